@@ -1,0 +1,1 @@
+"""The program on the machine. Standard library only; it outlives the connection."""

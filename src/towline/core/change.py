@@ -1,0 +1,111 @@
+"""A change to one path, what became of it, and what stands in the way of a path.
+
+A `Change` says what it expects (`old`) as well as what it wants (`new`); the side that no longer
+holds `old` refuses. Changes are shallow: a directory is `DIRECTORY`, its children are changes of
+their own. Nothing here decides or carries out anything.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from towline.core.entry import Directory, Entry, File, shallow
+from towline.core.path import join
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """`old` → `new` at `path`.
+
+    With `keep` set, whatever stands at `path` (any `old`; the field then only informs) is first
+    moved to the name `keep`, so that two versions live on side by side.
+    """
+
+    path: str
+    old: Entry | None
+    new: Entry | None
+    keep: str | None = None
+
+    @property
+    def content_size(self) -> int:
+        """Bytes of content that carrying this out needs from the other side."""
+        if not isinstance(self.new, File):
+            return 0
+        only_mode = isinstance(self.old, File) and self.old.digest == self.new.digest
+        return 0 if only_mode and self.keep is None else self.new.size
+
+
+class ProblemKind(enum.Enum):
+    """Why a path cannot be synced for now. The value is what a person reads."""
+
+    UNREADABLE = "cannot be read"
+    UNWRITABLE = "cannot be written"
+    DISK_FULL = "no space left on the disk"
+    NOT_A_FILE = "is neither a file, a directory nor a link"
+    NAME = "has a name the other side cannot hold"
+    LINK = "is a link that leads out of the project"
+    TOO_LARGE = "is larger than the limit"
+    CHANGING = "changes faster than it can be read"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Trouble with one path: data, not an exception. It stops nothing else."""
+
+    path: str
+    kind: ProblemKind
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.kind.value}" + (f" ({self.detail})" if self.detail else "")
+
+
+class Outcome(enum.Enum):
+    DONE = "done"  # `new` is there now; also if it already was.
+    REFUSED = "refused"  # `old` does not hold; `Result.actual` says what does.
+    FAILED = "failed"  # The system would not; `Result.problem` says why.
+    LACKING = "lacking"  # The content needed was not at hand or not what it claimed to be.
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of the change at `path`."""
+
+    path: str
+    outcome: Outcome
+    actual: Entry | None = None  # Shallow. What is at `path`, if REFUSED.
+    problem: Problem | None = None
+    kept: str | None = None  # The name under which the previous content lives on, if any.
+
+
+def changes_between(path: str, old: Entry | None, new: Entry | None) -> Iterator[Change]:
+    """Yield the shallow changes that turn `old` into `new`.
+
+    Removals come before what takes their place, children before their parent; creations come
+    parent before children. Equal parts yield nothing.
+    """
+    if isinstance(old, Directory) and isinstance(new, Directory):
+        for name in sorted({*old.children, *new.children}):
+            yield from changes_between(
+                join(path, name), old.children.get(name), new.children.get(name)
+            )
+        return
+    if old == new:
+        return
+    if isinstance(old, Directory):
+        for name in sorted(old.children):
+            yield from changes_between(join(path, name), old.children[name], None)
+    if shallow(old) != shallow(new):
+        yield Change(path, shallow(old), shallow(new))
+    if isinstance(new, Directory):
+        for name in sorted(new.children):
+            yield from changes_between(join(path, name), None, new.children[name])
+
+
+def holds(actual: Entry | None, expected: Entry | None) -> bool:
+    """Whether what is at a path is what a change expects there (directories: any directory)."""
+    if isinstance(expected, Directory):
+        return isinstance(actual, Directory)
+    return actual == expected

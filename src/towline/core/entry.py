@@ -1,0 +1,66 @@
+"""What a root holds at a path. Entries are immutable values; `None` stands for absence.
+
+An entry knows content by digest only, never by bytes, and knows nothing of times or owners:
+two sides agree exactly when their entries are equal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+DIGEST_SIZE = 16  # Bytes. 128 bits of BLAKE2b: no accidental collision in any number of files.
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """Content and the one mode bit that travels. `size` (bytes) informs; it never decides."""
+
+    digest: bytes
+    executable: bool = False
+    size: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Symlink:
+    """A link by its text. It is never followed."""
+
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    children: Mapping[str, Entry] = field(default_factory=dict[str, "Entry"])
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self.children))
+
+
+Entry = File | Symlink | Directory
+
+DIRECTORY = Directory()
+"""A directory without regard to its children: how a `Change` names one."""
+
+
+def new_digest() -> hashlib.blake2b:
+    """Return the hash object every digest in towline is made with."""
+    return hashlib.blake2b(digest_size=DIGEST_SIZE)
+
+
+def digest_of(content: bytes | bytearray | memoryview) -> bytes:
+    return hashlib.blake2b(content, digest_size=DIGEST_SIZE).digest()
+
+
+def shallow(entry: Entry | None) -> Entry | None:
+    """Return the entry with a directory's children left out."""
+    return DIRECTORY if isinstance(entry, Directory) else entry
+
+
+def is_part_of(part: Entry | None, whole: Entry | None) -> bool:
+    """Whether `part` is `whole` with some entries removed: dropping it loses nothing new."""
+    if isinstance(part, Directory) and isinstance(whole, Directory):
+        return all(
+            is_part_of(child, whole.children.get(name)) for name, child in part.children.items()
+        )
+    return part is None or part == whole

@@ -1,0 +1,104 @@
+"""Paths inside a root: relative, "/"-separated, normalised. The root itself is the empty path.
+
+Every path that comes from a peer passes `check_path` before anything else looks at it. Nothing
+here asks a file system; what a name means on one (case, links) is `disk`'s business.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Iterator
+
+OWN_DIRECTORY = ".towline"
+"""towline's own directory in each root: incarnation id, staging, cookies. Never synced."""
+
+PATH_MAX = 4096  # Bytes, as Linux has it; a longer one could not be opened on either side.
+NAME_MAX = 255  # Bytes, as in ext4, APFS (in UTF-8) and NTFS (in UTF-16 units, so never more).
+
+_RESERVED_ON_WINDOWS = frozenset(
+    ["con", "prn", "aux", "nul"]
+    + [f"com{n}" for n in range(1, 10)]
+    + [f"lpt{n}" for n in range(1, 10)]
+)
+_FORBIDDEN_ON_WINDOWS = frozenset('<>:"\\|?*') | {chr(code) for code in range(32)}
+
+
+class BadPathError(ValueError):
+    """A path that must not be used: it could leave the root or name no file."""
+
+
+def check_path(path: str) -> str:
+    """Return `path` if it names something inside a root, and only there.
+
+    Raises `BadPathError` for the empty path, absolute ones, `.`, `..`, empty components, NUL, names
+    or paths that are too long, and anything in towline's own directory.
+    """
+    if not path or len(encode_path(path)) > PATH_MAX:
+        raise BadPathError(f"path is empty or longer than {PATH_MAX} bytes: {path[:80]!r}")
+    names = path.split("/")
+    for name in names:
+        if name in ("", ".", "..") or "\0" in name:
+            raise BadPathError(f"path is not plain and relative: {path[:200]!r}")
+        if len(encode_path(name)) > NAME_MAX:
+            raise BadPathError(f"name is longer than {NAME_MAX} bytes: {name[:80]!r}")
+    # Compared without case: on macOS and Windows `.Towline` is the same directory.
+    if names[0].casefold() == OWN_DIRECTORY:
+        raise BadPathError(f"path lies in towline's own directory: {path[:200]!r}")
+    return path
+
+
+def encode_path(path: str) -> bytes:
+    """Return the bytes of a path as the system has them (names need not be UTF-8)."""
+    try:
+        return path.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise BadPathError(f"path holds a lone surrogate: {path[:80]!r}") from None
+
+
+def join(parent: str, name: str) -> str:
+    return f"{parent}/{name}" if parent else name
+
+
+def parent_of(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def name_of(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def parents_of(path: str) -> Iterator[str]:
+    """Yield the directories that hold `path`, the nearest first, without the root."""
+    while path := parent_of(path):
+        yield path
+
+
+def is_below(path: str, directory: str) -> bool:
+    """Whether `path` lies in `directory` at any depth (a path is not below itself)."""
+    return path.startswith(f"{directory}/") if directory else bool(path)
+
+
+def collisions(names: Iterable[str]) -> list[list[str]]:
+    """Return the groups of names that a case-folding, normalising file system takes for one.
+
+    macOS and Windows fold case; macOS also folds Unicode normal forms. Each group is sorted.
+    """
+    groups: dict[str, list[str]] = {}
+    for name in sorted(names):
+        groups.setdefault(_folded(name), []).append(name)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def why_unfit_for_windows(name: str) -> str | None:
+    """Say why Windows cannot hold a file of this name, or None if it can."""
+    if name.split(".")[0].rstrip(" ").casefold() in _RESERVED_ON_WINDOWS:
+        return "a device name"
+    if bad := sorted(_FORBIDDEN_ON_WINDOWS.intersection(name)):
+        return f"the character {bad[0]!r}"
+    if name.endswith((".", " ")):
+        return "a final dot or space"
+    return None

@@ -1,0 +1,1 @@
+"""What crosses the Line: frames, messages, and the state machine of one end. No I/O."""

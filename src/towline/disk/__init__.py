@@ -1,0 +1,1 @@
+"""Blocking work on one folder: scan, watch, stage, apply. Knows no network and no peer."""

@@ -1,0 +1,1 @@
+"""From a destination to a live Line: ssh, the bundle, bootstrap, resume. Async."""
