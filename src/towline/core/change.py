@@ -1,4 +1,4 @@
-"""A change to one path, what became of it, and what stands in the way of a path.
+"""A change to one path, and what became of it.
 
 A `Change` says what it expects (`old`) as well as what it wants (`new`); the side that no longer
 holds `old` refuses. Changes are shallow: a directory is `DIRECTORY`, its children are changes of
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from towline.core.entry import Directory, Entry, File, shallow
 from towline.core.path import join
+from towline.core.problem import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,31 +36,6 @@ class Change:
             return 0
         only_mode = isinstance(self.old, File) and self.old.digest == self.new.digest
         return 0 if only_mode and self.keep is None else self.new.size
-
-
-class ProblemKind(enum.Enum):
-    """Why a path cannot be synced for now. The value is what a person reads."""
-
-    UNREADABLE = "cannot be read"
-    UNWRITABLE = "cannot be written"
-    DISK_FULL = "no space left on the disk"
-    NOT_A_FILE = "is neither a file, a directory nor a link"
-    NAME = "has a name the other side cannot hold"
-    LINK = "is a link that leads out of the project"
-    TOO_LARGE = "is larger than the limit"
-    CHANGING = "changes faster than it can be read"
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Trouble with one path: data, not an exception. It stops nothing else."""
-
-    path: str
-    kind: ProblemKind
-    detail: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.kind.value}" + (f" ({self.detail})" if self.detail else "")
 
 
 class Outcome(enum.Enum):

@@ -10,6 +10,8 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from towline.core.problem import ProblemKind
+
 DIGEST_SIZE = 16  # Bytes. 128 bits of BLAKE2b: no accidental collision in any number of files.
 
 
@@ -37,7 +39,18 @@ class Directory:
         return hash(frozenset(self.children))
 
 
-Entry = File | Symlink | Directory
+@dataclass(frozen=True, slots=True)
+class Unsynced:
+    """Something that cannot or may not be synced for now: unreadable, too large, a socket.
+
+    It is not absence: nothing may be put in its place, and what holds it cannot be removed.
+    """
+
+    kind: ProblemKind
+    detail: str = field(default="", compare=False)
+
+
+Entry = File | Symlink | Directory | Unsynced
 
 DIRECTORY = Directory()
 """A directory without regard to its children: how a `Change` names one."""
