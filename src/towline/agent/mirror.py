@@ -49,6 +49,9 @@ OBSERVED_ROWS = 2048  # Rows per message: keeps each far below the limit of a me
 WANTS_MAX = 100_000  # Files asked for and not yet sent: bounds memory.
 
 
+Want = tuple[str, File, int]  # Path, what it must still be, offset in bytes.
+
+
 class Lane(enum.Enum):
     SYNC = "sync"
     BULK = "bulk"
@@ -73,7 +76,8 @@ class Mirror:
         self._root: Root | None = None
         self._outbox: deque[Message] = deque()  # For the sync lane, while it has no room.
         self._telling: Iterator[Message | None] | None = None  # A scan under way, or a tree being told.
-        self._wants: deque[tuple[str, File, int]] = deque()
+        self._wants: deque[Want] = deque()
+        self._large_wants: deque[Want] = deque()
         self._revisions: set[int] = set()  # Those applied beyond the whole ones.
         self.revision = 0  # The highest one of which no part is missing, nor of any before.
         self.flushed: list[Flushed] = []  # Answers from the laptop, for whoever asked.
@@ -170,6 +174,9 @@ class Mirror:
         results = root.replica.apply(apply.changes, apply.contents)
         root.follower.applied(now)
         self._send(Applied(apply.group, tuple(results)))
+        kept = [Observation(r.kept, root.replica.tree.get(r.kept)) for r in results if r.kept]
+        for message in _observed(kept):
+            self._send(message)
         if apply.last:
             self._revisions.add(apply.revision)
             self._count_revisions()
@@ -184,9 +191,11 @@ class Mirror:
         root.replica.stage.write(part.digest, part.offset, part.data, part.size)
 
     def _fetch(self, fetch: Fetch) -> None:
-        if len(self._wants) + len(fetch.wants) > WANTS_MAX:
+        if len(self._wants) + len(self._large_wants) + len(fetch.wants) > WANTS_MAX:
             raise ProtocolError(f"more than {WANTS_MAX} files asked for at once")
-        self._wants.extend(fetch.wants)
+        for want in fetch.wants:
+            is_large = want[1].size > PART_SIZE
+            (self._large_wants if is_large else self._wants).append(want)
 
     def _settle(self, root: Root, token: int, now: float) -> None:
         try:
@@ -213,17 +222,21 @@ class Mirror:
 
     def _supply(self, root: Root) -> bool:
         """Send the next stretch of what was asked for, if there is room."""
-        if not self._wants or not self._outlet.room(Lane.BULK):
+        wants = self._wants or self._large_wants  # A large file holds no small one up.
+        if not wants or not self._outlet.room(Lane.BULK):
             return False
-        path, file, offset = self._wants.popleft()
+        path, file, offset = wants.popleft()
         data = root.replica.read_part(path, file, offset, PART_SIZE)
         if data is None:
-            self._outlet.send(Lane.BULK, Gone(path, file.digest))
+            # The laptop learns what is there now before it hears that the other is gone.
+            for message in _observed(root.replica.observe([path])):
+                self._send(message)
+            self._send(Gone(path, file.digest))
         else:
             self._outlet.send(Lane.BULK, Part(file.digest, file.size, offset, data))
             if offset + len(data) < file.size:
-                self._wants.appendleft((path, file, offset + len(data)))
-        return bool(self._wants)
+                wants.appendleft((path, file, offset + len(data)))
+        return bool(self._wants or self._large_wants)
 
     def _send(self, message: Message) -> None:
         """Send on the sync lane, after all that was sent there before."""

@@ -57,7 +57,7 @@ class Follower:
         self._gather.note(seen.paths, now)
         self._gather.note_writing(seen.writing, now)
         if seen.git_busy is not None:
-            (self._gather.hold if seen.git_busy else self._gather.release)(now)
+            self._hold(seen.git_busy, now)
         news.root_gone = seen.root_gone
         if seen.rescan or self._gather.overflowed:
             news.scan_reason = "more changed at once than the watch could tell"
@@ -78,6 +78,13 @@ class Follower:
         """Note that the replica replaced something: look soon at what was swapped out."""
         if self._review_at is None and self.replica.has_retired:
             self._review_at = now + REVIEW_INTERVAL_S
+
+    def _hold(self, git_busy: bool, now: float) -> None:
+        """Keep what git is changing together until it is done."""
+        if git_busy:
+            self._gather.hold(now)
+        else:
+            self._gather.release()
 
     def _meet_cookies(self, cookies: frozenset[str], now: float, news: News) -> None:
         for name in cookies:
