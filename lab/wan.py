@@ -45,7 +45,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -116,7 +116,7 @@ class Link:
 
 
 @contextmanager
-def wan(*, seed: int = 1, **settings: float | Pair) -> Iterator[Link]:
+def wan(*, seed: int = 1, **settings: float | Pair) -> Generator[Link]:
     """Bring a link up, yield it, and take it down with all that still runs in it.
 
     Settings are rtt_ms, jitter_ms, loss_percent, rate_mbit (0: no cap) and queue_ms; a pair is
@@ -390,7 +390,7 @@ def take_down(name: str, *, kill: bool) -> None:
         select.select((daemon,), (), (), QUIT_TIMEOUT_S)
         os.close(daemon)
     record = _record_of(name)
-    made = json.loads(record.read_text())["made"] if record.exists() else []
+    made: list[str] = json.loads(record.read_text())["made"] if record.exists() else []
     for namespace in made:
         with suppress(WanError):  # Gone already: that is what we want.
             for process in ip("netns", "pids", namespace).split() if kill else ():
