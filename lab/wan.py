@@ -37,6 +37,7 @@ import os
 import random
 import secrets
 import select
+import shlex
 import shutil
 import signal
 import socket
@@ -102,8 +103,20 @@ class Link:
 
         So an ssh started anywhere on the host goes through the link, and nothing relays its bytes.
         """
-        program = f"{sys.executable} -I -S {Path(__file__).resolve()}"
-        return f"{program} connect --name {self.name} near {host} {port}"
+        program = [sys.executable, "-I", "-S", str(Path(__file__).resolve())]
+        return shlex.join([*program, "connect", "--name", self.name, "near", host, str(port)])
+
+    def connect(self, host: str, port: int) -> socket.socket:
+        """Connect from the near end. Raises `ConnectionError` if that fails."""
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            command = shlex.split(self.connect_command(host, port))
+            done = subprocess.run(
+                command, stdout=theirs.fileno(), stderr=subprocess.PIPE, text=True
+            )
+            if done.returncode:
+                raise ConnectionError(done.stderr.strip())
+            return socket.socket(fileno=socket.recv_fds(ours, 1, 1)[1][0])
 
     def set(self, *, cut: Cut | None = None, **changes: float | Pair) -> None:
         """Change what is named: cut, rtt_ms, jitter_ms, loss_percent, rate_mbit, queue_ms."""

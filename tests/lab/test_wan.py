@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -79,14 +78,13 @@ def test_a_socket_connected_at_the_near_end_is_handed_to_whoever_asked(link: Lin
     ) as far:
         assert far.stdout is not None
         far.stdout.readline()
-        ours, theirs = socket.socketpair()
-        command = link.connect_command(link.far_address, 4000).split()
-        subprocess.run(command, stdout=theirs, check=True)
-        _, fds, _, _ = socket.recv_fds(ours, 1, 1)
-        ours.close()
-        theirs.close()
-        with socket.socket(fileno=fds[0]) as connection:
+        with link.connect(link.far_address, 4000) as connection:
             assert connection.getpeername() == (link.far_address, 4000)
+
+
+def test_a_connection_that_is_refused_says_so(link: Link) -> None:
+    with pytest.raises(ConnectionError, match="refused"):
+        link.connect(link.far_address, 4001)
 
 
 def test_taking_it_down_leaves_nothing_behind() -> None:
