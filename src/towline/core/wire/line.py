@@ -277,7 +277,7 @@ class Line:
         if incoming is None:
             return None
         held = incoming.held
-        message = incoming.take(frame, self._limits)
+        message = incoming.take(frame)
         self._held += incoming.held - held
         if self._held > self._limits.held_max:
             raise ProtocolError(
@@ -436,5 +436,7 @@ class Line:
         return sum(number % 2 == like % 2 for number in self._channels)
 
     def _add_channel(self, number: int, priority: Priority) -> None:
-        window = self._limits.window_of(priority)
-        self._channels[number] = _Channel(Outgoing(number, priority, window), Incoming(window))
+        limits = self._limits
+        self._channels[number] = _Channel(
+            Outgoing(number, priority, limits), Incoming(priority, limits)
+        )
