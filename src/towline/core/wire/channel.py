@@ -104,24 +104,34 @@ class Incoming:
 
     def take(self, frame: Frame) -> bytes | None:
         """Take a DATA frame; return the message if it is whole now. Raises `ProtocolError`."""
-        payload = frame.payload
-        begins = self._partial is None
-        if begins and self._allowance <= 0:
-            raise ProtocolError(f"the other side sent beyond its credit on channel {frame.channel}")
-        size = len(payload) + (0 if self._partial is None else len(self._partial))
-        if size > self._limits.message_max:
+        payload, partial = frame.payload, self._partial
+        cost = len(payload)
+        if partial is None:
+            if self._allowance <= 0:
+                raise ProtocolError(
+                    f"the other side sent beyond its credit on channel {frame.channel}"
+                )
+            cost += MESSAGE_OVERHEAD
+        elif len(partial) + len(payload) > self._limits.message_max:
             raise ProtocolError(
                 f"the other side sent a message of over {self._limits.message_max} bytes "
                 f"on channel {frame.channel}"
             )
-        cost = len(payload) + (MESSAGE_OVERHEAD if begins else 0)
         self._allowance -= cost
         self.held += cost
-        if frame.flags & MORE:
-            self._partial = (self._partial or bytearray()) + payload
-            return None
-        message = payload if self._partial is None else bytes(self._partial + payload)
-        self._partial = None
+        return self._put_together(payload, more=frame.flags == MORE)
+
+    def _put_together(self, payload: bytes, *, more: bool) -> bytes | None:
+        if self._partial is None:
+            if more:
+                self._partial = bytearray(payload)
+                return None
+            message = payload
+        else:
+            self._partial += payload
+            if more:
+                return None
+            message, self._partial = bytes(self._partial), None
         self._unread.append(len(message))
         return message
 

@@ -322,11 +322,17 @@ class Line:
         del self._channels[frame.channel]
         self._outbox.drop_channel(channel.outgoing)
         if not channel.outgoing.close_left:
-            self._outbox.put_first(encode_close(frame.channel, channel.outgoing.closing or ""))
+            self._answer_close(channel.outgoing)
         if channel.incoming is None:
             return None
         self._held -= channel.incoming.held
         return Closed(frame.channel, frame.payload.decode("utf-8", "replace"))
+
+    def _answer_close(self, outgoing: Outgoing) -> None:
+        # A peer opens no new channel before it has the answers, so few can wait here.
+        if self._outbox.first_count >= 3 * self._limits.channels_max:
+            raise ProtocolError("the other side closes channels and does not wait for the answers")
+        self._outbox.put_first(encode_close(outgoing.channel, outgoing.closing or ""))
 
     def _channel_of(self, frame: Frame) -> _Channel | None:
         """Return the frame's channel, None if it is closed. Raises if it never was open."""
