@@ -95,7 +95,7 @@ class Model:
         self.pair = Pair(replace(SMALL, replay_max=120))
         self.sent: dict[tuple[bool, int], list[bytes]] = {}
         self.channels: list[int] = []
-        self.closed: set[int] = set()
+        self.closers: dict[int, set[bool]] = {}
         self.serial = 0
 
     def end(self, left: bool) -> End:
@@ -115,7 +115,7 @@ class Model:
                 channel = self.channels[index % len(self.channels)]
                 if self.knows(left, channel):
                     self.end(left).line.close_channel(channel, "bye")
-                    self.closed.add(channel)
+                    self.closers.setdefault(channel, set()).add(left)
             case ("cut", there, back, piece):
                 self.pair.attach()
                 self.pair.exchange_until_cut(there, back, piece)
@@ -133,7 +133,7 @@ class Model:
         self.pair.exchange()
         for (left, channel), sent in self.sent.items():
             seen = self.end(not left).messages(channel)
-            if channel in self.closed:
+            if self.closers.get(channel, {left}) != {left}:  # The reader closed, too.
                 assert seen == sent[: len(seen)]
             else:
                 assert seen == sent
