@@ -5,7 +5,6 @@ from __future__ import annotations
 import select
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 from towline.disk.watch.base import (
@@ -19,7 +18,7 @@ from towline.disk.watch.base import (
 )
 from towline.disk.watch.cookie import Cookies
 from towline.disk.watch.inotify import CREATE, Inotify, is_out_of, limit_of
-from towline.disk.watch.mode import SILENT, no_instance
+from towline.disk.watch.mode import SILENT, no_instance, no_watch
 from towline.disk.watch.notified import InotifyWatch
 from towline.disk.watch.poll import PollWatch
 
@@ -45,27 +44,33 @@ def open_watch(
     except OSError as error:
         if not is_out_of(error):
             raise
-        sentence = no_instance(limit_of("max_user_instances"))
-        return PollWatch(root, skip, now=now, sentence=sentence)
-    if _notices(root):
+        reason = no_instance(limit_of("max_user_instances"))
+        return PollWatch(root, skip, now=now, sentence=reason)
+    try:
+        why_not = _why_not(inotify, Cookies(root))
+    except BaseException:
+        inotify.close()
+        raise
+    if why_not is None:
         return InotifyWatch(root, skip, inotify, now=now)
     inotify.close()
-    return PollWatch(root, skip, now=now, sentence=SILENT)
+    return PollWatch(root, skip, now=now, sentence=why_not)
 
 
-def _notices(root: Path) -> bool:
-    """Whether a file made in the root causes an event: not on FUSE, NFS, 9p and in gVisor."""
-    cookies = Cookies(root)
+def _why_not(inotify: Inotify, cookies: Cookies) -> str | None:
+    """Return the sentence that says why inotify is of no use for this root, or None if it is."""
     directory = cookies.ensure_directory()
-    with suppress(OSError):
-        inotify = Inotify()
-        try:
-            inotify.add(directory, CREATE)
-            name = cookies.new_name()
-            cookies.place(name)
-            heard, _, _ = select.select([inotify], [], [], SELF_TEST_S)
-            cookies.remove(name)
-            return bool(heard)
-        finally:
-            inotify.close()
-    return False
+    try:
+        inotify.add(directory, CREATE)
+    except OSError as error:
+        return no_watch(inotify.limit) if is_out_of(error) else SILENT
+    return None if _notices(inotify, cookies) else SILENT
+
+
+def _notices(inotify: Inotify, cookies: Cookies) -> bool:
+    """Whether a file that is made causes an event: not on FUSE, NFS, 9p and in gVisor."""
+    name = cookies.new_name()
+    cookies.place(name)
+    heard, _, _ = select.select([inotify], [], [], SELF_TEST_S)
+    cookies.remove(name)
+    return bool(heard)

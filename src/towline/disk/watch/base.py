@@ -49,8 +49,8 @@ class Statistics:
 class Seen:
     """What a watch has to tell since it was last read.
 
-    A path in `paths` needs another look, and if it is a directory that is new to the reader, so
-    does everything below it. One in `writing` was written but not closed yet, so a look is worth
+    A path in `paths` needs another look, and if a directory came or went there, so does everything
+    below it. One in `writing` was written but not closed yet, so a look is worth
     while after some quiet. `cookies` names the cookies before which nothing remains to be told.
     """
 
@@ -81,6 +81,10 @@ class Found:
         """Note a path to be looked at. It need not be waited for any more."""
         self.paths.add(path)
         self.writing.discard(path)
+
+    def note_git(self, busy: bool | None) -> None:
+        """Note news of git's lock; None is no news."""
+        self.git_busy = self.git_busy if busy is None else busy
 
     def seen(self) -> Seen:
         """Return it as a value. More than `SEEN_MAX` paths become a rescan."""

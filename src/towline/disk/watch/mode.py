@@ -9,6 +9,7 @@ WATCHES_ADVISED = 524_288  # What editors advise too; costs memory only as far a
 INSTANCES_ADVISED = 1_024
 
 _EACH = f"polled each {POLL_SHORTEST_S:g}\u2013{POLL_LONGEST_S:g} s"
+_MORE_WATCHES = f"raise it with: sudo sysctl fs.inotify.max_user_watches={WATCHES_ADVISED}"
 SILENT = f"this file system gives no notice of changes; it is {_EACH}"
 
 
@@ -18,9 +19,14 @@ def mode_of(watched: int, polled: int, limit: int | None) -> Mode:
         return Mode(ModeKind.NOTIFIED, f"watching {_directories(watched)}")
     reason = "" if limit is None else f" (fs.inotify.max_user_watches = {limit})"
     total = _directories(watched + polled)
-    remedy = f"raise it with: sudo sysctl fs.inotify.max_user_watches={WATCHES_ADVISED}"
-    sentence = f"watching {watched:,} of {total}{reason}; the rest is {_EACH}; {remedy}"
+    sentence = f"watching {watched:,} of {total}{reason}; the rest is {_EACH}; {_MORE_WATCHES}"
     return Mode(ModeKind.MIXED, sentence)
+
+
+def no_watch(limit: int | None) -> str:
+    """Say why all of a root is polled although an inotify instance was to be had."""
+    reason = "" if limit is None else f" (fs.inotify.max_user_watches = {limit})"
+    return f"no inotify watch is left{reason}; all is {_EACH}; {_MORE_WATCHES}"
 
 
 def no_instance(limit: int | None) -> str:

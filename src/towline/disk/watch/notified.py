@@ -17,10 +17,11 @@ from towline.disk.watch import inotify as kernel
 from towline.disk.watch.base import Clock, Found, Mode, Seen, Skip, Statistics, Watch
 from towline.disk.watch.cookie import Cookies
 from towline.disk.watch.directories import Directories
+from towline.disk.watch.git_lock import GIT, GIT_LOCK, GitLock
 from towline.disk.watch.inotify import Event, Inotify
 from towline.disk.watch.mode import mode_of
 from towline.disk.watch.poller import Looked, Poller
-from towline.disk.watch.walk import GIT, GIT_LOCK, Listing, list_directory, walk
+from towline.disk.watch.walk import Listing, list_directory, walk
 
 READ_MAX = 1 << 18  # Bytes of records in one `read` (some 8,000), so that a loop stays fair.
 PROMOTIONS_MAX = 64  # Polled directories that get a watch in one step of polling.
@@ -62,6 +63,7 @@ class InotifyWatch(Watch):
         self._now = now
         self._directories = Directories()
         self._released: dict[int, str] = {}  # Watches given up whose last records may still come.
+        self._git_lock = GitLock(self._root)
         self._created: set[str] = set()  # Files made, not known to be written or closed.
         self._found = Found()
         self._cookies_wd = _NONE
@@ -89,7 +91,8 @@ class InotifyWatch(Watch):
             self._events += 1
             self._take(event)
         self._settle_created()
-        self._take_looked(self._poller.step())
+        if len(self._poller):
+            self._take_polled()
         found, self._found = self._found, Found()
         return found.seen()
 
@@ -154,9 +157,9 @@ class InotifyWatch(Watch):
     def _take_git(self, event: Event) -> None:
         if event.mask & kernel.IGNORED:
             self._git_wd = _NONE
-            self._found.git_busy = False
+            self._found.note_git(self._git_lock.learn(False))
         elif event.name == GIT_LOCK:
-            self._found.git_busy = bool(event.mask & _ARRIVED)
+            self._found.note_git(self._git_lock.learn(bool(event.mask & _ARRIVED)))
 
     def _take_content(self, directory: str, event: Event) -> None:
         if event.name:
@@ -213,6 +216,11 @@ class InotifyWatch(Watch):
             else:
                 self._found.note(path)
         self._created.clear()
+
+    def _take_polled(self) -> None:
+        self._take_looked(self._poller.step())
+        if self._git_wd == _NONE:
+            self._found.note_git(self._git_lock.look())
 
     # The set of directories.
 
@@ -286,21 +294,35 @@ class InotifyWatch(Watch):
     def _promote(self, directory: str) -> None:
         """Give a watch to a polled directory in which someone works, from one where nobody does."""
         self._look_after(directory)  # A watch may have become free.
+        if directory in self._poller and self._make_room():
+            self._look_after(directory)
+
+    def _make_room(self) -> bool:
+        """Poll the watched directory where nothing happened for longest, to have its watch."""
         idle = self._directories.longest_unused()
-        if idle is None or directory not in self._poller:
-            return
+        if idle is None:
+            return False
         path, wd = idle
         with suppress(OSError):
             self._poller.add(path)
             self._directories.put(path, None)
             self._released[wd] = path
             self._inotify.remove(wd)
-            self._look_after(directory)
+        return True
+
+    def _add(self, place: str, mask: int) -> int:
+        """Watch a directory that is worth more than any other."""
+        try:
+            return self._inotify.add(place, mask)
+        except OSError as error:
+            if not (kernel.is_out_of(error) and self._make_room()):
+                raise
+            return self._inotify.add(place, mask)
 
     # The two directories that are watched for one purpose only.
 
     def _watch_cookies(self) -> None:
-        self._cookies_wd = self._inotify.add(self._cookies.ensure_directory(), _COOKIE_MASK)
+        self._cookies_wd = self._add(self._cookies.ensure_directory(), _COOKIE_MASK)
 
     def _watch_cookies_again(self) -> None:
         """Cookies whose event was lost, or that nobody watched, get a new one."""
@@ -309,7 +331,6 @@ class InotifyWatch(Watch):
             self._cookies.touch_all()
 
     def _watch_git(self) -> None:
-        place = os.path.join(self._root, GIT)
-        with suppress(OSError):  # No repository, or a file that leads to one elsewhere.
-            self._git_wd = self._inotify.add(place, _GIT_MASK)
-            self._found.git_busy = os.path.lexists(os.path.join(place, GIT_LOCK))
+        with suppress(OSError):  # No repository, a file that leads to one elsewhere, or no watch.
+            self._git_wd = self._add(os.path.join(self._root, GIT), _GIT_MASK)
+        self._found.note_git(self._git_lock.look())

@@ -11,9 +11,10 @@ from towline.disk.watch.base import Clock, Found, Mode, ModeKind, Seen, Skip, St
 from towline.disk.watch.bell import Bell
 from towline.disk.watch.cookie import Cookies
 from towline.disk.watch.directories import Directories
+from towline.disk.watch.git_lock import GitLock
 from towline.disk.watch.mode import SILENT
 from towline.disk.watch.poller import Looked, Poller
-from towline.disk.watch.walk import GIT, GIT_LOCK, Listing, list_directory, walk
+from towline.disk.watch.walk import Listing, list_directory, walk
 
 
 class PollWatch(Watch):
@@ -30,7 +31,7 @@ class PollWatch(Watch):
         self._poller = Poller(self._root, now)
         self._directories = Directories()
         self._found = Found()
-        self._git_busy = False
+        self._git_lock = GitLock(self._root)
         self._inode = 0
         self._bell = Bell()
 
@@ -38,7 +39,7 @@ class PollWatch(Watch):
         self._cookies.remove_all()
         self._inode = os.stat(self._root).st_ino
         walk("", self._skip, self._look_after)
-        self._look_at_git()
+        self._found.note_git(self._git_lock.look())
 
     def close(self) -> None:
         self._bell.close()
@@ -54,7 +55,7 @@ class PollWatch(Watch):
         due = self._poller.deadline()
         if due is not None and due <= self._now():
             self._look_at_root()
-            self._look_at_git()
+            self._found.note_git(self._git_lock.look())
             self._take_looked(self._poller.step())
         found, self._found = self._found, Found()
         return found.seen()
@@ -85,11 +86,6 @@ class PollWatch(Watch):
         except OSError:
             inode = -1
         self._found.root_gone = self._found.root_gone or inode != self._inode
-
-    def _look_at_git(self) -> None:
-        busy = os.path.lexists(os.path.join(self._root, GIT, GIT_LOCK))
-        if busy != self._git_busy:
-            self._git_busy = self._found.git_busy = busy
 
     def _look_after(self, directory: str) -> Listing | None:
         return None if directory in self._poller else self._look_after_again(directory)

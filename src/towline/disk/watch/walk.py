@@ -10,9 +10,7 @@ from dataclasses import dataclass, field
 
 from towline.core.path import OWN_DIRECTORY, join
 from towline.disk.watch.base import Skip
-
-GIT = ".git"
-GIT_LOCK = "index.lock"  # There while git changes the tree.
+from towline.disk.watch.git_lock import GIT
 
 Listing = list[tuple[str, bool]]
 """Names, and whether each is a directory."""
