@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from towline.agent.client import ANSWERS_MAX, Client, LineTooLongError, Role, is_ours
 from towline.agent.log import Log
-from towline.core.wire.line import Hello, RemoteProtocolError, parse_hello
+from towline.core.wire.frames import Hello, ProtocolError, parse_hello
 
 LOCAL_MAX = 32  # Local clients at a time: kernels and commands of one workspace, generously.
 UNKNOWN_MAX = 8  # Clients that have not said who they are; the oldest goes first.
@@ -37,10 +37,10 @@ class Service(Protocol):
     """Set by the service when the agent is to end."""
 
     def accept(self, hello: Hello, now: float) -> None:
-        """A new transport begins; an old one has been `detached`."""
+        """A new transport begins with this HELLO; `receive` gets its bytes too, as the first."""
 
     def receive(self, data: bytes, now: float) -> None:
-        """Take what came over the transport. `RemoteProtocolError` ends the transport."""
+        """Take what came over the transport. `ProtocolError` ends the transport."""
 
     def bytes_to_send(self, now: float) -> bytes:
         """Return the next bytes for the transport, b"" for none. Asked only while it drains."""
@@ -214,15 +214,14 @@ class Loop:
 
     def _await_hello(self, client: Client) -> None:
         with self._transport_faults(client):
-            parsed = parse_hello(bytes(client.incoming))
+            arrived = bytes(client.incoming)
+            parsed = parse_hello(arrived)
             if parsed is None:
                 return
-            hello, rest = parsed
             client.incoming.clear()
             self._replace_transport(client)
-            self._service.accept(hello, self._clock())
-            if rest:
-                self._service.receive(rest, self._clock())
+            self._service.accept(parsed[0], self._clock())
+            self._service.receive(arrived, self._clock())
 
     def _replace_transport(self, client: Client) -> None:
         if self._transport is not None:
@@ -236,7 +235,7 @@ class Loop:
         """A peer that breaks the protocol loses its transport; the agent lives on."""
         try:
             yield
-        except RemoteProtocolError as error:
+        except ProtocolError as error:
             self._log.write(f"transport refused: {error}")
             if client is self._transport:
                 self._feed_transport()  # The reason, if the Line has one to tell.
