@@ -59,7 +59,7 @@ def serve(
     """Be the agent, until it ends. `ready` is called when clients can connect."""
     service = build()
     listener = _listen(place)
-    loop = Loop(listener, service, bundle=bundle, log=Log(place.log))
+    loop = Loop(listener, service, path=place.socket, bundle=bundle, log=Log(place.log))
     ready()
     loop.run()
 

@@ -76,6 +76,7 @@ class Loop:
         listener: socket.socket,
         service: Service,
         *,
+        path: str,
         bundle: str,
         log: Log,
         clock: Callable[[], float] = time.monotonic,
@@ -85,8 +86,8 @@ class Loop:
         self._bundle = bundle
         self._log = log
         self._clock = clock
-        self._path: str = listener.getsockname()
-        self._inode = os.stat(self._path).st_ino
+        self._path = path
+        self._inode = os.stat(path).st_ino
         # Poll keeps nothing in the kernel, so a descriptor number that the service closes and
         # opens again between two ticks is simply the new one.
         self._selector = selectors.PollSelector()

@@ -55,7 +55,8 @@ s=$("$p" -c "import sys;print(sys.version_info[0]*100+sys.version_info[1])" 2>/d
 v="$v $s" ; \
 if [ "${{s:-0}}" -ge 310 ] 2>/dev/null ; then \
 echo "TOWLINE $n NEED" ; \
-exec "$p" -I -S -c "import sys,zlib,binascii;exec(zlib.decompress(binascii.a2b_base64(sys.argv[1])))" \
+exec "$p" -I -S -c "import sys,zlib,binascii as b;\
+exec(zlib.decompress(b.a2b_base64(sys.argv[1])))" \
 "$5" "$d" "$3" attach "$w" --bundle "$d" --nonce "$n" ; \
 fi ; \
 done ; \
@@ -136,11 +137,11 @@ class _NonceReader:
 
     async def read_line(self) -> str:
         """Return what our next line says after its nonce; drop all that came before it."""
-        while not (line := self._take_line()):
-            try:
+        try:
+            while (line := self._take_line()) is None:
                 self.rest += await self._stream.receive()
-            except anyio.EndOfStream:
-                raise anyio.EndOfStream(self.rest) from None
+        except anyio.EndOfStream:
+            raise anyio.EndOfStream(self.rest) from None
         return line
 
     def _take_line(self) -> str | None:

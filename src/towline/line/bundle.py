@@ -19,7 +19,11 @@ import towline
 RINGS = ("core", "disk", "agent")
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # The earliest time that a zip can hold.
-_PACKAGE = f'"""The part of towline that runs on the machine."""\n\n__version__ = "{towline.__version__}"\n'
+_PACKAGE = f'''\
+"""The part of towline that runs on the machine."""
+
+__version__ = "{towline.__version__}"
+'''
 # Old Pythons must be able to parse this one, to say what is wrong instead of a traceback.
 _MAIN = """\
 import sys

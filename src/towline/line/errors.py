@@ -19,7 +19,13 @@ class ConnectKind(enum.Enum):
 
 
 _PERMANENT = frozenset(
-    {ConnectKind.NO_SSH, ConnectKind.AUTH, ConnectKind.HOST_KEY, ConnectKind.NO_PYTHON}
+    {
+        ConnectKind.NO_SSH,
+        ConnectKind.AUTH,
+        ConnectKind.HOST_KEY,
+        ConnectKind.NO_PYTHON,
+        ConnectKind.AGENT,
+    }
 )
 
 

@@ -27,7 +27,8 @@ class ProcessStream(ByteStream):
     """The stdin and stdout of a running program."""
 
     def __init__(self, process: Process) -> None:
-        assert process.stdin is not None and process.stdout is not None  # noqa: S101 (both piped)
+        assert process.stdin is not None  # noqa: S101 (it is piped)
+        assert process.stdout is not None  # noqa: S101 (it is piped)
         self._process = process
         self._stdin = process.stdin
         self._stdout = process.stdout
