@@ -152,6 +152,10 @@ class Workspaces:
             ExitCode.UNAVAILABLE,
         )
 
+    def by_id(self, workspace_id: str) -> Binding:
+        """Raises UserError if it is not there."""
+        return _read_record(self._file(workspace_id))
+
     def of_project(self, directory: Path) -> list[Binding]:
         """Return the workspaces of the project `directory` lies in, the last linked first."""
         known = list(self)
