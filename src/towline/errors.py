@@ -28,9 +28,7 @@ class ExitCode(enum.IntEnum):
 class UserError(Exception):
     """A message for the person, what to do about it, and the exit code. Without a traceback."""
 
-    def __init__(
-        self, message: str, hint: str = "", exit_code: ExitCode = ExitCode.FAILED
-    ) -> None:
+    def __init__(self, message: str, hint: str = "", exit_code: ExitCode = ExitCode.FAILED) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint

@@ -75,7 +75,7 @@ class Mirror:
         self._open_root = open_root
         self._root: Root | None = None
         self._outbox: deque[Message] = deque()  # For the sync lane, while it has no room.
-        self._telling: Iterator[Message | None] | None = None  # A scan under way, or a tree being told.
+        self._telling: Iterator[Message | None] | None = None  # A scan, then the tree it found.
         self._wants: deque[Want] = deque()
         self._large_wants: deque[Want] = deque()
         self._revisions: set[int] = set()  # Those applied beyond the whole ones.

@@ -16,7 +16,7 @@ from typing import Any, cast
 from towline.agent.mirror import Lane, Mirror
 from towline.agent.roots import Roots
 from towline.core.wire.events import Closed, Event, Message, Opened, Silent
-from towline.core.wire.frames import Hello
+from towline.core.wire.frames import LINE_ID_SIZE, Hello
 from towline.core.wire.line import Line
 from towline.core.wire.messages import Flushed, decode, encode
 from towline.core.wire.messages import Message as SyncMessage
@@ -44,8 +44,9 @@ class AgentService:
         self.stopping = False
         self._roots = roots
         self._software = software
-        self._line: Line | None = None
+        self._line = Line(bytes(LINE_ID_SIZE), initiator=False, software=software, now=now)
         self._attached = False
+        self._now = now
         self._away_since = now
         self._mirrors: dict[int, Mirror] = {}
         self._lanes: dict[int, tuple[int, Lane]] = {}  # Channel → (mirror, lane).
@@ -57,23 +58,22 @@ class AgentService:
 
     def accept(self, hello: Hello, now: float) -> None:
         """A transport begins. A Line that is not the one we hold is a new one: ours is dead."""
-        if self._line is None or self._line.line_id != hello.line_id:
+        self._now = now
+        if self._line.line_id != hello.line_id:
             self._start_line(hello.line_id, now)
-        assert self._line is not None
         self._line.attach(now)
         self._attached = True
 
     def receive(self, data: bytes, now: float) -> None:
         """Take bytes from the transport. Raises `ProtocolError` if the peer broke the rules."""
-        if self._line is not None:
-            self._line.receive_bytes(data, now)
-            self._take_events()
+        self._line.receive_bytes(data, now)
+        self._take_events()
 
     def bytes_to_send(self, now: float) -> bytes:
-        return self._line.bytes_to_send(now) if self._line and self._attached else b""
+        return self._line.bytes_to_send(now) if self._attached else b""
 
     def detached(self, now: float) -> None:
-        if self._line is not None and self._attached:
+        if self._attached:
             self._line.detach(now)
         self._attached = False
         self._away_since = now
@@ -81,13 +81,14 @@ class AgentService:
     def deadline(self) -> float | None:
         due = [mirror.deadline() for mirror in self._mirrors.values()]
         due += [question.deadline for question in self._questions.values()]
-        if self._line is not None and self._attached:
+        if self._attached:
             due.append(self._line.deadline())
         return min((at for at in due if at is not None), default=None)
 
     def tick(self, now: float) -> bool:
         """Do what is due and one step of what is long. True: call again without waiting."""
-        if self._line is not None and self._attached:
+        self._now = now
+        if self._attached:
             self._line.handle_timer(now)
             self._take_events()
         self._take_messages(now)
@@ -108,27 +109,28 @@ class AgentService:
 
     # -- Programs on the machine --------------------------------------------------------------
 
-    def request(self, request: dict[str, Any], reply: Reply, now: float) -> None:
+    def request(self, request: dict[str, Any], reply: Reply) -> None:
         """Answer a program on the machine, at once or when the answer is there."""
         match request.get("op"):
             case "flush":
-                self._flush(request.get("timeout_s", FLUSH_DEFAULT_S), reply, now)
+                self._flush(request.get("timeout_s", FLUSH_DEFAULT_S), reply)
             case "status":
-                reply(self._status(now))
+                reply(self._status())
             case "stop":
                 self.stopping = True
                 reply({"ok": True})
             case op:
                 reply({"error": f"unknown request {op!r}"})
 
-    def _flush(self, timeout_s: object, reply: Reply, now: float) -> None:
+    def _flush(self, timeout_s: object, reply: Reply) -> None:
         if not isinstance(timeout_s, int | float) or not 0 <= timeout_s <= FLUSH_MAX_S:
             return reply({"error": f"timeout_s must be from 0 to {FLUSH_MAX_S:g}"})
         if not self._attached or not self._mirrors:
-            away_s = round(now - self._away_since, 3)
+            away_s = round(self._now - self._away_since, 3)
             return reply({"error": "the laptop is not connected", "away_s": away_s})
         self._next_token += 1
-        self._questions[self._next_token] = _Question(now + timeout_s, reply, set(self._mirrors))
+        question = _Question(self._now + timeout_s, reply, set(self._mirrors))
+        self._questions[self._next_token] = question
         for mirror in self._mirrors.values():
             mirror.flush(self._next_token, timeout_s)
         return None
@@ -152,10 +154,10 @@ class AgentService:
                 why = "the laptop did not answer in time" if self._attached else "the laptop left"
                 question.reply({"error": why})
 
-    def _status(self, now: float) -> dict[str, Any]:
+    def _status(self) -> dict[str, Any]:
         return {
             "connected": self._attached,
-            "away_s": 0.0 if self._attached else round(now - self._away_since, 3),
+            "away_s": 0.0 if self._attached else round(self._now - self._away_since, 3),
             "folders": [
                 {"path": str(mirror.root.path), "revision": mirror.revision}
                 for mirror in self._mirrors.values()
@@ -173,7 +175,6 @@ class AgentService:
             inbox.clear()
 
     def _take_events(self) -> None:
-        assert self._line is not None
         while (event := self._line.next_event()) is not None:
             self._take_event(event)
 
@@ -192,7 +193,6 @@ class AgentService:
 
     def _open(self, channel: int, greeting: bytes) -> None:
         """Take a channel as a lane of a mirror, as its greeting says; refuse any other."""
-        assert self._line is not None
         try:
             number, lane = _read_greeting(greeting)
         except ValueError:
@@ -223,7 +223,6 @@ class AgentService:
                     inbox.appendleft((channel, data))
                     break
                 mirror.receive(decode(data), now)
-                assert self._line is not None
                 self._line.consumed(channel, len(data))
 
     def _can_take(self) -> bool:

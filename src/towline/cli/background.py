@@ -50,7 +50,7 @@ def start_engine(request: LinkRequest) -> subprocess.Popen[str]:
     write_private(request_file, json.dumps(request.to_json()))
     log = open_log(places.log)
     try:
-        return subprocess.Popen(  # noqa: S603 - this very program.
+        return subprocess.Popen(  # This very program.
             [*THIS_PROGRAM, "link", "--json", "--request", str(request_file)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

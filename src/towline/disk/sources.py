@@ -210,7 +210,7 @@ def _excludes_file(root: Path) -> Path:
     """Return the person's own ignore file: `core.excludesFile`, or where git looks if unset."""
     try:
         asked = subprocess.run(
-            ["git", "config", "--type=path", "core.excludesFile"],  # noqa: S607
+            ["git", "config", "--type=path", "core.excludesFile"],
             cwd=root,
             stdin=subprocess.DEVNULL,
             capture_output=True,

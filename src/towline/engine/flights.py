@@ -127,8 +127,7 @@ class Flights:
     def is_sent(self, moment: int) -> bool:
         """As `is_done`, but what is on its way hot has arrived before all that is sent later."""
         return all(at > moment for at in self._dirty.values()) and all(
-            flight.moment > moment or flight.way is not Way.BULK
-            for flight in self._flying.values()
+            flight.moment > moment or flight.way is not Way.BULK for flight in self._flying.values()
         )
 
     def moment_of(self, path: str) -> int:

@@ -8,12 +8,12 @@ It runs in one loop and owns the three trees. What goes where is decided by `pla
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import anyio
-from anyio.abc import TaskGroup
 
 from towline.core.change import Change, Outcome, Result
 from towline.core.conflict import is_conflict_copy
@@ -118,7 +118,7 @@ class Live:
             wall_clock=wall_clock,
         )
         self._remote: Remote | None = None
-        self._tasks: TaskGroup | None = None
+        self._start_answer: Callable[[Flush, Remote], None] = _no_life
         self._rules: Rules | None = None
         self._rules_stale = True
         self._local_stale = True
@@ -258,7 +258,7 @@ class Live:
         self._remote = remote = Remote(lanes, compress=self.folder.compress)
         try:
             async with anyio.create_task_group() as tasks:
-                self._tasks = tasks
+                self._start_answer = functools.partial(tasks.start_soon, self._answer_flush)
                 tasks.start_soon(self._begin, remote)
                 tasks.start_soon(self._take_states, remote)
                 tasks.start_soon(self._take_contents, remote)
@@ -311,8 +311,7 @@ class Live:
                 self._report(events.Note(f"looking at the whole machine folder again: {reason}"))
                 self._told = False
             case Flush():
-                assert self._tasks is not None
-                self._tasks.start_soon(self._answer_flush, message, remote)
+                self._start_answer(message, remote)
             case Refusal(reason):
                 raise FolderRefusedError(reason)
             case _:
@@ -427,12 +426,10 @@ class Live:
         if self.held and self.state is not events.State.HELD:
             self.state = events.State.HELD
             self._report(events.Held(self.held))
-        elif not self.held and self.state is not events.State.LIVE and not len(self.flights):
-            if self.pusher.waiting[0] == 0:
-                self._become_live()
+        elif not self.held and self.state is not events.State.LIVE and self.behind[0] == 0:
+            self._become_live()
 
     def _become_live(self) -> None:
-        assert self.machine is not None
         was_held = self.state is events.State.HELD
         self.state = events.State.LIVE
         if was_held:
@@ -443,8 +440,8 @@ class Live:
                 files=count_files(self.trees.ancestor.root),
                 size=sum(e.size for _, e in self.trees.ancestor.walk() if isinstance(e, File)),
                 seconds=round(anyio.current_time() - self._life_began, 3),
-                new_machine=self.machine.new,
-                machine_path=self.machine.root,
+                new_machine=self.machine is not None and self.machine.new,
+                machine_path=self.machine.root if self.machine else self.folder.machine_path,
                 left_out=self._local.left_out,
             )
         )
@@ -542,3 +539,7 @@ class Live:
 
     def _clear_problem(self, side: str, path: str) -> None:
         self.problems.pop((side, path), None)
+
+
+def _no_life(flush: Flush, remote: Remote) -> None:
+    raise ProtocolError("a flush before the life of a Line")

@@ -64,6 +64,7 @@ class Local:
 
     async def scan(self) -> Tree:
         """Look at the whole folder; return a tree that is the caller's."""
+
         def work() -> Tree:
             for _ in self._follower.scan_steps():
                 pass

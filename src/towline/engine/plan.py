@@ -22,7 +22,7 @@ from towline.core.problem import Problem, ProblemKind
 from towline.core.reconcile import Step, Verdict
 from towline.core.safety import why_hold
 from towline.engine.ancestor import Store
-from towline.engine.flights import Flights, Way
+from towline.engine.flights import Flights
 from towline.engine.pull import Puller
 from towline.engine.push import Pusher
 from towline.engine.remote import Remote
@@ -170,9 +170,7 @@ class Planner:
             chained.append(Change(path, flight.newest, entry))
         return chained
 
-    def _carry_out(
-        self, steps: Iterable[Step], at_once: bool
-    ) -> tuple[list[Change], list[Change]]:
+    def _carry_out(self, steps: Iterable[Step], at_once: bool) -> tuple[list[Change], list[Change]]:
         """Do what needs neither side; return the changes to push and those to pull."""
         agreed: list[tuple[str, Entry | None]] = []
         pushes: list[Change] = []

@@ -133,4 +133,3 @@ class Puller:
         await remote.send(Fetch(tuple(wants)))
         while not digests.isdisjoint(self._awaited):
             await self._arrived.wait()
-

@@ -18,9 +18,7 @@ from towline.engine.ancestor import Store
 
 
 class Trees:
-    def __init__(
-        self, store: Store, mirror: int, direction_of: Callable[[str], Direction]
-    ) -> None:
+    def __init__(self, store: Store, mirror: int, direction_of: Callable[[str], Direction]) -> None:
         self.ancestor = Tree()
         self.local = Tree()
         self.remote = Tree()

@@ -532,4 +532,3 @@ def _split(body: bytes, sizes: Iterable[tuple[bytes, int]]) -> Iterator[tuple[by
         offset += size
     if offset != len(body):
         raise FieldError("the body is longer than its contents")
-
