@@ -291,7 +291,7 @@ def test_credit_is_granted_in_batches():
     pair = connected()
     channel = open_both(pair)
     size = 1000
-    for _ in range(WINDOW // 4 // (size + MESSAGE_OVERHEAD)):
+    for _ in range(WINDOW // 16 // (size + MESSAGE_OVERHEAD)):
         pair.left.line.send(channel, bytes(size))
         pair.exchange()
     assert pair.left.line.sendable(channel) < WINDOW
