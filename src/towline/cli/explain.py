@@ -36,7 +36,7 @@ def explain(paths: tuple[str, ...], project: Path | None, name: str | None, as_j
             verdict = "synced" if reply["synced"] else "not synced"
             data(f"{shown(reply['path'])}: {verdict}: {reply['reason']}{_where(reply)}")
     if not all_synced:
-        raise click.exceptions.Exit(ExitCode.FAILED)
+        raise click.exceptions.Exit(ExitCode.OTHER)
 
 
 def _in_project(binding: Binding, path: str) -> str:
@@ -46,7 +46,7 @@ def _in_project(binding: Binding, path: str) -> str:
         return (absolute.parent.resolve() / absolute.name).relative_to(binding.project).as_posix()
     except ValueError:
         raise UserError(
-            f"{path} is not in the project {binding.project}", "", ExitCode.USAGE
+            f"{path} is not in the project {binding.project}", exit_code=ExitCode.USAGE
         ) from None
 
 

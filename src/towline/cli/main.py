@@ -61,8 +61,9 @@ def towline() -> None:
     it is there. DEST is anything that `ssh` accepts.
 
     \b
-    Exit codes: 0 done · 1 the answer is no · 2 wrong usage · 69 nothing is linked here or the
-    machine cannot be reached · 73 a file cannot be written · 75 not now, try again · 77 not
+    Exit codes: 0 done · 1 something else, or the answer is no · 2 wrong usage · 3 held: a conflict
+    or a question stands open · 65 the other side cannot be understood · 69 nothing is linked here,
+    or the machine cannot be reached · 73 a file cannot be made · 75 not now, try again · 77 not
     permitted · 78 wrong configuration · 130 interrupted.
     """
 
@@ -93,10 +94,10 @@ def _run(arguments: Sequence[str] | None) -> int:
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         return _hushed()
-    return code if isinstance(code, int) else ExitCode.OK
+    return code if isinstance(code, int) else ExitCode.DONE
 
 
 def _hushed() -> int:
     """Who read has left, as `head` does. What is still buffered must not complain at exit."""
     sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - it lives to the end.
-    return ExitCode.OK
+    return ExitCode.DONE
