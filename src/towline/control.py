@@ -131,13 +131,13 @@ def error_json(error: UserError) -> Json:
 
 
 def error_from_json(plain: Json) -> UserError:
-    """Return the error another process told. A code this version does not know is OTHER."""
+    """Return the error another process told. A code this version does not know is FAILED."""
     known = {int(code) for code in ExitCode}
     code = plain["exit_code"]
     return UserError(
         plain["message"],
         hint=plain["hint"],
-        exit_code=ExitCode(code) if code in known else ExitCode.OTHER,
+        exit_code=ExitCode(code) if code in known else ExitCode.FAILED,
     )
 
 

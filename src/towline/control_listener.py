@@ -101,9 +101,7 @@ class _Door:
             raise _unfit("the request is not an object")
         request = cast(Json, parsed)
         if self._token is not None and request.pop("token", None) != self._token:
-            raise UserError(
-                "the request does not carry the token", exit_code=ExitCode.NOT_PERMITTED
-            )
+            raise UserError("the request does not carry the token", exit_code=ExitCode.REFUSED)
         return request
 
     async def _reply(self, stream: ByteStream, request: Json) -> None:

@@ -275,7 +275,9 @@ def check_control(binding: Binding) -> Check:
 
 def _to_do_for(message: str, destination: str) -> str:
     if "Permission denied" in message:
-        return f"ssh {destination} must log in without a question: add your key there or to ssh-agent"
+        return (
+            f"ssh {destination} must log in without a question: add your key there or to ssh-agent"
+        )
     if "Host key verification failed" in message:
         return f"log in once by hand and compare the key: ssh {destination}"
     if "Could not resolve" in message:
@@ -290,7 +292,7 @@ def _last_line(text: str) -> str:
 def _run(
     command: list[str], timeout_s: float = COMMAND_TIMEOUT_S
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603 - a fixed program, no shell.
+    return subprocess.run(
         command,
         stdin=subprocess.DEVNULL,
         capture_output=True,

@@ -98,7 +98,7 @@ def ensure_private(directory: Path) -> Path:
             raise UserError(
                 f"{directory} is not a directory of yours",
                 hint="move it away; towline makes a new one",
-                exit_code=ExitCode.NOT_PERMITTED,
+                exit_code=ExitCode.REFUSED,
             )
         if sys.platform != "win32" and stat.S_IMODE(status.st_mode) != 0o700:
             directory.chmod(0o700)
@@ -106,7 +106,7 @@ def ensure_private(directory: Path) -> Path:
         raise UserError(
             f"{directory} cannot be used: {error.strerror}",
             hint="make it writable, or set XDG_STATE_HOME to a directory that is",
-            exit_code=ExitCode.CANNOT_CREATE,
+            exit_code=ExitCode.CANNOT_WRITE,
         ) from error
     return directory
 
@@ -124,7 +124,7 @@ def write_private(path: Path, content: str) -> None:
         raise UserError(
             f"{path} cannot be written: {error.strerror}",
             hint="towline doctor shows disk space and permissions",
-            exit_code=ExitCode.CANNOT_CREATE,
+            exit_code=ExitCode.CANNOT_WRITE,
         ) from error
 
 
@@ -250,7 +250,7 @@ def _read_record(path: Path) -> Binding:
         raise UserError(
             f"the record {path} cannot be read ({type(error).__name__}: {error})",
             hint="remove the file and link that project again; nothing else is lost",
-            exit_code=ExitCode.CONFIGURATION,
+            exit_code=ExitCode.CONFIG,
         ) from error
 
 

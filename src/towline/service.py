@@ -15,7 +15,7 @@ from towline.errors import ExitCode, UserError
 from towline.places import Binding
 
 RESTART_AFTER_S = 5  # Long enough not to burn a laptop's battery on a fault that stays.
-FATAL = (ExitCode.USAGE, ExitCode.HELD, ExitCode.NOT_PERMITTED, ExitCode.CONFIGURATION)
+FATAL = (ExitCode.USAGE, ExitCode.HELD, ExitCode.REFUSED, ExitCode.CONFIG)
 """Ends that another start would only repeat."""
 PASSED_ON = ("XDG_STATE_HOME", "XDG_CONFIG_HOME")
 """A service does not have the shell's environment; without these it would look elsewhere."""
@@ -40,7 +40,7 @@ class Service:
             raise UserError(
                 f"{self.file} cannot be written: {error.strerror}",
                 hint="`towline service install --print` shows what belongs there",
-                exit_code=ExitCode.CANNOT_CREATE,
+                exit_code=ExitCode.CANNOT_WRITE,
             ) from error
 
 

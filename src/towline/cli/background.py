@@ -35,12 +35,12 @@ def run_in_background(request: LinkRequest, display: Display) -> int:
     binding = Workspaces().by_id(request.workspace_id)
     if is_running(binding):
         say(f"{request.name}: linked already, by process {ask(binding, 'who')['pid']}")
-        return ExitCode.DONE
+        return ExitCode.OK
     engine = start_engine(request)
     with display:
         wait_live(engine, display)
     say(f"{request.name}: goes on in the background (process {engine.pid}); `towline stop` ends it")
-    return ExitCode.DONE
+    return ExitCode.OK
 
 
 def start_engine(request: LinkRequest) -> subprocess.Popen[str]:
@@ -50,7 +50,7 @@ def start_engine(request: LinkRequest) -> subprocess.Popen[str]:
     write_private(request_file, json.dumps(request.to_json()))
     log = open_log(places.log)
     try:
-        return subprocess.Popen(  # noqa: S603 - this very program.
+        return subprocess.Popen(  # This very program.
             [*THIS_PROGRAM, "link", "--json", "--request", str(request_file)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -95,7 +95,6 @@ def wait_live(engine: subprocess.Popen[str], display: Display) -> None:
         raise UserError(
             f"the engine ended before it was live (exit code {code})",
             hint="`towline log` shows what happened",
-            
         )
 
 

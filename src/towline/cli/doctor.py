@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,7 @@ def doctor(destination: str | None, project: Path | None, as_json: bool) -> None
         else:
             _print(check)
     if worst_is_failure:
-        raise click.exceptions.Exit(ExitCode.OTHER)
+        raise click.exceptions.Exit(ExitCode.FAILED)
 
 
 def _print(check: Check) -> None:
@@ -59,10 +60,8 @@ def _checks(destination: str | None, project: Path | None) -> Iterator[Check]:
     root = (project or Path.cwd()).resolve()
     known: list[Binding] = []
     yield doctor.check_registry()
-    try:
+    with suppress(UserError):  # Reported by the check above.
         known = Workspaces().of_project(root)
-    except UserError:
-        pass  # Reported by the check above.
     root = known[0].project if known else root
     yield from doctor.check_laptop(root)
     ssh = NO_SSH_OPTIONS

@@ -36,7 +36,7 @@ def explain(paths: tuple[str, ...], project: Path | None, name: str | None, as_j
             verdict = "synced" if reply["synced"] else "not synced"
             data(f"{shown(reply['path'])}: {verdict}: {reply['reason']}{_where(reply)}")
     if not all_synced:
-        raise click.exceptions.Exit(ExitCode.OTHER)
+        raise click.exceptions.Exit(ExitCode.FAILED)
 
 
 def _in_project(binding: Binding, path: str) -> str:

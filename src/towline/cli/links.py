@@ -123,7 +123,7 @@ def _do(binding: Binding, act: Callable[[Binding], object], as_json: bool) -> in
         if as_json:
             json_line({"event": "error", **error_json(error), "workspace": binding.name})
         return error.exit_code
-    return ExitCode.DONE
+    return ExitCode.OK
 
 
 def _row(binding: Binding) -> dict[str, Any]:

@@ -94,10 +94,10 @@ def _run(arguments: Sequence[str] | None) -> int:
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         return _hushed()
-    return code if isinstance(code, int) else ExitCode.DONE
+    return code if isinstance(code, int) else ExitCode.OK
 
 
 def _hushed() -> int:
     """Who read has left, as `head` does. What is still buffered must not complain at exit."""
     sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - it lives to the end.
-    return ExitCode.DONE
+    return ExitCode.OK

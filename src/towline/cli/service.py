@@ -123,7 +123,7 @@ def _to_do(command: tuple[str, ...]) -> str:
 def _why_not_run(command: tuple[str, ...]) -> str | None:
     """Run `command`; return None if it went well."""
     try:
-        done = subprocess.run(  # noqa: S603 - commands of this module, without a shell.
+        done = subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
             capture_output=True,
