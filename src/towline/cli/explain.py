@@ -46,7 +46,7 @@ def _in_project(binding: Binding, path: str) -> str:
         return (absolute.parent.resolve() / absolute.name).relative_to(binding.project).as_posix()
     except ValueError:
         raise UserError(
-            f"{path} is not in the project {binding.project}", "", ExitCode.USAGE
+            f"{path} is not in the project {binding.project}", exit_code=ExitCode.USAGE
         ) from None
 
 

@@ -38,8 +38,8 @@ def flush(timeout_s: float, project: Path | None, name: str | None, as_json: boo
     if "error" in reply:
         raise UserError(
             f"not flushed: {reply['error']}{_since(reply.get('since'))}",
-            "`towline status` shows what is behind; nothing is lost",
-            ExitCode.TRY_AGAIN,
+            hint="`towline status` shows what is behind; nothing is lost",
+            exit_code=ExitCode.TRY_AGAIN,
         )
     if as_json:
         json_line(reply)

@@ -157,8 +157,8 @@ def _project_root(workspaces: Workspaces, project: Path | None) -> Path:
     if here in (Path.home().resolve(), Path(here.anchor)):
         raise UserError(
             f"{here} is not a project but all you have",
-            "change to a project folder, or name it with --project",
-            ExitCode.USAGE,
+            hint="change to a project folder, or name it with --project",
+            exit_code=ExitCode.USAGE,
         )
     return here
 
@@ -170,8 +170,8 @@ def _known_destination(workspaces: Workspaces, root: Path, name: str | None) -> 
         return binding.destination
     raise UserError(
         f"no destination is known for {root}",
-        "run `towline link DEST`, with anything that ssh accepts; the next time it is remembered",
-        ExitCode.USAGE,
+        hint="run `towline link DEST` with anything that ssh accepts; it is remembered then",
+        exit_code=ExitCode.USAGE,
     )
 
 

@@ -61,8 +61,9 @@ def towline() -> None:
     it is there. DEST is anything that `ssh` accepts.
 
     \b
-    Exit codes: 0 done · 1 the answer is no · 2 wrong usage · 69 nothing is linked here or the
-    machine cannot be reached · 73 a file cannot be written · 75 not now, try again · 77 not
+    Exit codes: 0 done · 1 something else, or the answer is no · 2 wrong usage · 3 held: a conflict
+    or a question stands open · 65 the other side cannot be understood · 69 nothing is linked here,
+    or the machine cannot be reached · 73 a file cannot be made · 75 not now, try again · 77 not
     permitted · 78 wrong configuration · 130 interrupted.
     """
 

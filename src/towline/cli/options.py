@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from towline.cli.output import json_line
+from towline.control import error_json
 from towline.errors import UserError
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -24,17 +25,8 @@ class Command(click.Command):
         except UserError as error:
             if ctx.params.get("as_json"):
                 with suppress(OSError):  # Who listened has left; the exit code still tells.
-                    json_line(error_json(error))
+                    json_line({"event": "error", **error_json(error)})
             raise
-
-
-def error_json(error: UserError) -> dict[str, Any]:
-    return {
-        "event": "error",
-        "message": error.message,
-        "hint": error.hint,
-        "exit_code": error.exit_code,
-    }
 
 
 def which_workspace(command: Decorated) -> Decorated:

@@ -40,8 +40,8 @@ def ensure_stopped(binding: Binding) -> bool:
         if time.monotonic() > deadline:
             raise UserError(
                 f"the engine of {binding.name} was told to stop, but still runs",
-                "`towline log` shows what it does; `towline links` shows its process",
-                ExitCode.TRY_AGAIN,
+                hint="`towline log` shows what it does; `towline links` shows its process",
+                exit_code=ExitCode.TRY_AGAIN,
             )
         time.sleep(POLL_INTERVAL_S)
     return True
