@@ -11,7 +11,6 @@ from collections import deque
 from towline.core.wire.frames import (
     HEADER,
     MORE,
-    PAYLOAD_MAX,
     Frame,
     Kind,
     Priority,
@@ -20,19 +19,33 @@ from towline.core.wire.frames import (
 )
 from towline.core.wire.limits import MESSAGE_OVERHEAD, Limits
 
+_GRANTS_PER_WINDOW = 16  # One per message would double the frames; a large one lets a burst go.
+
 
 class Outgoing:
     """The messages queued on a channel, and at the end its CLOSE."""
 
-    __slots__ = ("_offset", "_queue", "channel", "close_left", "closing", "credit", "priority")
+    __slots__ = (
+        "_offset",
+        "_payload_max",
+        "_queue",
+        "channel",
+        "close_left",
+        "closing",
+        "credit",
+        "priority",
+    )
 
-    def __init__(self, channel: int, priority: Priority, window: int) -> None:
+    def __init__(self, channel: int, priority: Priority, limits: Limits) -> None:
         self.channel = channel
         self.priority = priority
-        self.credit = window  # Bytes, after what is queued. Not above 0: no new message.
+        self.credit = limits.window_of(
+            priority
+        )  # Bytes, after what is queued. Not above 0: no new message.
         self.closing: str | None = None  # The reason given, once closed by this end.
         self.close_left = False  # The CLOSE is on its way: nothing can follow it.
         self._queue: deque[bytes] = deque()
+        self._payload_max = limits.payload_max
         self._offset = 0  # Of what is yet to go of the first message.
 
     @property
@@ -55,10 +68,10 @@ class Outgoing:
             self.close_left = True
             return encode_close(self.channel, self.closing or "")
         message, start = self._queue[0], self._offset
-        end = start + PAYLOAD_MAX
+        end = start + self._payload_max
         if end < len(message):
             self._offset = end
-            return HEADER.pack(Kind.DATA, MORE, self.channel, PAYLOAD_MAX) + message[start:end]
+            return HEADER.pack(Kind.DATA, MORE, self.channel, end - start) + message[start:end]
         self._offset = 0
         del self._queue[0]
         size = len(message) - start
@@ -70,37 +83,57 @@ class Outgoing:
 class Incoming:
     """The message being put together on a channel, and those its reader is not done with."""
 
-    __slots__ = ("_allowance", "_consumed", "_due", "_partial", "_unread", "_window", "held")
+    __slots__ = (
+        "_allowance",
+        "_consumed",
+        "_due",
+        "_limits",
+        "_partial",
+        "_unread",
+        "_window",
+        "held",
+    )
 
-    def __init__(self, window: int) -> None:
-        self._window = window
-        self._allowance = window  # The credit left to the peer. Not above 0: no new message.
+    def __init__(self, priority: Priority, limits: Limits) -> None:
+        self._limits = limits
+        self._window = limits.window_of(priority)
+        self._allowance = self._window  # The credit left to the peer. Not above 0: no new message.
         self._partial: bytearray | None = None
         self._unread: deque[int] = deque()  # Sizes of the messages handed to the reader.
         self._consumed = 0  # Bytes of the first of them.
         self._due = 0  # Credit to be granted, saved up.
         self.held = 0  # Bytes received and not consumed, with the overhead of each message.
 
-    def take(self, frame: Frame, limits: Limits) -> bytes | None:
+    def take(self, frame: Frame) -> bytes | None:
         """Take a DATA frame; return the message if it is whole now. Raises `ProtocolError`."""
-        payload = frame.payload
-        begins = self._partial is None
-        if begins and self._allowance <= 0:
-            raise ProtocolError(f"the other side sent beyond its credit on channel {frame.channel}")
-        size = len(payload) + (0 if self._partial is None else len(self._partial))
-        if size > limits.message_max:
+        payload, partial = frame.payload, self._partial
+        cost = len(payload)
+        if partial is None:
+            if self._allowance <= 0:
+                raise ProtocolError(
+                    f"the other side sent beyond its credit on channel {frame.channel}"
+                )
+            cost += MESSAGE_OVERHEAD
+        elif len(partial) + len(payload) > self._limits.message_max:
             raise ProtocolError(
-                f"the other side sent a message of over {limits.message_max} bytes "
+                f"the other side sent a message of over {self._limits.message_max} bytes "
                 f"on channel {frame.channel}"
             )
-        cost = len(payload) + (MESSAGE_OVERHEAD if begins else 0)
         self._allowance -= cost
         self.held += cost
-        if frame.flags & MORE:
-            self._partial = (self._partial or bytearray()) + payload
-            return None
-        message = payload if self._partial is None else bytes(self._partial + payload)
-        self._partial = None
+        return self._put_together(payload, more=frame.flags == MORE)
+
+    def _put_together(self, payload: bytes, *, more: bool) -> bytes | None:
+        if self._partial is None:
+            if more:
+                self._partial = bytearray(payload)
+                return None
+            message = payload
+        else:
+            self._partial += payload
+            if more:
+                return None
+            message, self._partial = bytes(self._partial), None
         self._unread.append(len(message))
         return message
 
@@ -115,7 +148,7 @@ class Incoming:
         if consumed > 0 and not unread:
             raise ValueError(f"{consumed} bytes more consumed than were received")
         self._consumed = consumed
-        if self._due < self._window // 4:  # Saved up: a CREDIT per message would double the frames.
+        if self._due < self._window // _GRANTS_PER_WINDOW:
             return 0
         grant, self._due = self._due, 0
         self._allowance += grant

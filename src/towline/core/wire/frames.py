@@ -233,7 +233,8 @@ class FrameReader:
         body = start + HEADER.size
         if len(buffer) < body:
             return None
-        kind, flags, channel, length = HEADER.unpack_from(buffer, start)
+        header: tuple[int, int, int, int] = HEADER.unpack_from(buffer, start)
+        kind, flags, channel, length = header
         shape = _SHAPE_OF[kind]
         if (
             shape is None

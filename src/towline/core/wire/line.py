@@ -277,7 +277,7 @@ class Line:
         if incoming is None:
             return None
         held = incoming.held
-        message = incoming.take(frame, self._limits)
+        message = incoming.take(frame)
         self._held += incoming.held - held
         if self._held > self._limits.held_max:
             raise ProtocolError(
@@ -322,11 +322,17 @@ class Line:
         del self._channels[frame.channel]
         self._outbox.drop_channel(channel.outgoing)
         if not channel.outgoing.close_left:
-            self._outbox.put_first(encode_close(frame.channel, channel.outgoing.closing or ""))
+            self._answer_close(channel.outgoing)
         if channel.incoming is None:
             return None
         self._held -= channel.incoming.held
         return Closed(frame.channel, frame.payload.decode("utf-8", "replace"))
+
+    def _answer_close(self, outgoing: Outgoing) -> None:
+        # A peer opens no new channel before it has the answers, so few can wait here.
+        if self._outbox.first_count >= 3 * self._limits.channels_max:
+            raise ProtocolError("the other side closes channels and does not wait for the answers")
+        self._outbox.put_first(encode_close(outgoing.channel, outgoing.closing or ""))
 
     def _channel_of(self, frame: Frame) -> _Channel | None:
         """Return the frame's channel, None if it is closed. Raises if it never was open."""
@@ -436,5 +442,7 @@ class Line:
         return sum(number % 2 == like % 2 for number in self._channels)
 
     def _add_channel(self, number: int, priority: Priority) -> None:
-        window = self._limits.window_of(priority)
-        self._channels[number] = _Channel(Outgoing(number, priority, window), Incoming(window))
+        limits = self._limits
+        self._channels[number] = _Channel(
+            Outgoing(number, priority, limits), Incoming(priority, limits)
+        )

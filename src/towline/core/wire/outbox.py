@@ -14,9 +14,14 @@ from towline.core.wire.frames import Priority, encode_credit
 
 class Outbox:
     def __init__(self) -> None:
-        self._first: deque[bytes] = deque()  # Two frames per open channel at the most.
+        self._first: deque[bytes] = deque()
         self._grants: dict[int, int] = {}
         self._ready: tuple[deque[Outgoing], ...] = tuple(deque[Outgoing]() for _ in Priority)
+
+    @property
+    def first_count(self) -> int:
+        """How many frames wait before all content."""
+        return len(self._first)
 
     def put_first(self, frame: bytes) -> None:
         self._first.append(frame)
