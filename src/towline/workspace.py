@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import anyio
 from anyio.abc import ByteStream
@@ -59,6 +59,8 @@ COMPRESS_RTT_S = 0.004  # A shorter way is a network faster than the compressor.
 Report = Callable[[events.Event | events.Status], None]
 Json = dict[str, Any]
 
+_NEW_LIFE = (LineLostError, ChannelClosedError)  # The agent is another one now: begin again.
+_FAILURES = (ConnectError, FolderRefusedError, ProtocolError)  # Nothing that waiting would mend.
 _EXIT_CODES = {
     ConnectKind.AUTH: ExitCode.REFUSED,
     ConnectKind.HOST_KEY: ExitCode.REFUSED,
@@ -116,7 +118,8 @@ class Workspace:
     # -- The engine process -------------------------------------------------------------------
 
     async def run(self, control: Path) -> int:
-        async with serve_control(control, self._operations()), anyio.create_task_group() as tasks:
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(serve_control, control, self._operations())
             tasks.start_soon(self._stop_on_signal)
             tasks.start_soon(self._tell_status)
             for live in self._lives:
@@ -164,28 +167,25 @@ class Workspace:
         """One life of the Line after the other: each ends when the agent forgot the last."""
         while True:
             try:
-                async with open_line(
-                    self._connect, software=SOFTWARE, on_state=self._note_line
-                ) as line:
-                    self._line = line
-                    await line.wait_connected()
-                    await self._live_on(line)
-            except* (LineLostError, ChannelClosedError) as lost:
-                self._new_life = True
-                self._report(events.Note(f"a new life begins: {_first(lost)}"))
-            except* FolderRefusedError as refused:
-                self._fail(UserError(str(_first(refused)), "", ExitCode.REFUSED))
-                return
-            except* ProtocolError as broken:
-                self._fail(UserError(str(_first(broken)), "", ExitCode.BAD_DATA))
-                return
-            except* ConnectError as failed:
-                self._fail(_as_user_error(_first(failed)))
-                return
+                await self._live_once()
+            except (*_NEW_LIFE, *_FAILURES, BaseExceptionGroup) as error:
+                reason = _first(error)
             finally:
                 self._line = None
+            if isinstance(reason, _FAILURES):
+                return self._fail(_as_user_error(reason))
+            if not isinstance(reason, _NEW_LIFE):
+                raise reason
+            self._new_life = True
+            self._report(events.Note(f"a new life of the agent begins: {reason}"))
 
-    async def _live_on(self, line: LiveLine) -> None:
+    async def _live_once(self) -> NoReturn:
+        async with open_line(self._connect, software=SOFTWARE, on_state=self._note_line) as line:
+            self._line = line
+            await line.wait_connected()
+            await self._live_on(line)
+
+    async def _live_on(self, line: LiveLine) -> NoReturn:
         async with anyio.create_task_group() as tasks:
             for live in self._lives:
                 lanes = Lanes(
@@ -193,6 +193,7 @@ class Workspace:
                     bulk=line.open_channel(_greeting(live, "bulk"), Priority.BULK),
                 )
                 tasks.start_soon(live.run_life, lanes)
+        raise LineLostError("the line was given up")
 
     def _connect(self, attended: bool) -> AbstractAsyncContextManager[ByteStream]:
         asks = attended and not self._was_connected and sys.stdin.isatty()
@@ -469,16 +470,17 @@ def _host() -> str:
     return socket.gethostname().partition(".")[0] or "laptop"
 
 
-def _first(group: BaseExceptionGroup[Exception]) -> Exception:
+def _first(error: BaseException) -> BaseException:
     """Return the first of the exceptions that several tasks may have raised at once."""
-    error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return error if isinstance(error, Exception) else RuntimeError(str(error))
+    return error
 
 
 def _as_user_error(error: Exception) -> UserError:
+    if isinstance(error, ProtocolError):
+        return UserError(str(error), "", ExitCode.BAD_DATA)
     if not isinstance(error, ConnectError):
-        return UserError(str(error))
+        return UserError(str(error), "", ExitCode.REFUSED)
     code = _EXIT_CODES.get(error.kind, ExitCode.UNAVAILABLE)
     return UserError(error.message, error.hint, code)

@@ -8,12 +8,11 @@ the key, and the file and line or the variable. Nothing here asks what a value r
 from __future__ import annotations
 
 import difflib
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
-
-import tomllib
 
 from towline.config.kinds import Compression, Pair, UnknownKeyError, WrongValueError
 from towline.config.locate import line_of
@@ -119,9 +118,7 @@ def _default(option: Option) -> Setting:
     return Setting(option, option.default, value, "default")
 
 
-def _wrong(
-    where: str, what: str, hint: str = "", code: ExitCode = ExitCode.CONFIGURATION
-) -> UserError:
+def _wrong(where: str, what: str, hint: str = "", code: ExitCode = ExitCode.CONFIG) -> UserError:
     return UserError(f"{where}: {what}", hint=hint, exit_code=code)
 
 

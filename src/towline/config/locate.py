@@ -7,9 +7,8 @@ dependency of some thousand lines, and knows no lines either.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-
 import tomllib
+from collections.abc import Iterator
 
 Step = str | int  # A key, or an index into an array.
 Keys = tuple[Step, ...]

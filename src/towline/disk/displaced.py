@@ -81,6 +81,10 @@ class Displaced:
         self._retired: list[_Retired] = []
         self._kept: list[Kept] = []
 
+    @property
+    def is_waiting(self) -> bool:
+        return bool(self._retired or self._kept)
+
     def staged_name(
         self, path: str, old: Entry | None, new: Entry | None, *, out: bool, beside: bool = False
     ) -> str:

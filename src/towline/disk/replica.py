@@ -72,6 +72,20 @@ class Replica:
         self._read_last: tuple[str, Stamp, bytes] | None = None
         self.set_rules(rules)
 
+    @property
+    def rules(self) -> Rules:
+        return self._rules
+
+    @property
+    def has_displaced(self) -> bool:
+        """Whether something that was replaced is still to be reviewed."""
+        return self._displaced.is_waiting
+
+    @property
+    def has_unobserved(self) -> bool:
+        """Whether `observe` would look at paths that nobody named: what `apply` came upon."""
+        return bool(self._to_observe)
+
     def set_rules(self, rules: Rules) -> None:
         """Use these from now on. What is known changes with the next scan."""
         self._rules = rules
@@ -147,12 +161,12 @@ class Replica:
                 self._noted.add(change.path)
         return results
 
-    def review(self, now_ns: int) -> list[Kept]:
+    def review(self) -> list[Kept]:
         """Look again at replaced files that somebody had open; return new conflict copies.
 
         To be called about once a second while there is anything to review, and after each scan.
         """
-        kept = self._displaced.review(now_ns)
+        kept = self._displaced.review(self._now_ns())
         self._to_observe.update(one.kept for one in kept)
         return kept
 

@@ -242,7 +242,7 @@ class Live:
             self._report(events.Note(f"looking at the whole project again: {news.scan_reason}"))
             self._local_stale = True
         for kept in news.kept:
-            self._note_conflict(kept.path, kept.copy, "laptop")
+            self._note_conflict(kept.path, kept.kept, "laptop")
         if news.observations:
             self.flights.note(observation.path for observation in news.observations)
         if news.observations or news.root_gone or news.scan_reason:
@@ -521,10 +521,7 @@ class Live:
         path = change.path
         moment = self.flights.moment_of(path)
         if result.kept is not None:
-            tree.put(result.kept, tree.get(path))
-            tree.put(path, None)
             self._note_conflict(path, result.kept, side)
-            self.flights.note([result.kept])
         match result.outcome:
             case Outcome.DONE:
                 tree.put_shallow(path, change.new)

@@ -17,6 +17,7 @@ from towline.core.ignore import Rules
 from towline.core.problem import Problem
 from towline.core.tree import Tree
 from towline.disk.follow import Follower, News
+from towline.disk.replica import Observation
 from towline.disk.watch.base import ModeKind, Watch
 from towline.engine.events import LeftOut
 
@@ -133,9 +134,14 @@ class Local:
     async def apply(
         self, changes: Sequence[Change], contents: Mapping[bytes, bytes]
     ) -> list[Result]:
+        def work() -> tuple[list[Result], list[Observation]]:
+            results = self._replica.apply(changes, contents)
+            return results, self._replica.observe(())
+
         async with self._turn:
-            results = await self._run(lambda: self._replica.apply(changes, contents))
+            results, observations = await self._run(work)
             self._follower.applied(anyio.current_time())
+            self._absorb(News(observations=observations))
             return results
 
     async def look_again(self, paths: Sequence[str]) -> None:
