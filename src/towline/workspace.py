@@ -375,9 +375,9 @@ class Workspace:
     async def _do_status(self, request: Json) -> Json:
         return events.as_json(self.status())
 
-    async def _do_stop(self, request: Json) -> Json:
+    async def _do_stop(self, request: Json) -> AsyncIterator[Json]:
+        yield {}  # Who asked is answered before there is nobody left to answer.
         self.stop("asked to")
-        return {}
 
     async def _do_flush(self, request: Json) -> Json:
         timeout_s = request.get("timeout_s")
