@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import runpy
 import tracemalloc
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -166,6 +168,14 @@ def test_any_bytes_end_in_events_or_a_protocol_error(stream):
         drain(line)
     except ProtocolError:
         assert line.bytes_to_send(0) == b""
+
+
+FUZZ = runpy.run_path(str(Path(__file__).parents[3] / "fuzz" / "fuzz_frames.py"))
+
+
+@given(st.integers(0, 3), st.integers(0, 255), st.binary(max_size=100))
+def test_the_fuzz_target_runs_without_its_fuzzer(end, piece, stream):
+    FUZZ["check_one"](bytes([end, piece]) + OPEN + stream)
 
 
 def test_random_bytes_of_a_megabyte_end_in_a_protocol_error():
