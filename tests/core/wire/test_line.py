@@ -290,6 +290,35 @@ def test_a_message_may_overdraw_and_then_nothing_is_taken_until_credit_is_back()
     assert pair.left.line.sendable(channel) == SMALL.window
 
 
+def test_credit_that_is_just_used_up_is_no_credit():
+    pair = connected(SMALL)
+    channel = open_both(pair)
+    pair.right.reads = False
+    size = SMALL.window - MESSAGE_OVERHEAD
+    pair.left.line.send(channel, bytes(size))
+    with pytest.raises(NoCreditError):
+        pair.left.line.send(channel, b"")
+    pair.exchange()
+    pair.right.line.consumed(channel, size)
+    pair.exchange()
+    assert pair.left.of(Sendable) == [Sendable(channel)]
+
+
+def test_credit_that_only_pays_for_the_overdraft_is_not_announced():
+    pair = connected(SMALL)
+    channel = open_both(pair)
+    pair.right.reads = False
+    pair.left.line.send(channel, bytes(100))
+    pair.left.line.send(channel, bytes(1000))
+    pair.exchange()
+    pair.right.line.consumed(channel, 100)
+    pair.exchange()
+    assert pair.left.of(Sendable) == []
+    pair.right.line.consumed(channel, 1000)
+    pair.exchange()
+    assert pair.left.of(Sendable) == [Sendable(channel)]
+
+
 def test_every_message_costs_its_size_and_an_overhead():
     pair = connected()
     channel = open_both(pair)
@@ -383,6 +412,16 @@ def test_a_small_save_passes_a_large_message_that_has_begun():
     pair.left.line.send(sync, b"save")
     assert kinds(pair.left.line.bytes_to_send(0, limit=1)) == [(Kind.DATA, sync)]
     assert kinds(pair.left.line.bytes_to_send(0, limit=1)) == [(Kind.DATA, bulk)]
+
+
+def test_no_frame_is_begun_at_the_limit():
+    pair = connected()
+    channel = open_both(pair)
+    for _ in range(2):
+        pair.left.line.send(channel, b"12")
+    assert kinds(pair.left.line.bytes_to_send(0, limit=10)) == [(Kind.DATA, channel)]
+    pair.left.line.send(channel, b"34")
+    assert len(pair.left.line.bytes_to_send(0, limit=11)) == 20
 
 
 def test_classes_go_strictly_in_order_and_channels_of_a_class_in_turn():
