@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from towline.core.wire.channels import TooManyChannelsError
 from towline.core.wire.events import Closed, Connected, Message, Opened, Sendable, Silent
 from towline.core.wire.frames import (
     HEADER,
@@ -17,12 +18,7 @@ from towline.core.wire.frames import (
     encode_frame,
 )
 from towline.core.wire.limits import MESSAGE_OVERHEAD, Limits
-from towline.core.wire.line import (
-    ChannelClosedError,
-    Line,
-    NoCreditError,
-    TooManyChannelsError,
-)
+from towline.core.wire.line import ChannelClosedError, Line, NoCreditError
 
 from .pair import LINE_ID, SMALL, Pair, connected, open_both
 
