@@ -133,6 +133,13 @@ def test_a_message_of_any_size_arrives_whole(size):
     assert pair.right.messages(channel) == [message, b"after"]
 
 
+def test_a_message_that_fills_its_frames_takes_no_more_of_them():
+    pair = connected(SMALL)
+    channel = open_both(pair)
+    pair.left.line.send(channel, bytes(2 * SMALL.payload_max))
+    assert kinds(pair.left.line.bytes_to_send(0)) == [(Kind.DATA, channel)] * 2
+
+
 def test_a_message_is_taken_as_it_is_when_sent():
     pair = connected()
     channel = open_both(pair)
@@ -355,7 +362,10 @@ def test_grants_that_wait_go_as_one():
     pair.exchange()
     pair.right.line.consumed(channel, 120)
     pair.right.line.consumed(channel, 120)
-    assert kinds(pair.right.line.bytes_to_send(0)) == [(Kind.CREDIT, channel)]
+    credit = pair.right.line.bytes_to_send(0)
+    assert kinds(credit) == [(Kind.CREDIT, channel)]
+    pair.left.take(credit, 0)
+    assert pair.left.line.sendable(channel) == SMALL.window
 
 
 @pytest.mark.parametrize("size", [1, 6])
@@ -447,10 +457,11 @@ def test_opens_go_before_all_content_and_in_order():
     ]
 
 
-def test_bulk_waits_for_acknowledgement_and_others_do_not():
+@pytest.mark.parametrize("priority", [Priority.CONTROL, Priority.SYNC, Priority.INTERACTIVE])
+def test_bulk_waits_for_acknowledgement_and_others_do_not(priority):
     pair = connected()
     bulk = open_both(pair, Priority.BULK)
-    sync = open_both(pair, Priority.SYNC)
+    sync = open_both(pair, priority)
     pair.left.line.send(bulk, bytes(1 << 20))
     sent = b"".join(iter(lambda: pair.left.line.bytes_to_send(0), b""))
     window = pair.left.line.statistics().bulk_window

@@ -190,7 +190,10 @@ class Line:
         return self._transport.deadline()
 
     def handle_timer(self, now: float) -> None:
-        """Do what is due: a PING to send, or `Silent` as the next event. Early is harmless."""
+        """Do what is due: a PING to send, or `Silent` as the next event. Early is harmless.
+
+        Pass in first what has arrived: a peer that was heard meanwhile is not silent.
+        """
         self._now = now
         if self._transport is not None:
             self._transport.handle_timer(now)
