@@ -15,6 +15,7 @@ from towline.core.wire.frames import (
     Priority,
     ProtocolError,
     VersionMismatchError,
+    encode_count,
     encode_frame,
 )
 from towline.core.wire.limits import MESSAGE_OVERHEAD, Limits
@@ -591,6 +592,14 @@ def test_a_pong_that_comes_after_the_next_ping_is_no_measure():
     pong = pair.right.line.bytes_to_send(6.0)
     pair.left.take(pong, 6.0)
     pair.left.take(pong, 6.0)
+    assert pair.left.line.statistics().rtt_s == 0
+
+
+def test_a_pong_that_comes_twice_is_one_measure():
+    pair = connected()
+    at(pair, 2.0)
+    pair.exchange()
+    pair.left.take(encode_count(Kind.PONG, 2), 3.0)
     assert pair.left.line.statistics().rtt_s == 0
 
 
