@@ -12,7 +12,7 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -180,7 +180,7 @@ class Folder:
     # The walk.
 
     @contextmanager
-    def _at(self, path: str) -> Iterator[tuple[int | None, str]]:
+    def _at(self, path: str) -> Generator[tuple[int | None, str], None, None]:
         """Yield (descriptor of the parent, name); (None, whole path) where no *at calls exist."""
         parent, _, name = path.rpartition("/")
         if not _HAS_AT:
@@ -196,7 +196,7 @@ class Folder:
                 os.close(descriptor)
 
     @contextmanager
-    def _opened_directory(self, path: str) -> Iterator[int | str]:
+    def _opened_directory(self, path: str) -> Generator[int | str, None, None]:
         if not _HAS_AT:
             self._refuse_links(path)
             yield os.path.join(self.root, path)
