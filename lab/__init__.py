@@ -1,0 +1,1 @@
+"""What tests and benchmarks start around towline: a WAN link, other Pythons. Never shipped."""

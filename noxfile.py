@@ -1,0 +1,131 @@
+"""The front door to every check. `nox -s check` is exactly what CI runs; `nox -l` lists the rest.
+
+`check` runs in the environment nox itself was started from (`make test` makes it from the lock);
+sessions for another Python, or with programs of their own, make an environment from the same lock.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import nox
+from nox.command import CommandFailed
+
+ROOT = Path(__file__).parent
+sys.path.insert(0, str(ROOT))  # nox runs this file without its folder on the path.
+
+from lab.pythons import find_pythons  # noqa: E402
+
+PYTHONS = find_pythons(minimum=(3, 11))
+# Programs of the environment first; then the Pythons themselves, before any shim of their names.
+PROGRAMS = [Path(sys.executable).parent, *(python.path.parent for python in PYTHONS)]
+os.environ["PATH"] = os.pathsep.join([*map(str, PROGRAMS), os.environ["PATH"]])
+
+nox.needs_version = ">=2025.2"
+nox.options.sessions = ["check"]
+nox.options.default_venv_backend = "none"
+
+LOCK = "requirements/dev.txt"
+FUZZ_LOCK = "requirements/fuzz.txt"
+FUZZ_SECONDS = 60  # Each target; pass another number after `--`.
+
+CHECKS = {
+    "format": ["ruff", "format", "--check", "--quiet"],
+    "lint": ["ruff", "check", "--quiet"],
+    "mypy": ["mypy"],
+    "pyright": ["pyright"],
+    "layers": ["lint-imports"],
+    "tests": ["pytest"],
+}
+
+
+@nox.session
+def check(session: nox.Session) -> None:
+    """Everything: format, lint, types, layers, generated docs, tests. One run names all faults."""
+    failed = [name for name, argv in CHECKS.items() if not _passes(session, argv)]
+    if not _generated_docs(session, "--check"):
+        failed.append("docs")
+    if failed:
+        session.error(f"failed: {', '.join(failed)}")
+
+
+def _passes(session: nox.Session, argv: list[str]) -> bool:
+    try:
+        session.run(*argv)
+    except CommandFailed:
+        return False
+    return True
+
+
+def _generated_docs(session: nox.Session, *arguments: str) -> bool:
+    """Whether the generated parts of the docs are made, or (`--check`) are as they should be."""
+    if not (ROOT / "docs/generate.py").exists():
+        session.log("docs/generate.py is not there: no part of the docs is generated")
+        return True
+    return _passes(session, ["python", "docs/generate.py", *arguments])
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Regenerate the generated parts of the docs."""
+    if not _generated_docs(session, *session.posargs):
+        session.error("docs/generate.py failed")
+
+
+@nox.session(venv_backend="uv|virtualenv", python=[str(python) for python in PYTHONS])
+def tests(session: nox.Session) -> None:
+    """The tests, on each Python from 3.11 that this machine has."""
+    session.install("--require-hashes", "-r", LOCK)
+    session.install("--no-deps", "--no-build-isolation", "-e", ".")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """The tests that run for long, with many more examples."""
+    profile = {"HYPOTHESIS_PROFILE": "nightly"}
+    session.run("pytest", "-m", "soak", "--timeout=0", *session.posargs, env=profile)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """The benchmarks, one after another (or those named after `--`)."""
+    programs = session.posargs or sorted(map(str, Path("bench").glob("[!_]*.py")))
+    if not programs:
+        session.error("bench/ holds no programs")
+    for program in programs:
+        session.run("python", program)
+
+
+@nox.session(venv_backend="uv|virtualenv", python=sys.executable)
+def fuzz(session: nox.Session) -> None:
+    """Each fuzz/fuzz_*.py for a minute, or for the seconds given after `--`."""
+    targets = sorted(Path("fuzz").glob("fuzz_*.py"))
+    if not targets:
+        session.error("fuzz/ holds no fuzz_*.py")
+    if sys.platform != "linux":
+        session.skip("atheris has wheels for Linux only")
+    seconds = session.posargs[0] if session.posargs else FUZZ_SECONDS
+    session.install("--require-hashes", "-r", FUZZ_LOCK)
+    session.install("--no-deps", "--no-build-isolation", "-e", ".")
+    for target in targets:
+        corpus = Path(".fuzz") / target.stem
+        corpus.mkdir(parents=True, exist_ok=True)
+        session.run("python", target, f"-max_total_time={seconds}", corpus)
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Make the lock files anew from pyproject.toml (needs uv)."""
+    if not _passes(session, ["uv", "--version"]):
+        session.error("uv is not there: it makes the lock files")
+    for groups, path in ((["dev"], LOCK), (["dev", "fuzz"], FUZZ_LOCK)):
+        named = [word for group in groups for word in ("--group", group)]
+        session.run(
+            *("uv", "pip", "compile", "--quiet", "pyproject.toml", *named, "--output-file", path),
+            *("--universal", "--python-version", "3.11", "--generate-hashes"),
+            *("--no-emit-index-url", "--custom-compile-command", "nox -s lock"),
+            *session.posargs,
+        )

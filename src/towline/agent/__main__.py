@@ -1,0 +1,64 @@
+"""The agent's command line: `attach` for ssh; `status`, `flush` and `stop` for the machine.
+
+python -I -S agent-HASH.pyz attach WORKSPACE --bundle HASH --nonce NONCE
+python -I -S agent-HASH.pyz status|flush|stop WORKSPACE [--timeout S]
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+
+from towline.agent.loop import Service
+
+USAGE = 2
+TIMEOUT_S = 10.0
+_VERBS = ("status", "flush", "stop")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Carry out one verb and return the exit status."""
+    verb, workspace, options = _parse(arguments)
+    if verb == "attach":
+        from towline.agent.attach import attach
+
+        return attach(workspace, options["bundle"], options["nonce"], _building(workspace))
+    return _ask(verb, workspace, float(options.get("timeout", TIMEOUT_S)))
+
+
+def _parse(arguments: Sequence[str]) -> tuple[str, str, dict[str, str]]:
+    """Return verb, workspace and options; argparse would cost each attach its import."""
+    verb, workspace, *rest = [*arguments, "", ""][: max(2, len(arguments))]
+    options = {
+        name.removeprefix("--"): value for name, value in zip(rest[::2], rest[1::2], strict=False)
+    }
+    complete = verb in _VERBS or (verb == "attach" and {"bundle", "nonce"} <= options.keys())
+    if not workspace or not complete:
+        print(__doc__, file=sys.stderr)  # noqa: T201
+        raise SystemExit(USAGE)
+    return verb, workspace, options
+
+
+def _building(workspace: str) -> Callable[[], Service]:
+    def build() -> Service:
+        from towline.agent.serve import open_service  # Only the daemon needs all the rest.
+
+        return open_service(workspace)
+
+    return build
+
+
+def _ask(verb: str, workspace: str, timeout_s: float) -> int:
+    from towline.agent.ask import NoAgentError, ask
+
+    try:
+        answer = ask(workspace, {"verb": verb, "timeout": timeout_s}, timeout_s + 1)
+    except NoAgentError as error:
+        answer = {"error": str(error)}
+    print(json.dumps(answer))  # noqa: T201
+    return 1 if "error" in answer else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,136 @@
+"""`attach`: what runs under ssh. Find or start the workspace's agent, then only move bytes.
+
+The first thing on stdout is one line with the nonce that the laptop chose: READY, or FAILED and
+why. Everything after READY belongs to the Line. Nothing else can get onto stdout.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from towline.agent.ask import NoAgentError, ask_on, connect_to, read_line
+from towline.agent.bridge import bridge
+from towline.agent.daemon import StartError, start_daemon
+from towline.agent.loop import Service
+from towline.agent.place import NoPlaceError, Place, ensure_place
+
+ANSWER_S = 10.0  # For a running agent to say who it is: it may be in one long write.
+STOP_S = 20.0  # For an agent of another bundle to finish what it does.
+LOCK_S = 30.0  # For another `attach` that starts the agent just now.
+_LOCK_RETRY_S = 0.02
+
+FAULTS = (NoAgentError, NoPlaceError, StartError)
+"""What `attach` can fail with that is no bug of ours; the message is one line for a person."""
+
+
+def attach(workspace: str, bundle: str, nonce: str, build: Callable[[], Service]) -> int:
+    """Bridge stdin and stdout to the agent of `workspace`. Returns an exit status."""
+    output = _take_stdout()
+    try:
+        agent = attach_to_agent(workspace, bundle, nonce, build)
+    except FAULTS as error:
+        os.write(output, f"TOWLINE {nonce} FAILED {error}\n".encode("utf-8", "replace"))
+        return 1
+    with agent:
+        os.write(output, f"TOWLINE {nonce} READY\n".encode())
+        bridge(0, output, agent)
+    return 0
+
+
+def attach_to_agent(
+    workspace: str, bundle: str, nonce: str, build: Callable[[], Service]
+) -> socket.socket:
+    """Return a socket on which the agent expects a HELLO. Raises one of `FAULTS`."""
+    place = ensure_place(workspace)
+    if agent := _try_agent(place, bundle, nonce):
+        return agent
+    with _locked(place):
+        # Another attach may have started it while we waited for the lock.
+        if agent := _try_agent(place, bundle, nonce):
+            return agent
+        start_daemon(place, build, bundle=bundle)
+    if agent := _try_agent(place, bundle, nonce):
+        return agent
+    raise NoAgentError("the agent ended as soon as it had started; its log says why: " + place.log)
+
+
+def _try_agent(place: Place, bundle: str, nonce: str) -> socket.socket | None:
+    """Return a socket attached to the running agent, if there is one and it is of our bundle."""
+    try:
+        agent = connect_to(place.socket, ANSWER_S)
+    except NoAgentError:
+        return None
+    try:
+        agent.sendall(f"ATTACH {bundle} {nonce}\n".encode())
+        answer = read_line(agent, ANSWER_S)
+    except TimeoutError:
+        agent.close()
+        raise NoAgentError(f"the agent does not answer within {ANSWER_S:g} s") from None
+    except OSError:  # It ended between our two steps.
+        agent.close()
+        return None
+    if answer == b"OK\n":
+        agent.setblocking(False)
+        return agent
+    agent.close()
+    _stop(place)
+    return None
+
+
+def _stop(place: Place) -> None:
+    """Ask an agent to end and wait until it has. Raises `NoAgentError` if it does not."""
+    try:
+        agent = connect_to(place.socket, ANSWER_S)
+    except NoAgentError:
+        return
+    with agent:
+        try:
+            ask_on(agent, {"verb": "stop"}, ANSWER_S)
+            agent.settimeout(STOP_S)
+            while agent.recv(4096):
+                pass
+        except TimeoutError:
+            raise NoAgentError(
+                f"the agent of another version does not end in {STOP_S:g} s"
+            ) from None
+        except (OSError, NoAgentError):
+            return
+
+
+@contextmanager
+def _locked(place: Place) -> Iterator[None]:
+    """Hold the lock under which agents are started. The daemon does not inherit it."""
+    descriptor = os.open(place.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        _wait_for_lock(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _wait_for_lock(descriptor: int) -> None:
+    ends_at = time.monotonic() + LOCK_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= ends_at:
+                raise StartError(
+                    f"another start of the agent has not come to an end in {LOCK_S:g} s"
+                ) from None
+        time.sleep(_LOCK_RETRY_S)
+
+
+def _take_stdout() -> int:
+    """Return a descriptor of stdout, and let whatever prints write to stderr instead."""
+    sys.stdout.flush()
+    output = os.dup(1)
+    os.dup2(2, 1)
+    return output

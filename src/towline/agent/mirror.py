@@ -1,0 +1,271 @@
+"""One folder on the machine, kept in step: messages in, messages out, disk work in between.
+
+A `Mirror` owns one folder for as long as a Line wants it, and is driven by one thread in small
+steps. It decides nothing about what goes where: the laptop does, and a mirror carries out each
+change only if its `old` still holds. It knows no sockets and no Line, only two lanes that take
+messages while they have room.
+
+All that tells of the state of the folder goes out on the sync lane, in the order in which it
+came true; the bulk lane carries content alone. So the laptop can believe the last word it got.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
+
+from towline.agent.roots import Root, RootError
+from towline.core.entry import File
+from towline.core.ignore import Rules
+from towline.core.wire.frames import ProtocolError
+from towline.core.wire.messages import (
+    PART_SIZE,
+    Applied,
+    Apply,
+    Begin,
+    Begun,
+    Fetch,
+    Flush,
+    Flushed,
+    Gone,
+    Message,
+    Observed,
+    Part,
+    Refusal,
+    Rescan,
+    Row,
+    SetRules,
+    Settle,
+    Settled,
+    TreeEnd,
+    rows_of,
+    tree_parts,
+)
+from towline.disk.replica import Observation
+
+OBSERVED_ROWS = 2048  # Rows per message: keeps each far below the limit of a message.
+WANTS_MAX = 100_000  # Files asked for and not yet sent: bounds memory.
+
+
+Want = tuple[str, File, int]  # Path, what it must still be, offset in bytes.
+
+
+class Lane(enum.Enum):
+    SYNC = "sync"
+    BULK = "bulk"
+
+
+class Outlet(Protocol):
+    """Where a mirror's messages go."""
+
+    def room(self, lane: Lane) -> bool:
+        """Whether the lane takes a message now."""
+        ...
+
+    def send(self, lane: Lane, message: Message) -> None: ...
+
+
+class Mirror:
+    """`open_root` gives the folder a `Begin` names, or raises `RootError` with the reason."""
+
+    def __init__(self, outlet: Outlet, open_root: Callable[[Begin], Root]) -> None:
+        self._outlet = outlet
+        self._open_root = open_root
+        self._root: Root | None = None
+        self._outbox: deque[Message] = deque()  # For the sync lane, while it has no room.
+        self._telling: Iterator[Message | None] | None = None  # A scan, then the tree it found.
+        self._wants: deque[Want] = deque()
+        self._large_wants: deque[Want] = deque()
+        self._revisions: set[int] = set()  # Those applied beyond the whole ones.
+        self.revision = 0  # The highest one of which no part is missing, nor of any before.
+        self.flushed: list[Flushed] = []  # Answers from the laptop, for whoever asked.
+
+    @property
+    def root(self) -> Root | None:
+        return self._root
+
+    def takes(self) -> bool:
+        """Whether a further message may be given to `receive`. If not, leave it in the Line."""
+        return self._telling is None and not self._outbox
+
+    def receive(self, message: Message, now: float) -> None:
+        """Carry out what the laptop asks. Raises `ProtocolError` if it may not ask that."""
+        if isinstance(message, Begin):
+            return self._begin(message, now)
+        root = self._root
+        if root is None:
+            raise ProtocolError(f"{type(message).__name__} before Begin")
+        match message:
+            case Apply():
+                self._apply(root, message, now)
+            case Part():
+                self._stage(root, message)
+            case Fetch():
+                self._fetch(message)
+            case SetRules():
+                root.set_rules(_rules(message.rules))
+                self._telling = self._tell_tree(root)
+            case Settle():
+                self._settle(root, message.token, now)
+            case Flushed():
+                self.flushed.append(message)
+            case _:
+                raise ProtocolError(f"{type(message).__name__} is not for the machine to receive")
+        return None
+
+    def flush(self, token: int, timeout_s: float) -> None:
+        """Ask the laptop for everything saved before now; the answer comes in `flushed`."""
+        self._send(Flush(token, timeout_s))
+
+    def deadline(self) -> float | None:
+        """When to call `step` even if nothing arrives and nothing is seen."""
+        return self._root.follower.deadline() if self._root and self._telling is None else None
+
+    def step(self, now: float) -> bool:
+        """Do the next bit of work. True: there is more that need not wait."""
+        while self._outbox and self._outlet.room(Lane.SYNC):
+            self._outlet.send(Lane.SYNC, self._outbox.popleft())
+        if self._outbox or self._root is None:
+            return False
+        if self._telling is not None:
+            return self._go_on_telling()
+        self._look(self._root, now)
+        return self._supply(self._root)
+
+    def _begin(self, begin: Begin, now: float) -> None:
+        if self._root is not None:
+            raise ProtocolError("second Begin")
+        try:
+            root = self._open_root(begin)
+        except RootError as error:
+            return self._send(Refusal(str(error)))
+        self._root = root
+        self.revision = begin.revision
+        self._send(
+            Begun(
+                root=str(root.path),
+                host=root.host,
+                incarnation=root.incarnation.id,
+                new=root.incarnation.new,
+                partials=tuple(sorted(root.replica.stage.partials().items())),
+                watching=root.watching,
+            )
+        )
+        self._telling = self._tell_tree(root)
+        return None
+
+    def _tell_tree(self, root: Root) -> Iterator[Message | None]:
+        """Scan, unless the root is known to be as its replica has it; then tell the tree."""
+        yield from root.ensure_scanned()
+        yield from tree_parts(root.replica.tree)
+        yield TreeEnd(root.exists, tuple(root.replica.problems.values()))
+
+    def _go_on_telling(self) -> bool:
+        for message in self._telling or ():
+            if message is not None:
+                self._send(message)
+            return not self._outbox
+        self._telling = None
+        return True
+
+    def _apply(self, root: Root, apply: Apply, now: float) -> None:
+        results = root.replica.apply(apply.changes, apply.contents)
+        root.follower.applied(now)
+        self._send(Applied(apply.group, tuple(results)))
+        kept = [Observation(r.kept, root.replica.tree.get(r.kept)) for r in results if r.kept]
+        for message in _observed(kept):
+            self._send(message)
+        if apply.last:
+            self._revisions.add(apply.revision)
+            self._count_revisions()
+
+    def _count_revisions(self) -> None:
+        while self.revision + 1 in self._revisions:
+            self.revision += 1
+            self._revisions.discard(self.revision)
+
+    def _stage(self, root: Root, part: Part) -> None:
+        """Keep a part; if it cannot be kept, the change that needs it will say so."""
+        root.replica.stage.write(part.digest, part.offset, part.data, part.size)
+
+    def _fetch(self, fetch: Fetch) -> None:
+        if len(self._wants) + len(self._large_wants) + len(fetch.wants) > WANTS_MAX:
+            raise ProtocolError(f"more than {WANTS_MAX} files asked for at once")
+        for want in fetch.wants:
+            is_large = want[1].size > PART_SIZE
+            (self._large_wants if is_large else self._wants).append(want)
+
+    def _settle(self, root: Root, token: int, now: float) -> None:
+        try:
+            root.follower.settle(token, now)
+        except OSError:  # A full or read-only disk: only a scan can tell what is there.
+            self._rescan(root, "the cookie could not be written")
+            self._send(Settled(token))
+
+    def _look(self, root: Root, now: float) -> None:
+        news = root.follower.step(now)
+        if news.root_gone or news.scan_reason:
+            root.note_lost()
+            self._rescan(root, news.scan_reason or "the folder is gone")
+        else:
+            for message in _observed(news.observations):
+                self._send(message)
+        for token in news.settled:
+            self._send(Settled(token))
+
+    def _rescan(self, root: Root, reason: str) -> None:
+        root.note_lost()
+        self._send(Rescan(reason))
+        self._telling = self._tell_tree(root)
+
+    def _supply(self, root: Root) -> bool:
+        """Send the next stretch of what was asked for, if there is room."""
+        wants = self._wants or self._large_wants  # A large file holds no small one up.
+        if not wants or not self._outlet.room(Lane.BULK):
+            return False
+        path, file, offset = wants.popleft()
+        data = root.replica.read_part(path, file, offset, PART_SIZE)
+        if data is None:
+            # The laptop learns what is there now before it hears that the other is gone.
+            for message in _observed(root.replica.observe([path])):
+                self._send(message)
+            self._send(Gone(path, file.digest))
+        else:
+            self._outlet.send(Lane.BULK, Part(file.digest, file.size, offset, data))
+            if offset + len(data) < file.size:
+                wants.appendleft((path, file, offset + len(data)))
+        return bool(self._wants or self._large_wants)
+
+    def _send(self, message: Message) -> None:
+        """Send on the sync lane, after all that was sent there before."""
+        if not self._outbox and self._outlet.room(Lane.SYNC):
+            self._outlet.send(Lane.SYNC, message)
+        else:
+            self._outbox.append(message)
+
+
+def _rules(wire: object) -> Rules:
+    try:
+        return Rules.from_wire(wire)
+    except ValueError as error:
+        raise ProtocolError(f"rules: {error}") from None
+
+
+def _observed(observations: Iterable[Observation]) -> Iterator[Observed]:
+    """Yield the observations as messages of bounded size, each path whole in one of them.
+
+    A directory too large for that is told in several: first as replaced, then by what is in it.
+    """
+    replaced: list[str] = []
+    rows: list[Row] = []
+    for observation in observations:
+        replaced.append(observation.path)
+        for row in rows_of(observation.path, observation.entry):
+            rows.append(row)
+            if len(rows) >= OBSERVED_ROWS:
+                yield Observed(tuple(replaced), tuple(rows))
+                replaced, rows = [], []
+    if replaced or rows:
+        yield Observed(tuple(replaced), tuple(rows))

@@ -1,0 +1,86 @@
+"""Where the agent of a workspace is found on its machine: directory, socket, lock and log.
+
+Nothing is started or spoken to here. The directory is below the home folder and not in
+`$XDG_RUNTIME_DIR`, which systemd removes some seconds after the last login ends: the agent is
+made to outlive exactly that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+
+SOCKET_PATH_MAX = 100  # Bytes; `sun_path` holds 104 on macOS, 108 on Linux.
+
+
+class NoPlaceError(Exception):
+    """No directory of ours can hold a socket on this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The files of one workspace's agent, in a directory that only its owner can enter."""
+
+    directory: str
+    name: str
+
+    @property
+    def socket(self) -> str:
+        return f"{self.directory}/{self.name}.sock"
+
+    @property
+    def lock(self) -> str:
+        return f"{self.directory}/{self.name}.lock"
+
+    @property
+    def log(self) -> str:
+        return f"{self.directory}/{self.name}.log"
+
+
+def find_place(workspace: str) -> Place | None:
+    """Return the place in which an agent of `workspace` has its socket, if there is one."""
+    for place in _candidates(workspace):
+        if _is_private(place.directory) and os.path.exists(place.socket):
+            return place
+    return None
+
+
+def ensure_place(workspace: str) -> Place:
+    """Return the place in which an agent is, or is to be started. Raises `NoPlaceError`."""
+    if place := find_place(workspace):
+        return place
+    for place in _candidates(workspace):
+        if _make_private(place.directory):
+            return place
+    raise NoPlaceError("neither ~/.cache nor the temporary directory can be written to")
+
+
+def _candidates(workspace: str) -> list[Place]:
+    # The host is part of the name: a home folder may be shared by several machines.
+    identity = f"{os.uname().nodename}\0{workspace}".encode("utf-8", "surrogateescape")
+    name = hashlib.blake2b(identity, digest_size=8).hexdigest()
+    directories = [
+        os.path.expanduser("~/.cache/towline/run"),
+        f"/tmp/towline-{os.getuid()}",  # noqa: S108 (checked to be ours alone before use)
+    ]
+    places = [Place(directory, name) for directory in directories]
+    return [place for place in places if len(os.fsencode(place.socket)) < SOCKET_PATH_MAX]
+
+
+def _make_private(directory: str) -> bool:
+    try:
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+    except OSError:
+        return False
+    return _is_private(directory) and os.access(directory, os.W_OK)
+
+
+def _is_private(directory: str) -> bool:
+    try:
+        status = os.lstat(directory)
+    except OSError:
+        return False
+    ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+    return ours and not status.st_mode & 0o077

@@ -1,0 +1,151 @@
+"""The folders an agent keeps in step, each opened once and kept warm from one Line to the next.
+
+Opening checks that the folder may be used at all, locks it against other agents, and gives it an
+incarnation. Nothing here speaks to the laptop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from towline.core.gather import Gather
+from towline.core.ignore import Rules
+from towline.core.wire.messages import Begin
+from towline.disk.folder import Folder
+from towline.disk.follow import Follower
+from towline.disk.incarnation import Incarnation, RootState, read_or_create, root_state
+from towline.disk.own import ensure_own_directory
+from towline.disk.replica import Replica
+from towline.disk.watch import Watch, open_watch
+from towline.disk.watch.base import ModeKind
+
+LOCK_NAME = "lock"  # In the root's own directory: one agent per folder.
+CACHE_NAME = "cache"
+
+
+class RootError(Exception):
+    """The folder cannot be kept in step. The text is for a person."""
+
+
+class Root:
+    """One folder on the machine, with all that knows it."""
+
+    def __init__(
+        self, path: Path, incarnation: Incarnation, replica: Replica, follower: Follower, host: str
+    ) -> None:
+        self.path = path
+        self.incarnation = incarnation
+        self.replica = replica
+        self.follower = follower
+        self.host = host
+        self._known = False  # Whether the replica's tree, plus what the watch tells, is true.
+
+    @property
+    def exists(self) -> bool:
+        return root_state(self.replica.folder) is RootState.PRESENT
+
+    @property
+    def watching(self) -> str:
+        """How changes are noticed, where it is not simply by notification."""
+        mode = self.follower.watch.mode
+        return "" if mode.kind is ModeKind.NOTIFIED else mode.sentence
+
+    def set_rules(self, rules: Rules) -> None:
+        if rules != self.replica.rules:
+            self.replica.set_rules(rules)
+            self._known = False
+
+    def note_lost(self) -> None:
+        """The watch cannot vouch for the tree any more: the next telling begins with a scan."""
+        self._known = False
+
+    def ensure_scanned(self) -> Iterator[None]:
+        if not self._known and self.exists:
+            yield from self.follower.scan_steps()
+            self._known = True
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self.replica.save_cache()
+        self.follower.watch.close()
+
+
+class Roots:
+    """The folders of one agent, by absolute path."""
+
+    def __init__(self, watch_for: Callable[..., Watch] = open_watch) -> None:
+        self._watch_for = watch_for
+        self._roots: dict[Path, Root] = {}
+        self._locks: list[int] = []
+
+    def open(self, begin: Begin) -> Root:
+        """Return the folder that `begin` names, made if it is not there. Raises `RootError`."""
+        try:
+            rules = Rules.from_wire(begin.rules)
+            path = resolve(begin.root)
+            root = self._roots.get(path)
+            if root is not None and root.exists:
+                root.incarnation = Incarnation(root.incarnation.id, new=False)
+                root.set_rules(rules)
+            else:
+                root = self._roots[path] = self._open(path, rules)
+        except OSError as error:
+            raise RootError(f"{begin.root}: {error.strerror}") from None
+        except ValueError as error:
+            raise RootError(str(error)) from None
+        return root
+
+    def close(self) -> None:
+        for root in self._roots.values():
+            root.close()
+        for lock in self._locks:
+            os.close(lock)
+
+    def all(self) -> list[Root]:
+        return list(self._roots.values())
+
+    def _open(self, path: Path, rules: Rules) -> Root:
+        path.mkdir(parents=True, exist_ok=True)
+        ensure_own_directory(path)
+        self._lock(path)
+        folder = Folder(path)
+        incarnation = read_or_create(folder)
+        host = socket.gethostname()
+        replica = Replica(
+            folder, rules, host=host, durable=False, cache_file=folder.own_path(CACHE_NAME)
+        )
+        watch = self._watch_for(path, lambda at: replica.rules.ignores(at, is_directory=True))
+        watch.start()
+        return Root(path, incarnation, replica, Follower(replica, watch, Gather()), host)
+
+    def _lock(self, path: Path) -> None:
+        lock = os.open(path / ".towline" / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            owner = os.read(lock, 64).decode(errors="replace").strip() or "unknown"
+            os.close(lock)
+            raise RootError(
+                f"{path} is kept in step by another workspace already (its agent: pid {owner})"
+            ) from None
+        os.ftruncate(lock, 0)
+        os.write(lock, str(os.getpid()).encode())
+        self._locks.append(lock)
+
+
+def resolve(named: str) -> Path:
+    """Return the absolute folder of a machine path as a person wrote it.
+
+    Raises `RootError` for folders that hold more than a project: the root, a home.
+    """
+    home = Path.home()
+    path = Path(os.path.expanduser(named) if named else named)
+    path = Path(os.path.realpath(home / path))
+    if path == home or path in home.parents:
+        raise RootError(f"{path} is too wide to keep in step; name a folder inside it")
+    return path

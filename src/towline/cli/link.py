@@ -1,0 +1,182 @@
+"""`towline link`: keep a project folder live on a machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from towline.cli.options import Command, json_option
+from towline.errors import ExitCode, UserError
+from towline.places import Binding, Workspaces
+from towline.request import NO_SSH_OPTIONS, LinkRequest, SshOptions, split_destination
+
+if TYPE_CHECKING:
+    from towline.engine.events import Event, Status
+    from towline.ui.display import Display
+
+    Report = Callable[[Event | Status], None]
+
+
+@click.command(cls=Command)
+@click.argument("destination", metavar="[DEST[:PATH]]", required=False)
+@click.option(
+    "--project",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="The project folder. [default: the linked project around the current directory, else "
+    "the current directory]",
+)
+@click.option("-F", "config_file", metavar="FILE", help="Passed on to ssh: its configuration.")
+@click.option("-p", "port", metavar="PORT", type=click.IntRange(1, 65535), help="Passed on to ssh.")
+@click.option("-i", "identity", metavar="KEY", help="Passed on to ssh: the key to use.")
+@click.option("-J", "jump", metavar="HOST", help="Passed on to ssh: hop through this host.")
+@click.option("-o", "options", metavar="OPT", multiple=True, help="Passed on to ssh; repeatable.")
+@click.option("--name", metavar="NAME", help="What to call it. [default: after the folder]")
+@click.option("--detach", "-d", is_flag=True, help="Return once it is live; it goes on behind.")
+@click.option("--once", is_flag=True, help="Sync, then leave.")
+@click.option("--no-color", is_flag=True, help="No colours; NO_COLOR does the same.")
+@click.option("--request", "request_file", type=click.Path(path_type=Path), hidden=True)
+@json_option
+def link(
+    destination: str | None,
+    project: Path | None,
+    config_file: str | None,
+    port: int | None,
+    identity: str | None,
+    jump: str | None,
+    options: tuple[str, ...],
+    name: str | None,
+    detach: bool,
+    once: bool,
+    no_color: bool,
+    request_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Keep a project folder live on a machine.
+
+    DEST is anything that ssh accepts: user@host, or a Host of your ssh configuration. PATH is
+    where the project is put there, by default ~/NAME. Nothing has to be installed there; Python
+    3.10 or later is enough. A second run in the same folder needs no DEST.
+
+    Ctrl-C ends it, without loss: the next run goes on from there.
+    """
+    from towline.cli.background import read_request, run_in_background
+    from towline.ui.display import UntilGone, display_for
+    from towline.ui.jsonl import Jsonl
+
+    if request_file is not None:
+        reading_along = UntilGone(Jsonl(sys.stdout, statuses=True))
+        raise click.exceptions.Exit(run_here(read_request(request_file), reading_along))
+    ssh = SshOptions(_absolute(config_file), port, _absolute(identity), jump, options)
+    binding = bind(destination, project, name, None if ssh == NO_SSH_OPTIONS else ssh)
+    display = display_for(as_json=as_json, no_color=no_color)
+    run = run_in_background if detach else run_here
+    raise click.exceptions.Exit(run(request_for(binding, once=once), display))
+
+
+def bind(
+    destination: str | None, project: Path | None, name: str | None, ssh: SshOptions | None
+) -> Binding:
+    """Return the workspace that is meant, recorded. Raises UserError if no destination is known."""
+    workspaces = Workspaces()
+    if destination is None and name is not None and project is None:
+        binding = workspaces.named(name)
+        return workspaces.ensure(binding.project, binding.destination, ssh=ssh)
+    root = _project_root(workspaces, project)
+    host, machine_path = (
+        (_known_destination(workspaces, root, name), None)
+        if destination is None
+        else split_destination(destination)
+    )
+    return workspaces.ensure(root, host, name=name, ssh=ssh, machine_path=machine_path)
+
+
+def request_for(binding: Binding, *, once: bool = False) -> LinkRequest:
+    return LinkRequest(
+        workspace_id=binding.id,
+        name=binding.name,
+        project=binding.project,
+        destination=binding.destination,
+        machine_path=binding.machine_path,
+        ssh=binding.ssh,
+        once=once,
+    )
+
+
+def run_here(request: LinkRequest, display: Display) -> int:
+    """Run the engine in this process until it stops. Return its exit code. Raises UserError."""
+    import anyio
+
+    from towline.logfile import Log
+    from towline.workspace import run_link
+
+    binding = Workspaces().by_id(request.workspace_id)
+    tellers: list[Report] = [Log(binding.places.log), _remembering(binding), display]
+
+    def report(item: Event | Status) -> None:
+        for tell in tellers:
+            tell(item)
+
+    with display:
+        code: int = anyio.run(run_link, request, report)
+    return code
+
+
+def _remembering(binding: Binding) -> Report:
+    """Return what keeps the last state in the registry, for when no engine runs."""
+    from towline.engine.events import Status
+
+    last = binding
+
+    def remember(item: Event | Status) -> None:
+        nonlocal last
+        if isinstance(item, Status) and item.state.value != last.last_state:
+            last = dataclasses.replace(
+                Workspaces().by_id(binding.id),
+                last_state=item.state.value,
+                machine_path=item.machine_path or last.machine_path,
+            )
+            Workspaces().save(last)
+
+    return remember
+
+
+def _project_root(workspaces: Workspaces, project: Path | None) -> Path:
+    """Return the folder meant. A home directory must be meant in so many words."""
+    if project is not None:
+        return project.resolve()
+    here = Path.cwd()
+    known = workspaces.of_project(here)
+    if known:
+        return known[0].project
+    if here in (Path.home().resolve(), Path(here.anchor)):
+        raise UserError(
+            f"{here} is not a project but all you have",
+            hint="change to a project folder, or name it with --project",
+            exit_code=ExitCode.USAGE,
+        )
+    return here
+
+
+def _known_destination(workspaces: Workspaces, root: Path, name: str | None) -> str:
+    known = [binding for binding in workspaces.of_project(root) if binding.project == root]
+    named = [binding for binding in known if binding.name == name]
+    for binding in named or known:
+        return binding.destination
+    raise UserError(
+        f"no destination is known for {root}",
+        hint="run `towline link DEST` with anything that ssh accepts; it is remembered then",
+        exit_code=ExitCode.USAGE,
+    )
+
+
+def _absolute(path: str | None) -> str | None:
+    """A later run may start elsewhere. ssh knows `none`, and expands `~` and `%` itself."""
+    if path is None or path == "none" or path.startswith(("~", "%", "$")):
+        return path
+    return str(Path(path).absolute())

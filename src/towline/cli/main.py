@@ -1,0 +1,103 @@
+"""`towline`: the group of commands, and the one place where an error meets the person.
+
+Commands are loaded when they are used, so that `towline status` does not pay for `towline link`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from towline import __version__
+from towline.cli.output import prepare, say
+from towline.errors import ExitCode, UserError
+
+COMMANDS = (
+    "link",
+    "links",
+    "status",
+    "flush",
+    "stop",
+    "conflicts",
+    "problems",
+    "accept",
+    "refuse",
+    "explain",
+    "log",
+    "doctor",
+    "config",
+    "service",
+    "demo",
+    "version",
+)
+"""In the order of `towline --help`. Each is `towline.cli.NAME` and in it the command NAME."""
+
+
+class LazyGroup(click.Group):
+    """Finds a command by importing the module of its name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(
+            importlib.import_module(f"towline.cli.{cmd_name}"), cmd_name
+        )
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def towline() -> None:
+    """The live line between a project folder on this computer and a borrowed machine.
+
+    In the project folder, `towline link DEST` keeps it live on any SSH host: save a file here, and
+    it is there. DEST is anything that `ssh` accepts.
+
+    \b
+    Exit codes: 0 done · 1 something else, or the answer is no · 2 wrong usage · 3 held: a conflict
+    or a question stands open · 65 the other side cannot be understood · 69 nothing is linked here,
+    or the machine cannot be reached · 73 a file cannot be made · 75 not now, try again · 77 not
+    permitted · 78 wrong configuration · 130 interrupted.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and leave with its exit code. Standard output holds data only."""
+    prepare()
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        code = towline.main(
+            None if arguments is None else list(arguments),
+            prog_name="towline",
+            standalone_mode=False,
+        )
+        sys.stdout.flush()
+    except UserError as error:
+        say(f"error: {error.message}")
+        if error.hint:
+            say(f"hint: {error.hint}")
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        return _hushed()
+    return code if isinstance(code, int) else ExitCode.OK
+
+
+def _hushed() -> int:
+    """Who read has left, as `head` does. What is still buffered must not complain at exit."""
+    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - it lives to the end.
+    return ExitCode.OK

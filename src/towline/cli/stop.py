@@ -1,0 +1,47 @@
+"""`towline stop`: end the engine of a workspace. The machine keeps what it has."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from towline.cli.choose import chosen
+from towline.cli.options import Command, json_option, which_workspace
+from towline.cli.output import json_line, say
+from towline.control import ask, is_running
+from towline.errors import ExitCode, UserError
+from towline.places import Binding
+
+STOP_TIMEOUT_S = 20.0  # The engine finishes the step it is in, and says goodbye to the machine.
+POLL_INTERVAL_S = 0.05
+
+
+@click.command(cls=Command)
+@which_workspace
+@json_option
+def stop(project: Path | None, name: str | None, as_json: bool) -> None:
+    """Stop syncing. Both sides keep what they have; `towline link` goes on from there."""
+    binding = chosen(project, name)
+    was_running = ensure_stopped(binding)
+    if as_json:
+        json_line({"workspace": binding.name, "was_running": was_running})
+    say(f"{binding.name}: " + ("stopped" if was_running else "was not running"))
+
+
+def ensure_stopped(binding: Binding) -> bool:
+    """Return whether an engine ran. It has ended when this returns. Raises UserError."""
+    if not is_running(binding):
+        return False
+    ask(binding, "stop")
+    deadline = time.monotonic() + STOP_TIMEOUT_S
+    while is_running(binding):
+        if time.monotonic() > deadline:
+            raise UserError(
+                f"the engine of {binding.name} was told to stop, but still runs",
+                hint="`towline log` shows what it does; `towline links` shows its process",
+                exit_code=ExitCode.TRY_AGAIN,
+            )
+        time.sleep(POLL_INTERVAL_S)
+    return True

@@ -1,0 +1,218 @@
+"""The engine's end of the control socket: takes requests, hands them to `dispatch`, answers.
+
+One engine per workspace: a lock, held as long as the process lives, says which. What a socket of
+an engine long dead leaves behind is replaced. What the operations mean is not known here; the
+protocol stands in `towline.control`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import logging
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, cast
+
+import anyio
+from anyio.abc import ByteStream, Listener, SocketAttribute, SocketStream, TaskGroup, TaskStatus
+from anyio.streams.buffered import BufferedByteReceiveStream
+
+from towline import __version__
+from towline.control import LINE_MAX, Json, error_json, line_of
+from towline.errors import ExitCode, UserError
+from towline.places import write_private
+
+REQUEST_TIMEOUT_S = 5.0  # Who connects and says nothing for so long is let go.
+CONNECTIONS_MAX = 64  # Bounds memory and file descriptors; a person has a few, a script some.
+LOCKED_BYTE = 1 << 30  # Windows locks bytes against reading too; this one is never read.
+
+Dispatch = Mapping[str, Callable[[Json], Awaitable[Json] | AsyncIterator[Json]]]
+
+GONE = (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError)  # Whoever asked.
+
+logger = logging.getLogger(__name__)
+
+
+async def serve_control(
+    path: Path,
+    dispatch: Dispatch,
+    *,
+    on_loopback: bool = sys.platform == "win32",
+    task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
+) -> None:
+    """Answer requests at `path` until cancelled; `started` once it can be asked.
+
+    An operation returns one reply, or yields several. It may raise UserError, which the command
+    shows as its own. Raises UserError if an engine for this workspace runs already.
+    """
+    with _only_engine(path):
+        listener, token = await (_listen_loopback(path) if on_loopback else _listen_unix(path))
+        door = _Door({**dispatch, "who": _who}, token)
+        async with listener:
+            task_status.started()
+            await listener.serve(door.answer)
+
+
+class _Door:
+    """Answers connections, each a request, a bounded number at a time."""
+
+    def __init__(self, dispatch: Dispatch, token: str | None) -> None:
+        self._dispatch = dispatch
+        self._token = token
+        self._connections = 0
+
+    async def answer(self, stream: ByteStream) -> None:
+        self._connections += 1
+        try:
+            async with stream, anyio.create_task_group() as tasks:
+                with suppress(*GONE):
+                    await self._answer(stream, tasks)
+                tasks.cancel_scope.cancel()
+        finally:
+            self._connections -= 1
+
+    async def _answer(self, stream: ByteStream, tasks: TaskGroup) -> None:
+        try:
+            if self._connections > CONNECTIONS_MAX:
+                raise UserError(
+                    "the engine is asked too much at once", exit_code=ExitCode.TRY_AGAIN
+                )
+            request = await self._request(stream)
+            tasks.start_soon(_cancel_at_hangup, stream, tasks.cancel_scope)
+            await self._reply(stream, request)
+        except UserError as error:
+            await stream.send(line_of({"error": error_json(error)}))
+
+    async def _request(self, stream: ByteStream) -> Json:
+        """Return a request that may be answered. Raises UserError."""
+        try:
+            with anyio.fail_after(REQUEST_TIMEOUT_S):
+                line = await BufferedByteReceiveStream(stream).receive_until(b"\n", LINE_MAX)
+            parsed = json.loads(line)
+        except (TimeoutError, ValueError, anyio.EndOfStream, anyio.IncompleteRead) as error:
+            raise _unfit("the request is not a line of JSON") from error
+        except anyio.DelimiterNotFound as error:
+            raise _unfit(f"the request is longer than {LINE_MAX} bytes") from error
+        if not isinstance(parsed, dict):
+            raise _unfit("the request is not an object")
+        request = cast(Json, parsed)
+        if self._token is not None and request.pop("token", None) != self._token:
+            raise UserError("the request does not carry the token", exit_code=ExitCode.REFUSED)
+        return request
+
+    async def _reply(self, stream: ByteStream, request: Json) -> None:
+        op = request.pop("op", None)
+        operation = self._dispatch.get(op)
+        if operation is None:
+            raise UserError(
+                f"the engine does not know {op!r}",
+                hint=f"it is version {__version__}: `towline stop`, then `towline link` again",
+                exit_code=ExitCode.USAGE,
+            )
+        try:
+            await _send_all(stream, op, operation(request))
+        except (UserError, *GONE):
+            raise
+        except Exception as error:  # A bug; the engine has more to do than answer questions.
+            logger.exception("control operation %r failed", op)
+            raise UserError(
+                f"the engine failed at {op!r}: {error!r}", hint="see `towline log`"
+            ) from error
+
+
+async def _send_all(
+    stream: ByteStream, op: str, replies: Awaitable[Json] | AsyncIterator[Json]
+) -> None:
+    if inspect.isawaitable(replies):
+        await stream.send(_reply_line(op, await replies))
+    else:
+        async for reply in replies:
+            await stream.send(_reply_line(op, reply))
+    await stream.send(line_of({"end": True}))
+
+
+def _reply_line(op: str, reply: Json) -> bytes:
+    line = line_of({"reply": reply})
+    if len(line) > LINE_MAX:
+        raise UserError(f"the answer to {op!r} is longer than {LINE_MAX} bytes")
+    return line
+
+
+async def _cancel_at_hangup(stream: ByteStream, scope: anyio.CancelScope) -> None:
+    """Nothing more is expected from who asked, so whatever comes is the end."""
+    try:
+        await stream.receive(1)
+    except (anyio.EndOfStream, *GONE):
+        pass
+    scope.cancel()
+
+
+async def _listen_unix(path: Path) -> tuple[Listener[SocketStream], str | None]:
+    return await anyio.create_unix_listener(path, mode=0o600), None
+
+
+async def _listen_loopback(path: Path) -> tuple[Listener[SocketStream], str | None]:
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    token = os.urandom(16).hex()
+    port = listener.extra(SocketAttribute.local_port)  # noqa: S610 - not Django's.
+    write_private(path, json.dumps({"port": port, "token": token}))
+    return listener, token
+
+
+@contextmanager
+def _only_engine(path: Path) -> Generator[None]:
+    """Hold the workspace's lock; the system gives it up when the process dies, however it does."""
+    lock = path.with_suffix(".lock")
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+    with open(descriptor, "r+", encoding="utf-8") as file:
+        if not _try_lock(file):
+            raise UserError(
+                f"this workspace is linked already, by process {file.read().strip() or 'unknown'}",
+                hint="`towline status` shows it, `towline stop` ends it",
+                exit_code=ExitCode.TRY_AGAIN,
+            )
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        path.unlink(missing_ok=True)  # Of a dead engine: a living one would hold the lock.
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+            file.truncate(0)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(file: IO[str]) -> bool:
+        os.lseek(file.fileno(), LOCKED_BYTE, os.SEEK_SET)
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        finally:
+            os.lseek(file.fileno(), 0, os.SEEK_SET)
+        return True
+
+else:
+    import fcntl
+
+    def _try_lock(file: IO[str]) -> bool:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
+
+async def _who(request: Json) -> Json:
+    return {"pid": os.getpid(), "version": __version__}
+
+
+def _unfit(message: str) -> UserError:
+    return UserError(message, exit_code=ExitCode.USAGE)

@@ -1,0 +1,534 @@
+"""What the two ends of a sync channel say to each other, and its form in bytes.
+
+A message is one byte of kind and flags, the length of a JSON header, the header, and a body of
+raw content. Decoding checks every length, type, path and digest: what `decode` returns can be
+used as it is. What the messages mean to either side is not decided here; docs/protocol.md tells.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from towline.core.change import Change, Outcome, Result
+from towline.core.entry import Directory, Entry, File
+from towline.core.problem import Problem
+from towline.core.tree import Tree
+from towline.core.wire import fields
+from towline.core.wire.fields import FieldError
+from towline.core.wire.frames import ProtocolError
+
+PREFIX = struct.Struct(">BI")  # Kind and flags, length of the header as sent.
+COMPRESSED = 0x80  # Flag in the first byte: what follows the prefix is zlib.
+PLAIN_MAX = 4 << 20  # Bytes of a message once decompressed: bounds what a bomb can cost.
+COMPRESS_MIN = 512  # Below this, compression saves nothing worth its time.
+PART_SIZE = 256 << 10  # Content per message: small enough that its digest state stays cheap.
+ROWS_MAX = 4096  # Entries per message when a tree is told in parts.
+
+Row = tuple[str, Entry | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Laptop → machine, first: keep this folder in step."""
+
+    kind: ClassVar[int] = 1
+    root: str  # The machine path as the person gave it; `~` is the machine's to expand.
+    host: str  # The laptop's name, for conflict copies.
+    revision: int  # The last one of this workspace so far.
+    rules: Any  # `Rules.to_wire()`.
+
+    def pack(self) -> tuple[list[Any], bytes]:
+        return [self.root, self.host, self.revision, self.rules], b""
+
+    @classmethod
+    def unpack(cls, header: list[Any], body: bytes) -> Begin:
+        root, host, revision, rules = fields.record(header, 4)
+        return cls(fields.text(root), fields.text(host, 255), fields.integer(revision), rules)
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """Machine → laptop: the folder is there, in this life; a tree follows."""
+
+    kind: ClassVar[int] = 2
+    root: str  # Absolute.
+    host: str
+    incarnation: str
+    new: bool  # This life has just begun: nothing was agreed with it yet.
+    partials: tuple[tuple[bytes, int], ...] = ()  # Digest → bytes already staged.
+    watching: str = ""  # How changes are noticed, where it is not simply by notification.
+
+    def pack(self) -> tuple[list[Any], bytes]:
+        partials = [[digest.hex(), size] for digest, size in self.partials]
+        return [self.root, self.host, self.incarnation, self.new, partials, self.watching], b""
+
+    @classmethod
+    def unpack(cls, header: list[Any], body: bytes) -> Begun:
+        root, host, incarnation, new, partials, watching = fields.record(header, 6)
+        return cls(
+            fields.text(root),
+            fields.text(host, 255),
+            fields.text(incarnation, 64),
+            fields.boolean(new),
+            fields.sequence(partials, _partial),
+            fields.text(watching),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SetRules:
+    """Laptop → machine: what is synced has changed; look again and tell the tree."""
+
+    kind: ClassVar[int] = 3
+    rules: Any
+
+    def pack(self) -> tuple[list[Any], bytes]:
+        return [self.rules], b""
+
+    @classmethod
+    def unpack(cls, header: list[Any], body: bytes) -> SetRules:
+        return cls(fields.record(header, 1)[0])
+
+
+@dataclass(frozen=True, slots=True)
+class TreePart:
+    """Machine → laptop: entries of the tree, parents before children."""
+
+    kind: ClassVar[int] = 4
+    rows: tuple[Row, ...]
+
+    def pack(self) -> tuple[list[Any], bytes]:
+        return _pack_rows(self.rows), b""
+
+    @classmethod
+    def unpack(cls, header: list[Any], body: bytes) -> TreePart:
+        return cls(fields.sequence(header, _row))
+
+
+@dataclass(frozen=True, slots=True)
+class TreeEnd:
+    """Machine → laptop: the tree is told. What is wrong with which path comes along."""
+
+    kind: ClassVar[int] = 5
+    exists: bool = True  # False: the root itself is gone.
+    problems: tuple[Problem, ...] = ()
+
+    def pack(self) -> tuple[list[Any], bytes]:
+        return [self.exists, [fields.pack_problem(problem) for problem in self.problems]], b""
+
+    @classmethod
+    def unpack(cls, header: list[Any], body: bytes) -> TreeEnd:
+        exists, problems = fields.record(header, 2)
+        return cls(fields.boolean(exists), fields.sequence(problems, fields.problem))
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Laptop → machine: carry out these changes, together.
+
+    `contents` holds the bytes of the new files by digest; what is not there has been staged by
+    `Part` before. With `last`, the revision is whole once this is applied.
+    """
+
+    kind: ClassVar[int] = 6
+    group: int
+    revision: int
+    last: bool
+    changes: tuple[Change, ...]
+    contents: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
+
+    def pack(self) -> tuple[list[Any], bytes]:
+        changes = [
+            [c.path, fields.pack_entry(c.old), fields.pack_entry(c.new), c.keep]
+            for c in self.changes
+        ]
+        sizes = [[digest.hex(), len(content)] for digest, content in self.contents.items()]
+        body = b"".join(self.contents.values())
+        return [self.group, self.revision, self.last, changes, sizes], body
+
+    @classmethod
+    def unpack(cls, header: list[Any], body: bytes) -> Apply:
+        group, revision, last, changes, sizes = fields.record(header, 5)
+        return cls(
+            fields.integer(group),
+            fields.integer(revision),
+            fields.boolean(last),
+            fields.sequence(changes, _change),
+            dict(_split(body, fields.sequence(sizes, _partial))),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """Machine → laptop: what became of each change of a group."""
+
+    kind: ClassVar[int] = 7
+    group: int
+    results: tuple[Result, ...]
+
+    def pack(self) -> tuple[list[Any], bytes]:
+        return [self.group, [_pack_result(result) for result in self.results]], b""
+
+    @classmethod
+    def unpack(cls, header: list[Any], body: bytes) -> Applied:
+        group, results = fields.record(header, 2)
+        return cls(fields.integer(group), fields.sequence(results, _result))
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Either way: a stretch of a large content, to be staged until a change asks for it."""
+
+    kind: ClassVar[int] = 8
+    digest: bytes
+    size: int  # Of the whole content, in bytes.
+    offset: int
+    data: bytes
+
+    def pack(self) -> tuple[list[Any], bytes]:
+        return [self.digest.hex(), self.size, self.offset], self.data
+
+    @classmethod
+    def unpack(cls, header: list[Any], body: bytes) -> Part:
+        digest, size, offset = fields.record(header, 3)
+        part = cls(fields.digest(digest), fields.integer(size), fields.integer(offset), body)
+        if part.offset + len(body) > part.size:
+            raise FieldError("a part reaches beyond its content")
+        return part
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Laptop → machine: send the content of these files, from the given offsets."""
+
+    kind: ClassVar[int] = 9
+    wants: tuple[tuple[str, File, int], ...]  # Path, what it must still be, offset in bytes.
+
+    def pack(self) -> tuple[list[Any], bytes]:
+        return [[path, fields.pack_entry(file), at] for path, file, at in self.wants], b""
+
+    @classmethod
+    def unpack(cls, header: list[Any], body: bytes) -> Fetch:
+        return cls(fields.sequence(header, _want))
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """Machine → laptop: this file is no longer what was asked for."""
+
+    kind: ClassVar[int] = 10
+    path: str
+    digest: bytes
+
+    def pack(self) -> tuple[list[Any], bytes]:
+        return [self.path, self.digest.hex()], b""
+
+    @classmethod
+    def unpack(cls, header: list[Any], body: bytes) -> Gone:
+        path, digest = fields.record(header, 2)
+        return cls(fields.path(path), fields.digest(digest))
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Machine → laptop: these paths are different now, not by our doing.
+
+    A directory comes whole: its row, then the rows of what is in it. Paths in `replaced` hold
+    exactly what the rows say; everything known below them before is void.
+    """
+
+    kind: ClassVar[int] = 11
+    replaced: tuple[str, ...]
+    rows: tuple[Row, ...]
+    problems: tuple[Problem, ...] = ()
+
+    def pack(self) -> tuple[list[Any], bytes]:
+        problems = [fields.pack_problem(problem) for problem in self.problems]
+        return [list(self.replaced), _pack_rows(self.rows), problems], b""
+
+    @classmethod
+    def unpack(cls, header: list[Any], body: bytes) -> Observed:
+        replaced, rows, problems = fields.record(header, 3)
+        return cls(
+            fields.sequence(replaced, fields.path),
+            fields.sequence(rows, _row),
+            fields.sequence(problems, fields.problem),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Rescan:
+    """Machine → laptop: the watch could not keep up; the tree follows anew."""
+
+    kind: ClassVar[int] = 12
+    reason: str
+
+    def pack(self) -> tuple[list[Any], bytes]:
+        return [self.reason], b""
+
+    @classmethod
+    def unpack(cls, header: list[Any], body: bytes) -> Rescan:
+        return cls(fields.text(fields.record(header, 1)[0]))
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Laptop → machine: answer when every change made there before this is told."""
+
+    kind: ClassVar[int] = 13
+    token: int
+
+    def pack(self) -> tuple[list[Any], bytes]:
+        return [self.token], b""
+
+    @classmethod
+    def unpack(cls, header: list[Any], body: bytes) -> Settle:
+        return cls(fields.integer(fields.record(header, 1)[0]))
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    kind: ClassVar[int] = 14
+    token: int
+
+    def pack(self) -> tuple[list[Any], bytes]:
+        return [self.token], b""
+
+    @classmethod
+    def unpack(cls, header: list[Any], body: bytes) -> Settled:
+        return cls(fields.integer(fields.record(header, 1)[0]))
+
+
+@dataclass(frozen=True, slots=True)
+class Flush:
+    """Machine → laptop: a cell is about to run; bring everything saved before this."""
+
+    kind: ClassVar[int] = 15
+    token: int
+    timeout_s: float
+
+    def pack(self) -> tuple[list[Any], bytes]:
+        return [self.token, int(self.timeout_s * 1000)], b""
+
+    @classmethod
+    def unpack(cls, header: list[Any], body: bytes) -> Flush:
+        token, timeout_ms = fields.record(header, 2)
+        return cls(fields.integer(token), fields.integer(timeout_ms, 0, 3_600_000) / 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Flushed:
+    """Laptop → machine: all of it is in `revision`, or the reason why it is not."""
+
+    kind: ClassVar[int] = 16
+    token: int
+    revision: int
+    reason: str = ""
+
+    def pack(self) -> tuple[list[Any], bytes]:
+        return [self.token, self.revision, self.reason], b""
+
+    @classmethod
+    def unpack(cls, header: list[Any], body: bytes) -> Flushed:
+        token, revision, reason = fields.record(header, 3)
+        return cls(fields.integer(token), fields.integer(revision), fields.text(reason))
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Machine → laptop: this folder cannot be kept in step; the reason is for a person."""
+
+    kind: ClassVar[int] = 17
+    reason: str
+
+    def pack(self) -> tuple[list[Any], bytes]:
+        return [self.reason], b""
+
+    @classmethod
+    def unpack(cls, header: list[Any], body: bytes) -> Refusal:
+        return cls(fields.text(fields.record(header, 1)[0]))
+
+
+Message = (
+    Begin
+    | Begun
+    | SetRules
+    | TreePart
+    | TreeEnd
+    | Apply
+    | Applied
+    | Part
+    | Fetch
+    | Gone
+    | Observed
+    | Rescan
+    | Settle
+    | Settled
+    | Flush
+    | Flushed
+    | Refusal
+)
+
+_UNPACK: dict[int, Callable[[list[Any], bytes], Message]] = {
+    cls.kind: cls.unpack
+    for cls in (
+        Begin,
+        Begun,
+        SetRules,
+        TreePart,
+        TreeEnd,
+        Apply,
+        Applied,
+        Part,
+        Fetch,
+        Gone,
+        Observed,
+        Rescan,
+        Settle,
+        Settled,
+        Flush,
+        Flushed,
+        Refusal,
+    )
+}
+
+
+def encode(message: Message, *, compress: bool = False) -> bytes:
+    """Return the bytes of a message; `compress` them where that makes them fewer."""
+    header, body = message.pack()
+    text = json.dumps(header, separators=(",", ":")).encode()
+    plain = text + body
+    if len(plain) > PLAIN_MAX:
+        raise ValueError(f"message of {len(plain)} bytes exceeds {PLAIN_MAX}")
+    if compress and len(plain) >= COMPRESS_MIN:
+        packed = zlib.compress(plain, 1)
+        if len(packed) < len(plain):
+            return PREFIX.pack(message.kind | COMPRESSED, len(text)) + packed
+    return PREFIX.pack(message.kind, len(text)) + plain
+
+
+def decode(data: bytes) -> Message:
+    """Return the message in `data`. Raises `ProtocolError` for anything that is not one."""
+    if len(data) < PREFIX.size:
+        raise ProtocolError(f"message of {len(data)} bytes is shorter than its prefix")
+    flags, header_size = PREFIX.unpack_from(data)
+    plain = data[PREFIX.size :]
+    if flags & COMPRESSED:
+        plain = _decompress(plain)
+    if header_size > len(plain):
+        raise ProtocolError("message is shorter than its header")
+    unpack = _UNPACK.get(flags & ~COMPRESSED)
+    if unpack is None:
+        raise ProtocolError(f"unknown message kind {flags & ~COMPRESSED}")
+    try:
+        header = json.loads(plain[:header_size])
+        return unpack(header, plain[header_size:])
+    except (FieldError, ValueError, RecursionError) as error:
+        raise ProtocolError(f"message of kind {flags & ~COMPRESSED}: {error}") from None
+
+
+def tree_parts(tree: Tree) -> Iterator[TreePart]:
+    """Yield a tree as messages of bounded size."""
+    rows: list[Row] = []
+    size = 0
+    for row in tree.walk():
+        rows.append(row)
+        size += len(row[0]) + 128  # A digest, a size and punctuation; a link's text is bounded.
+        if len(rows) >= ROWS_MAX or size >= PLAIN_MAX // 8:
+            yield TreePart(tuple(rows))
+            rows, size = [], 0
+    if rows:
+        yield TreePart(tuple(rows))
+
+
+def rows_of(path: str, entry: Entry | None) -> Iterator[Row]:
+    """Yield the row of an entry, then, for a directory, the rows of all that is in it."""
+    yield path, entry
+    if isinstance(entry, Directory):
+        for name in sorted(entry.children):
+            yield from rows_of(f"{path}/{name}", entry.children[name])
+
+
+def _decompress(packed: bytes) -> bytes:
+    decompressor = zlib.decompressobj()
+    try:
+        plain = decompressor.decompress(packed, PLAIN_MAX)
+    except zlib.error as error:
+        raise ProtocolError(f"message does not decompress: {error}") from None
+    if decompressor.unconsumed_tail or not decompressor.eof or decompressor.unused_data:
+        raise ProtocolError(f"message exceeds {PLAIN_MAX} bytes or is cut short")
+    return plain
+
+
+def _pack_rows(rows: Iterable[Row]) -> list[Any]:
+    return [[path, fields.pack_entry(entry)] for path, entry in rows]
+
+
+def _row(value: Any) -> Row:
+    path, entry = fields.record(value, 2)
+    return fields.path(path), fields.entry_or_absent(entry)
+
+
+def _partial(value: Any) -> tuple[bytes, int]:
+    digest, size = fields.record(value, 2)
+    return fields.digest(digest), fields.integer(size)
+
+
+def _change(value: Any) -> Change:
+    path, old, new, keep = fields.record(value, 4)
+    return Change(
+        fields.path(path),
+        fields.entry_or_absent(old),
+        fields.entry_or_absent(new),
+        fields.optional(keep, fields.path),
+    )
+
+
+def _want(value: Any) -> tuple[str, File, int]:
+    path, file, offset = fields.record(value, 3)
+    entry = fields.entry(file)
+    if not isinstance(entry, File):
+        raise FieldError("only files have content to fetch")
+    return fields.path(path), entry, fields.integer(offset)
+
+
+def _pack_result(result: Result) -> list[Any]:
+    return [
+        result.path,
+        result.outcome.value,
+        fields.pack_entry(result.actual),
+        None if result.problem is None else fields.pack_problem(result.problem),
+        result.kept,
+    ]
+
+
+def _result(value: Any) -> Result:
+    path, outcome, actual, problem, kept = fields.record(value, 5)
+    try:
+        known = Outcome(fields.text(outcome))
+    except ValueError:
+        raise FieldError(f"unknown outcome {outcome!r:.80}") from None
+    return Result(
+        fields.path(path),
+        known,
+        fields.entry_or_absent(actual),
+        fields.optional(problem, fields.problem),
+        fields.optional(kept, fields.path),
+    )
+
+
+def _split(body: bytes, sizes: Iterable[tuple[bytes, int]]) -> Iterator[tuple[bytes, bytes]]:
+    """Yield (digest, content) cut from the body, which must be used up exactly."""
+    offset = 0
+    for digest, size in sizes:
+        if offset + size > len(body):
+            raise FieldError("contents are longer than the body")
+        yield digest, body[offset : offset + size]
+        offset += size
+    if offset != len(body):
+        raise FieldError("the body is longer than its contents")

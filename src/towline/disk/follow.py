@@ -1,0 +1,103 @@
+"""A replica that follows its folder: watch events in, observations out, in small steps.
+
+The same on both sides; the caller brings the thread, the clock and the patience. A `Follower`
+gathers what the watch tells into groups, has the replica look at each group, and says when only
+a scan can tell what happened. It sends nothing and decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from towline.core.gather import Gather
+from towline.disk.replica import Kept, Observation, Replica
+from towline.disk.watch.base import Watch
+
+REVIEW_INTERVAL_S = 1.0  # How often replaced files that someone still had open are looked at.
+SETTLE_MAX_S = 1.0  # A cookie's event takes milliseconds; past this the watch has failed us.
+
+
+@dataclass(slots=True)
+class News:
+    """What a step brought to light."""
+
+    observations: list[Observation] = field(default_factory=list[Observation])
+    settled: list[int] = field(default_factory=list[int])  # Tokens given to `settle`.
+    kept: list[Kept] = field(default_factory=list[Kept])
+    scan_reason: str = ""  # Set when observations no longer suffice: scan, then go on.
+    root_gone: bool = False
+
+
+class Follower:
+    def __init__(self, replica: Replica, watch: Watch, gather: Gather) -> None:
+        self.replica = replica
+        self.watch = watch
+        self._gather = gather
+        self._cookies: dict[str, tuple[int, float]] = {}  # Name → (token, deadline).
+        self._review_at: float | None = None
+
+    def deadline(self) -> float | None:
+        """When to call `step` even if the watch stays silent."""
+        due = [self.watch.deadline(), self._gather.deadline(), self._review_at]
+        due += [limit for _, limit in self._cookies.values()]
+        return min((at for at in due if at is not None), default=None)
+
+    def settle(self, token: int, now: float) -> None:
+        """Ask for `token` in `News.settled` once all that happened before this call is told.
+
+        Raises `OSError` if the folder cannot be written.
+        """
+        self._cookies[self.watch.place_cookie()] = (token, now + SETTLE_MAX_S)
+
+    def step(self, now: float) -> News:
+        """Take in what the watch tells; look at the paths whose time has come."""
+        news = News()
+        seen = self.watch.read()
+        self._gather.note(seen.paths, now)
+        self._gather.note_writing(seen.writing, now)
+        if seen.git_busy is not None:
+            self._hold(seen.git_busy, now)
+        news.root_gone = seen.root_gone
+        if seen.rescan or self._gather.overflowed:
+            news.scan_reason = "more changed at once than the watch could tell"
+        self._meet_cookies(seen.cookies, now, news)
+        paths = self._gather.take_all() if news.settled else self._gather.take(now)
+        if paths and not news.scan_reason:
+            news.observations = self.replica.observe(paths)
+        self._review(now, news)
+        return news
+
+    def scan_steps(self) -> Iterator[None]:
+        """Scan the whole folder; afterwards the replica's tree holds what was found."""
+        self._gather.take_all()
+        self.watch.rewatch()
+        return self.replica.scan_steps()
+
+    def applied(self, now: float) -> None:
+        """Note that the replica replaced something: look soon at what was swapped out."""
+        if self._review_at is None and self.replica.has_retired:
+            self._review_at = now + REVIEW_INTERVAL_S
+
+    def _hold(self, git_busy: bool, now: float) -> None:
+        """Keep what git is changing together until it is done."""
+        if git_busy:
+            self._gather.hold(now)
+        else:
+            self._gather.release()
+
+    def _meet_cookies(self, cookies: frozenset[str], now: float, news: News) -> None:
+        for name in cookies:
+            if known := self._cookies.pop(name, None):
+                news.settled.append(known[0])
+        late = [name for name, (_, limit) in self._cookies.items() if now >= limit]
+        for name in late:
+            news.scan_reason = "the watch did not tell of its own cookie"
+            news.settled.append(self._cookies.pop(name)[0])
+
+    def _review(self, now: float, news: News) -> None:
+        if self._review_at is None or now < self._review_at:
+            return
+        news.kept = self.replica.review(now)
+        news.observations += self.replica.observe([kept.copy for kept in news.kept])
+        self._review_at = now + REVIEW_INTERVAL_S if self.replica.has_retired else None

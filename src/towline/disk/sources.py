@@ -1,0 +1,226 @@
+"""Find the rules of a project: every file on a disk that says what is ignored.
+
+The `.gitignore` files above the root count where the project lies inside a larger repository, up to
+that repository's top. `GIT_DIR` and its like are not looked at, and neither is what a repository
+nested in the project has in its own `.git`.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from towline.core.ignore import (
+    DEFAULT_SOURCE,
+    GIT_IGNORE,
+    TOWLINE_IGNORE,
+    DirectoryRules,
+    Rules,
+    Source,
+    SourceKind,
+    lines_of,
+)
+from towline.core.path import join, name_of, parents_of
+from towline.core.problem import Problem, ProblemKind
+
+FILE_SIZE_MAX = 1 << 20  # Bytes of one ignore file. Longer ones are lists of data, not rules.
+POINTER_SIZE_MAX = 4 << 10  # Bytes of a `.git` file: one path.
+GIT_TIMEOUT_S = 5.0  # Asking git for one setting takes some milliseconds.
+
+Report = Callable[[Problem], object]
+
+_KINDS = {GIT_IGNORE: SourceKind.GIT_IGNORE, TOWLINE_IGNORE: SourceKind.TOWLINE_IGNORE}
+
+
+def is_rule_file(path: str) -> bool:
+    """Whether a change to `path` changes what is ignored, so that sources are to be read anew."""
+    return name_of(path) in _KINDS
+
+
+def read_sources(
+    root: Path, extra: Sequence[str] = (), *, report: Report | None = None
+) -> list[Source]:
+    """Return the rules of the project in `root`, `extra` being its configuration's patterns.
+
+    Walks every directory that is not ignored. What cannot be read is handed to `report`, with the
+    path a person knows it by, and leaves its rules out; nothing is raised.
+    """
+    reader = _Reader(root, report or (lambda _: None))
+    sources = [DEFAULT_SOURCE, *reader.outside()]
+    if extra:
+        sources.append(
+            Source(SourceKind.CONFIGURATION, "", "towline's configuration", tuple(extra))
+        )
+    sources += reader.inside(Rules(sources).at(""))
+    return sources
+
+
+class _Reader:
+    def __init__(self, root: Path, report: Report) -> None:
+        self._root = root.absolute()
+        self._report = report
+
+    def outside(self) -> list[Source]:
+        """Return what git has for this folder outside of it.
+
+        A repository that ignores the whole folder (one of dotfiles in the home directory, say)
+        has no say in what is in it.
+        """
+        excludes = list(self._excludes())
+        top = _top_of(self._root)
+        if top is None:
+            return excludes
+        inside = self._root.relative_to(top).as_posix() if top != self._root else ""
+        sources = [*excludes, *self._exclude(top), *self._above(top, inside)]
+        if inside and Rules(sources).ignores(inside, True):
+            return excludes
+        return [_seen_from(inside, source) for source in sources]
+
+    def _excludes(self) -> Iterator[Source]:
+        content = self._content(_excludes_file(self._root), "core.excludesFile", follow=True)
+        if content:
+            lines = lines_of(content)
+            yield Source(SourceKind.EXCLUDES_FILE, "", "core.excludesFile", lines)
+
+    def _exclude(self, top: Path) -> Iterator[Source]:
+        common = _common_directory(top / ".git")
+        file = common and common / "info" / "exclude"
+        if file and (content := self._content(file, ".git/info/exclude", follow=True)):
+            yield Source(SourceKind.INFO_EXCLUDE, "", ".git/info/exclude", lines_of(content))
+
+    def _above(self, top: Path, inside: str) -> Iterator[Source]:
+        """Yield the `.gitignore` files from the top of the repository down to above the root."""
+        for directory in [*reversed(list(parents_of(inside))), ""] if inside else []:
+            file = top / directory / GIT_IGNORE
+            origin = Path(os.path.relpath(file, self._root)).as_posix()
+            if content := self._content(file, origin, follow=False):
+                yield Source(SourceKind.GIT_IGNORE, directory, origin, lines_of(content))
+
+    def inside(self, rules: DirectoryRules) -> Iterator[Source]:
+        """Yield what the ignore files in the folder hold, walking it by their own rules."""
+        waiting = [rules]
+        while waiting:
+            rules = waiting.pop()
+            try:
+                with os.scandir(self._root / rules.path) as entries:
+                    found = sorted(entries, key=lambda entry: entry.name)
+            except OSError as error:
+                self._unreadable(rules.path, error)
+                continue
+            sources = [
+                source
+                for entry in found
+                if entry.name in _KINDS and (source := self._source(rules.path, entry))
+            ]
+            yield from sources
+            rules = rules.adding(sources)
+            waiting += [
+                rules.below(entry.name)
+                for entry in found
+                if _is_directory(entry) and not rules.ignores(entry.name, True)
+            ]
+
+    def _source(self, directory: str, entry: os.DirEntry[str]) -> Source | None:
+        if _is_directory(entry) or entry.is_symlink():
+            return None  # As in git, which follows no link to an ignore file in a working tree.
+        origin = join(directory, entry.name)
+        content = self._content(Path(entry.path), origin, follow=False)
+        if not content:
+            return None
+        return Source(_KINDS[entry.name], directory, origin, lines_of(content))
+
+    def _content(self, file: Path, origin: str, follow: bool) -> bytes | None:
+        """Return the whole of a small regular file; None if it is absent or cannot be used."""
+        try:
+            content = _read_regular(file, FILE_SIZE_MAX, follow)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self._unreadable(origin, error)
+            return None
+        if content is None:
+            limit = f"an ignore file of more than {FILE_SIZE_MAX >> 20} MiB is not read"
+            self._report(Problem(origin, ProblemKind.TOO_LARGE, limit))
+        return content
+
+    def _unreadable(self, path: str, error: OSError) -> None:
+        reason = error.strerror or type(error).__name__
+        self._report(Problem(path or ".", ProblemKind.UNREADABLE, reason))
+
+
+def _seen_from(inside: str, source: Source) -> Source:
+    """Return a source of the repository as the folder `inside` it sees it."""
+    prefix = inside[len(source.directory) :].removeprefix("/")
+    return replace(source, directory="", prefix=prefix)
+
+
+def _read_regular(file: Path, size_max: int, follow: bool) -> bytes | None:
+    """Return the content, or None if it is longer than `size_max`. Never waits for a FIFO."""
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    if not follow:
+        flags |= getattr(os, "O_NOFOLLOW", 0)
+    with open(os.open(file, flags), "rb") as opened:
+        content = opened.read(size_max + 1) or b""
+    return content if len(content) <= size_max else None
+
+
+def _is_directory(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=False)
+    except OSError:
+        return False  # Gone meanwhile.
+
+
+def _top_of(root: Path) -> Path | None:
+    """Return the nearest directory, from `root` upwards, that is a repository's working tree."""
+    for at in (root, *root.parents):
+        git = at / ".git"
+        if os.path.isfile(git) or os.path.exists(git / "HEAD"):
+            return at
+    return None
+
+
+def _common_directory(git: Path) -> Path | None:
+    """Return where a repository keeps what its worktrees share, given a `.git`.
+
+    In a worktree or a submodule `.git` is a file that names the real directory, and a worktree's
+    directory names the shared one.
+    """
+    try:
+        if git.is_file():
+            pointer = (_read_regular(git, POINTER_SIZE_MAX, follow=True) or b"").decode(
+                "utf-8", "surrogateescape"
+            )
+            if not pointer.startswith("gitdir:"):
+                return None
+            git = git.parent / pointer.removeprefix("gitdir:").strip()
+        shared = git / "commondir"
+        if shared.is_file():
+            content = _read_regular(shared, POINTER_SIZE_MAX, follow=True) or b""
+            git /= content.decode("utf-8", "surrogateescape").strip()
+    except OSError:
+        return None
+    return git
+
+
+def _excludes_file(root: Path) -> Path:
+    """Return the person's own ignore file: `core.excludesFile`, or where git looks if unset."""
+    try:
+        asked = subprocess.run(
+            ["git", "config", "--type=path", "core.excludesFile"],
+            cwd=root,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=GIT_TIMEOUT_S,
+            check=False,
+        )
+        named = os.fsdecode(asked.stdout.removesuffix(b"\n"))
+    except (OSError, subprocess.SubprocessError):
+        named = ""  # No git here; then this laptop has git's default place at most.
+    if named:
+        return root / named
+    base = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    return Path(base, "git", "ignore")

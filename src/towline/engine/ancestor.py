@@ -1,0 +1,149 @@
+"""The durable ancestor: what both sides last agreed on, in one life of the machine.
+
+Only steps that were carried out on both sides are recorded, never planned ones. One SQLite file
+per workspace; it also holds what else must outlive the engine: the last revision number and the
+conflicts that were kept. Blocking, but each call is far below a millisecond.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from towline.core.entry import Entry
+from towline.core.tree import Tree
+from towline.core.wire import fields
+
+SCHEMA_VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS ancestor (
+    mirror INTEGER NOT NULL, path BLOB NOT NULL, entry TEXT NOT NULL,
+    PRIMARY KEY (mirror, path)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS conflict (
+    path TEXT NOT NULL, copy TEXT NOT NULL, side TEXT NOT NULL, at REAL NOT NULL
+);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptConflict:
+    path: str
+    copy: str
+    side: str
+    at: float  # Unix time.
+
+
+class StoreError(Exception):
+    """The workspace's state cannot be read or written. The text is for a person."""
+
+
+class Store:
+    """The state of one workspace. Use from one thread."""
+
+    def __init__(self, file: Path | str) -> None:
+        """Open or create the file. Raises `StoreError`, also for a file of a newer towline."""
+        try:
+            self._db = sqlite3.connect(file, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            # A commit lost in a power cut makes the ancestor older, which is safe (docs/sync.md).
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.executescript(_SCHEMA)
+        except sqlite3.Error as error:
+            raise StoreError(f"the state in {file} cannot be used: {error}") from None
+        version = int(self.fact("schema", str(SCHEMA_VERSION)))
+        if version > SCHEMA_VERSION:
+            raise StoreError(f"the state in {file} was written by a newer towline")
+        self.set_fact("schema", str(SCHEMA_VERSION))
+
+    def close(self) -> None:
+        self._db.close()
+
+    def fact(self, name: str, default: str = "") -> str:
+        row = self._db.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
+        return default if row is None else str(row[0])
+
+    def set_fact(self, name: str, value: str) -> None:
+        self._db.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, value))
+
+    @property
+    def revision(self) -> int:
+        return int(self.fact("revision", "0"))
+
+    def next_revision(self) -> int:
+        """Return a number that was never given out before, not even before a crash."""
+        number = self.revision + 1
+        self.set_fact("revision", str(number))
+        return number
+
+    def open_ancestor(self, mirror: int, life: str) -> Tree:
+        """Return what was agreed in this life; an empty tree if it is not the one we knew.
+
+        `life` names the incarnations of both roots: an ancestor is true of that pair only.
+        """
+        name = f"life {mirror}"
+        if self.fact(name) != life:
+            with self._db:
+                self._db.execute("BEGIN")
+                self._db.execute("DELETE FROM ancestor WHERE mirror = ?", (mirror,))
+                self.set_fact(name, life)
+                self._db.execute("COMMIT")
+        tree = Tree()
+        query = "SELECT path, entry FROM ancestor WHERE mirror = ? ORDER BY path"
+        for raw, packed in self._db.execute(query, (mirror,)):
+            tree.put_shallow(_decode(raw), fields.entry(json.loads(packed)))
+        return tree
+
+    def agree(self, mirror: int, agreed: Iterable[tuple[str, Entry | None]]) -> None:
+        """Record that both sides hold these entries (shallow; None removes all below, too)."""
+        self._db.execute("BEGIN")
+        try:
+            for path, entry in agreed:
+                self._agree(mirror, _encode(path), entry)
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._db.execute("ROLLBACK")
+            raise StoreError(f"the workspace's state cannot be written: {error}") from None
+
+    def _agree(self, mirror: int, raw: bytes, entry: Entry | None) -> None:
+        key = (mirror, raw)
+        if entry is None:
+            self._db.execute("DELETE FROM ancestor WHERE mirror = ? AND path = ?", key)
+            below = (mirror, raw + b"/", raw + b"0")  # "0" follows "/" in ASCII.
+            self._db.execute(
+                "DELETE FROM ancestor WHERE mirror = ? AND path >= ? AND path < ?", below
+            )
+        else:
+            packed = json.dumps(fields.pack_entry(entry), separators=(",", ":"))
+            self._db.execute("INSERT OR REPLACE INTO ancestor VALUES (?, ?, ?)", (*key, packed))
+
+    def keep_conflict(self, path: str, copy: str, side: str) -> None:
+        row = (_printable(path), _printable(copy), side, time.time())
+        self._db.execute("INSERT INTO conflict VALUES (?, ?, ?, ?)", row)
+
+    def conflicts(self) -> list[KeptConflict]:
+        rows: list[Any] = self._db.execute("SELECT * FROM conflict ORDER BY at").fetchall()
+        return [KeptConflict(*row) for row in rows]
+
+    def forget_conflict(self, copy: str) -> None:
+        self._db.execute("DELETE FROM conflict WHERE copy = ?", (_printable(copy),))
+
+
+def _encode(path: str) -> bytes:
+    return path.encode("utf-8", "surrogateescape")
+
+
+def _decode(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def _printable(path: str) -> str:
+    """Return the path as SQLite can hold it: bytes that are not UTF-8 become replacements."""
+    return _encode(path).decode("utf-8", "replace")

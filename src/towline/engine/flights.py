@@ -1,0 +1,142 @@
+"""What is on its way: paths that are dirty, and changes sent and not yet answered.
+
+Each carries the number of the moment it became so, and flushing means waiting until nothing older
+than a moment is left. Pure bookkeeping: nothing is sent or decided here.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from towline.core.entry import Entry
+from towline.core.path import parents_of
+
+
+class Way(enum.Enum):
+    """How a change travels. Changes of one path on one way arrive in order."""
+
+    HOT = "hot"
+    BULK = "bulk"
+    PULL = "pull"
+
+
+@dataclass(slots=True)
+class Flight:
+    """What is under way for one path: possibly several changes, one after the other."""
+
+    way: Way
+    newest: Entry | None  # What the other side will hold once the last of them has landed.
+    moment: int  # Of the oldest one.
+    count: int = 1
+
+
+class Flights:
+    def __init__(self) -> None:
+        self._dirty: dict[str, int] = {}
+        self._flying: dict[str, Flight] = {}
+        self._flying_below: Counter[str] = Counter()
+        self._moment = 0
+
+    @property
+    def moment(self) -> int:
+        """The number of the present moment: all that is noted later has a higher one."""
+        return self._moment
+
+    def note(self, paths: Iterable[str]) -> None:
+        """These paths need to be reconciled. What is noted already keeps its moment."""
+        self._moment += 1
+        for path in paths:
+            self._dirty.setdefault(path, self._moment)
+
+    @property
+    def dirty(self) -> Iterable[str]:
+        return self._dirty.keys()
+
+    def take_free(self) -> dict[str, int]:
+        """Take the dirty paths, with their moments, that nothing in flight stands in the way of."""
+        free = {path: moment for path, moment in self._dirty.items() if not self.blocks(path)}
+        for path in free:
+            del self._dirty[path]
+        return free
+
+    def restore(self, taken: Mapping[str, int]) -> None:
+        """Put back what was taken: it is dirty still, and since when it was."""
+        for path, moment in taken.items():
+            self._dirty[path] = min(moment, self._dirty.get(path, moment))
+
+    def clean(self, path: str) -> None:
+        """`path` needs no reconciling: what made it dirty is taken care of."""
+        self._dirty.pop(path, None)
+
+    def is_hot(self, path: str) -> bool:
+        flight = self._flying.get(path)
+        return flight is not None and flight.way is Way.HOT
+
+    def get(self, path: str) -> Flight | None:
+        return self._flying.get(path)
+
+    def blocks(self, path: str) -> bool:
+        """Whether something is in flight at, above or below `path`."""
+        return (
+            path in self._flying
+            or self._flying_below[path] > 0
+            or any(parent in self._flying for parent in parents_of(path))
+            or (path == "" and bool(self._flying))
+        )
+
+    def start(self, path: str, way: Way, new: Entry | None, moment: int) -> None:
+        flight = self._flying.get(path)
+        if flight is not None:
+            flight.newest, flight.count = new, flight.count + 1
+            return
+        self._flying[path] = Flight(way, new, moment)
+        self._flying_below.update(parents_of(path))
+
+    def land(self, path: str) -> bool:
+        """One change of `path` is answered. True: it was the last one in flight there."""
+        flight = self._flying.get(path)
+        if flight is None:
+            return True
+        flight.count -= 1
+        if flight.count:
+            return False
+        del self._flying[path]
+        self._flying_below.subtract(parents_of(path))
+        if len(self._flying_below) > 4 * len(self._flying) + 64:
+            self._flying_below = +self._flying_below
+        return True
+
+    def ground(self) -> list[tuple[str, Entry | None]]:
+        """Give up all that is in flight; return what was sent where. The paths become dirty."""
+        sent = [(path, flight.newest) for path, flight in self._flying.items()]
+        for path, flight in self._flying.items():
+            self._dirty[path] = min(flight.moment, self._dirty.get(path, flight.moment))
+        self._flying.clear()
+        self._flying_below.clear()
+        return sent
+
+    def is_done(self, moment: int) -> bool:
+        """Whether all that was noted up to `moment` has landed."""
+        return all(at > moment for at in self._dirty.values()) and all(
+            flight.moment > moment for flight in self._flying.values()
+        )
+
+    def is_sent(self, moment: int) -> bool:
+        """As `is_done`, but what is on its way hot has arrived before all that is sent later."""
+        return all(at > moment for at in self._dirty.values()) and all(
+            flight.moment > moment or flight.way is not Way.BULK for flight in self._flying.values()
+        )
+
+    def moment_of(self, path: str) -> int:
+        flight = self._flying.get(path)
+        return self._moment if flight is None else flight.moment
+
+    def waiting(self) -> Iterator[str]:
+        yield from self._dirty
+        yield from self._flying
+
+    def __len__(self) -> int:
+        return len(self._dirty.keys() | self._flying.keys())

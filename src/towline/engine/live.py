@@ -1,0 +1,576 @@
+"""One folder kept in step with one machine.
+
+A `Live` outlives Lines and machines. For each life of a Line it learns the machine's tree, takes
+up the ancestor of that life, has everything reconciled once, and from then on only what changes.
+It runs in one loop and owns the three trees. What goes where is decided by `plan`, carried by
+`push` and `pull`; connecting is somebody else's.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import anyio
+from anyio.abc import TaskGroup
+
+from towline.core.change import Change, Outcome, Result
+from towline.core.conflict import is_conflict_copy
+from towline.core.direction import Direction
+from towline.core.entry import Directory, Entry, File, Unsynced
+from towline.core.ignore import Rules, Verdict
+from towline.core.path import join, name_of
+from towline.core.problem import Problem
+from towline.core.safety import count_files
+from towline.core.tree import Tree
+from towline.core.wire.frames import ProtocolError
+from towline.core.wire.messages import (
+    Applied,
+    Begin,
+    Begun,
+    Flush,
+    Flushed,
+    Gone,
+    Message,
+    Observed,
+    Part,
+    Refusal,
+    Rescan,
+    SetRules,
+    TreeEnd,
+    TreePart,
+)
+from towline.disk.follow import News
+from towline.engine import events
+from towline.engine.ancestor import Store
+from towline.engine.bell import Bell
+from towline.engine.flights import Flights
+from towline.engine.local import Local
+from towline.engine.plan import Planner
+from towline.engine.pull import Puller
+from towline.engine.push import OpenRevision, Pusher
+from towline.engine.remote import Lanes, Remote
+from towline.engine.throttle import Throttle
+from towline.engine.trees import Trees
+
+PATHS_SHOWN = 8
+
+
+class FolderRefusedError(Exception):
+    """The machine will not keep this folder in step. The text is for a person."""
+
+
+class FlushError(Exception):
+    """Not everything saved before is on the machine. The text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """What is kept in step with what."""
+
+    mirror: int  # Its number in the workspace.
+    machine_path: str
+    host: str  # The laptop's name, for conflict copies.
+    local_life: str  # The incarnation of the project folder.
+    direction_of: Callable[[str], Direction]
+    compress: Callable[[], bool]
+    bandwidth: int | None = None  # Bytes per second, for content.
+
+
+class Live:
+    """`report` is called in the loop with each event.
+
+    `touched` is called when what `behind` and `state` say may have changed.
+    `read_rules` reads what is synced from the project's files; `is_rule_file` says whether a path
+    is one of them.
+    """
+
+    def __init__(
+        self,
+        folder: Folder,
+        make_local: Callable[[Callable[[News], None]], Local],
+        store: Store,
+        *,
+        read_rules: Callable[[], Awaitable[Rules]],
+        is_rule_file: Callable[[str], bool],
+        report: Callable[[events.Event], None],
+        touched: Callable[[], None] = lambda: None,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.folder = folder
+        self.state = events.State.CONNECTING
+        self.machine: Begun | None = None
+        self.problems: dict[tuple[str, str], Problem] = {}  # By side and path.
+        self._store = store
+        self._read_rules = read_rules
+        self._is_rule_file = is_rule_file
+        self._report = report
+        self._touched = touched
+        self._local = make_local(self._absorb)
+        self.trees = Trees(store, folder.mirror, folder.direction_of)
+        self.flights = Flights()
+        self.pusher = Pusher(self._local, self.trees, self.flights)
+        self.puller = Puller(self._local, self.flights, self._landed_here)
+        self.planner = Planner(
+            self.trees,
+            self.flights,
+            self.pusher,
+            self.puller,
+            store,
+            direction_of=folder.direction_of,
+            hosts=self._hosts,
+            wall_clock=wall_clock,
+        )
+        self._remote: Remote | None = None
+        self._tasks: TaskGroup | None = None
+        self._rules: Rules | None = None
+        self._rules_stale = True
+        self._local_stale = True
+        self._telling = Tree()
+        self._told = False
+        self._life_began = 0.0
+        self._first_plan = (0, 0)  # Changes, and bytes of content.
+        self._changed = Bell()  # Something became dirty, or may go now.
+        self._landed = Bell()  # Something is no longer on its way.
+        self._sent_before: list[tuple[str, Entry | None]] = []
+        self.revision = store.revision  # The last one known to be whole on the machine.
+
+    # -- What others ask ----------------------------------------------------------------------
+
+    @property
+    def behind(self) -> tuple[int, int]:
+        """How many paths are on their way, and the bytes of content that wait."""
+        pushes, push_size = self.pusher.waiting
+        _, pull_size = self.puller.waiting
+        return len(self.flights) + pushes, push_size + pull_size
+
+    @property
+    def held(self) -> str:
+        """Why nothing is carried out until a person decides, or the empty text."""
+        return self.planner.held
+
+    @property
+    def watching(self) -> str:
+        """How changes are noticed, where it is not simply by notification."""
+        there = self.machine.watching if self.machine is not None else ""
+        return " ".join(filter(None, (self._local.watching, there and f"On the machine: {there}")))
+
+    @property
+    def progress(self) -> events.Progress:
+        """How much of what the first plan of this life sent is done."""
+        files_total, size_total = self._first_plan
+        files, size = self.behind
+        return events.Progress(
+            files=max(0, files_total - files),
+            files_total=files_total,
+            size=max(0, size_total - size),
+            size_total=size_total,
+        )
+
+    def verdict_on(self, path: str) -> Verdict | None:
+        """Say whether `path` is ignored, and by which rule; None while the rules are unknown."""
+        if self._rules is None:
+            return None
+        return self._rules.explain(path, isinstance(self.trees.local.get(path), Directory))
+
+    def accept(self) -> None:
+        self.planner.accept()
+        self._changed.ring()
+
+    def refuse(self) -> None:
+        self.planner.refuse()
+        self._changed.ring()
+
+    async def flush(self, timeout_s: float) -> int:
+        """Return a revision that holds every change saved before this call.
+
+        Raises `FlushError`, with the reason, if that cannot be had within `timeout_s` seconds.
+        """
+        try:
+            with anyio.fail_after(timeout_s):
+                await self._local.settle(timeout_s)
+                moment = self.flights.moment
+                await self._wait_done(moment, self._check_flushable)
+        except TimeoutError:
+            raise FlushError(self._why_behind(timeout_s)) from None
+        except OSError as error:
+            raise FlushError(f"the project folder cannot be watched: {error.strerror}") from None
+        return self.revision
+
+    def _check_flushable(self, moment: int) -> None:
+        if self.held:
+            raise FlushError(f"held: {self.held}")
+        for path, stuck in self.planner.stuck.items():
+            if stuck.moment <= moment and stuck.side == "machine":
+                raise FlushError(f"{path}: {stuck.problem.kind.value} on the machine")
+
+    def _why_behind(self, timeout_s: float) -> str:
+        if self._remote is None:
+            return "the machine is not connected"
+        paths = sorted(self.flights.waiting())[:3]
+        return f"not done within {timeout_s:g} s: {', '.join(paths) or 'the first sync'}"
+
+    async def wait_in_step(self) -> None:
+        """Return once all that is dirty or on its way now has arrived."""
+        await self._wait_done(self.flights.moment, lambda _: None)
+
+    async def _wait_done(self, moment: int, check: Callable[[int], None]) -> None:
+        while True:
+            check(moment)
+            if self._told and self.flights.is_done(moment) and self.pusher.is_done(moment):
+                return
+            await self._landed.wait()
+
+    # -- The laptop's side --------------------------------------------------------------------
+
+    async def follow_folder(self) -> None:
+        """Keep the local tree true, for ever, whether there is a Line or not."""
+        await self._refresh_local()
+        await self._local.follow()
+
+    def _absorb(self, news: News) -> None:
+        """Take in what happened in the project folder."""
+        for observation in news.observations:
+            self.trees.local.put(observation.path, observation.entry)
+            self._note_entry("laptop", observation.path, observation.entry)
+            self._note_rule_file(observation.path)
+        if news.root_gone:
+            self.trees.local.put("", None)
+            self.flights.note([""])
+        elif news.scan_reason:
+            self._report(events.Note(f"looking at the whole project again: {news.scan_reason}"))
+            self._local_stale = True
+        for kept in news.kept:
+            self._note_conflict(kept.path, kept.copy, "laptop")
+        if news.observations:
+            self.flights.note(observation.path for observation in news.observations)
+        if news.observations or news.root_gone or news.scan_reason:
+            self._changed.ring()
+
+    async def _refresh_local(self) -> None:
+        """Read the rules if they may have changed, and scan."""
+        self._local_stale = False
+        if self._rules_stale:
+            await self._refresh_rules()
+        self.trees.local = await self._local.scan()
+        for path, problem in self._local.problems.items():
+            self._note_problem("laptop", Problem(path, problem.kind, problem.detail))
+        self.flights.note([""])
+        self._changed.ring()
+
+    async def _refresh_rules(self) -> None:
+        self._rules_stale = False
+        rules = await self._read_rules()
+        if rules == self._rules:
+            return
+        is_first = self._rules is None
+        self._rules = rules
+        await self._local.set_rules(rules)
+        self.trees.forget_ignored(rules)
+        if not is_first:
+            self._local_stale = True
+            if self._remote is not None and self.machine is not None:
+                self._told = False
+                await self._remote.send(SetRules(rules.to_wire()))
+
+    def _note_rule_file(self, path: str) -> None:
+        if self._is_rule_file(path):
+            self._rules_stale = True
+
+    # -- A life of the Line -------------------------------------------------------------------
+
+    async def run_life(self, lanes: Lanes) -> None:
+        """Keep both sides in step over these lanes until they end, which raises.
+
+        Raises `FolderRefusedError`, `ProtocolError`, and whatever the lanes raise.
+        """
+        throttle = Throttle(self.folder.bandwidth)
+        self._remote = remote = Remote(lanes, self.folder.compress, throttle)
+        try:
+            async with anyio.create_task_group() as tasks:
+                self._tasks = tasks
+                tasks.start_soon(self._begin, remote)
+                tasks.start_soon(self._take_states, remote)
+                tasks.start_soon(self._take_contents, remote)
+                tasks.start_soon(self._plan, remote)
+                tasks.start_soon(self.pusher.run, remote)
+                tasks.start_soon(self.puller.run, remote)
+        finally:
+            self._end_life()
+
+    async def _begin(self, remote: Remote) -> None:
+        while self._rules is None:
+            await self._changed.wait()
+        self.state = events.State.SCANNING
+        self._life_began = anyio.current_time()
+        begin = Begin(
+            self.folder.machine_path, self.folder.host, self._store.revision, self._rules.to_wire()
+        )
+        await remote.send(begin)
+
+    def _end_life(self) -> None:
+        self._remote, self.machine, self._told = None, None, False
+        self._telling = Tree()
+        self._sent_before += self.flights.ground()
+        self.pusher.begin_life(())
+        self.puller.begin_life()
+        self.planner.begin_life()
+        self._landed.ring()
+
+    async def _take_states(self, remote: Remote) -> None:
+        async for message in remote.states():
+            await self._take_state(message, remote)
+
+    async def _take_state(self, message: Message, remote: Remote) -> None:
+        match message:
+            case Applied():
+                self._landed_there(message)
+            case Observed():
+                self._observed(message)
+            case Gone(path):
+                self.puller.give_up(message.digest)
+                self.flights.note([path])
+            case Begun():
+                self._begun(message)
+            case TreePart():
+                for path, entry in message.rows:
+                    self._telling.put_shallow(path, entry)
+            case TreeEnd():
+                self._tree_told(message)
+            case Rescan(reason):
+                self._report(events.Note(f"looking at the whole machine folder again: {reason}"))
+                self._told = False
+            case Flush():
+                if self._tasks is not None:
+                    self._tasks.start_soon(self._answer_flush, message, remote)
+            case Refusal(reason):
+                raise FolderRefusedError(reason)
+            case _:
+                raise ProtocolError(f"{type(message).__name__} is not for the laptop to receive")
+
+    async def _take_contents(self, remote: Remote) -> None:
+        async for message in remote.contents():
+            if not isinstance(message, Part):
+                raise ProtocolError(f"{type(message).__name__} on the lane for content")
+            await self.puller.take_part(message)
+
+    def _begun(self, begun: Begun) -> None:
+        if self._rules is None or self.machine is not None:
+            raise ProtocolError("Begun was not asked for")
+        self.machine = begun
+        self.pusher.begin_life(begun.partials)
+        life = f"{self.folder.local_life} {begun.incarnation}"
+        self.trees.open_ancestor(life, self._rules)
+
+    def _tree_told(self, end: TreeEnd) -> None:
+        if self.machine is None:
+            raise ProtocolError("a tree before Begun")
+        self.trees.remote, self._telling = self._telling, Tree()
+        if end.exists and self.trees.remote.root is None:
+            self.trees.remote.put("", Directory({}))
+        self._recognise_own()
+        for problem in end.problems:
+            self._note_problem("machine", problem)
+        self._told = True
+        if self.state is not events.State.LIVE:
+            self.state = events.State.FIRST_SYNC
+        self.flights.note([""])
+        self._changed.ring()
+
+    def _recognise_own(self) -> None:
+        """What the machine holds because we sent it, though its answer got lost, is agreed on."""
+        self.trees.agree(
+            (path, entry)
+            for path, entry in self._sent_before
+            if entry is not None and self.trees.remote.get(path) == entry
+        )
+        self._sent_before.clear()
+
+    def _observed(self, observed: Observed) -> None:
+        """Take in what happened in the machine's folder."""
+        remote = self.trees.remote
+        for path in observed.replaced:
+            remote.put(path, None)
+        for path, entry in observed.rows:
+            remote.put_shallow(path, entry)
+            self._note_entry("machine", path, entry)
+        for path in observed.replaced:
+            if is_conflict_copy(name_of(path)) and self.trees.ancestor.get(path) is None:
+                self._note_conflict(path, path, "machine")
+        for problem in observed.problems:
+            self._note_problem("machine", problem)
+        self.flights.note([*observed.replaced, *(path for path, _ in observed.rows)])
+        self._changed.ring()
+
+    async def _answer_flush(self, flush: Flush, remote: Remote) -> None:
+        """Send everything saved so far, then answer: the order of the lane does the rest."""
+        reason = ""
+        try:
+            with anyio.fail_after(flush.timeout_s):
+                await self._local.settle(flush.timeout_s)
+                moment = self.flights.moment
+                while not self._is_sent(moment):
+                    self._check_flushable(moment)
+                    await self._landed.wait()
+        except TimeoutError:
+            reason = self._why_behind(flush.timeout_s)
+        except FlushError as error:
+            reason = str(error)
+        except OSError as error:
+            reason = f"the project folder cannot be watched: {error.strerror}"
+        await remote.send(Flushed(flush.token, self._store.revision, reason))
+
+    def _is_sent(self, moment: int) -> bool:
+        """Whether all noted up to `moment` is on the machine, or on its way there in order."""
+        return self._told and self.pusher.is_done(moment) and self.flights.is_sent(moment)
+
+    # -- Planning -----------------------------------------------------------------------------
+
+    async def _plan(self, remote: Remote) -> None:
+        while True:
+            await self._refresh()
+            if self._told:
+                await self.planner.plan(remote)
+                if self.state is events.State.FIRST_SYNC:
+                    self._first_plan = max(self._first_plan, self.behind)
+                self._landed.ring()
+                self._note_state()
+                self._touched()
+            await self._wait_for_more()
+
+    async def _refresh(self) -> None:
+        """Make sure that rules and local tree are what the project's files say."""
+        if self._rules is None:
+            return
+        if self._rules_stale:
+            await self._refresh_rules()
+        if self._local_stale:
+            await self._refresh_local()
+
+    async def _wait_for_more(self) -> None:
+        deadline = self.planner.deadline()
+        if deadline is None:
+            await self._changed.wait()
+        else:
+            with anyio.move_on_after(deadline - anyio.current_time()):
+                await self._changed.wait()
+
+    def _note_state(self) -> None:
+        """Tell when the folder becomes held, and when both sides first hold the same."""
+        if self.held and self.state is not events.State.HELD:
+            self.state = events.State.HELD
+            self._report(events.Held(self.held))
+        elif not self.held and self.state is not events.State.LIVE and self.behind[0] == 0:
+            self._become_live()
+
+    def _become_live(self) -> None:
+        was_held = self.state is events.State.HELD
+        self.state = events.State.LIVE
+        if was_held:
+            return
+        self._report(
+            events.Ready(
+                revision=self.revision,
+                files=count_files(self.trees.ancestor.root),
+                size=sum(e.size for _, e in self.trees.ancestor.walk() if isinstance(e, File)),
+                seconds=round(anyio.current_time() - self._life_began, 3),
+                new_machine=self.machine is not None and self.machine.new,
+                machine_path=self.machine.root if self.machine else self.folder.machine_path,
+                left_out=self._local.left_out,
+            )
+        )
+
+    # -- What became of changes ---------------------------------------------------------------
+
+    def _landed_there(self, applied: Applied) -> None:
+        """The machine has answered a group."""
+        group, whole = self.pusher.answered(applied.group)
+        if group is None or len(group.changes) != len(applied.results):
+            raise ProtocolError("an answer to changes that were not sent")
+        agreed: list[tuple[str, Entry | None]] = []
+        for change, result in zip(group.changes, applied.results, strict=True):
+            if result.path != change.path:
+                raise ProtocolError("an answer to other changes than were sent")
+            self._landed_one(change, result, "machine", self.trees.remote, agreed)
+        self.trees.agree(agreed)
+        if whole is not None:
+            self._note_revision(*whole)
+        self._after_landing()
+
+    def _landed_here(self, landed: Sequence[tuple[Change, Result]]) -> None:
+        """Changes from the machine were carried out on the laptop."""
+        agreed: list[tuple[str, Entry | None]] = []
+        for change, result in landed:
+            self._landed_one(change, result, "laptop", self.trees.local, agreed)
+            self._note_rule_file(change.path)
+        self.trees.agree(agreed)
+        paths = [path for path, _ in agreed]
+        if paths:
+            self._report(events.Received(len(paths), tuple(paths[:PATHS_SHOWN])))
+        self._after_landing()
+
+    def _landed_one(
+        self,
+        change: Change,
+        result: Result,
+        side: str,
+        tree: Tree,
+        agreed: list[tuple[str, Entry | None]],
+    ) -> None:
+        path = change.path
+        moment = self.flights.moment_of(path)
+        if result.kept is not None:
+            tree.put(result.kept, tree.get(path))
+            tree.put(path, None)
+            self._note_conflict(path, result.kept, side)
+            self.flights.note([result.kept])
+        match result.outcome:
+            case Outcome.DONE:
+                tree.put_shallow(path, change.new)
+                agreed.append((path, change.new))
+                self.planner.succeeded(path)
+                self._clear_problem(side, path)
+            case Outcome.FAILED if result.problem is not None:
+                self.planner.failed(change, result.problem, side, moment)
+                self._note_problem(side, result.problem)
+            case _:
+                if result.outcome is Outcome.REFUSED:
+                    tree.put_shallow(path, result.actual)
+                self.planner.refused(path, side, moment)
+        self.flights.land(path)
+
+    def _after_landing(self) -> None:
+        self._landed.ring()
+        self._changed.ring()
+
+    def _note_revision(self, number: int, revision: OpenRevision) -> None:
+        self.revision = max(self.revision, number)
+        ms = round((anyio.current_time() - revision.began) * 1000, 2)
+        self._report(events.Revision(number, revision.changes, ms, tuple(revision.paths)))
+
+    # -- What people are told -----------------------------------------------------------------
+
+    def _hosts(self) -> tuple[str, str]:
+        return self.folder.host, self.machine.host if self.machine else "machine"
+
+    def _note_conflict(self, path: str, copy: str, side: str) -> None:
+        self._store.keep_conflict(path, copy, side)
+        self._report(events.ConflictKept(path, copy, side))
+
+    def _note_entry(self, side: str, path: str, entry: Entry | None) -> None:
+        if isinstance(entry, Unsynced):
+            self._note_problem(side, Problem(path, entry.kind, entry.detail))
+        elif isinstance(entry, Directory):
+            for name, child in entry.children.items():
+                self._note_entry(side, join(path, name), child)
+        else:
+            self._clear_problem(side, path)
+
+    def _note_problem(self, side: str, problem: Problem) -> None:
+        if self.problems.get((side, problem.path)) != problem:
+            self.problems[side, problem.path] = problem
+            self._report(events.ProblemFound(problem.path, str(problem), side))
+
+    def _clear_problem(self, side: str, path: str) -> None:
+        self.problems.pop((side, path), None)

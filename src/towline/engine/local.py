@@ -1,0 +1,166 @@
+"""The laptop's side: the project folder, followed and changed from the engine's loop.
+
+The replica's work blocks, so it is done in a worker thread, one piece at a time; what it brings
+to light is handed over in the loop, in order. Nothing here knows the other side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol, TypeVar
+
+import anyio
+
+from towline.core.change import Change, Result
+from towline.core.entry import File
+from towline.core.ignore import Rules
+from towline.core.problem import Problem
+from towline.core.tree import Tree
+from towline.disk.follow import Follower, News
+from towline.disk.watch.base import ModeKind, Watch
+from towline.engine.events import LeftOut
+
+T = TypeVar("T")
+
+
+class RunBlocking(Protocol):
+    """Runs blocking work so that the loop goes on meanwhile."""
+
+    def __call__(self, work: Callable[[], T], /) -> Awaitable[T]: ...
+
+
+WaitReadable = Callable[[Watch], Awaitable[None]]
+
+
+async def in_thread(work: Callable[[], T], /) -> T:
+    return await anyio.to_thread.run_sync(work)
+
+
+async def wait_readable(watch: Watch) -> None:
+    await anyio.wait_readable(watch.fileno())
+
+
+class Local:
+    """`absorb` gets all news, in the loop, before anything else is done to the folder."""
+
+    def __init__(
+        self,
+        follower: Follower,
+        absorb: Callable[[News], None],
+        *,
+        run: RunBlocking = in_thread,
+        readable: WaitReadable = wait_readable,
+    ) -> None:
+        self._follower = follower
+        self._replica = follower.replica
+        self._absorb = absorb
+        self._run = run
+        self._readable = readable
+        self._turn = anyio.Lock()
+        self._token = 0
+        self._settled: dict[int, anyio.Event] = {}
+
+    @property
+    def problems(self) -> Mapping[str, Problem]:
+        return self._replica.problems
+
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        return tuple(
+            LeftOut(item.path, item.size, item.reason, item.at_least)
+            for item in self._replica.left_out
+        )
+
+    @property
+    def watching(self) -> str:
+        """How changes are noticed, where it is not simply by notification."""
+        mode = self._follower.watch.mode
+        return "" if mode.kind is ModeKind.NOTIFIED else mode.sentence
+
+    async def scan(self) -> Tree:
+        """Look at the whole folder; return a tree that is the caller's."""
+
+        def work() -> Tree:
+            for _ in self._follower.scan_steps():
+                pass
+            return Tree(self._replica.tree.root)
+
+        async with self._turn:
+            return await self._run(work)
+
+    async def follow(self) -> None:
+        """Absorb what happens in the folder, for ever."""
+        while True:
+            await self._wait_for_news()
+            await self._look()
+
+    async def settle(self, timeout_s: float) -> None:
+        """Return once every change made before this call is absorbed.
+
+        Raises `TimeoutError` if the watch does not answer in time, `OSError` if the folder
+        cannot be written.
+        """
+        self._token += 1
+        token, arrived = self._token, anyio.Event()
+        self._settled[token] = arrived
+        try:
+            async with self._turn:
+                now = anyio.current_time()
+                await self._run(lambda: self._follower.settle(token, now))
+            with anyio.fail_after(timeout_s):
+                await self._look()  # The event is often there already.
+                await arrived.wait()
+        finally:
+            del self._settled[token]
+
+    async def read(self, wanted: Sequence[tuple[str, File]]) -> list[bytes | None]:
+        """Return the content of each file, or None where it is no longer the one wanted."""
+        async with self._turn:
+            return await self._run(lambda: [self._replica.read(*want) for want in wanted])
+
+    async def read_part(self, path: str, file: File, offset: int, size: int) -> bytes | None:
+        async with self._turn:
+            return await self._run(lambda: self._replica.read_part(path, file, offset, size))
+
+    async def stage(self, digest: bytes, offset: int, data: bytes, size: int) -> None:
+        async with self._turn:
+            await self._run(lambda: self._replica.stage.write(digest, offset, data, size))
+
+    async def staged(self, digest: bytes) -> int:
+        async with self._turn:
+            return self._replica.stage.held(digest)
+
+    async def apply(
+        self, changes: Sequence[Change], contents: Mapping[bytes, bytes]
+    ) -> list[Result]:
+        async with self._turn:
+            results = await self._run(lambda: self._replica.apply(changes, contents))
+            self._follower.applied(anyio.current_time())
+            return results
+
+    async def look_again(self, paths: Sequence[str]) -> None:
+        """Look at paths that turned out to be other than believed."""
+        async with self._turn:
+            observations = await self._run(lambda: self._replica.observe(paths))
+            self._absorb(News(observations=observations))
+
+    async def set_rules(self, rules: Rules) -> None:
+        async with self._turn:
+            await self._run(lambda: self._replica.set_rules(rules))
+
+    async def _wait_for_news(self) -> None:
+        deadline = self._follower.deadline()
+        if deadline is None:
+            await self._readable(self._follower.watch)
+            return
+        with anyio.move_on_after(deadline - anyio.current_time()):
+            await self._readable(self._follower.watch)
+
+    async def _look(self) -> None:
+        async with self._turn:
+            now = anyio.current_time()
+            news = await self._run(lambda: self._follower.step(now))
+            self._absorb(news)
+            for token in news.settled:
+                if token in self._settled:
+                    self._settled[token].set()

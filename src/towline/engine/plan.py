@@ -1,0 +1,233 @@
+"""From what is dirty to what is sent: reconcile, make sure it is no accident, hand it on.
+
+A planner owns what stands between a dirty path and a change on its way: the hold on a plan that
+looks like an accident, the pen for deletions from the machine, the paths that failed and will be
+tried again. It does the steps that need nothing from either side, and sends the rest by way of
+its pusher and puller.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import anyio
+
+from towline.core.change import Change, changes_between
+from towline.core.conflict import copy_name
+from towline.core.direction import Direction
+from towline.core.entry import Directory, Entry, File, Symlink, shallow
+from towline.core.problem import Problem, ProblemKind
+from towline.core.reconcile import Step, Verdict
+from towline.core.safety import why_hold
+from towline.engine.ancestor import Store
+from towline.engine.flights import Flights
+from towline.engine.pull import Puller
+from towline.engine.push import Pusher
+from towline.engine.remote import Remote
+from towline.engine.trees import Trees
+
+DELETION_QUIET_S = 0.3  # Deletions on the machine are judged together, once they pause.
+RETRY_S = 5.0  # How often what failed is tried again, though nothing has changed.
+REFUSALS_MAX = 8  # In a row: the path changes faster than it can be synced, for now.
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """A path whose change failed. It is tried again now and then, and when it changes."""
+
+    problem: Problem
+    side: str
+    moment: int
+
+
+class Planner:
+    """`name_copy` gives the name under which a conflict's other version lives on."""
+
+    def __init__(
+        self,
+        trees: Trees,
+        flights: Flights,
+        pusher: Pusher,
+        puller: Puller,
+        store: Store,
+        *,
+        direction_of: Callable[[str], Direction],
+        hosts: Callable[[], tuple[str, str]],
+        wall_clock: Callable[[], float],
+    ) -> None:
+        self.held = ""
+        self.stuck: dict[str, Stuck] = {}
+        self._trees = trees
+        self._flights = flights
+        self._pusher = pusher
+        self._puller = puller
+        self._store = store
+        self._direction_of = direction_of
+        self._hosts = hosts
+        self._wall_clock = wall_clock
+        self._accepted = False
+        self._refusals: Counter[str] = Counter()
+        self._pen: set[str] = set()
+        self._pen_until = 0.0
+        self._retry_at = 0.0
+
+    def begin_life(self) -> None:
+        """The next plan is a first one: it sees all deletions at once and needs no pen."""
+        self._pen.clear()
+        self._refusals.clear()
+        self.stuck.clear()
+
+    def deadline(self) -> float | None:
+        """When to plan even if nothing becomes dirty, by the loop's clock."""
+        due: list[float] = []
+        if self._pen:
+            due.append(self._pen_until)
+        if self.stuck:
+            due.append(self._retry_at)
+        return min(due, default=None)
+
+    async def plan(self, remote: Remote) -> None:
+        """Take what is dirty and free to go, and set it going."""
+        self._take_back(anyio.current_time())
+        began = anyio.current_time()
+        chained = self._take_chained()
+        dirty = self._flights.take_free()
+        steps = list(self._trees.steps(dirty))
+        if not dirty and not chained:
+            return
+        reason = "" if self._accepted else self._why_hold(steps)
+        if reason:
+            self.held = reason
+            self._flights.restore(dirty)
+        else:
+            self.held, self._accepted = "", False
+            moment = min(dirty.values(), default=self._flights.moment)
+            pushes, pulls = self._carry_out(steps, "" in dirty)
+            self._puller.queue(pulls, moment)
+            await self._push(remote, pushes, moment, began)
+        if chained:
+            await self._push(remote, chained, self._flights.moment, began)
+
+    def accept(self) -> None:
+        """Carry out the plan that is held."""
+        self._accepted = True
+
+    def refuse(self) -> None:
+        """Undo the deletions of the plan that is held: the other side's files come back."""
+        doomed = [step.path for step in self._held_steps() if step.entry is None]
+        self._trees.forget(doomed)
+        self._flights.note(doomed)
+
+    def failed(self, change: Change, problem: Problem, side: str, moment: int) -> None:
+        if not self.stuck:
+            self._retry_at = anyio.current_time() + RETRY_S
+        self.stuck[change.path] = Stuck(problem, side, moment)
+
+    def refused(self, path: str, side: str, moment: int) -> None:
+        """A change did not fit what was there. Plan it anew, unless that goes on and on."""
+        self._refusals[path] += 1
+        if self._refusals[path] > REFUSALS_MAX:
+            del self._refusals[path]
+            problem = Problem(path, ProblemKind.CHANGING)
+            self.failed(Change(path, None, None), problem, side, moment)
+        else:
+            self._flights.note([path])
+
+    def succeeded(self, path: str) -> None:
+        self._refusals.pop(path, None)
+        self.stuck.pop(path, None)
+
+    def _held_steps(self) -> list[Step]:
+        return list(self._trees.steps(self._flights.dirty))
+
+    def _why_hold(self, steps: Sequence[Step]) -> str:
+        trees = self._trees
+        return why_hold(steps, trees.ancestor.root, trees.local.root, trees.remote.root) or ""
+
+    def _take_back(self, now: float) -> None:
+        """Make dirty again what has waited long enough: penned deletions, failed changes."""
+        if self._pen and now >= self._pen_until:
+            self._flights.note(self._pen)
+        if self.stuck and now >= self._retry_at:
+            self._retry_at = now + RETRY_S
+            self._flights.note(self.stuck)
+
+    def _take_chained(self) -> list[Change]:
+        """Return the saves of files whose last save is still on its way: they follow it."""
+        chained: list[Change] = []
+        for path in [path for path in self._flights.dirty if self._flights.is_hot(path)]:
+            flight = self._flights.get(path)
+            entry = self._trees.local.get(path)
+            if flight is None or not isinstance(entry, File | Symlink):
+                continue
+            if not isinstance(flight.newest, File | Symlink) or flight.newest == entry:
+                continue
+            if self._direction_of(path) is Direction.PULL:
+                continue
+            self._flights.clean(path)
+            chained.append(Change(path, flight.newest, entry))
+        return chained
+
+    def _carry_out(self, steps: Iterable[Step], at_once: bool) -> tuple[list[Change], list[Change]]:
+        """Do what needs neither side; return the changes to push and those to pull."""
+        agreed: list[tuple[str, Entry | None]] = []
+        pushes: list[Change] = []
+        pulls: list[Change] = []
+        for step in steps:
+            self._pusher.drop(step.path)
+            match step.verdict:
+                case Verdict.AGREE:
+                    agreed.append((step.path, step.entry))
+                case Verdict.PUSH:
+                    pushes += changes_between(
+                        step.path, self._trees.remote.get(step.path), step.entry
+                    )
+                case Verdict.PULL if step.entry is None and not self._may_delete(
+                    step.path, at_once
+                ):
+                    continue
+                case Verdict.PULL:
+                    pulls += changes_between(
+                        step.path, self._trees.local.get(step.path), step.entry
+                    )
+                case Verdict.CONFLICT:
+                    self._keep_both(step.path, pushes, pulls)
+        self._trees.agree(agreed)
+        return pushes, pulls
+
+    def _may_delete(self, path: str, at_once: bool) -> bool:
+        """Whether a deletion from the machine may go now, or waits in the pen for others."""
+        now = anyio.current_time()
+        if at_once or (path in self._pen and now >= self._pen_until):
+            self._pen.discard(path)
+            return True
+        self._pen.add(path)
+        self._pen_until = now + DELETION_QUIET_S
+        return False
+
+    def _keep_both(self, path: str, pushes: list[Change], pulls: list[Change]) -> None:
+        """Let one side's version have the name; the other's lives on beside it, on both."""
+        local, remote = self._trees.local.get(path), self._trees.remote.get(path)
+        laptop, machine = self._hosts()
+        if self._direction_of(path) is Direction.PULL:
+            loser, winner, host, changes = local, remote, laptop, pulls
+        else:
+            loser, winner, host, changes = remote, local, machine, pushes
+        copy = copy_name(path, host, self._wall_clock())
+        changes.append(Change(path, shallow(loser), shallow(winner), keep=copy))
+        if isinstance(winner, Directory):
+            changes += changes_between(path, Directory({}), winner)
+
+    async def _push(
+        self, remote: Remote, changes: Sequence[Change], moment: int, began: float
+    ) -> None:
+        if not changes:
+            return
+        revision = self._store.next_revision()
+        self._pusher.open_revision(revision, began, changes)
+        if self._pusher.is_small(changes):
+            await self._pusher.send_small(remote, changes, revision, moment)
+        else:
+            self._pusher.queue(changes, revision, moment)

@@ -1,0 +1,135 @@
+"""Changes on their way to the laptop: fetch what they need, then carry them out here.
+
+Small files go many at a time; large ones one by one, staged part by part, in a queue of their own
+so that they hold nothing up. Contents are believed only if they have the digest that was asked
+for. What comes of each change is handed to `landed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import anyio
+
+from towline.core.change import Change, Result
+from towline.core.entry import File, digest_of
+from towline.core.wire.messages import PART_SIZE, Fetch, Part
+from towline.engine.bell import Bell
+from towline.engine.flights import Flights, Way
+from towline.engine.local import Local
+from towline.engine.remote import Remote
+
+BATCH_SIZE = 8 << 20  # Bytes held in memory at once.
+BATCH_CHANGES = 1024
+
+Landed = Callable[[Sequence[tuple[Change, Result]]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    change: Change
+    moment: int
+
+
+class Puller:
+    """`landed` is called in the loop with each batch of changes and what became of them."""
+
+    def __init__(self, local: Local, flights: Flights, landed: Landed) -> None:
+        self._local = local
+        self._flights = flights
+        self._landed = landed
+        self._small: dict[str, Queued] = {}
+        self._large: dict[str, Queued] = {}
+        self._queued = Bell()
+        self._awaited: set[bytes] = set()  # Digests asked for that have not come whole.
+        self._contents: dict[bytes, bytes] = {}
+        self._arrived = Bell()
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """How many changes wait, and their bytes of content."""
+        queued = [*self._small.values(), *self._large.values()]
+        return len(queued), sum(item.change.content_size for item in queued)
+
+    def begin_life(self) -> None:
+        self._small.clear()
+        self._large.clear()
+        self._awaited.clear()
+        self._contents.clear()
+
+    def queue(self, changes: Iterable[Change], moment: int) -> None:
+        for change in changes:
+            queue = self._large if change.content_size > PART_SIZE else self._small
+            queue[change.path] = Queued(change, moment)
+            self._flights.start(change.path, Way.PULL, change.new, moment)
+        self._queued.ring()
+
+    async def run(self, remote: Remote) -> None:
+        """Fetch and carry out what is queued, for ever."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._run_queue, remote, self._small, BATCH_CHANGES)
+            tasks.start_soon(self._run_queue, remote, self._large, 1)
+
+    async def take_part(self, part: Part) -> None:
+        """Take content that was asked for; drop what was not."""
+        if part.digest not in self._awaited:
+            return
+        if part.size <= PART_SIZE:
+            if len(part.data) == part.size and digest_of(part.data) == part.digest:
+                self._contents[part.digest] = part.data
+            self._is_here(part.digest)
+        else:
+            await self._local.stage(part.digest, part.offset, part.data, part.size)
+            if part.offset + len(part.data) == part.size:
+                self._is_here(part.digest)
+
+    def give_up(self, digest: bytes) -> None:
+        """The machine has this content no more."""
+        self._is_here(digest)
+
+    def _is_here(self, digest: bytes) -> None:
+        self._awaited.discard(digest)
+        self._arrived.ring()
+
+    async def _run_queue(self, remote: Remote, queue: dict[str, Queued], longest: int) -> None:
+        while True:
+            while queue:
+                await self._pull(remote, self._take_batch(queue, longest))
+            await self._queued.wait()
+
+    def _take_batch(self, queue: dict[str, Queued], longest: int) -> list[Change]:
+        batch: list[Change] = []
+        size = 0
+        for queued in list(queue.values())[:longest]:
+            size += queued.change.content_size
+            if batch and size > BATCH_SIZE:
+                break
+            batch.append(queue.pop(queued.change.path).change)
+        return batch
+
+    async def _pull(self, remote: Remote, batch: Sequence[Change]) -> None:
+        wants = {
+            change.new.digest: (change.path, change.new)
+            for change in batch
+            if isinstance(change.new, File) and change.content_size
+        }
+        await self._fetch(remote, list(wants.values()))
+        contents = {digest: self._contents.pop(digest, b"") for digest in wants}
+        held = {digest: content for digest, content in contents.items() if content}
+        results = await self._local.apply(batch, held)
+        self._landed(list(zip(batch, results, strict=True)))
+
+    async def _fetch(self, remote: Remote, wanted: Sequence[tuple[str, File]]) -> None:
+        """Return once each content is here, or known not to come."""
+        if not wanted:
+            return
+        digests = {file.digest for _, file in wanted}
+        self._awaited |= digests
+        wants = [
+            (path, file, await self._local.staged(file.digest) if file.size > PART_SIZE else 0)
+            for path, file in wanted
+        ]
+        await remote.send(Fetch(tuple(wants)))
+        while not digests.isdisjoint(self._awaited):
+            await self._arrived.wait()

@@ -1,0 +1,233 @@
+"""Changes on their way to the machine: small groups at once, the rest in the background.
+
+A group that is small enough goes out whole on the sync lane. What is larger waits in a queue, one
+change per path, and is sent in batches on the bulk lane; what has changed again meanwhile is left
+out there and planned anew. Contents are read as they are sent, so the queue holds no bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from towline.core.change import Change, holds
+from towline.core.entry import Directory, File
+from towline.core.path import is_below
+from towline.core.wire.messages import PART_SIZE, Apply, Part
+from towline.engine.bell import Bell
+from towline.engine.flights import Flights, Way
+from towline.engine.local import Local
+from towline.engine.remote import Remote
+from towline.engine.trees import Trees
+
+HOT_SIZE_MAX = 1 << 20  # Bytes. 80 ms of a 100 Mbit/s line: as long as a save may be held up.
+HOT_CHANGES_MAX = 2000  # Renames of so many files take the machine some 50 ms.
+BATCH_SIZE = 256 << 10  # Bytes of content per message on the bulk lane.
+BATCH_CHANGES = 512
+LARGE_SIZE = BATCH_SIZE  # A larger file travels in parts and is staged before it is applied.
+
+
+@dataclass(slots=True)
+class Group:
+    """One `Apply` that is not answered yet."""
+
+    revision: int
+    last: bool
+    changes: Sequence[Change]
+
+
+@dataclass(slots=True)
+class OpenRevision:
+    """A revision of which not all is on the machine yet."""
+
+    began: float  # By the loop's clock: when the first of its changes was noticed.
+    queued: int = 0
+    groups: int = 0
+    changes: int = 0
+    paths: list[str] = field(default_factory=list[str])  # The first few, for people.
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    change: Change
+    revision: int
+    moment: int
+
+
+class Pusher:
+    def __init__(self, local: Local, trees: Trees, flights: Flights) -> None:
+        self._local = local
+        self._trees = trees
+        self._flights = flights
+        self._queue: dict[str, Queued] = {}
+        self._queue_size = 0
+        self._groups: dict[int, Group] = {}
+        self._next_group = 0
+        self._revisions: dict[int, OpenRevision] = {}
+        self._emptied: list[int] = []  # Revisions whose last queued change fell away unsent.
+        self._queued = Bell()
+        self._partials: dict[bytes, int] = {}  # What the machine has staged of which content.
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """How many changes wait in the queue, and their bytes of content."""
+        return len(self._queue), self._queue_size
+
+    def begin_life(self, partials: Iterable[tuple[bytes, int]]) -> None:
+        """A new life of the Line: nothing is queued or under way any more."""
+        self._queue.clear()
+        self._queue_size = 0
+        self._groups.clear()
+        self._revisions.clear()
+        self._emptied.clear()
+        self._partials = dict(partials)
+
+    def is_done(self, moment: int) -> bool:
+        """Whether nothing noted up to `moment` waits in the queue."""
+        return all(queued.moment > moment for queued in self._queue.values())
+
+    def is_small(self, changes: Sequence[Change]) -> bool:
+        size = sum(change.content_size for change in changes)
+        return size <= HOT_SIZE_MAX and len(changes) <= HOT_CHANGES_MAX
+
+    def open_revision(self, number: int, began: float, changes: Sequence[Change]) -> None:
+        paths = [change.path for change in changes[:8]]
+        self._revisions[number] = OpenRevision(began, changes=len(changes), paths=paths)
+
+    async def send_small(
+        self, remote: Remote, changes: Sequence[Change], revision: int, moment: int
+    ) -> None:
+        """Send a group at once, as a whole. What cannot be read as planned is left out."""
+        ready, contents = await self._with_contents(changes)
+        group = self._start(ready, revision, moment, Way.HOT, last=True)
+        await remote.send(Apply(group, revision, True, tuple(ready), contents))
+
+    def queue(self, changes: Iterable[Change], revision: int, moment: int) -> None:
+        for change in changes:
+            self._queue[change.path] = Queued(change, revision, moment)
+            self._queue_size += change.content_size
+            self._revisions[revision].queued += 1
+        self._queued.ring()
+
+    def drop(self, path: str) -> None:
+        """Forget what is queued at `path`, and below it if a directory is concerned."""
+        doomed = [path] if path in self._queue else []
+        here = (self._trees.local.get(path), self._trees.remote.get(path))
+        if self._queue and any(not isinstance(entry, File) for entry in here):
+            doomed += [other for other in self._queue if is_below(other, path)]
+        for other in doomed:
+            self._unqueue(other)
+        self._queued.ring()
+
+    async def run(self, remote: Remote) -> None:
+        """Send what is queued, for ever."""
+        while True:
+            while self._queue or self._emptied:
+                await self._send_batch(remote)
+            await self._queued.wait()
+
+    def answered(self, group: int) -> tuple[Group | None, tuple[int, OpenRevision] | None]:
+        """A group is answered: return it, and the revision if that is whole now."""
+        known = self._groups.pop(group, None)
+        if known is None:
+            return None, None
+        revision = self._revisions.get(known.revision)
+        if revision is None:
+            return known, None
+        revision.groups -= 1
+        if revision.groups or revision.queued or not known.last:
+            return known, None
+        del self._revisions[known.revision]
+        return known, (known.revision, revision)
+
+    async def _send_batch(self, remote: Remote) -> None:
+        if not self._queue:
+            revision = self._emptied.pop()
+            group = self._start([], revision, 0, Way.BULK, last=True)
+            await remote.send_bulk(Apply(group, revision, True, ()))
+            return
+        batch, revision, moment = self._next_batch()
+        if len(batch) == 1 and batch[0].content_size > LARGE_SIZE:
+            await self._send_parts(remote, batch[0])
+            ready, contents = batch, dict[bytes, bytes]()
+        else:
+            ready, contents = await self._with_contents(batch)
+        # Only now do they leave the queue: until here a newer plan could still drop them.
+        ready = [change for change in ready if change.path in self._queue]
+        for change in batch:
+            if change.path in self._queue:
+                self._unqueue(change.path, sent=True)
+        last = self._revisions[revision].queued == 0
+        group = self._start(ready, revision, moment, Way.BULK, last=last)
+        await remote.send_bulk(Apply(group, revision, last, tuple(ready), contents))
+
+    def _next_batch(self) -> tuple[list[Change], int, int]:
+        """Return the changes at the head of the queue that fit one message: one revision's."""
+        head = next(iter(self._queue.values()))
+        batch: list[Change] = []
+        size = 0
+        for queued in self._queue.values():
+            size += queued.change.content_size
+            full = len(batch) == BATCH_CHANGES or size > BATCH_SIZE
+            if batch and (full or queued.revision != head.revision):
+                break
+            batch.append(queued.change)
+        return batch, head.revision, head.moment
+
+    async def _send_parts(self, remote: Remote, change: Change) -> None:
+        """Have the machine stage a large content, from where it has it already."""
+        file = change.new
+        if not isinstance(file, File):
+            return
+        offset = self._partials.pop(file.digest, 0)
+        while offset < file.size and change.path in self._queue:
+            data = await self._local.read_part(change.path, file, offset, PART_SIZE)
+            if not data:
+                await self._local.look_again([change.path])
+                return
+            await remote.send_bulk(Part(file.digest, file.size, offset, data))
+            offset += len(data)
+
+    async def _with_contents(
+        self, changes: Sequence[Change]
+    ) -> tuple[list[Change], dict[bytes, bytes]]:
+        """Read what the changes need. Those whose file is another by now are left out."""
+        wanted = [(c.path, c.new) for c in changes if c.content_size and isinstance(c.new, File)]
+        read = await self._local.read(wanted) if wanted else []
+        contents: dict[bytes, bytes] = {}
+        stale: list[str] = []
+        for (path, file), content in zip(wanted, read, strict=True):
+            if content is None:
+                stale.append(path)
+            else:
+                contents[file.digest] = content
+        if stale:
+            await self._local.look_again(stale)
+            self._flights.note(stale)
+        gone = set(stale)
+        ready = [c for c in changes if c.path not in gone and self._is_current(c)]
+        return ready, contents
+
+    def _is_current(self, change: Change) -> bool:
+        return holds(self._trees.local.get(change.path), change.new) or isinstance(
+            change.new, Directory
+        )
+
+    def _start(
+        self, changes: Sequence[Change], revision: int, moment: int, way: Way, *, last: bool
+    ) -> int:
+        self._next_group += 1
+        self._groups[self._next_group] = Group(revision, last, changes)
+        if revision in self._revisions:
+            self._revisions[revision].groups += 1
+        for change in changes:
+            self._flights.start(change.path, way, change.new, moment)
+        return self._next_group
+
+    def _unqueue(self, path: str, *, sent: bool = False) -> None:
+        queued = self._queue.pop(path)
+        self._queue_size -= queued.change.content_size
+        revision = self._revisions[queued.revision]
+        revision.queued -= 1
+        if not sent and not revision.queued:
+            self._emptied.append(queued.revision)

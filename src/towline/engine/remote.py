@@ -1,0 +1,59 @@
+"""The machine's side: messages to its mirror, over two channels of the Line.
+
+It turns messages into bytes and back, and numbers the groups of changes. It believes nothing and
+remembers nothing of what the machine holds; `live` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from towline.core.wire.messages import Message, decode, encode
+from towline.engine.throttle import Throttle
+
+
+class Channel(Protocol):
+    """A sequence of messages, as the Line carries it."""
+
+    async def send(self, message: bytes) -> None:
+        """Send once there is credit. Raises when the Line or the channel is gone."""
+        ...
+
+    async def receive(self) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Lanes:
+    """The two channels of one mirror. State and small changes go on `sync`, content on `bulk`."""
+
+    sync: Channel
+    bulk: Channel
+
+
+class Remote:
+    """`compress` is asked for each message with content; `throttle` slows the bulk lane."""
+
+    def __init__(self, lanes: Lanes, compress: Callable[[], bool], throttle: Throttle) -> None:
+        self._lanes = lanes
+        self._compress = compress
+        self._throttle = throttle
+
+    async def send(self, message: Message) -> None:
+        await self._lanes.sync.send(encode(message, compress=self._compress()))
+
+    async def send_bulk(self, message: Message) -> None:
+        packed = encode(message, compress=self._compress())
+        await self._throttle.spend(len(packed))
+        await self._lanes.bulk.send(packed)
+
+    async def states(self) -> AsyncIterator[Message]:
+        while True:
+            yield decode(await self._lanes.sync.receive())
+
+    async def contents(self) -> AsyncIterator[Message]:
+        while True:
+            packed = await self._lanes.bulk.receive()
+            await self._throttle.spend(len(packed))  # Unread, it uses up the machine's credit.
+            yield decode(packed)

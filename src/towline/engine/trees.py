@@ -1,0 +1,92 @@
+"""The three trees of one folder, as the engine believes them to be, and the durable ancestor.
+
+The local and the remote tree change when a side tells of itself; the ancestor only when a step
+was carried out. The engine's loop alone touches them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from towline.core.direction import Direction
+from towline.core.entry import Directory, Entry, shallow
+from towline.core.ignore import Rules
+from towline.core.path import parents_of
+from towline.core.reconcile import Step, reconcile
+from towline.core.tree import Tree
+from towline.engine.ancestor import Store
+
+
+class Trees:
+    def __init__(self, store: Store, mirror: int, direction_of: Callable[[str], Direction]) -> None:
+        self.ancestor = Tree()
+        self.local = Tree()
+        self.remote = Tree()
+        self._store = store
+        self._mirror = mirror
+        self._direction_of = direction_of
+
+    def open_ancestor(self, life: str, rules: Rules) -> None:
+        """Take up the ancestor of this life, without what is no longer synced."""
+        self.ancestor = self._store.open_ancestor(self._mirror, life)
+        self.forget_ignored(rules)
+
+    def forget_ignored(self, rules: Rules) -> None:
+        """Drop what the rules now leave out: that is no deletion on any side."""
+        for tree in (self.ancestor, self.local, self.remote):
+            dropped = [
+                path
+                for path, entry in tree.walk()
+                if rules.ignores(path, isinstance(entry, Directory))
+            ]
+            for path in dropped:
+                tree.put(path, None)
+            if tree is self.ancestor:
+                self.forget(dropped)
+
+    def agree(self, agreed: Iterable[tuple[str, Entry | None]]) -> None:
+        """Both sides hold these entries now (shallow)."""
+        made = [(path, shallow(entry)) for path, entry in agreed if path]
+        for path, entry in made:
+            self.ancestor.put_shallow(path, entry)
+        if made:
+            self._store.agree(self._mirror, made)
+
+    def forget(self, paths: Iterable[str]) -> None:
+        """Act as if the sides had never agreed on these paths and all that is below them."""
+        gone: list[tuple[str, Entry | None]] = [(path, None) for path in paths if path]
+        for path, _ in gone:
+            self.ancestor.put(path, None)
+        self._store.agree(self._mirror, gone)
+
+    def steps(self, paths: Iterable[str]) -> Iterator[Step]:
+        """Yield what it takes for both sides to agree at and below each of these paths."""
+        done: set[str] = set()
+        for path in topmost(paths):
+            scope = self._scope(path)
+            if scope not in done:
+                done.add(scope)
+                yield from reconcile(
+                    self.ancestor.get(scope),
+                    self.local.get(scope),
+                    self.remote.get(scope),
+                    self._direction_of,
+                    scope,
+                )
+
+    def _scope(self, path: str) -> str:
+        """Return where to reconcile: higher up where one side has a file in a parent's place."""
+        scope = path
+        for parent in parents_of(path):
+            for tree in (self.local, self.remote):
+                if not isinstance(tree.get(parent), Directory | None):
+                    scope = parent
+        return scope
+
+
+def topmost(paths: Iterable[str]) -> list[str]:
+    """Return the paths, sorted, without those that lie below another one of them."""
+    chosen = set(paths)
+    if "" in chosen:
+        return [""]
+    return sorted(path for path in chosen if chosen.isdisjoint(parents_of(path)))

@@ -1,0 +1,334 @@
+"""A live Line: the I/O-free `Line`, kept on a transport for as long as there is one to be had.
+
+It connects, resumes, and carries bytes; it knows neither ssh nor what the channels are for. Time
+and waiting are anyio's, so all of it runs on a virtual clock.
+"""
+
+from __future__ import annotations
+
+import enum
+import random
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+
+import anyio
+from anyio.abc import ByteStream
+
+from towline.core.wire import events, line
+from towline.core.wire.frames import LINE_ID_SIZE, Priority, ProtocolError
+from towline.core.wire.limits import DEFAULT_LIMITS, Limits
+from towline.line.channel import Channel
+from towline.line.errors import ConnectError, ConnectKind, LineLostError
+
+READ_SIZE = 256 << 10
+WRITE_SIZE = 64 << 10  # Bytes at once: the next choice of what goes first comes soon.
+BACKOFF_S = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 10.0)  # Then the last one for ever.
+SLOW_RETRY_S = 30.0  # Where waiting alone is not likely to help.
+JITTER = 0.2  # Of a delay, so that many lines to one machine do not knock together.
+STEADY_S = 5.0  # A connection that lasted so long was one: the next delay is the first again.
+TICK_S = 1.0  # The longest time between two looks at the clocks.
+SLEPT_S = 5.0  # Seconds that only the wall clock counted: the laptop slept.
+LAST_WORDS_S = 1.0  # For the reader to learn why, after a write has failed.
+
+Connect = Callable[[bool], AbstractAsyncContextManager[ByteStream]]
+"""Open a byte stream to the agent. True: a person is there and may be asked for a password."""
+
+
+class Phase(enum.Enum):
+    CONNECTING = "connecting"  # Not connected yet, for the first time.
+    CONNECTED = "connected"
+    DISCONNECTED = "disconnected"  # Was connected, and is trying to be again.
+    ENDED = "ended"  # For good; `LiveLine.wait_connected` raises why.
+
+
+@dataclass(frozen=True, slots=True)
+class LineState:
+    """`since` is in seconds of the line's clock; `error` the last thing that went wrong."""
+
+    phase: Phase
+    since: float
+    error: ConnectError | None = None
+
+
+@asynccontextmanager
+async def open_line(
+    connect: Connect,
+    *,
+    software: str,
+    on_state: Callable[[LineState], None] | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    wall: Callable[[], float] = time.time,
+    randomness: random.Random | None = None,
+) -> AsyncIterator[LiveLine]:
+    """Keep a new Line alive while the context lasts. Connects in the background.
+
+    `wall` is a clock that goes on while the computer sleeps. `randomness` makes the line's id and
+    its delays, if they are to be the same in each run.
+    """
+    live = LiveLine(connect, software, on_state, limits, wall, randomness)
+    failure: BaseException | None = None
+    # The body's exception is carried around the task group, which would wrap it.
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(live.run)
+        try:
+            yield live
+        except Exception as error:
+            failure = error
+        tasks.cancel_scope.cancel()
+    live.end(LineLostError("the line was closed here"))
+    if failure is not None:
+        raise failure
+
+
+class LiveLine:
+    """Made by `open_line`. All methods are for the task group that opened it, and its children."""
+
+    def __init__(
+        self,
+        connect: Connect,
+        software: str,
+        on_state: Callable[[LineState], None] | None,
+        limits: Limits,
+        wall: Callable[[], float],
+        randomness: random.Random | None,
+    ) -> None:
+        self._connect = connect
+        self._on_state = on_state
+        self._wall = wall
+        self._random = randomness or random.SystemRandom()
+        line_id = randomness.randbytes(LINE_ID_SIZE) if randomness else secrets.token_bytes(16)
+        now = anyio.current_time()
+        self._line = line.Line(line_id, initiator=True, software=software, now=now, limits=limits)
+        self._state = LineState(Phase.CONNECTING, now)
+        self._channels: dict[int, Channel] = {}
+        self._failure: Exception | None = None
+        self._was_connected = False
+        self._attempt = 0
+        self._wake = anyio.Event()
+        self._retry = anyio.Event()
+        self._changed = anyio.Event()
+
+    # -- For its user -------------------------------------------------------------------------
+
+    @property
+    def state(self) -> LineState:
+        return self._state
+
+    def statistics(self) -> line.Statistics:
+        return self._line.statistics()
+
+    async def wait_connected(self) -> None:
+        """Return when the line is connected. Raises what ended it, if it has ended."""
+        while self._state.phase is not Phase.CONNECTED:
+            self.check()
+            await self._changed.wait()
+
+    async def wait_ended(self) -> Exception:
+        """Return why the line has ended, once it has."""
+        while self._failure is None:
+            await self._changed.wait()
+        return self._failure
+
+    def open_channel(self, greeting: bytes, priority: Priority) -> Channel:
+        """Open a channel; it may be used at once, connected or not.
+
+        Raises `TooManyChannelsError`, `ValueError` for a greeting of over 4 KiB, and what ended
+        the line.
+        """
+        self.check()
+        number = self._line.open_channel(greeting, priority)
+        channel = self._channels[number] = Channel(number, self._line, self)
+        self.wake()
+        return channel
+
+    def reconnect_now(self) -> None:
+        """Do not wait any longer before the next attempt."""
+        self._attempt = 0
+        self._retry.set()
+
+    # -- For its channels ---------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Raise what ended the line, if it has ended."""
+        if self._failure is not None:
+            raise self._failure
+
+    def wake(self) -> None:
+        """There may be something to write."""
+        self._wake.set()
+
+    def forget(self, number: int) -> None:
+        """The channel is closed by us: nothing about it is told any more."""
+        self._channels.pop(number, None)
+
+    # -- Connecting ---------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Connect and carry, until the line ends or this is cancelled."""
+        while self._failure is None:
+            reason = await self._connect_once()
+            if self._failure is not None:
+                return
+            if not self._was_connected and not reason.retryable:
+                self.end(reason)
+                return
+            self._set_apart(reason)
+            await self._wait_before_next(reason)
+
+    async def _connect_once(self) -> ConnectError:
+        """Connect, and carry bytes until the transport is gone; return why it is."""
+        try:
+            async with self._connect(not self._was_connected) as stream:
+                return await self._carry(stream)
+        except ConnectError as error:
+            return error
+        except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
+            return _CUT
+
+    def _set_apart(self, reason: ConnectError) -> None:
+        was = self._state
+        if was.phase is Phase.CONNECTED and anyio.current_time() - was.since >= STEADY_S:
+            self._attempt = 0
+        phase = Phase.DISCONNECTED if self._was_connected else Phase.CONNECTING
+        since = anyio.current_time() if was.phase is Phase.CONNECTED else was.since
+        self._set_state(LineState(phase, since, reason))
+
+    async def _wait_before_next(self, reason: ConnectError) -> None:
+        delay = BACKOFF_S[min(self._attempt, len(BACKOFF_S) - 1)]
+        if not reason.retryable:
+            delay = SLOW_RETRY_S
+        self._attempt += 1
+        ends_at = self._wall() + delay
+        ticks_at = anyio.current_time() + delay * (1 + self._random.uniform(-JITTER, JITTER))
+        self._retry = anyio.Event()
+        # In small steps: a laptop that slept meanwhile has waited long enough.
+        while (left := ticks_at - anyio.current_time()) > 0 and not self._retry.is_set():
+            with anyio.move_on_after(min(left, TICK_S)):
+                await self._retry.wait()
+            if self._wall() >= ends_at + SLEPT_S:
+                self._attempt = 0
+                return
+
+    def _set_state(self, state: LineState) -> None:
+        self._state = state
+        changed, self._changed = self._changed, anyio.Event()
+        changed.set()
+        if self._on_state is not None:
+            self._on_state(state)
+
+    def end(self, failure: Exception) -> None:
+        """The line is over; whoever waits for it is told why."""
+        if self._failure is not None:
+            return
+        self._failure = failure
+        error = failure if isinstance(failure, ConnectError) else self._state.error
+        self._set_state(LineState(Phase.ENDED, anyio.current_time(), error))
+        for channel in self._channels.values():
+            channel.stir()
+
+    # -- Carrying -----------------------------------------------------------------------------
+
+    async def _carry(self, stream: ByteStream) -> ConnectError:
+        self._line.attach(anyio.current_time())
+        carrier = _Carrier(stream)
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._read, carrier)
+                tasks.start_soon(self._write, carrier)
+                tasks.start_soon(self._watch_time, carrier)
+                await carrier.ended.wait()
+                tasks.cancel_scope.cancel()
+        finally:
+            self._line.detach(anyio.current_time())
+        return carrier.reason or _CUT
+
+    async def _read(self, carrier: _Carrier) -> None:
+        try:
+            while True:
+                data = await carrier.stream.receive(READ_SIZE)
+                self._line.receive_bytes(data, anyio.current_time())
+                self._take_events(carrier)
+                self.wake()
+        except ConnectError as error:
+            carrier.end(error)
+        except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
+            carrier.end(_CUT)
+
+    async def _write(self, carrier: _Carrier) -> None:
+        try:
+            while True:
+                self._wake = anyio.Event()
+                while data := self._line.bytes_to_send(anyio.current_time(), WRITE_SIZE):
+                    await carrier.stream.send(data)
+                await self._wake.wait()
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            await anyio.sleep(LAST_WORDS_S)
+            carrier.end(_CUT)
+
+    async def _watch_time(self, carrier: _Carrier) -> None:
+        """Apart from the writer, which a peer that reads nothing can hold up for ever."""
+        while True:
+            now, wall = anyio.current_time(), self._wall()
+            deadline = self._line.deadline()
+            due = TICK_S if deadline is None else min(TICK_S, max(0.0, deadline - now))
+            await anyio.sleep(due)
+            now, before = anyio.current_time(), now
+            if self._wall() - wall > now - before + SLEPT_S:
+                carrier.end(ConnectError(ConnectKind.UNREACHABLE, "this computer was asleep"))
+            self._line.handle_timer(now)
+            self._take_events(carrier)
+            self.wake()
+
+    def _take_events(self, carrier: _Carrier) -> None:
+        try:
+            while event := self._line.next_event():
+                self._take_event(event, carrier)
+        except ProtocolError as error:
+            self.end(error)
+            carrier.end(_CUT)
+
+    def _take_event(self, event: events.Event, carrier: _Carrier) -> None:
+        match event:
+            case events.Message(number, data):
+                if channel := self._channels.get(number):
+                    channel.put(data)
+            case events.Sendable(number):
+                if channel := self._channels.get(number):
+                    channel.stir()
+            case events.Closed(number, reason):
+                if channel := self._channels.pop(number, None):
+                    channel.close(reason)
+            case events.Opened(number):
+                self._line.close_channel(number, "nobody expects a channel from this side")
+            case events.Connected():
+                self._was_connected = True
+                self._set_state(LineState(Phase.CONNECTED, anyio.current_time()))
+            case events.Silent(silent_s):
+                carrier.end(
+                    ConnectError(
+                        ConnectKind.UNREACHABLE, f"the machine has been silent for {silent_s:.0f} s"
+                    )
+                )
+            case events.Lost():
+                self.end(LineLostError("the agent on the machine was started anew"))
+                carrier.end(_CUT)
+
+
+class _Carrier:
+    """One transport, and why it ended."""
+
+    def __init__(self, stream: ByteStream) -> None:
+        self.stream = stream
+        self.reason: ConnectError | None = None
+        self.ended = anyio.Event()
+
+    def end(self, reason: ConnectError) -> None:
+        """The first reason counts."""
+        self.reason = self.reason or reason
+        self.ended.set()
+
+
+_CUT = ConnectError(ConnectKind.UNREACHABLE, "the connection was cut")

@@ -1,0 +1,97 @@
+"""What takes the bundle in on a machine that does not have it. It runs there, alone, by `-c`.
+
+Arguments: digest, size, then the agent's own. The bundle comes on stdin, exactly that many bytes;
+it is stored where the next start finds it, and becomes this process. Python >= 3.10, no imports
+beyond the standard library; nothing of towline is there yet.
+"""
+
+import hashlib
+import os
+import select
+import stat
+import sys
+
+KEPT = 5  # Bundles of other versions that stay: several laptops may share the machine.
+
+
+def read_bundle(size: int) -> bytes:
+    content = bytearray()
+    while len(content) < size:
+        select.select([0], [], [])  # Stdin may be non-blocking.
+        part = os.read(0, size - len(content))
+        if not part:
+            sys.exit("the laptop went away while it sent the agent")
+        content += part
+    return bytes(content)
+
+
+def store(content: bytes, digest: str) -> str:
+    """Store the bundle in the first place that takes it and return its path."""
+    reasons: list[str] = []
+    for directory in places():
+        try:
+            os.makedirs(directory, mode=0o700, exist_ok=True)
+            if not is_private(directory):
+                reasons.append(f"{directory}: not ours alone")
+                continue
+            path = os.path.join(directory, f"agent-{digest}.pyz")
+            write_whole(path, content)
+            write_whole(path[:-4] + ".python", os.fsencode(sys.executable + "\n"))
+            prune(directory)
+            return path
+        except OSError as error:
+            reasons.append(f"{directory}: {error.strerror}")
+    raise OSError("there is no place for the agent (" + "; ".join(reasons) + ")")
+
+
+def places() -> list[str]:
+    home = os.path.expanduser("~/.cache/towline")
+    bases = [os.environ.get("TMPDIR", ""), "/tmp", "/var/tmp", "/dev/shm"]  # noqa: S108
+    return [home, *(os.path.join(base, f"towline-{os.getuid()}") for base in bases if base)]
+
+
+def is_private(directory: str) -> bool:
+    status = os.lstat(directory)
+    ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+    return ours and not status.st_mode & 0o022
+
+
+def write_whole(path: str, content: bytes) -> None:
+    """Write a file that is there completely or not at all."""
+    beside = f"{path}.{os.getpid()}"
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)  # A whole name with no content would break every later start.
+        os.replace(beside, path)
+    except OSError:
+        os.unlink(beside)
+        raise
+
+
+def prune(directory: str) -> None:
+    bundles = [name for name in os.listdir(directory) if name.endswith(".pyz")]
+    paths = [os.path.join(directory, name) for name in bundles]
+    for path in sorted(paths, key=os.path.getmtime)[: -KEPT - 1]:
+        for old in (path, path[:-4] + ".python"):
+            if os.path.exists(old):
+                os.unlink(old)
+
+
+def main(arguments: list[str]) -> None:
+    digest, size, *rest = arguments
+    content = read_bundle(int(size))
+    try:
+        if hashlib.sha256(content).hexdigest()[:16] != digest:
+            raise OSError("the agent arrived damaged")
+        path = store(content, digest)
+    except OSError as error:
+        # The nonce is the last argument of `attach`.
+        sys.exit(print(f"TOWLINE {rest[-1]} FAILED {error}", flush=True) or 1)  # noqa: T201
+    os.execv(sys.executable, [sys.executable, "-I", "-S", path, *rest])  # noqa: S606
+
+
+if __name__ == "__main__":
+    main(sys.argv[2:])  # The first is this source itself.

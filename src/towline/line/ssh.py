@@ -1,0 +1,165 @@
+"""OpenSSH as the way to a machine: its arguments, and what its failures mean.
+
+The person's own configuration, keys, jump hosts and shared connections are left as they are; we
+add only what keeps a byte stream clean and its end certain.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import anyio
+from anyio.abc import ByteStream
+
+from towline.line.bootstrap import Bootstrap, first_line
+from towline.line.errors import ConnectError, ConnectKind
+from towline.line.process import ProcessStream, open_process_stream
+
+CONNECT_TIMEOUT_S = 15  # Per address: a machine behind a tunnel may take some seconds.
+ALIVE_INTERVAL_S = 5  # With the count a backstop; the Line itself notices silence before.
+ALIVE_COUNT = 6
+
+_SSH_FAILED = 255
+
+
+@dataclass(frozen=True, slots=True)
+class SshOptions:
+    """What the person passes on to ssh, as its own options of the same meaning."""
+
+    config_file: str = ""  # -F
+    port: int | None = None  # -p
+    identity: str = ""  # -i
+    jump: str = ""  # -J
+    options: tuple[str, ...] = ()  # -o, each
+    extra: tuple[str, ...] = ()  # As they are.
+    program: str = ""  # Instead of `ssh`; the environment's TOWLINE_SSH is asked next.
+
+    def arguments(self, host: str, command: str, *, attended: bool) -> list[str]:
+        """Return the command line that runs `command` on `host`.
+
+        Unattended, ssh never asks for anything. The person's options come first, for ssh takes
+        the first value it is given.
+        """
+        given = [
+            *(("-F", self.config_file) if self.config_file else ()),
+            *(("-p", str(self.port)) if self.port is not None else ()),
+            *(("-i", self.identity) if self.identity else ()),
+            *(("-J", self.jump) if self.jump else ()),
+            *(word for option in self.options for word in ("-o", option)),
+            *self.extra,
+        ]
+        ours = [
+            *(() if attended else ("BatchMode=yes",)),
+            f"ConnectTimeout={CONNECT_TIMEOUT_S}",
+            f"ServerAliveInterval={ALIVE_INTERVAL_S}",
+            f"ServerAliveCountMax={ALIVE_COUNT}",
+            "ClearAllForwardings=yes",
+            "ForwardX11=no",
+            "RequestTTY=no",
+            "RemoteCommand=none",
+            "PermitLocalCommand=no",
+        ]
+        program = self.program or os.environ.get("TOWLINE_SSH") or "ssh"
+        settings = [word for option in ours for word in ("-o", option)]
+        return [program, "-T", "-e", "none", *given, *settings, "--", host, command]
+
+
+@asynccontextmanager
+async def open_ssh(
+    host: str, options: SshOptions, bootstrap: Bootstrap, *, attended: bool
+) -> AsyncIterator[ByteStream]:
+    """Connect to the agent on `host` for as long as the context lasts. Raises `ConnectError`.
+
+    Reading from the stream raises it too, once the connection has failed.
+    """
+    arguments = options.arguments(host, bootstrap.command(), attended=attended)
+    async with open_agent(arguments, bootstrap, attended=attended) as stream:
+        yield stream
+
+
+@asynccontextmanager
+async def open_agent(
+    arguments: list[str], bootstrap: Bootstrap, *, attended: bool
+) -> AsyncIterator[ByteStream]:
+    """Connect to the agent through any program that runs `bootstrap.command()` somewhere."""
+    async with open_process_stream(arguments, attended=attended) as process:
+        try:
+            stream = await bootstrap.begin(process)
+        except anyio.EndOfStream as end:
+            raise await _why_ended(process, said=end.args[0] if end.args else b"") from None
+        except anyio.BrokenResourceError:
+            raise await _why_ended(process) from None
+        yield _ExplainedStream(stream, process)
+
+
+class _ExplainedStream(ByteStream):
+    """Lets the reader know why the stream has ended, as far as ssh says it."""
+
+    def __init__(self, stream: ByteStream, process: ProcessStream) -> None:
+        self._stream = stream
+        self._process = process
+
+    async def receive(self, max_bytes: int = 65536) -> bytes:
+        try:
+            return await self._stream.receive(max_bytes)
+        except anyio.EndOfStream:
+            raise await _why_ended(self._process) from None
+
+    async def send(self, item: bytes) -> None:
+        await self._stream.send(item)
+
+    async def send_eof(self) -> None:
+        await self._stream.send_eof()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+async def _why_ended(process: ProcessStream, said: bytes = b"") -> ConnectError:
+    status, stderr = await process.wait_ended()
+    return explain(status, stderr, said.decode("utf-8", "replace"))
+
+
+# What OpenSSH says, from the most telling to the least. Jump hosts report through the same words.
+_SAYINGS: tuple[tuple[ConnectKind, str, str], ...] = (
+    (
+        ConnectKind.HOST_KEY,
+        r"REMOTE HOST IDENTIFICATION HAS CHANGED|Host key verification failed"
+        r"|No \S+ host key is known|POSSIBLE DNS SPOOFING",
+        "if the machine is a new one, remove the old key: ssh-keygen -R HOST",
+    ),
+    (
+        ConnectKind.AUTH,
+        r"Permission denied \(|Too many authentication failures|No supported authentication methods"
+        r"|Load key .*: (?:invalid format|bad permissions)|account is not available",
+        "does `ssh` to the same destination let you in?",
+    ),
+    (ConnectKind.REFUSED, r"Connection refused|Connection rejected", "is the machine still up?"),
+    (
+        ConnectKind.UNREACHABLE,
+        r"Could not resolve|Name or service not known|timed out|Timeout, server|No route to host"
+        r"|Network is unreachable|Connection (?:closed|reset)|kex_exchange_identification"
+        r"|banner exchange|closed by remote host|Broken pipe|Operation timed out|mux_client",
+        "",
+    ),
+    (ConnectKind.NO_SSH, r"exec: .*: not found|command not found: ssh", "install OpenSSH's client"),
+    (ConnectKind.OTHER, r"Bad configuration option|unknown option|illegal option|usage: ssh", ""),
+)
+
+
+def explain(status: int | None, stderr: str, said: str = "") -> ConnectError:
+    """Say why ssh ended, from its exit status, its stderr and what the machine printed."""
+    for kind, pattern, hint in _SAYINGS:
+        if match := re.search(f"^.*(?:{pattern}).*$", stderr, re.MULTILINE):
+            return ConnectError(kind, match[0].strip()[:300], hint)
+    if status is not None and status < 0:
+        return ConnectError(ConnectKind.UNREACHABLE, f"ssh was ended by signal {-status}")
+    if words := (stderr.strip() or said.strip()):
+        return ConnectError(ConnectKind.OTHER, first_line(words.encode())[:300])
+    if status == _SSH_FAILED:
+        return ConnectError(ConnectKind.UNREACHABLE, "ssh failed without a word")
+    return ConnectError(ConnectKind.UNREACHABLE, "the connection was cut")

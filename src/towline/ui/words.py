@@ -1,0 +1,151 @@
+"""Events, sizes and times as a person reads them: plain text, no colour, no terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from towline.engine.events import (
+    ConflictKept,
+    Disconnected,
+    Event,
+    Held,
+    LeftOut,
+    Note,
+    ProblemFound,
+    Progress,
+    Ready,
+    Received,
+    Resumed,
+    Revision,
+    Status,
+    Stopped,
+)
+
+PATHS_SHOWN = 3  # Enough to recognise one's own save; more would wrap a line.
+LEFT_OUT_SHOWN = 5
+
+
+def size_text(size: float) -> str:
+    """Bytes in decimal units, as disks are sold and `ls --si` shows them."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" or size >= 99.95 else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def time_text(seconds: float) -> str:
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} days"
+
+
+def count_text(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def shown(path: str) -> str:
+    """A name may hold anything, also what a terminal would obey; that is shown, never sent."""
+    if path.isprintable():
+        return path
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in path)
+
+
+def paths_text(paths: Sequence[str], count: int) -> str:
+    """The first few of `count` paths."""
+    first = ", ".join(shown(path) for path in paths[:PATHS_SHOWN])
+    more = count - min(len(paths), PATHS_SHOWN)
+    return f"{first} and {more:,} more" if first and more > 0 else first
+
+
+def place_text(status: Status) -> str:
+    return f"{status.destination}:{shown(status.machine_path)}"
+
+
+def event_text(event: Event) -> str:
+    """One line for one event."""
+    match event:
+        case Ready():
+            machine = ", a new machine" if event.new_machine else ""
+            amount = f"{count_text(event.files, 'file')}, {size_text(event.size)}"
+            return f"live at {event.machine_path}: {amount} in {time_text(event.seconds)}{machine}"
+        case Revision():
+            paths = paths_text(event.paths, event.changes)
+            what = f"{count_text(event.changes, 'change')} in {time_text(event.ms / 1000)}"
+            return f"revision {event.number}: {what}" + (f": {paths}" if paths else "")
+        case Received():
+            paths = paths_text(event.paths, event.changes)
+            what = f"{count_text(event.changes, 'change')} from the machine"
+            return f"received {what}" + (f": {paths}" if paths else "")
+        case ConflictKept():
+            path, copy = shown(event.path), shown(event.copy)
+            return f"conflict: {path} changed on both sides; the {event.side}'s is kept as {copy}"
+        case ProblemFound():
+            return f"problem on the {event.side}: {shown(event.path)} {shown(event.reason)}"
+        case Disconnected():
+            return f"disconnected: {event.reason}; what you save waits here"
+        case Resumed():
+            anew = "; the machine's side was started anew" if event.new_life else ""
+            return f"connected again after {time_text(event.gap_s)}{anew}"
+        case Held():
+            return f"held: {event.reason}; `towline accept` carries it out, `towline refuse` not"
+        case Note():
+            return f"note: {event.text}"
+        case Stopped():
+            return f"stopped: {event.reason}" if event.reason else "stopped"
+
+
+def left_out_texts(left_out: Sequence[LeftOut]) -> list[str]:
+    """What is not synced, the largest first, and how to have it after all."""
+    largest = sorted(left_out, key=lambda item: item.size, reverse=True)[:LEFT_OUT_SHOWN]
+    lines = [
+        f"left out: {shown(item.path)}"
+        f" ({'at least ' if item.at_least else ''}{size_text(item.size)}): {item.reason}"
+        for item in largest
+    ]
+    if lines:
+        lines.append(
+            f"to include one, add a line such as `!/{shown(largest[0].path)}` to .towlineignore"
+        )
+    return lines
+
+
+def behind_text(status: Status) -> str:
+    if not status.behind_files and not status.behind_size:
+        return "nothing behind"
+    return f"{count_text(status.behind_files, 'file')}, {size_text(status.behind_size)} behind"
+
+
+def status_lines(status: Status, now: float | None = None) -> list[str]:
+    """What `towline status` prints, a fact a line."""
+    since = "" if now is None else f" for {time_text(max(0.0, now - status.since))}"
+    reason = f": {status.reason}" if status.reason else ""
+    rtt = "" if status.rtt_ms is None else f", {status.rtt_ms:.0f} ms away"
+    facts = {
+        "workspace": shown(status.workspace),
+        "state": f"{status.state.value}{since}{reason}",
+        "here": shown(status.project),
+        "there": f"{place_text(status)}{rtt}",
+        "revision": str(status.revision),
+        "behind": behind_text(status).removesuffix(" behind"),
+        "progress": "" if status.progress is None else progress_text(status.progress),
+        "watching": status.watching,
+        "conflicts": _with_command(status.conflicts, "towline conflicts"),
+        "problems": _with_command(status.problems, "towline problems"),
+    }
+    return [f"{name:<10} {fact}" for name, fact in facts.items() if fact]
+
+
+def progress_text(progress: Progress) -> str:
+    files = f"{progress.files:,} of {progress.files_total:,} files"
+    return f"{files}, {size_text(progress.size)} of {size_text(progress.size_total)}"
+
+
+def _with_command(count: int, command: str) -> str:
+    return f"{count:,} (see `{command}`)" if count else ""
