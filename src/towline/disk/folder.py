@@ -46,6 +46,10 @@ class Folder:
         self.umask = os.umask(0o077)
         os.umask(self.umask)
 
+    def own_path(self, name: str) -> Path:
+        """Return where a file of towline's own lies in this root."""
+        return self.root / OWN_DIRECTORY / name
+
     def close(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
