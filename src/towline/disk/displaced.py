@@ -43,10 +43,10 @@ HALF_WRITTEN_MODE = 0o210  # No project has such a file; a crash leaves it for u
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Content that stood at `path` and lives on under the name `kept` (a path, too)."""
+    """Content that stood at `path` and lives on at `copy`, a path, too."""
 
     path: str
-    kept: str
+    copy: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +80,6 @@ class Displaced:
         self._count = 0
         self._retired: list[_Retired] = []
         self._kept: list[Kept] = []
-
-    @property
-    def is_waiting(self) -> bool:
-        return bool(self._retired or self._kept)
 
     def staged_name(
         self, path: str, old: Entry | None, new: Entry | None, *, out: bool, beside: bool = False
@@ -153,6 +149,11 @@ class Displaced:
             self._retire(name, path, None, None)
             return None
 
+    @property
+    def has_retired(self) -> bool:
+        """Whether `review` has anything to do or to tell."""
+        return bool(self._retired or self._kept)
+
     def review(self, now_ns: int) -> list[Kept]:
         """Look again at what was retired; return what became a conflict copy since last time."""
         waiting, self._retired = self._retired, []
@@ -182,11 +183,6 @@ class Displaced:
             self._retire(name, parsed.path, File(bytes.fromhex(mark[1:])), None)
         else:
             self._folder.unlink(name)
-
-    def is_live(self, name: str) -> bool:
-        """Whether a staged name belongs to this life."""
-        parsed = _parsed(name)
-        return parsed is not None and parsed.token == self._token
 
     # Reading what was displaced.
 

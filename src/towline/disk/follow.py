@@ -77,7 +77,7 @@ class Follower:
 
     def applied(self, now: float) -> None:
         """Note that the replica replaced something: look soon at what was swapped out."""
-        if self._review_at is None and self.replica.has_displaced:
+        if self._review_at is None and self.replica.has_retired:
             self._review_at = now + REVIEW_INTERVAL_S
 
     def _hold(self, git_busy: bool, now: float) -> None:
@@ -101,4 +101,4 @@ class Follower:
             return
         news.kept = self.replica.review()
         news.observations += self.replica.observe(())
-        self._review_at = now + REVIEW_INTERVAL_S if self.replica.has_displaced else None
+        self._review_at = now + REVIEW_INTERVAL_S if self.replica.has_retired else None

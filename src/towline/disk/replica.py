@@ -77,14 +77,9 @@ class Replica:
         return self._rules
 
     @property
-    def has_displaced(self) -> bool:
-        """Whether something that was replaced is still to be reviewed."""
-        return self._displaced.is_waiting
-
-    @property
-    def has_unobserved(self) -> bool:
-        """Whether `observe` would look at paths that nobody named: what `apply` came upon."""
-        return bool(self._to_observe)
+    def has_retired(self) -> bool:
+        """Whether `review` has anything to do or to tell."""
+        return self._displaced.has_retired
 
     def set_rules(self, rules: Rules) -> None:
         """Use these from now on. What is known changes with the next scan."""
@@ -147,7 +142,10 @@ class Replica:
             return None
 
     def apply(self, changes: Sequence[Change], contents: Mapping[bytes, bytes]) -> list[Result]:
-        """Carry out a group of changes; see `disk.apply`. The tree follows what was done."""
+        """Carry out a group of changes; see `disk.apply`. The tree follows what was done.
+
+        It holds conflict copies (`Result.kept`), too, so that no observation will tell of them.
+        """
         results = self._apply.carry_out(changes, contents, self._rules)
         for change, result in zip(changes, results, strict=True):
             if result.outcome is Outcome.DONE:
@@ -156,7 +154,7 @@ class Replica:
             else:
                 self._to_observe.add(change.path)
             if result.kept is not None:
-                self._to_observe.add(result.kept)
+                self._observe_one(self._uppermost_new(result.kept))
             if self._noted is not None:
                 self._noted.add(change.path)
         return results
@@ -164,10 +162,10 @@ class Replica:
     def review(self) -> list[Kept]:
         """Look again at replaced files that somebody had open; return new conflict copies.
 
-        To be called about once a second while there is anything to review, and after each scan.
+        To be called about once a second while `has_retired`. The next `observe` tells the copies.
         """
         kept = self._displaced.review(self._now_ns())
-        self._to_observe.update(one.kept for one in kept)
+        self._to_observe.update(one.copy for one in kept)
         return kept
 
     def save_cache(self) -> None:

@@ -78,7 +78,7 @@ class Supply:
         if content is not None:
             self._ready[path] = self._write(path, name, new, [content], mode)
         elif not self._stage.has_part(new.digest, new.size):
-            raise LackingError
+            raise self._stage.trouble(new.digest) or LackingError
         elif is_last_use:
             self._ready[path] = self._from_part(path, name, new, mode)
         else:

@@ -242,7 +242,7 @@ class Live:
             self._report(events.Note(f"looking at the whole project again: {news.scan_reason}"))
             self._local_stale = True
         for kept in news.kept:
-            self._note_conflict(kept.path, kept.kept, "laptop")
+            self._note_conflict(kept.path, kept.copy, "laptop")
         if news.observations:
             self.flights.note(observation.path for observation in news.observations)
         if news.observations or news.root_gone or news.scan_reason:
