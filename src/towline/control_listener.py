@@ -27,6 +27,7 @@ from towline.errors import ExitCode, UserError
 from towline.places import write_private
 
 REQUEST_TIMEOUT_S = 5.0  # Who connects and says nothing for so long is let go.
+LAST_WORD_TIMEOUT_S = 1.0  # An answer that is ready is sent, also while the engine ends.
 CONNECTIONS_MAX = 64  # Bounds memory and file descriptors; a person has a few, a script some.
 LOCKED_BYTE = 1 << 30  # Windows locks bytes against reading too; this one is never read.
 
@@ -128,10 +129,12 @@ async def _send_all(
     stream: ByteStream, op: str, replies: Awaitable[Json] | AsyncIterator[Json]
 ) -> None:
     if inspect.isawaitable(replies):
-        await stream.send(_reply_line(op, await replies))
-    else:
-        async for reply in replies:
-            await stream.send(_reply_line(op, reply))
+        answer = _reply_line(op, await replies) + line_of({"end": True})
+        with anyio.move_on_after(LAST_WORD_TIMEOUT_S, shield=True):  # `stop` ends the engine.
+            await stream.send(answer)
+        return
+    async for reply in replies:
+        await stream.send(_reply_line(op, reply))
     await stream.send(line_of({"end": True}))
 
 
