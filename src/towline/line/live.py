@@ -26,7 +26,7 @@ from towline.line.errors import ConnectError, ConnectKind, LineLostError
 READ_SIZE = 256 << 10
 WRITE_SIZE = 64 << 10  # Bytes at once: the next choice of what goes first comes soon.
 BACKOFF_S = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 10.0)  # Then the last one for ever.
-SLOW_RETRY_S = 30.0  # Where waiting alone is not likely to help.
+SLOW_BACKOFF_S = (2.0, 10.0, 30.0)  # Where waiting alone is not likely to help.
 JITTER = 0.2  # Of a delay, so that many lines to one machine do not knock together.
 STEADY_S = 5.0  # A connection that lasted so long was one: the next delay is the first again.
 TICK_S = 1.0  # The longest time between two looks at the clocks.
@@ -197,9 +197,8 @@ class LiveLine:
         self._set_state(LineState(phase, since, reason))
 
     async def _wait_before_next(self, reason: ConnectError) -> None:
-        delay = BACKOFF_S[min(self._attempt, len(BACKOFF_S) - 1)]
-        if not reason.retryable:
-            delay = SLOW_RETRY_S
+        delays = BACKOFF_S if reason.retryable else SLOW_BACKOFF_S
+        delay = delays[min(self._attempt, len(delays) - 1)]
         self._attempt += 1
         ends_at = self._wall() + delay
         ticks_at = anyio.current_time() + delay * (1 + self._random.uniform(-JITTER, JITTER))
@@ -276,9 +275,9 @@ class LiveLine:
             due = TICK_S if deadline is None else min(TICK_S, max(0.0, deadline - now))
             await anyio.sleep(due)
             now, before = anyio.current_time(), now
-            if self._wall() - wall > now - before + SLEPT_S:
-                carrier.end(ConnectError(ConnectKind.UNREACHABLE, "this computer was asleep"))
-            self._line.handle_timer(now)
+            slept = self._wall() - wall > now - before + SLEPT_S
+            # After a sleep it is later than the clock says: the peer is asked at once.
+            self._line.handle_timer(max(now, deadline) if slept and deadline else now)
             self._take_events(carrier)
             self.wake()
 
