@@ -54,6 +54,7 @@ def _check_dead(line: Line) -> None:
 def main() -> None:
     import atheris
 
+    atheris.instrument_all()
     atheris.Setup(sys.argv, check_one)
     atheris.Fuzz()
 

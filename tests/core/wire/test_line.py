@@ -7,7 +7,15 @@ from dataclasses import replace
 import pytest
 
 from towline.core.wire.events import Closed, Connected, Message, Opened, Sendable, Silent
-from towline.core.wire.frames import HEADER, Hello, Kind, Priority, ProtocolError, encode_frame
+from towline.core.wire.frames import (
+    HEADER,
+    Hello,
+    Kind,
+    Priority,
+    ProtocolError,
+    VersionMismatchError,
+    encode_frame,
+)
 from towline.core.wire.limits import MESSAGE_OVERHEAD, Limits
 from towline.core.wire.line import (
     ChannelClosedError,
@@ -72,6 +80,19 @@ def test_an_answer_for_another_line_is_refused():
     pair.left.line.receive_bytes(Hello(b"another line 123", 0, False, "x").encode(), 0)
     with pytest.raises(ProtocolError, match="another line"):
         pair.left.line.next_event()
+
+
+def test_both_ends_of_different_versions_say_so():
+    pair = Pair()
+    pair.attach()
+    with pytest.raises(VersionMismatchError, match="update towline on the other side"):
+        pair.right.take(Hello(LINE_ID, 0, False, "x", version=0).encode(), 0)
+    answer = pair.right.line.bytes_to_send(0)
+    assert answer == Hello(LINE_ID, 0, False, "right 1").encode()
+    assert pair.right.line.bytes_to_send(0) == b""
+    with pytest.raises(VersionMismatchError, match="update towline on this side"):
+        pair.left.take(answer.replace(b"towline \0\1", b"towline \0\2"), 0)
+    assert pair.left.line.bytes_to_send(0) == b""
 
 
 def test_a_line_id_has_a_fixed_size():

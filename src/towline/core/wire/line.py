@@ -12,6 +12,8 @@ A transport's life, for the shell around a Line:
           line.receive_bytes(what was read, now); take line.next_event() until it is None
           at line.deadline(): line.handle_timer(now), then events and bytes as above
     line.detach(now)
+
+After `Lost` or a `ProtocolError` write `bytes_to_send` once more: it may tell the peer why.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ from towline.core.wire.frames import (
     Kind,
     Priority,
     ProtocolError,
+    VersionMismatchError,
     count_of,
     credit_of,
     encode_close,
@@ -105,6 +108,7 @@ class Line:
         self._transport: Transport | None = None
         self._fault: ProtocolError | None = None
         self._lost = False
+        self._last_words = b""  # What tells the peer why nothing else will come.
         self._connects = 0
         self._received = 0  # Numbered frames taken, on all transports.
         self._replay = Replay()
@@ -119,7 +123,12 @@ class Line:
     # -- The transport ------------------------------------------------------------------------
 
     def attach(self, now: float) -> None:
-        """A new transport begins. What was half received on the last one is forgotten."""
+        """A new transport begins. What was half received on the last one is forgotten.
+
+        Raises `RuntimeError` after `Lost` or a `ProtocolError`: that line has ended.
+        """
+        if self._has_ended:
+            raise RuntimeError("a line that has ended cannot be attached")
         self._now = now
         self._transport = Transport(self._limits, now)
         if self._initiator:
@@ -146,8 +155,11 @@ class Line:
         """
         self._now = now
         transport = self._transport
-        if transport is None or self._fault is not None or self._lost:
+        if transport is None:
             return b""
+        if self._has_ended:
+            data, self._last_words = self._last_words, b""
+            return data
         parts = transport.take_signals(self._received, now)
         size = 0
         while transport.is_connected and size < limit:
@@ -159,6 +171,10 @@ class Line:
         data = b"".join(parts)
         self._bytes_out += len(data)
         return data
+
+    @property
+    def _has_ended(self) -> bool:
+        return self._lost or self._fault is not None
 
     def _own_hello(self) -> Hello:
         return Hello(self.line_id, self._received, self._connects > 0, self._software)
@@ -180,7 +196,7 @@ class Line:
 
     def deadline(self) -> float | None:
         """When to call `handle_timer` if nothing arrives before. None: never."""
-        if self._transport is None or self._fault is not None or self._lost:
+        if self._transport is None or self._has_ended:
             return None
         return self._transport.deadline()
 
@@ -206,6 +222,8 @@ class Line:
             return self._take_event(transport)
         except ProtocolError as fault:
             self._fault = fault
+            if isinstance(fault, VersionMismatchError):
+                self._refuse()
             raise
 
     def _take_event(self, transport: Transport) -> Event | None:
@@ -221,8 +239,9 @@ class Line:
     def _meet(self, hello: Hello, transport: Transport) -> Event:
         if hello.line_id != self.line_id:
             raise ProtocolError("the other side answered for another line")
-        if self._is_forgotten_by(hello):
+        if self._is_broken(hello):
             self._lost = True
+            self._refuse()
             return Lost()
         self._replay.rewind(hello.received)
         if not self._initiator:
@@ -232,16 +251,21 @@ class Line:
         rtt_s = transport.connect(self._now)
         return Connected(resumed, rtt_s if self._initiator else None)
 
-    def _is_forgotten_by(self, hello: Hello) -> bool:
-        """Whether the peer has lost what both had.
+    def _refuse(self) -> None:
+        """Let the acceptor still say its HELLO, so that the initiator learns what is wrong."""
+        if not self._initiator:
+            self._last_words = Hello(self.line_id, 0, False, self._software).encode()
+
+    def _is_broken(self, hello: Hello) -> bool:
+        """Whether one of the two ends is not, any more, the one that the other knew.
 
         The acceptor answers, so an initiator that has once been connected knows that it was heard.
         The acceptor may not have been: its HELLO was lost if the initiator still knows nothing.
         """
-        if hello.known:
-            return False
         if self._initiator:
-            return self._connects > 0
+            return self._connects > 0 and not hello.known
+        if hello.known:
+            return self._connects == 0
         return self._received > 0 or self._replay.acknowledged > 0
 
     def _take_frame(self, frame: Frame, transport: Transport) -> Event | None:
