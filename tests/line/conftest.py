@@ -41,7 +41,9 @@ class Shell:
         return self.home / ".cache/towline"
 
     @asynccontextmanager
-    async def connect(self, bootstrap: Bootstrap, attended: bool = False) -> AsyncIterator[ByteStream]:
+    async def connect(
+        self, bootstrap: Bootstrap, attended: bool = False
+    ) -> AsyncIterator[ByteStream]:
         words = [f"{name}={value}" for name, value in self.environment.items()]
         command = [self.program, "-c", self.before + bootstrap.command()]
         arguments = ["/usr/bin/env", "-i", *words, *command]
