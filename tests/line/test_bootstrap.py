@@ -26,6 +26,10 @@ PYTHONS = sorted(
 OLD_PYTHON = Path("/root/.pyenv/versions/3.8.18/bin/python3")
 
 
+def runs(pid: int, program: Path) -> bool:
+    return Path(f"/proc/{pid}/exe").samefile(program)
+
+
 async def echo(shell: Shell, bootstrap: Bootstrap) -> int:
     """Let a message go there and back; return the agent's process id."""
     async with shell.link(bootstrap) as live:
@@ -49,7 +53,7 @@ async def test_a_machine_without_towline_gets_it_and_keeps_it(
     stored_at = stored.stat().st_mtime_ns
     assert await echo(shell, bootstrap) == cold  # The agent outlived its connection.
     assert stored.stat().st_mtime_ns == stored_at
-    assert Path(f"/proc/{cold}/exe").samefile(python)
+    assert runs(cold, python)
 
 
 @pytest.mark.parametrize("noise", ["echo Welcome; ", "printf 'no line end'; ", "echo oops >&2; "])

@@ -28,7 +28,8 @@ WRITE_SIZE = 64 << 10  # Bytes at once: the next choice of what goes first comes
 BACKOFF_S = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 10.0)  # Then the last one for ever.
 SLOW_BACKOFF_S = (2.0, 10.0, 30.0)  # Where waiting alone is not likely to help.
 JITTER = 0.2  # Of a delay, so that many lines to one machine do not knock together.
-STEADY_S = 5.0  # A connection that lasted so long was one: the next delay is the first again.
+STEADY_S = 5.0  # A connection that lasted so long was one: the next is tried without delay.
+UNSTEADY = 2  # Where in the delays a shorter one leaves us, so that two that oust each other rest.
 TICK_S = 1.0  # The longest time between two looks at the clocks.
 SLEPT_S = 5.0  # Seconds that only the wall clock counted: the laptop slept.
 LAST_WORDS_S = 1.0  # For the reader to learn why, after a write has failed.
@@ -190,8 +191,9 @@ class LiveLine:
 
     def _set_apart(self, reason: ConnectError) -> None:
         was = self._state
-        if was.phase is Phase.CONNECTED and anyio.current_time() - was.since >= STEADY_S:
-            self._attempt = 0
+        if was.phase is Phase.CONNECTED:
+            steady = anyio.current_time() - was.since >= STEADY_S
+            self._attempt = 0 if steady else min(self._attempt, UNSTEADY)
         phase = Phase.DISCONNECTED if self._was_connected else Phase.CONNECTING
         since = anyio.current_time() if was.phase is Phase.CONNECTED else was.since
         self._set_state(LineState(phase, since, reason))
@@ -277,6 +279,7 @@ class LiveLine:
             now, before = anyio.current_time(), now
             slept = self._wall() - wall > now - before + SLEPT_S
             # After a sleep it is later than the clock says: the peer is asked at once.
+            deadline = self._line.deadline()
             self._line.handle_timer(max(now, deadline) if slept and deadline else now)
             self._take_events(carrier)
             self.wake()
