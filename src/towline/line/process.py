@@ -113,13 +113,14 @@ async def open_process_stream(
 async def _start(arguments: Sequence[str], *, attended: bool) -> Process:
     shielded = attended and os.name == "posix"
     try:
-        return await anyio.open_process(
-            [*(_WITHOUT_INTERRUPT if shielded else ()), *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=not attended,
-        )
+        with anyio.CancelScope(shield=True):  # Half started, it would be nobody's to end.
+            return await anyio.open_process(
+                [*(_WITHOUT_INTERRUPT if shielded else ()), *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=not attended,
+            )
     except OSError as error:
         raise ConnectError(
             ConnectKind.NO_SSH, f"{arguments[0]} cannot be started: {error.strerror}"
