@@ -47,7 +47,7 @@ __all__ = [
     "lines_of",
 ]
 
-SIZE_MAX = 4 << 20  # Bytes of all lines together: some 100,000 patterns, ten times Chromium's.
+SIZE_MAX = 4 << 20  # Bytes of all sources together: some 100,000 patterns, ten times Chromium's.
 SOURCES_MAX = 20_000  # Ignore files. Large monorepos have some thousand.
 _VIEWS_MAX = 1 << 13  # Directories whose view is kept; each is some hundred bytes, and its path.
 
@@ -269,7 +269,10 @@ def _source_from_wire(value: object) -> Source:
 def _check_size(sources: tuple[Source, ...]) -> None:
     if len(sources) > SOURCES_MAX:
         raise ValueError(f"more than {SOURCES_MAX} sources of rules")
-    size = sum(len(encode_path(line)) + 1 for source in sources for line in source.lines)
+    size = sum(
+        len(encode_path(source.origin)) + sum(len(encode_path(line)) + 1 for line in source.lines)
+        for source in sources
+    )
     if size > SIZE_MAX:
         raise ValueError(f"rules of {size} bytes exceed {SIZE_MAX}")
 
