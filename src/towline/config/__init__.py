@@ -216,7 +216,10 @@ class _File:
 
     def _unknown(self, known: tuple[str, ...], *keys: str | int) -> UserError:
         wanted = ".".join(key for key in keys if isinstance(key, str))
-        return self._wrong("unknown key", *keys, hint=_suggestion(wanted, known))
+        hint = _suggestion(wanted, known)
+        if not self._prefix and keys[0] == "tool":
+            hint = f"In {self._name} the keys stand at the top, without [tool.towline]."
+        return self._wrong("unknown key", *keys, hint=hint)
 
     def _wrong(self, reason: str, *keys: str | int, hint: str = "") -> UserError:
         shown = _dotted((*self._prefix, *keys))
