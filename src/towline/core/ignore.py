@@ -129,10 +129,12 @@ class DirectoryRules:
 
     def adding(self, sources: Iterable[Source]) -> DirectoryRules:
         """Return the rules with those of sources in this very directory."""
-        view = self._view
-        for position, source in enumerate(sources):
-            view = view.adding(rules_of(source, position), source.prefix)
-        return DirectoryRules(self._sources, view)
+        rules = [
+            (rule, source.prefix)
+            for position, source in enumerate(sources)
+            for rule in rules_of(source, position)
+        ]
+        return DirectoryRules(self._sources, self._view.adding(rules))
 
 
 class Rules:
