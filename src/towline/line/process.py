@@ -121,6 +121,7 @@ async def _start(arguments: Sequence[str], *, attended: bool) -> Process:
                 stderr=subprocess.PIPE,
                 start_new_session=not attended,
             )
+        raise AssertionError("nobody cancels this scope")
     except OSError as error:
         raise ConnectError(
             ConnectKind.NO_SSH, f"{arguments[0]} cannot be started: {error.strerror}"
