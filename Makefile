@@ -19,11 +19,10 @@ setup: system $(READY)
 # A lock with hashes, then the project in place; the build backend is in the lock. uv is only the
 # quicker way: where it is missing or fails, pip does the same.
 $(READY): requirements/dev.txt pyproject.toml
-	@$(MAKE) -s by-uv || $(MAKE) -s by-pip
+	@if uv --version >/dev/null 2>&1 && $(MAKE) -s by-uv; then :; else $(MAKE) -s by-pip; fi
 	@touch $@
 
 by-uv:
-	@uv --version >/dev/null 2>&1
 	@echo "setup: .venv by uv, from requirements/dev.txt"
 	@test -x $(BIN)/python || uv venv -q -p $(PYTHON) .venv
 	@uv pip install -q -p $(BIN)/python --compile-bytecode --require-hashes -r requirements/dev.txt
