@@ -40,7 +40,8 @@ Json = dict[str, Any]
 
 def ask(binding: Binding, op: str, *, wait_s: float = ANSWER_TIMEOUT_S, **args: Any) -> Json:
     """Return the engine's first reply; an empty one if there was none. Raises UserError."""
-    return next(follow(binding, op, wait_s=wait_s, **args), {})
+    nothing: Json = {}
+    return next(follow(binding, op, wait_s=wait_s, **args), nothing)
 
 
 def flush(binding: Binding, timeout_s: float) -> Json:
@@ -74,8 +75,8 @@ def follow(
         except TimeoutError:
             raise UserError(
                 f"the engine of {binding.name} does not answer",
-                "`towline log` shows what it did last; `towline links` shows its process",
-                ExitCode.TRY_AGAIN,
+                hint="`towline log` shows what it did last; `towline links` shows its process",
+                exit_code=ExitCode.TRY_AGAIN,
             ) from None
         except ConnectionError:
             raise _gone(binding) from None
@@ -87,7 +88,7 @@ def _next_reply(line: bytes, binding: Binding) -> Json | None:
         raise _gone(binding)
     reply: Json = json.loads(line)
     if "error" in reply:
-        raise UserError(**reply["error"])
+        raise error_from_json(reply["error"])
     return None if "end" in reply else reply
 
 
@@ -96,10 +97,7 @@ def _connect(binding: Binding) -> tuple[socket.socket, Json]:
     path = binding.places.socket
     try:
         if stat.S_ISSOCK(path.stat().st_mode):
-            connection = socket.socket(socket.AF_UNIX)
-            connection.settimeout(ANSWER_TIMEOUT_S)
-            connection.connect(str(path))
-            return connection, {}
+            return _open_unix(str(path)), {}
         address = json.loads(path.read_text("utf-8"))
         return (
             socket.create_connection(("127.0.0.1", address["port"]), timeout=ANSWER_TIMEOUT_S),
@@ -109,19 +107,45 @@ def _connect(binding: Binding) -> tuple[socket.socket, Json]:
         raise not_linked(binding) from None
 
 
+def _open_unix(path: str) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.settimeout(ANSWER_TIMEOUT_S)
+        connection.connect(path)
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
 def not_linked(binding: Binding) -> UserError:
     return UserError(
         f"towline is not linked here: no engine runs for {binding.name}",
-        f"run `towline link` in {binding.project}",
-        ExitCode.UNAVAILABLE,
+        hint=f"run `towline link` in {binding.project}",
+        exit_code=ExitCode.UNAVAILABLE,
     )
 
 
 def _gone(binding: Binding) -> UserError:
     return UserError(
         f"the engine of {binding.name} stopped before it had answered",
-        "`towline log` shows why; run `towline link` to go on",
-        ExitCode.UNAVAILABLE,
+        hint="`towline log` shows why; run `towline link` to go on",
+        exit_code=ExitCode.UNAVAILABLE,
+    )
+
+
+def error_json(error: UserError) -> Json:
+    return {"message": error.message, "hint": error.hint, "exit_code": int(error.exit_code)}
+
+
+def error_from_json(plain: Json) -> UserError:
+    """Return the error another process told. A code this version does not know is FAILED."""
+    known = {int(code) for code in ExitCode}
+    code = plain["exit_code"]
+    return UserError(
+        plain["message"],
+        hint=plain["hint"],
+        exit_code=ExitCode(code) if code in known else ExitCode.FAILED,
     )
 
 

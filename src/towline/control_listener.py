@@ -12,7 +12,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, cast
@@ -22,11 +22,12 @@ from anyio.abc import ByteStream, Listener, SocketAttribute, SocketStream, TaskG
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from towline import __version__
-from towline.control import LINE_MAX, Json, line_of
+from towline.control import LINE_MAX, Json, error_json, line_of
 from towline.errors import ExitCode, UserError
 from towline.places import write_private
 
 REQUEST_TIMEOUT_S = 5.0  # Who connects and says nothing for so long is let go.
+LAST_WORD_TIMEOUT_S = 1.0  # An answer that is ready is sent, also while the engine ends.
 CONNECTIONS_MAX = 64  # Bounds memory and file descriptors; a person has a few, a script some.
 LOCKED_BYTE = 1 << 30  # Windows locks bytes against reading too; this one is never read.
 
@@ -78,13 +79,14 @@ class _Door:
     async def _answer(self, stream: ByteStream, tasks: TaskGroup) -> None:
         try:
             if self._connections > CONNECTIONS_MAX:
-                raise UserError("the engine is asked too much at once", "", ExitCode.TRY_AGAIN)
+                raise UserError(
+                    "the engine is asked too much at once", exit_code=ExitCode.TRY_AGAIN
+                )
             request = await self._request(stream)
             tasks.start_soon(_cancel_at_hangup, stream, tasks.cancel_scope)
             await self._reply(stream, request)
         except UserError as error:
-            plain = {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
-            await stream.send(line_of({"error": plain}))
+            await stream.send(line_of({"error": error_json(error)}))
 
     async def _request(self, stream: ByteStream) -> Json:
         """Return a request that may be answered. Raises UserError."""
@@ -100,7 +102,7 @@ class _Door:
             raise _unfit("the request is not an object")
         request = cast(Json, parsed)
         if self._token is not None and request.pop("token", None) != self._token:
-            raise UserError("the request does not carry the token", "", ExitCode.REFUSED)
+            raise UserError("the request does not carry the token", exit_code=ExitCode.REFUSED)
         return request
 
     async def _reply(self, stream: ByteStream, request: Json) -> None:
@@ -109,8 +111,8 @@ class _Door:
         if operation is None:
             raise UserError(
                 f"the engine does not know {op!r}",
-                f"it is version {__version__}: `towline stop`, then `towline link` again",
-                ExitCode.USAGE,
+                hint=f"it is version {__version__}: `towline stop`, then `towline link` again",
+                exit_code=ExitCode.USAGE,
             )
         try:
             await _send_all(stream, op, operation(request))
@@ -119,7 +121,7 @@ class _Door:
         except Exception as error:  # A bug; the engine has more to do than answer questions.
             logger.exception("control operation %r failed", op)
             raise UserError(
-                f"the engine failed at {op!r}: {error!r}", "see `towline log`"
+                f"the engine failed at {op!r}: {error!r}", hint="see `towline log`"
             ) from error
 
 
@@ -127,10 +129,12 @@ async def _send_all(
     stream: ByteStream, op: str, replies: Awaitable[Json] | AsyncIterator[Json]
 ) -> None:
     if inspect.isawaitable(replies):
-        await stream.send(_reply_line(op, await replies))
-    else:
-        async for reply in replies:
-            await stream.send(_reply_line(op, reply))
+        answer = _reply_line(op, await replies) + line_of({"end": True})
+        with anyio.move_on_after(LAST_WORD_TIMEOUT_S, shield=True):  # `stop` ends the engine.
+            await stream.send(answer)
+        return
+    async for reply in replies:
+        await stream.send(_reply_line(op, reply))
     await stream.send(line_of({"end": True}))
 
 
@@ -163,7 +167,7 @@ async def _listen_loopback(path: Path) -> tuple[Listener[SocketStream], str | No
 
 
 @contextmanager
-def _only_engine(path: Path) -> Iterator[None]:
+def _only_engine(path: Path) -> Generator[None]:
     """Hold the workspace's lock; the system gives it up when the process dies, however it does."""
     lock = path.with_suffix(".lock")
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
@@ -171,8 +175,8 @@ def _only_engine(path: Path) -> Iterator[None]:
         if not _try_lock(file):
             raise UserError(
                 f"this workspace is linked already, by process {file.read().strip() or 'unknown'}",
-                "`towline status` shows it, `towline stop` ends it",
-                ExitCode.TRY_AGAIN,
+                hint="`towline status` shows it, `towline stop` ends it",
+                exit_code=ExitCode.TRY_AGAIN,
             )
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
@@ -214,4 +218,4 @@ async def _who(request: Json) -> Json:
 
 
 def _unfit(message: str) -> UserError:
-    return UserError(message, "", ExitCode.USAGE)
+    return UserError(message, exit_code=ExitCode.USAGE)

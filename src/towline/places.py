@@ -97,16 +97,16 @@ def ensure_private(directory: Path) -> Path:
         if not stat.S_ISDIR(status.st_mode) or not _is_mine(status):
             raise UserError(
                 f"{directory} is not a directory of yours",
-                "move it away; towline makes a new one",
-                ExitCode.REFUSED,
+                hint="move it away; towline makes a new one",
+                exit_code=ExitCode.REFUSED,
             )
         if sys.platform != "win32" and stat.S_IMODE(status.st_mode) != 0o700:
             directory.chmod(0o700)
     except OSError as error:
         raise UserError(
             f"{directory} cannot be used: {error.strerror}",
-            "make it writable, or set XDG_STATE_HOME to a directory that is",
-            ExitCode.CANNOT_WRITE,
+            hint="make it writable, or set XDG_STATE_HOME to a directory that is",
+            exit_code=ExitCode.CANNOT_WRITE,
         ) from error
     return directory
 
@@ -123,8 +123,8 @@ def write_private(path: Path, content: str) -> None:
         stage.unlink(missing_ok=True)
         raise UserError(
             f"{path} cannot be written: {error.strerror}",
-            "towline doctor shows disk space and permissions",
-            ExitCode.CANNOT_WRITE,
+            hint="towline doctor shows disk space and permissions",
+            exit_code=ExitCode.CANNOT_WRITE,
         ) from error
 
 
@@ -132,11 +132,11 @@ class Workspaces:
     """The registry: every project and destination that were linked once."""
 
     def __init__(self, directory: Path | None = None) -> None:
-        self._directory = ensure_private(directory or state_dir() / "workspaces")
+        self.directory = ensure_private(directory or state_dir() / "workspaces")
 
     def __iter__(self) -> Iterator[Binding]:
         """Yield all, by name. Raises UserError at a record that cannot be read."""
-        files = sorted(self._directory.glob("[!.]*.json"))
+        files = sorted(self.directory.glob("[!.]*.json"))
         yield from sorted((_read_record(file) for file in files), key=lambda known: known.name)
 
     def named(self, name: str) -> Binding:
@@ -148,8 +148,8 @@ class Workspaces:
         names = ", ".join(binding.name for binding in known)
         raise UserError(
             f"no workspace is called {name!r}",
-            f"there are: {names}" if names else "run `towline link DEST` in a project first",
-            ExitCode.UNAVAILABLE,
+            hint=f"there are: {names}" if names else "run `towline link DEST` in a project first",
+            exit_code=ExitCode.UNAVAILABLE,
         )
 
     def by_id(self, workspace_id: str) -> Binding:
@@ -185,8 +185,8 @@ class Workspaces:
         if name is not None and name in taken:
             raise UserError(
                 f"another workspace is called {name!r}",
-                "give another --name, or run `towline links forget NAME` first",
-                ExitCode.USAGE,
+                hint="give another --name, or run `towline links forget NAME` first",
+                exit_code=ExitCode.USAGE,
             )
         return self.save(
             dataclasses.replace(
@@ -214,7 +214,7 @@ class Workspaces:
             path.unlink(missing_ok=True)
 
     def _file(self, workspace_id: str) -> Path:
-        return self._directory / f"{workspace_id}.json"
+        return self.directory / f"{workspace_id}.json"
 
 
 def _new_binding(
@@ -249,8 +249,8 @@ def _read_record(path: Path) -> Binding:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"the record {path} cannot be read ({type(error).__name__}: {error})",
-            "remove the file and link that project again; nothing else is lost",
-            ExitCode.CONFIG,
+            hint="remove the file and link that project again; nothing else is lost",
+            exit_code=ExitCode.CONFIG,
         ) from error
 
 

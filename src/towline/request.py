@@ -81,8 +81,8 @@ def split_destination(text: str) -> tuple[str, str | None]:
     if not destination or destination.startswith("-") or destination.endswith("@"):
         raise UserError(
             f"{text!r} is not a destination",
-            "give anything that ssh accepts: user@host, or a Host of your ssh config",
-            ExitCode.USAGE,
+            hint="give anything that ssh accepts: user@host, or a Host of your ssh config",
+            exit_code=ExitCode.USAGE,
         )
     return destination, path or None
 

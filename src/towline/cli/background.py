@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from towline.cli.output import say
-from towline.control import ask, is_running
+from towline.control import ask, error_from_json, is_running
 from towline.engine.events import State
 from towline.errors import ExitCode, UserError
 from towline.logfile import open_log
@@ -70,7 +70,7 @@ def read_request(path: Path) -> LinkRequest:
         request = LinkRequest.from_json(json.loads(path.read_text("utf-8")))
         path.unlink()
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} holds no request: {error}", "", ExitCode.USAGE) from error
+        raise UserError(f"{path} holds no request: {error}", exit_code=ExitCode.USAGE) from error
     return request
 
 
@@ -83,7 +83,7 @@ def wait_live(engine: subprocess.Popen[str], display: Display) -> None:
         for plain in _told(engine):
             if plain.get("event") == "error":
                 engine.wait()
-                raise UserError(plain["message"], plain["hint"], plain["exit_code"])
+                raise error_from_json(plain)
             if _show(plain, display) in ARRIVED:
                 return
     except KeyboardInterrupt:
@@ -94,13 +94,12 @@ def wait_live(engine: subprocess.Popen[str], display: Display) -> None:
     if code:
         raise UserError(
             f"the engine ended before it was live (exit code {code})",
-            "`towline log` shows what happened",
-            code if code > 0 else ExitCode.FAILED,
+            hint="`towline log` shows what happened",
         )
 
 
 def _told(engine: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
-    assert engine.stdout is not None  # noqa: S101 - it was started with a pipe.
+    assert engine.stdout is not None
     with engine.stdout:
         for line in engine.stdout:
             yield json.loads(line)

@@ -18,8 +18,8 @@ def chosen(project: Path | None, name: str | None) -> Binding:
     if not here:
         raise UserError(
             f"towline is not linked here: {directory} is in no project that was linked",
-            "run `towline link DEST` there, or give --name; `towline links` lists all",
-            ExitCode.UNAVAILABLE,
+            hint="run `towline link DEST` there, or give --name; `towline links` lists all",
+            exit_code=ExitCode.UNAVAILABLE,
         )
     return here[0] if len(here) == 1 else _running_one(here)
 
@@ -31,7 +31,7 @@ def _running_one(here: list[Binding]) -> Binding:
         names = ", ".join(binding.name for binding in running)
         raise UserError(
             f"this project is linked to several machines: {names}",
-            "choose one with --name",
-            ExitCode.USAGE,
+            hint="choose one with --name",
+            exit_code=ExitCode.USAGE,
         )
     return (running or here)[0]

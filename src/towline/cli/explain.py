@@ -14,7 +14,7 @@ from towline.errors import ExitCode, UserError
 from towline.places import Binding
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Why a path is synced, or is not.")
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True)
 @which_workspace
 @json_option
@@ -46,7 +46,7 @@ def _in_project(binding: Binding, path: str) -> str:
         return (absolute.parent.resolve() / absolute.name).relative_to(binding.project).as_posix()
     except ValueError:
         raise UserError(
-            f"{path} is not in the project {binding.project}", "", ExitCode.USAGE
+            f"{path} is not in the project {binding.project}", exit_code=ExitCode.USAGE
         ) from None
 
 

@@ -16,7 +16,7 @@ from towline.errors import ExitCode, UserError
 TIMEOUT_S = 30.0  # Longer than any save takes; a first sync says how far it is before that.
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Wait until all that is saved is there.")
 @click.option(
     "--timeout",
     "timeout_s",
@@ -38,8 +38,8 @@ def flush(timeout_s: float, project: Path | None, name: str | None, as_json: boo
     if "error" in reply:
         raise UserError(
             f"not flushed: {reply['error']}{_since(reply.get('since'))}",
-            "`towline status` shows what is behind; nothing is lost",
-            ExitCode.TRY_AGAIN,
+            hint="`towline status` shows what is behind; nothing is lost",
+            exit_code=ExitCode.TRY_AGAIN,
         )
     if as_json:
         json_line(reply)

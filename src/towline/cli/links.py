@@ -7,14 +7,16 @@ from typing import Any
 
 import click
 
-from towline.cli.options import Command, error_json, json_option
+from towline.cli.options import Command, json_option
 from towline.cli.output import columns, json_line, say
-from towline.control import ask
+from towline.control import ask, error_json
 from towline.errors import ExitCode, UserError
 from towline.places import Binding, Workspaces
 
 
-@click.group(invoke_without_command=True)
+@click.group(
+    invoke_without_command=True, short_help="Several workspaces at once: list, start, stop."
+)
 @click.pass_context
 def links(ctx: click.Context) -> None:
     """List, start or stop workspaces, several at once.
@@ -88,7 +90,9 @@ def forget(names: tuple[str, ...], as_json: bool) -> None:
     def forget_one(binding: Binding) -> None:
         if is_running(binding):
             raise UserError(
-                "its engine runs", f"run `towline links stop {binding.name}` first", ExitCode.USAGE
+                "its engine runs",
+                hint=f"run `towline links stop {binding.name}` first",
+                exit_code=ExitCode.USAGE,
             )
         Workspaces().forget(binding)
         if as_json:
@@ -119,7 +123,7 @@ def _do(binding: Binding, act: Callable[[Binding], object], as_json: bool) -> in
         if error.hint:
             say(f"hint: {error.hint}")
         if as_json:
-            json_line({**error_json(error), "workspace": binding.name})
+            json_line({"event": "error", **error_json(error), "workspace": binding.name})
         return error.exit_code
     return ExitCode.OK
 

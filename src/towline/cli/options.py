@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
-from towline.cli.output import json_line
+from towline.cli.output import ReaderGoneError, json_line
+from towline.control import error_json
 from towline.errors import UserError
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -23,18 +24,9 @@ class Command(click.Command):
             return super().invoke(ctx)
         except UserError as error:
             if ctx.params.get("as_json"):
-                with suppress(OSError):  # Who listened has left; the exit code still tells.
-                    json_line(error_json(error))
+                with suppress(ReaderGoneError):  # Who listened has left; the exit code still tells.
+                    json_line({"event": "error", **error_json(error)})
             raise
-
-
-def error_json(error: UserError) -> dict[str, Any]:
-    return {
-        "event": "error",
-        "message": error.message,
-        "hint": error.hint,
-        "exit_code": error.exit_code,
-    }
 
 
 def which_workspace(command: Decorated) -> Decorated:

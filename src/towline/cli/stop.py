@@ -18,7 +18,7 @@ STOP_TIMEOUT_S = 20.0  # The engine finishes the step it is in, and says goodbye
 POLL_INTERVAL_S = 0.05
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Stop syncing.")
 @which_workspace
 @json_option
 def stop(project: Path | None, name: str | None, as_json: bool) -> None:
@@ -40,8 +40,8 @@ def ensure_stopped(binding: Binding) -> bool:
         if time.monotonic() > deadline:
             raise UserError(
                 f"the engine of {binding.name} was told to stop, but still runs",
-                "`towline log` shows what it does; `towline links` shows its process",
-                ExitCode.TRY_AGAIN,
+                hint="`towline log` shows what it does; `towline links` shows its process",
+                exit_code=ExitCode.TRY_AGAIN,
             )
         time.sleep(POLL_INTERVAL_S)
     return True

@@ -37,7 +37,9 @@ def _build(kind: type[Value], plain: Mapping[str, Any]) -> Value | None:
 def _value(key: str, item: Any) -> Any:
     if key == "state":
         return State(item)
-    if key == "progress" and item is not None:
+    if item is None:
+        return None
+    if key == "progress":
         return Progress(**item)
     if key == "left_out":
         return tuple(LeftOut(**each) for each in item)
