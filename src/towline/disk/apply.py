@@ -250,7 +250,11 @@ class Apply:
         """Replace where names cannot be exchanged: nothing is lost, but for an instant the path
         is absent. Only the other order, which can lose an edit, would avoid that.
         """
-        taken = self._take_out(staged.path, actual, status, staged.entry)
+        try:
+            taken = self._take_out(staged.path, actual, status, staged.entry)
+        except _RefusedError:
+            self._supply.drop(staged)
+            raise
         try:
             place_with_parents(self._folder, staged.name, staged.path)
         except FileExistsError:  # Somebody was faster; theirs stands, and the old one was known.

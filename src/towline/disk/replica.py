@@ -27,6 +27,8 @@ from towline.disk.look import Look, run_to_end
 from towline.disk.scan import LeftOut, Rules, Scan
 from towline.disk.stage import TOTAL_MAX, Stage
 
+__all__ = ["Kept", "Observation", "Replica"]
+
 READ_MAX = 64 << 20  # Bytes that `read` returns at most; larger files are read in parts.
 
 
@@ -159,12 +161,13 @@ class Replica:
                 self._noted.add(change.path)
         return results
 
-    def review(self, now_ns: int) -> list[Kept]:
+    def review(self, now: float) -> list[Kept]:
         """Look again at replaced files that somebody had open; return new conflict copies.
 
-        To be called about once a second while `has_retired`. The next `observe` tells the copies.
+        To be called about once a second while `has_retired`; `now` in seconds of any clock. The
+        next `observe` tells of the copies.
         """
-        kept = self._displaced.review(now_ns)
+        kept = self._displaced.review(now)
         self._to_observe.update(one.copy for one in kept)
         return kept
 
