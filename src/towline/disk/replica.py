@@ -23,6 +23,7 @@ from towline.disk.apply import Apply
 from towline.disk.cache import Cache, Stamp, load_cache, stamp_of
 from towline.disk.displaced import Displaced, Kept
 from towline.disk.folder import STAGE, Folder, is_own_path
+from towline.disk.incarnation import RootState, root_state
 from towline.disk.look import Look, run_to_end
 from towline.disk.scan import LeftOut, Rules, Scan
 from towline.disk.stage import TOTAL_MAX, Stage
@@ -105,6 +106,8 @@ class Replica:
             left_out = yield from scan.left_out_steps()
         finally:
             self._noted = None
+        if root_state(self.folder) is not RootState.PRESENT:
+            root = None
         if isinstance(root, Unsynced):
             raise PermissionError(errno.EACCES, root.detail, str(self.folder.root))
         self.tree, self.problems, self.left_out = Tree(root), scan.problems, left_out

@@ -67,7 +67,6 @@ class Supply:
         """
         if path in self._ready:
             return
-        self._stage.ensure_directory()
         name = self._displaced.staged_name(path, old, new, out=False)
         if isinstance(new, Symlink):
             self._folder.symlink(new.target, name)
