@@ -92,9 +92,9 @@ def soak(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """The benchmarks, one after another (or those named after `--`)."""
-    programs = session.posargs or sorted(map(str, Path("bench").glob("bench_*.py")))
+    programs = session.posargs or sorted(map(str, Path("bench").glob("[!_]*.py")))
     if not programs:
-        session.error("bench/ holds no bench_*.py")
+        session.error("bench/ holds no programs")
     for program in programs:
         session.run("python", program)
 

@@ -40,7 +40,11 @@ class Service(Protocol):
         """A new transport begins with this HELLO; `receive` gets its bytes too, as the first."""
 
     def receive(self, data: bytes, now: float) -> None:
-        """Take what came over the transport. `ProtocolError` ends the transport."""
+        """Take what came over the transport.
+
+        `ProtocolError`, here and in `tick`, ends the transport. The service forgets its Line, so
+        that the peer hears that it is lost.
+        """
 
     def bytes_to_send(self, now: float) -> bytes:
         """Return the next bytes for the transport, b"" for none. Asked only while it drains."""
@@ -115,7 +119,9 @@ class Loop:
             self._close()
 
     def _turn(self) -> None:
-        busy = self._service.tick(self._clock())
+        busy = False
+        with self._transport_faults(self._transport):
+            busy = self._service.tick(self._clock())
         self._follow_watched()
         self._feed_transport()
         for key, _ in self._selector.select(0 if busy else self._timeout()):
@@ -232,15 +238,16 @@ class Loop:
         self._log.write("attached")
 
     @contextmanager
-    def _transport_faults(self, client: Client) -> Iterator[None]:
+    def _transport_faults(self, client: Client | None) -> Iterator[None]:
         """A peer that breaks the protocol loses its transport; the agent lives on."""
         try:
             yield
         except ProtocolError as error:
             self._log.write(f"transport refused: {error}")
-            if client is self._transport:
-                self._feed_transport()  # The reason, if the Line has one to tell.
-            self._drop(client)
+            if client is not None:
+                if client is self._transport:
+                    self._feed_transport()  # Last words, if the Line has any.
+                self._drop(client)
 
     def _drop(self, client: Client) -> None:
         if client.closed:

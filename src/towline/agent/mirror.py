@@ -174,8 +174,7 @@ class Mirror:
         results = root.replica.apply(apply.changes, apply.contents)
         root.follower.applied(now)
         self._send(Applied(apply.group, tuple(results)))
-        kept = [Observation(r.kept, root.replica.tree.get(r.kept)) for r in results if r.kept]
-        for message in _observed(kept):
+        for message in _observed(root.replica.observe(())):  # What the changes came upon.
             self._send(message)
         if apply.last:
             self._revisions.add(apply.revision)

@@ -58,11 +58,12 @@ def ensure_place(workspace: str) -> Place:
 
 
 def _candidates(workspace: str) -> list[Place]:
-    # The host is part of the name: a home folder may be shared by several machines.
-    identity = f"{os.uname().nodename}\0{workspace}".encode("utf-8", "surrogateescape")
+    # Several machines may share a home folder, and several homes the temporary directory.
+    home = os.path.expanduser("~")
+    identity = os.fsencode(f"{os.uname().nodename}\0{home}\0{workspace}")
     name = hashlib.blake2b(identity, digest_size=8).hexdigest()
     directories = [
-        os.path.expanduser("~/.cache/towline/run"),
+        f"{home}/.cache/towline/run",
         f"/tmp/towline-{os.getuid()}",  # noqa: S108 (checked to be ours alone before use)
     ]
     places = [Place(directory, name) for directory in directories]

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from towline.core.gather import Gather
 from towline.core.ignore import Rules
+from towline.core.path import OWN_DIRECTORY
 from towline.core.wire.messages import Begin
 from towline.disk.folder import Folder
 from towline.disk.follow import Follower
@@ -117,14 +118,16 @@ class Roots:
         incarnation = read_or_create(folder)
         host = socket.gethostname()
         replica = Replica(
-            folder, rules, host=host, durable=False, cache_file=folder.own_path(CACHE_NAME)
+            folder, rules, host=host, durable=False, cache_file=path / OWN_DIRECTORY / CACHE_NAME
         )
         watch = self._watch_for(path, lambda at: replica.rules.ignores(at, is_directory=True))
         watch.start()
         return Root(path, incarnation, replica, Follower(replica, watch, Gather()), host)
 
     def _lock(self, path: Path) -> None:
-        lock = os.open(path / ".towline" / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = os.open(
+            path / OWN_DIRECTORY / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+        )
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

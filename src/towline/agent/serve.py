@@ -8,6 +8,7 @@ socket and starts no thread.
 from __future__ import annotations
 
 import json
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -111,9 +112,9 @@ class AgentService:
 
     def request(self, request: dict[str, Any], reply: Reply) -> None:
         """Answer a program on the machine, at once or when the answer is there."""
-        match request.get("op"):
+        match request.get("verb"):
             case "flush":
-                self._flush(request.get("timeout_s", FLUSH_DEFAULT_S), reply)
+                self._flush(request.get("timeout", FLUSH_DEFAULT_S), reply)
             case "status":
                 reply(self._status())
             case "stop":
@@ -124,7 +125,7 @@ class AgentService:
 
     def _flush(self, timeout_s: object, reply: Reply) -> None:
         if not isinstance(timeout_s, int | float) or not 0 <= timeout_s <= FLUSH_MAX_S:
-            return reply({"error": f"timeout_s must be from 0 to {FLUSH_MAX_S:g}"})
+            return reply({"error": f"timeout must be from 0 to {FLUSH_MAX_S:g}"})
         if not self._attached or not self._mirrors:
             away_s = round(self._now - self._away_since, 3)
             return reply({"error": "the laptop is not connected", "away_s": away_s})
@@ -232,6 +233,11 @@ class AgentService:
             for lane, inbox in self._inbox.items()
             for channel, _ in list(inbox)[:1]
         )
+
+
+def open_service(workspace: str) -> AgentService:
+    """Return the service of a workspace's agent, by the clock of this machine."""
+    return AgentService(Roots(), f"towline agent of {workspace}", time.monotonic())
 
 
 class _LineOutlet:

@@ -99,7 +99,7 @@ def wait_live(engine: subprocess.Popen[str], display: Display) -> None:
 
 
 def _told(engine: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
-    assert engine.stdout is not None  # noqa: S101 - it was started with a pipe.
+    assert engine.stdout is not None
     with engine.stdout:
         for line in engine.stdout:
             yield json.loads(line)

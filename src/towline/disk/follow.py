@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from towline.core.gather import Gather
-from towline.disk.replica import Kept, Observation, Replica
+from towline.disk.displaced import Kept
+from towline.disk.replica import Observation, Replica
 from towline.disk.watch.base import Watch
 
 REVIEW_INTERVAL_S = 1.0  # How often replaced files that someone still had open are looked at.
@@ -98,6 +99,6 @@ class Follower:
     def _review(self, now: float, news: News) -> None:
         if self._review_at is None or now < self._review_at:
             return
-        news.kept = self.replica.review(now)
-        news.observations += self.replica.observe([kept.copy for kept in news.kept])
+        news.kept = self.replica.review()
+        news.observations += self.replica.observe(())
         self._review_at = now + REVIEW_INTERVAL_S if self.replica.has_retired else None

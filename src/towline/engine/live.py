@@ -8,18 +8,18 @@ It runs in one loop and owns the three trees. What goes where is decided by `pla
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import anyio
+from anyio.abc import TaskGroup
 
 from towline.core.change import Change, Outcome, Result
 from towline.core.conflict import is_conflict_copy
 from towline.core.direction import Direction
 from towline.core.entry import Directory, Entry, File, Unsynced
-from towline.core.ignore import Rules
+from towline.core.ignore import Rules, Verdict
 from towline.core.path import join, name_of
 from towline.core.problem import Problem
 from towline.core.safety import count_files
@@ -51,6 +51,7 @@ from towline.engine.plan import Planner
 from towline.engine.pull import Puller
 from towline.engine.push import OpenRevision, Pusher
 from towline.engine.remote import Lanes, Remote
+from towline.engine.throttle import Throttle
 from towline.engine.trees import Trees
 
 PATHS_SHOWN = 8
@@ -73,12 +74,14 @@ class Folder:
     host: str  # The laptop's name, for conflict copies.
     local_life: str  # The incarnation of the project folder.
     direction_of: Callable[[str], Direction]
-    compress: bool = True
+    compress: Callable[[], bool]
+    bandwidth: int | None = None  # Bytes per second, for content.
 
 
 class Live:
     """`report` is called in the loop with each event.
 
+    `touched` is called when what `behind` and `state` say may have changed.
     `read_rules` reads what is synced from the project's files; `is_rule_file` says whether a path
     is one of them.
     """
@@ -92,6 +95,7 @@ class Live:
         read_rules: Callable[[], Awaitable[Rules]],
         is_rule_file: Callable[[str], bool],
         report: Callable[[events.Event], None],
+        touched: Callable[[], None] = lambda: None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.folder = folder
@@ -102,6 +106,7 @@ class Live:
         self._read_rules = read_rules
         self._is_rule_file = is_rule_file
         self._report = report
+        self._touched = touched
         self._local = make_local(self._absorb)
         self.trees = Trees(store, folder.mirror, folder.direction_of)
         self.flights = Flights()
@@ -118,13 +123,14 @@ class Live:
             wall_clock=wall_clock,
         )
         self._remote: Remote | None = None
-        self._start_answer: Callable[[Flush, Remote], None] = _no_life
+        self._tasks: TaskGroup | None = None
         self._rules: Rules | None = None
         self._rules_stale = True
         self._local_stale = True
         self._telling = Tree()
         self._told = False
         self._life_began = 0.0
+        self._first_plan = (0, 0)  # Changes, and bytes of content.
         self._changed = Bell()  # Something became dirty, or may go now.
         self._landed = Bell()  # Something is no longer on its way.
         self._sent_before: list[tuple[str, Entry | None]] = []
@@ -143,6 +149,30 @@ class Live:
     def held(self) -> str:
         """Why nothing is carried out until a person decides, or the empty text."""
         return self.planner.held
+
+    @property
+    def watching(self) -> str:
+        """How changes are noticed, where it is not simply by notification."""
+        there = self.machine.watching if self.machine is not None else ""
+        return " ".join(filter(None, (self._local.watching, there and f"On the machine: {there}")))
+
+    @property
+    def progress(self) -> events.Progress:
+        """How much of what the first plan of this life sent is done."""
+        files_total, size_total = self._first_plan
+        files, size = self.behind
+        return events.Progress(
+            files=max(0, files_total - files),
+            files_total=files_total,
+            size=max(0, size_total - size),
+            size_total=size_total,
+        )
+
+    def verdict_on(self, path: str) -> Verdict | None:
+        """Say whether `path` is ignored, and by which rule; None while the rules are unknown."""
+        if self._rules is None:
+            return None
+        return self._rules.explain(path, isinstance(self.trees.local.get(path), Directory))
 
     def accept(self) -> None:
         self.planner.accept()
@@ -255,10 +285,11 @@ class Live:
 
         Raises `FolderRefusedError`, `ProtocolError`, and whatever the lanes raise.
         """
-        self._remote = remote = Remote(lanes, compress=self.folder.compress)
+        throttle = Throttle(self.folder.bandwidth)
+        self._remote = remote = Remote(lanes, self.folder.compress, throttle)
         try:
             async with anyio.create_task_group() as tasks:
-                self._start_answer = functools.partial(tasks.start_soon, self._answer_flush)
+                self._tasks = tasks
                 tasks.start_soon(self._begin, remote)
                 tasks.start_soon(self._take_states, remote)
                 tasks.start_soon(self._take_contents, remote)
@@ -311,7 +342,8 @@ class Live:
                 self._report(events.Note(f"looking at the whole machine folder again: {reason}"))
                 self._told = False
             case Flush():
-                self._start_answer(message, remote)
+                if self._tasks is not None:
+                    self._tasks.start_soon(self._answer_flush, message, remote)
             case Refusal(reason):
                 raise FolderRefusedError(reason)
             case _:
@@ -400,8 +432,11 @@ class Live:
             await self._refresh()
             if self._told:
                 await self.planner.plan(remote)
+                if self.state is events.State.FIRST_SYNC:
+                    self._first_plan = max(self._first_plan, self.behind)
                 self._landed.ring()
                 self._note_state()
+                self._touched()
             await self._wait_for_more()
 
     async def _refresh(self) -> None:
@@ -486,10 +521,7 @@ class Live:
         path = change.path
         moment = self.flights.moment_of(path)
         if result.kept is not None:
-            tree.put(result.kept, tree.get(path))
-            tree.put(path, None)
             self._note_conflict(path, result.kept, side)
-            self.flights.note([result.kept])
         match result.outcome:
             case Outcome.DONE:
                 tree.put_shallow(path, change.new)
@@ -539,7 +571,3 @@ class Live:
 
     def _clear_problem(self, side: str, path: str) -> None:
         self.problems.pop((side, path), None)
-
-
-def _no_life(flush: Flush, remote: Remote) -> None:
-    raise ProtocolError("a flush before the life of a Line")

@@ -14,9 +14,12 @@ import anyio
 from towline.core.change import Change, Result
 from towline.core.entry import File
 from towline.core.ignore import Rules
+from towline.core.problem import Problem
 from towline.core.tree import Tree
 from towline.disk.follow import Follower, News
-from towline.disk.watch.base import Watch
+from towline.disk.replica import Observation
+from towline.disk.watch.base import ModeKind, Watch
+from towline.engine.events import LeftOut
 
 T = TypeVar("T")
 
@@ -59,8 +62,21 @@ class Local:
         self._settled: dict[int, anyio.Event] = {}
 
     @property
-    def follower(self) -> Follower:
-        return self._follower
+    def problems(self) -> Mapping[str, Problem]:
+        return self._replica.problems
+
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        return tuple(
+            LeftOut(item.path, item.size, item.reason, item.at_least)
+            for item in self._replica.left_out
+        )
+
+    @property
+    def watching(self) -> str:
+        """How changes are noticed, where it is not simply by notification."""
+        mode = self._follower.watch.mode
+        return "" if mode.kind is ModeKind.NOTIFIED else mode.sentence
 
     async def scan(self) -> Tree:
         """Look at the whole folder; return a tree that is the caller's."""
@@ -118,9 +134,14 @@ class Local:
     async def apply(
         self, changes: Sequence[Change], contents: Mapping[bytes, bytes]
     ) -> list[Result]:
+        def work() -> tuple[list[Result], list[Observation]]:
+            results = self._replica.apply(changes, contents)
+            return results, self._replica.observe(())
+
         async with self._turn:
-            results = await self._run(lambda: self._replica.apply(changes, contents))
+            results, observations = await self._run(work)
             self._follower.applied(anyio.current_time())
+            self._absorb(News(observations=observations))
             return results
 
     async def look_again(self, paths: Sequence[str]) -> None:

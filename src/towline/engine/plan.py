@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import anyio
 
@@ -215,7 +216,7 @@ class Planner:
             loser, winner, host, changes = local, remote, laptop, pulls
         else:
             loser, winner, host, changes = remote, local, machine, pushes
-        copy = copy_name(path, host, self._wall_clock())
+        copy = copy_name(path, host, datetime.fromtimestamp(self._wall_clock(), UTC))
         changes.append(Change(path, shallow(loser), shallow(winner), keep=copy))
         if isinstance(winner, Directory):
             changes += changes_between(path, Directory({}), winner)

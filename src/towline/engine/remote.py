@@ -6,11 +6,12 @@ remembers nothing of what the machine holds; `live` does.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from towline.core.wire.messages import Message, decode, encode
+from towline.engine.throttle import Throttle
 
 
 class Channel(Protocol):
@@ -32,15 +33,20 @@ class Lanes:
 
 
 class Remote:
-    def __init__(self, lanes: Lanes, *, compress: bool) -> None:
+    """`compress` is asked for each message with content; `throttle` slows the bulk lane."""
+
+    def __init__(self, lanes: Lanes, compress: Callable[[], bool], throttle: Throttle) -> None:
         self._lanes = lanes
         self._compress = compress
+        self._throttle = throttle
 
     async def send(self, message: Message) -> None:
-        await self._lanes.sync.send(encode(message, compress=False))
+        await self._lanes.sync.send(encode(message, compress=self._compress()))
 
     async def send_bulk(self, message: Message) -> None:
-        await self._lanes.bulk.send(encode(message, compress=self._compress))
+        packed = encode(message, compress=self._compress())
+        await self._throttle.spend(len(packed))
+        await self._lanes.bulk.send(packed)
 
     async def states(self) -> AsyncIterator[Message]:
         while True:
@@ -48,4 +54,6 @@ class Remote:
 
     async def contents(self) -> AsyncIterator[Message]:
         while True:
-            yield decode(await self._lanes.bulk.receive())
+            packed = await self._lanes.bulk.receive()
+            await self._throttle.spend(len(packed))  # Unread, it uses up the machine's credit.
+            yield decode(packed)

@@ -201,7 +201,9 @@ def _encoded_loader() -> str:
 
 
 def _no_python(seen: str) -> ConnectError:
-    versions = [f"{number[0]}.{number[1:]}" for number in seen.split() if number.isdigit()]
+    versions = [
+        f"{int(number) // 100}.{int(number) % 100}" for number in seen.split() if number.isdigit()
+    ]
     found = f"only {', '.join(dict.fromkeys(versions))}" if versions else "none at all"
     return ConnectError(
         ConnectKind.NO_PYTHON,

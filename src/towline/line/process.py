@@ -27,8 +27,8 @@ class ProcessStream(ByteStream):
     """The stdin and stdout of a running program."""
 
     def __init__(self, process: Process) -> None:
-        assert process.stdin is not None  # noqa: S101 (it is piped)
-        assert process.stdout is not None  # noqa: S101 (it is piped)
+        assert process.stdin is not None
+        assert process.stdout is not None
         self._process = process
         self._stdin = process.stdin
         self._stdout = process.stdout
@@ -72,7 +72,7 @@ class ProcessStream(ByteStream):
 
     async def collect_stderr(self) -> None:
         stderr = self._process.stderr
-        assert stderr is not None  # noqa: S101 (it is piped)
+        assert stderr is not None
         try:
             async for part in stderr:
                 self._stderr += part
@@ -113,13 +113,14 @@ async def open_process_stream(
 async def _start(arguments: Sequence[str], *, attended: bool) -> Process:
     shielded = attended and os.name == "posix"
     try:
-        return await anyio.open_process(
-            [*(_WITHOUT_INTERRUPT if shielded else ()), *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=not attended,
-        )
+        with anyio.CancelScope(shield=True):  # Half started, it would be nobody's to end.
+            return await anyio.open_process(
+                [*(_WITHOUT_INTERRUPT if shielded else ()), *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=not attended,
+            )
     except OSError as error:
         raise ConnectError(
             ConnectKind.NO_SSH, f"{arguments[0]} cannot be started: {error.strerror}"

@@ -135,7 +135,7 @@ _SAYINGS: tuple[tuple[ConnectKind, str, str], ...] = (
     (
         ConnectKind.AUTH,
         r"Permission denied \(|Too many authentication failures|No supported authentication methods"
-        r"|Load key .*: (?:invalid format|bad permissions)|account is not available",
+        r"|Load key .*: (?:invalid format|bad permissions)|account is (?:currently )?not available",
         "does `ssh` to the same destination let you in?",
     ),
     (ConnectKind.REFUSED, r"Connection refused|Connection rejected", "is the machine still up?"),

@@ -184,18 +184,25 @@ def test_what_is_queued_before_the_first_transport_goes_once_it_is_there():
     assert pair.right.messages(channel) == [b"bird"]
 
 
-def test_a_restarted_acceptor_loses_the_line():
+@pytest.mark.parametrize("right_has_sent", [True, False])
+def test_a_restarted_acceptor_loses_the_line(right_has_sent):
     pair = connected()
     channel = open_both(pair)
+    if right_has_sent:
+        pair.right.line.send(channel, b"seen")
+        pair.exchange()
     pair.left.line.send(channel, b"unheard")
     pair.detach()
     pair.right = Pair().right
     pair.attach()
     pair.exchange()
-    assert isinstance(pair.left.events[-1], Lost)
-    assert pair.left.line.bytes_to_send(0) == b""
-    assert pair.left.line.next_event() is None
-    assert pair.left.line.deadline() is None
+    for end in (pair.left, pair.right):
+        assert isinstance(end.events[-1], Lost)
+        assert end.line.bytes_to_send(0) == b""
+        assert end.line.next_event() is None
+        assert end.line.deadline() is None
+        with pytest.raises(RuntimeError, match="ended"):
+            end.line.attach(0)
 
 
 @pytest.mark.parametrize("left_sends", [True, False])

@@ -19,6 +19,8 @@ from towline.core.wire.frames import (
 )
 from towline.core.wire.limits import MESSAGE_OVERHEAD, Limits
 
+_GRANTS_PER_WINDOW = 16  # One per message would double the frames; a large one lets a burst go.
+
 
 class Outgoing:
     """The messages queued on a channel, and at the end its CLOSE."""
@@ -146,7 +148,7 @@ class Incoming:
         if consumed > 0 and not unread:
             raise ValueError(f"{consumed} bytes more consumed than were received")
         self._consumed = consumed
-        if self._due < self._window // 4:  # Saved up: a CREDIT per message would double the frames.
+        if self._due < self._window // _GRANTS_PER_WINDOW:
             return 0
         grant, self._due = self._due, 0
         self._allowance += grant

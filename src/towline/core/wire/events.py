@@ -23,7 +23,11 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The peer does not know this line any more. It is dead, and all its channels with it."""
+    """One of the ends was started anew and knows nothing of this line, which has ended with that.
+
+    All its channels are gone. An agent that is asked for a line it does not have makes a new `Line`
+    for the id and lets it say so.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ coerce: a number in place of a string is a fault of the peer, not something to m
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, TypeGuard, TypeVar
 
 from towline.core.entry import DIGEST_SIZE, DIRECTORY, Entry, File, Symlink, Unsynced
 from towline.core.path import BadPathError, check_path
@@ -22,6 +22,10 @@ TEXT_MAX = 4096  # Characters of a sentence for people.
 
 class FieldError(ValueError):
     """A field is not of the type, or outside the range, that its message allows."""
+
+
+def is_list(value: object) -> TypeGuard[list[Any]]:
+    return type(value) is list
 
 
 def integer(value: Any, low: int = 0, high: int = SIZE_MAX) -> int:
@@ -64,16 +68,16 @@ def digest(value: Any) -> bytes:
 
 
 def sequence(value: Any, read: Callable[[Any], T]) -> tuple[T, ...]:
-    if type(value) is not list:
+    if not is_list(value):
         raise FieldError(f"expected a list, got {value!r:.80}")
-    return tuple(read(item) for item in cast("list[Any]", value))
+    return tuple(read(item) for item in value)
 
 
 def record(value: Any, length: int) -> list[Any]:
     """Return a list of exactly `length` fields."""
-    if type(value) is not list or len(cast("list[Any]", value)) != length:
+    if not is_list(value) or len(value) != length:
         raise FieldError(f"expected {length} fields, got {value!r:.80}")
-    return cast("list[Any]", value)
+    return value
 
 
 def optional(value: Any, read: Callable[[Any], T]) -> T | None:
@@ -98,7 +102,7 @@ def entry_or_absent(value: Any) -> Entry | None:
 
 
 def entry(value: Any) -> Entry:
-    kind = cast("list[Any]", value)[0] if type(value) is list and value else None
+    kind = value[0] if is_list(value) and value else None
     if kind == "f":
         _, hex_digest, executable, size = record(value, 4)
         return File(digest(hex_digest), boolean(executable), integer(size))

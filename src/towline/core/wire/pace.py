@@ -1,18 +1,18 @@
 """How much bulk may be under way: as much as delays others by no more than some 15 ms.
 
-The delay that bulk causes is the round trip's time now over its minimum (as in LEDBAT). Once in a
-round trip the window moves towards the size at which that delay is the target. Pure arithmetic
-on the times passed in; nothing here knows frames.
+The delay that bulk causes is the round trip's time now over its minimum (as in LEDBAT). Every two
+or three round trips the window moves towards the size at which that delay is the target. Pure
+arithmetic on the times passed in; nothing here knows frames.
 """
 
 from __future__ import annotations
 
 TARGET_S = 0.015  # Queueing delay aimed at: unseen by a person, enough to keep any link busy.
 WINDOW_MIN = 64 << 10  # Bytes. Four frames: progress on the slowest link.
-WINDOW_START = 256 << 10  # Bytes. 20 ms at 100 Mbit/s.
+WINDOW_START = 128 << 10  # Bytes. 10 ms at 100 Mbit/s.
 MEMORY_S = 60.0  # How long a minimum counts: a route may change for the worse.
 DIP_EVERY_S = 20.0  # How often the queue is let run dry, to see the true minimum within MEMORY_S.
-_GAIN = 0.5  # Of the way to the target in a round; the effect is seen one round late, so not 1.
+_GAIN = 0.7  # Of the way to the target in a round: a measure is noisy, and others send as well.
 _SHRINK_MAX = 0.5  # Of the window in a round: one late answer is no reason to stop.
 _RTT_MIN_S = 1e-6  # A clock may not have moved at all.
 
@@ -24,18 +24,17 @@ class RecentMinimum:
         self._half_began = now
         self._current: float | None = None
         self._previous: float | None = None
+        self.value: float | None = None
 
-    def add(self, sample: float, now: float) -> None:
+    def add(self, sample: float, now: float) -> float:
+        """Take a sample, return the minimum."""
         if now - self._half_began >= MEMORY_S / 2:
             self._previous, self._current = self._current, None
             self._half_began = now
         self._current = sample if self._current is None else min(sample, self._current)
-
-    @property
-    def value(self) -> float | None:
-        if self._current is None or self._previous is None:
-            return self._current
-        return min(self._current, self._previous)
+        least = self._current if self._previous is None else min(self._current, self._previous)
+        self.value = least
+        return least
 
 
 class Pace:
@@ -61,18 +60,22 @@ class Pace:
         return self._minimum.value
 
     def add_sample(self, rtt_s: float, in_flight: int, now: float) -> None:
-        """Learn from an acknowledgement: its round trip, and the bulk unacknowledged before it."""
-        rtt_s = max(rtt_s, _RTT_MIN_S)
-        self._minimum.add(rtt_s, now)
-        # The least of a round is the standing queue; what lies above it are bursts that drain.
-        self._round_rtt = rtt_s if self._round_rtt is None else min(rtt_s, self._round_rtt)
-        self._round_peak = max(self._round_peak, in_flight)
-        if now - rtt_s >= self._round_began:
-            self._end_round(self._round_rtt, now)
+        """Learn from an acknowledgement: its round trip, and the bulk unacknowledged before it.
 
-    def _end_round(self, rtt_s: float, now: float) -> None:
-        minimum = self._minimum.value
-        assert minimum is not None  # noqa: S101 - the sample that ended the round is in it
+        A change of the window lets a burst go; what is sent a round trip later meets the queue
+        that stands. Only that is measured, for a quarter of a round trip.
+        """
+        rtt_s = max(rtt_s, _RTT_MIN_S)
+        minimum = self._minimum.add(rtt_s, now)
+        self._round_peak = max(self._round_peak, in_flight)
+        sent_after_s = now - rtt_s - self._round_began
+        if sent_after_s < minimum:
+            return
+        self._round_rtt = rtt_s if self._round_rtt is None else min(rtt_s, self._round_rtt)
+        if sent_after_s >= 1.25 * minimum:
+            self._end_round(self._round_rtt, minimum, now)
+
+    def _end_round(self, rtt_s: float, minimum: float, now: float) -> None:
         if self._kept is not None:
             window, self._kept = self._kept, None
         else:

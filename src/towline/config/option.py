@@ -1,0 +1,101 @@
+"""The one table of options: what the file, the environment and the pages about them come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from towline.config.kinds import (
+    ARGUMENT,
+    BANDWIDTH,
+    COMPRESSION,
+    DEBOUNCE,
+    DIRECTION,
+    DIRECTIONS,
+    PAIRS,
+    PATTERNS,
+    PORT,
+    SIZE,
+    TEXT,
+    TEXTS,
+    Kind,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """`key` is dotted as in the file; `default` a TOML value, None for none."""
+
+    key: str
+    kind: Kind
+    default: object
+    help: str
+    has_variable: bool = True
+
+    @property
+    def variable(self) -> str | None:
+        """The environment variable that sets it, if one does."""
+        name = "TOWLINE_" + self.key.upper().replace(".", "_")
+        return name if self.has_variable else None
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option(
+        "machine", ARGUMENT, None,
+        "Where to link to if the command names nothing: `user@host` or a `Host` of the ssh config.",
+    ),
+    Option("path", TEXT, None, "The folder on the machine. Without it: `~/` and the name."),
+    Option("name", TEXT, None, "What the workspace is called. Without it: the folder's name."),
+    Option(
+        "sync", PAIRS, [],
+        "Several folders instead of the whole project: `{source, destination}` each, with "
+        "`direction` if it differs. `source` is relative to the project, `destination` to `path`.",
+        has_variable=False,
+    ),
+    Option(
+        "direction", DIRECTION, "both",
+        "Whose changes count: both sides', only the laptop's (`push`), only the machine's "
+        "(`pull`). A conflict's copies always travel both ways.",
+    ),
+    Option(
+        "directions", DIRECTIONS, {},
+        "Lists `push`, `pull` and `both` of patterns as in `.gitignore`, for paths that have a "
+        "direction of their own. The last pattern that matches decides, in the order written.",
+        has_variable=False,
+    ),
+    Option(
+        "ignore", PATTERNS, [],
+        "Patterns as in `.gitignore` of what is not synced, beside the `.gitignore` files and "
+        "above them. `.towlineignore` files are above these. In the variable: one on a line.",
+    ),
+    Option(
+        "size_max", SIZE, "100 MB",
+        'Larger files are left out, and reported. `""` is no limit; a number is in bytes.',
+    ),
+    Option(
+        "compression", COMPRESSION, "auto",
+        "`auto`: zstd where both sides have it, else zlib; none where the link is faster.",
+    ),
+    Option(
+        "debounce", DEBOUNCE, "2 ms",
+        "How long to wait after a change for others that belong to it.",
+    ),
+    Option(
+        "bandwidth", BANDWIDTH, "",
+        'The most that sync may use, such as `"10 Mbit/s"`. `""` is no limit.',
+    ),
+    Option("python", ARGUMENT, None, "The interpreter on the machine. Without it: the best found."),
+    Option("ssh.config", TEXT, None, "A configuration file for ssh (`-F`)."),
+    Option("ssh.port", PORT, None, "The port (`-p`)."),
+    Option("ssh.identity", TEXT, None, "The file of the private key (`-i`)."),
+    Option("ssh.jump", ARGUMENT, None, "The host to go through (`-J`)."),
+    Option(
+        "ssh.options", TEXTS, [],
+        'Further options (`-o`), such as `"ServerAliveInterval=5"`. In the variable: one on a '
+        "line.",
+    ),
+)  # fmt: skip
+
+OPTION_OF = {option.key: option for option in OPTIONS}
+
+TABLES = frozenset(key.rpartition(".")[0] for key in OPTION_OF if "." in key)
+"""Keys that hold options and are none themselves."""

@@ -1,0 +1,493 @@
+"""Carrying out a group of changes on a folder, each a compare-and-swap.
+
+All contents are staged before anything changes, so that a full disk fails the group as a whole.
+Then each change takes what stands at its path out of its place in one system call, looks at it,
+and puts it back and refuses if it was not what the change expected. Decides nothing else.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+
+from towline.core.change import Change, Outcome, Result, holds
+from towline.core.entry import DIRECTORY, Directory, Entry, File, Symlink, Unsynced, shallow
+from towline.core.path import (
+    OWN_DIRECTORY,
+    check_path,
+    collisions,
+    join,
+    name_of,
+    parent_of,
+    parents_of,
+)
+from towline.core.problem import Problem, ProblemKind
+from towline.disk.cache import Stamp, is_settled, stamp_of
+from towline.disk.displaced import (
+    COPIES_MAX,
+    Displaced,
+    Verdict,
+    make_parents,
+    place_with_parents,
+)
+from towline.disk.folder import Folder
+from towline.disk.look import Look, leads_out, run_to_end
+from towline.disk.mtime import new_mtime
+from towline.disk.rename import UNSUPPORTED
+from towline.disk.scan import Rules, Scan
+from towline.disk.stage import Stage
+from towline.disk.supply import LackingError, Staged, Supply
+
+_KIND_OF = {
+    errno.EACCES: ProblemKind.UNWRITABLE,
+    errno.EPERM: ProblemKind.UNWRITABLE,
+    errno.EROFS: ProblemKind.UNWRITABLE,
+    errno.EBUSY: ProblemKind.UNWRITABLE,
+    errno.ENOSPC: ProblemKind.DISK_FULL,
+    errno.EDQUOT: ProblemKind.DISK_FULL,
+    errno.ENAMETOOLONG: ProblemKind.NAME,
+    errno.EILSEQ: ProblemKind.NAME,
+}
+_PLACE_IS_NOT_AS_SEEN = (
+    FileNotFoundError,
+    FileExistsError,
+    NotADirectoryError,
+    IsADirectoryError,
+)
+_Move = Callable[[Folder, str, str], None]
+
+
+class _RefusedError(Exception):
+    """`old` does not hold. `kept`: where an edit found in between lives on."""
+
+    def __init__(self, kept: str | None = None) -> None:
+        super().__init__()
+        self.kept = kept
+
+
+class Apply:
+    """Carries out changes. `durable`: contents and names outlive a loss of power."""
+
+    def __init__(
+        self, look: Look, stage: Stage, displaced: Displaced, *, durable: bool = False
+    ) -> None:
+        self._folder: Folder = look.folder
+        self._look = look
+        self._displaced = displaced
+        self._supply = Supply(look.folder, stage, displaced, durable=durable)
+        self._durable = durable
+        self._touched: set[str] = set()
+        self._folds: bool | None = None
+
+    def carry_out(
+        self, changes: Sequence[Change], contents: Mapping[bytes, bytes], rules: Rules
+    ) -> list[Result]:
+        """Return one result per change, in order.
+
+        Raises BadPathError for a path that must not be used and ValueError for a change that makes
+        no sense (before anything is done), and any OSError that is no ordinary trouble with a path.
+        """
+        for change in changes:
+            _check(change)
+        try:
+            if full := self._stage_all(changes, contents):
+                return [_failed(change, full) for change in changes]
+            return [self._carry_out(change, contents, rules) for change in changes]
+        finally:
+            self._supply.finish()
+            self._sync_touched()
+
+    # First: all contents into the stage.
+
+    def _stage_all(
+        self, changes: Sequence[Change], contents: Mapping[bytes, bytes]
+    ) -> OSError | None:
+        """Stage what is needed; return the error if the disk is full.
+
+        Other trouble is met again, and reported, when the change is carried out.
+        """
+        uses = Counter(change.new.digest for change in changes if isinstance(change.new, File))
+        for change in changes:
+            if not isinstance(change.new, File):
+                continue
+            uses[change.new.digest] -= 1
+            is_last_use = not uses[change.new.digest]
+            try:
+                self._stage_one(change, change.new, contents, is_last_use=is_last_use)
+            except LackingError:
+                continue
+            except OSError as error:
+                if _KIND_OF.get(error.errno or 0) is ProblemKind.DISK_FULL:
+                    return error
+        return None
+
+    def _stage_one(
+        self, change: Change, new: File, contents: Mapping[bytes, bytes], *, is_last_use: bool
+    ) -> None:
+        actual, status = self._look.at(change.path)
+        if holds(actual, new) or (_is_mode_only(actual, new) and change.keep is None):
+            return
+        old = change.old if change.keep is None else None
+        self._supply.prepare(change.path, old, new, status, contents, is_last_use=is_last_use)
+
+    # Then: one change after the other.
+
+    def _carry_out(self, change: Change, contents: Mapping[bytes, bytes], rules: Rules) -> Result:
+        try:
+            return self._decide(change, contents, rules)
+        except LackingError:
+            return Result(change.path, Outcome.LACKING)
+        except _RefusedError as refused:
+            return self._refused(change, refused.kept)
+        except _PLACE_IS_NOT_AS_SEEN:
+            return self._refused(change, None)
+        except OSError as error:
+            return _failed(change, error)
+
+    def _decide(self, change: Change, contents: Mapping[bytes, bytes], rules: Rules) -> Result:
+        path, new = change.path, change.new
+        if problem := self._why_impossible(path, new):
+            return Result(path, Outcome.FAILED, problem=problem)
+        actual, status = self._look.at(path)
+        if holds(actual, new):
+            return Result(path, Outcome.DONE)
+        if change.keep is None and not (_is_synced(actual) and holds(actual, change.old)):
+            return Result(path, Outcome.REFUSED, actual=shallow(actual))
+        if isinstance(new, (File, Symlink)) and (change.keep or not _is_mode_only(actual, new)):
+            self._supply.prepare(path, actual, new, status, contents)
+        self._touched.add(parent_of(path))
+        if change.keep is not None and actual is not None:
+            return self._keep_and_put(path, change.keep, new)
+        if isinstance(actual, Directory):
+            if self._remove_directory(path, rules):
+                actual = status = None
+            elif new is None:  # What is ignored stays.
+                return Result(path, Outcome.DONE)
+            else:
+                raise _RefusedError
+        self._put(path, actual, status, new)
+        return Result(path, Outcome.DONE)
+
+    def _keep_and_put(self, path: str, keep: str, new: Entry | None) -> Result:
+        kept = self._move_aside(path, keep)
+        try:
+            self._put(path, None, None, new)
+        except (OSError, _RefusedError):
+            if kept is not None and not self._move_back(kept, path):
+                raise _RefusedError(kept) from None
+            raise
+        return Result(path, Outcome.DONE, kept=kept)
+
+    def _put(
+        self, path: str, actual: Entry | None, status: os.stat_result | None, new: Entry | None
+    ) -> None:
+        """Turn `actual`, no directory, into `new`. Raises _RefusedError if it is not there."""
+        if isinstance(new, Directory):
+            self._make_directory(path, actual, status)
+        elif isinstance(new, File) and _is_mode_only(actual, new):
+            self._change_mode(path, new)
+        elif isinstance(new, (File, Symlink)):
+            staged = self._supply.take(path)
+            try:
+                self._set_mtime(staged, status)
+                if actual is None:
+                    self._create(staged)
+                else:
+                    self._replace(staged, actual, status)
+            except OSError:
+                self._supply.drop(staged)
+                raise
+            self._placed(staged)
+        elif actual is not None:
+            taken = self._take_out(path, actual, status, None)
+            self._displaced.let_go(*taken)
+
+    # Files and links. Each either puts `staged` in its place, or leaves it to the caller to drop
+    # and raises OSError, or deals with it and raises _RefusedError.
+
+    def _create(self, staged: Staged) -> None:
+        self._beside_if_needed(place_with_parents, staged)
+
+    def _replace(self, staged: Staged, actual: Entry, status: os.stat_result | None) -> None:
+        try:
+            self._beside_if_needed(_exchange, staged)
+        except OSError as error:
+            if error.errno not in UNSUPPORTED:
+                raise
+            self._replace_in_two(staged, actual, status)
+            return
+        try:
+            verdict = self._displaced.examine(staged.name, actual, self._trusted(status))
+        except OSError:
+            raise _RefusedError(self._swap_back(staged)) from None
+        if not verdict.as_expected:
+            raise _RefusedError(self._swap_back(staged))
+        self._displaced.let_go(staged.name, staged.path, actual, verdict)
+
+    def _swap_back(self, staged: Staged) -> str | None:
+        """Undo an exchange; return the name of an edit that could not return to its path."""
+        path = staged.path
+        try:
+            self._folder.exchange(staged.name, path)
+        except OSError:  # The path is gone, most likely.
+            return self._put_back(staged.name, path)
+        try:
+            verdict = self._displaced.examine(staged.name, staged.entry)
+        except OSError:
+            verdict = Verdict(as_expected=False)
+        if not verdict.as_expected:  # Somebody wrote again, in between.
+            return self._displaced.rescue(staged.name, path)
+        if verdict.is_open is False:
+            self._supply.drop(staged)
+        else:
+            self._displaced.let_go(staged.name, path, staged.entry, verdict)
+        return None
+
+    def _replace_in_two(self, staged: Staged, actual: Entry, status: os.stat_result | None) -> None:
+        """Replace where names cannot be exchanged: nothing is lost, but for an instant the path
+        is absent. Only the other order, which can lose an edit, would avoid that.
+        """
+        taken = self._take_out(staged.path, actual, status, staged.entry)
+        try:
+            place_with_parents(self._folder, staged.name, staged.path)
+        except FileExistsError:  # Somebody was faster; theirs stands, and the old one was known.
+            self._displaced.let_go(*taken)
+            raise
+        except OSError:
+            self._put_back(taken[0], staged.path)
+            raise
+        self._displaced.let_go(*taken)
+
+    def _take_out(
+        self, path: str, actual: Entry, status: os.stat_result | None, new: Entry | None
+    ) -> tuple[str, str, Entry, Verdict]:
+        """Move what is at `path` into the stage if it is `actual`; return it for `let_go`."""
+        name = self._displaced.staged_name(path, actual, new, out=True)
+        try:
+            self._folder.place(path, name)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            name = self._displaced.staged_name(path, actual, new, out=True, beside=True)
+            self._folder.place(path, name)
+        try:
+            verdict = self._displaced.examine(name, actual, self._trusted(status))
+        except OSError:
+            raise _RefusedError(self._put_back(name, path)) from None
+        if not verdict.as_expected:
+            raise _RefusedError(self._put_back(name, path))
+        return name, path, actual, verdict
+
+    def _put_back(self, name: str, path: str) -> str | None:
+        """Return what was taken out; name its place if that is not `path`."""
+        kept = self._displaced.rescue(name, path, may_return=True)
+        return None if kept == path else kept
+
+    def _beside_if_needed(self, move: _Move, staged: Staged) -> None:
+        try:
+            move(self._folder, staged.name, staged.path)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            self._supply.move_beside(staged)
+            move(self._folder, staged.name, staged.path)
+
+    def _set_mtime(self, staged: Staged, status: os.stat_result | None) -> None:
+        if isinstance(staged.entry, File):
+            now_ns = self._look.now_ns()
+            self._supply.set_mtime(staged, new_mtime(self._folder, staged.path, status, now_ns))
+
+    def _placed(self, staged: Staged) -> None:
+        """Remember an own write, so that its event is not taken for somebody's edit."""
+        self._supply.placed(staged)
+        self._look.cache.forget(staged.path)
+        try:
+            status = self._folder.lstat(staged.path)
+        except OSError:
+            return
+        seen = (status.st_ino, status.st_size, status.st_mtime_ns)
+        if seen == (staged.ino, staged.size, staged.mtime_ns) and isinstance(staged.entry, File):
+            self._look.cache.put_own(staged.path, stamp_of(status), staged.entry.digest)
+
+    def _trusted(self, status: os.stat_result | None) -> Stamp | None:
+        if status is None or not is_settled(stamp_of(status), self._look.now_ns()):
+            return None
+        return stamp_of(status)
+
+    def _change_mode(self, path: str, new: File) -> None:
+        descriptor = self._folder.open(path)
+        try:
+            status = self._folder.fstat(descriptor)
+            mode = self._supply.final_mode(status, executable=new.executable)
+            self._folder.set_mode(descriptor, mode)
+        finally:
+            self._folder.close_file(descriptor)
+        self._look.cache.forget(path)
+
+    # Directories.
+
+    def _make_directory(
+        self, path: str, actual: Entry | None, status: os.stat_result | None
+    ) -> None:
+        taken = actual and self._take_out(path, actual, status, DIRECTORY)
+        try:
+            self._mkdir(path)
+        except OSError:
+            if taken:
+                self._put_back(taken[0], path)
+            raise
+        if taken:
+            self._displaced.let_go(*taken)
+
+    def _mkdir(self, path: str) -> None:
+        try:
+            self._folder.mkdir(path)
+        except FileNotFoundError:
+            make_parents(self._folder, path)
+            self._folder.mkdir(path)
+
+    def _remove_directory(self, path: str, rules: Rules) -> bool:
+        """Remove it; False if it stays because of what is ignored in it. Raises _RefusedError."""
+        if self._rmdir(path):
+            return True
+        self._remove_bytecode(path, rules)
+        if self._rmdir(path):
+            return True
+        below = run_to_end(Scan(self._look).directory_steps(path, rules.at(path)))
+        if below is not None:
+            raise _RefusedError
+        return False
+
+    def _rmdir(self, path: str) -> bool:
+        try:
+            self._folder.rmdir(path)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            return False
+        return True
+
+    def _remove_bytecode(self, path: str, rules: Rules) -> None:
+        """Remove an ignored `__pycache__` that holds nothing but what Python makes again."""
+        cache = join(path, "__pycache__")
+        if not rules.ignores(cache, is_directory=True):
+            return
+        try:
+            names = [name for name, _ in self._folder.scan_directory(cache)]
+            if all(name.endswith(".pyc") for name in names):
+                for name in names:
+                    self._folder.unlink(join(cache, name))
+                self._folder.rmdir(cache)
+        except OSError:  # Then it stays, as anything ignored does.
+            return
+
+    # Names.
+
+    def _move_aside(self, path: str, keep: str) -> str | None:
+        """Move whatever is at `path` to `keep` or the next free name; None if nothing is there."""
+        target = keep if "/" in keep else join(parent_of(path), keep)
+        for number in range(1, COPIES_MAX):
+            kept = _numbered(target, number)
+            try:
+                place_with_parents(self._folder, path, kept)
+            except FileExistsError:
+                continue
+            except FileNotFoundError:
+                return None
+            return kept
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
+
+    def _move_back(self, kept: str, path: str) -> bool:
+        try:
+            self._folder.place(kept, path)
+        except OSError:
+            return False
+        return True
+
+    def _why_impossible(self, path: str, new: Entry | None) -> Problem | None:
+        if isinstance(new, Symlink) and leads_out(path, new.target):
+            return Problem(path, ProblemKind.LINK, new.target)
+        if self._root_folds_case() and (other := self._other_spelling(path)):
+            return Problem(path, ProblemKind.NAME, f"{other} is the same name here")
+        return None
+
+    def _root_folds_case(self) -> bool:
+        if self._folds is None:
+            try:
+                folded = self._folder.lstat(OWN_DIRECTORY.upper())
+                self._folds = folded.st_ino == self._folder.lstat(OWN_DIRECTORY).st_ino
+            except OSError:
+                self._folds = False
+        return self._folds
+
+    def _other_spelling(self, path: str) -> str | None:
+        """Return an existing name that this file system takes for part of `path`."""
+        for part in (*reversed(list(parents_of(path))), path):
+            try:
+                names = [name for name, _ in self._folder.scan_directory(parent_of(part))]
+            except OSError:
+                return None
+            if name_of(part) in names:
+                continue
+            for group in collisions([*names, name_of(part)]):
+                if name_of(part) in group:
+                    return next(name for name in group if name != name_of(part))
+        return None
+
+    # Results.
+
+    def _refused(self, change: Change, kept: str | None) -> Result:
+        try:
+            actual, _ = self._look.at(change.path)
+        except OSError as error:
+            return _failed(change, error)
+        outcome = Outcome.DONE if holds(actual, change.new) else Outcome.REFUSED
+        told = shallow(actual) if outcome is Outcome.REFUSED else None
+        return Result(change.path, outcome, actual=told, kept=kept)
+
+    def _sync_touched(self) -> None:
+        touched, self._touched = self._touched, set()
+        for directory in sorted(touched) if self._durable else ():
+            with suppress(FileNotFoundError, NotADirectoryError):
+                self._folder.sync_directory(directory)
+
+
+def _exchange(folder: Folder, name: str, path: str) -> None:
+    folder.exchange(name, path)
+
+
+def _check(change: Change) -> None:
+    check_path(change.path)
+    if change.keep is not None:
+        check_path(change.keep)
+    if isinstance(change.new, Unsynced):
+        raise ValueError(f"{change.path}: what cannot be synced cannot be put anywhere")
+
+
+def _is_synced(entry: Entry | None) -> bool:
+    return not isinstance(entry, Unsynced)
+
+
+def _is_mode_only(actual: Entry | None, new: Entry | None) -> bool:
+    return isinstance(actual, File) and isinstance(new, File) and actual.digest == new.digest
+
+
+def _numbered(path: str, number: int) -> str:
+    """Return `path`, or for a number above 1 the same with `-NUMBER` before the suffix."""
+    if number == 1:
+        return path
+    stem, dot, suffix = name_of(path).rpartition(".")
+    stem, dot, suffix = (stem, dot, suffix) if stem else (suffix, "", "")
+    return join(parent_of(path), f"{stem}-{number}{dot}{suffix}")
+
+
+def _failed(change: Change, error: OSError) -> Result:
+    """Return the error as a problem with the path; raise it if it is none of the ordinary ones."""
+    kind = _KIND_OF.get(error.errno or 0)
+    if kind is None:
+        raise error
+    problem = Problem(change.path, kind, error.strerror or str(error))
+    return Result(change.path, Outcome.FAILED, problem=problem)

@@ -1,0 +1,133 @@
+"""Digests of files already read, each with the stamp under which it was true.
+
+A digest is kept only if its stamp can vouch for it: a file written in the same instant as it was
+hashed could change again without a trace in its times (git's "racy" rule). Nothing here reads a
+file of the root.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from towline.core.entry import DIGEST_SIZE, digest_of
+from towline.core.path import is_below
+
+GRANULARITY_NS = 20_000_000  # The kernel's clock for file times ticks at up to 10 ms.
+COARSE_GRANULARITY_NS = 2_000_000_000  # FAT keeps times to 2 s; HFS+ and old ext3 to 1 s.
+FILE_MAX = 512 << 20  # Bytes when unpacked: some 4 million entries; more is not one of ours.
+
+_MAGIC = b"towline cache 1\n"
+_ENTRY = struct.Struct(f">QqqQI{DIGEST_SIZE}sH")
+
+
+class Stamp(NamedTuple):
+    """What of an lstat changes when content does."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    ino: int
+    mode: int
+
+
+def stamp_of(status: os.stat_result) -> Stamp:
+    return Stamp(
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+        status.st_ino & (1 << 64) - 1,
+        status.st_mode,
+    )
+
+
+def is_settled(stamp: Stamp, now_ns: int) -> bool:
+    """Whether any write after `now_ns` would leave another stamp than this one.
+
+    An mtime in the future was set by hand, and a write would change it; a ctime in the future
+    means that the clock went back, and nothing is certain.
+    """
+    coarse = stamp.mtime_ns % 1_000_000_000 == 0 and stamp.ctime_ns % 1_000_000_000 == 0
+    limit = now_ns - (COARSE_GRANULARITY_NS if coarse else GRANULARITY_NS)
+    return stamp.ctime_ns < limit and not limit <= stamp.mtime_ns <= now_ns
+
+
+class Cache:
+    """Path → (stamp, digest), for files only."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Stamp, bytes]] = {}
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def digest(self, path: str, stamp: Stamp) -> bytes | None:
+        known = self._known.get(path)
+        return known[1] if known is not None and known[0] == stamp else None
+
+    def put(self, path: str, stamp: Stamp, digest: bytes, *, read_at_ns: int) -> None:
+        """Remember a digest that was read not before `read_at_ns`, if its stamp is settled."""
+        if is_settled(stamp, read_at_ns):
+            self._known[path] = (stamp, digest)
+        else:
+            self._known.pop(path, None)
+
+    def put_own(self, path: str, stamp: Stamp, digest: bytes) -> None:
+        """Remember a file written here whose mtime was set by hand: any write would change it."""
+        self._known[path] = (stamp, digest)
+
+    def forget(self, path: str) -> None:
+        self._known.pop(path, None)
+
+    def keep_only(self, paths: set[str]) -> None:
+        """Drop all but these: what a scan no longer found."""
+        for path in [path for path in self._known if path not in paths]:
+            del self._known[path]
+
+    def forget_below(self, directory: str) -> None:
+        for path in [path for path in self._known if is_below(path, directory)]:
+            del self._known[path]
+
+    def save(self, file: Path) -> None:
+        """Write all to `file` in one step. Raises OSError."""
+        body = zlib.compress(b"".join(self._packed()), 1)
+        temporary = file.with_name(f".{file.name}.{os.getpid()}")
+        try:
+            temporary.write_bytes(_MAGIC + digest_of(body) + body)
+            temporary.replace(file)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+
+    def _packed(self) -> Iterator[bytes]:
+        for path, (stamp, digest) in self._known.items():
+            name = os.fsencode(path)
+            yield _ENTRY.pack(*stamp, digest, len(name)) + name
+
+
+def load_cache(file: Path) -> Cache:
+    """Read a saved cache; a missing, damaged or foreign file is an empty one. Never raises."""
+    cache = Cache()
+    try:
+        content = file.read_bytes()
+        body = content[len(_MAGIC) + DIGEST_SIZE :]
+        if content[: len(_MAGIC) + DIGEST_SIZE] == _MAGIC + digest_of(body):
+            unpacker = zlib.decompressobj()
+            for path, stamp, digest in _unpacked(unpacker.decompress(body, FILE_MAX)):
+                cache.put_own(path, stamp, digest)
+    except (OSError, ValueError, struct.error, zlib.error):
+        return Cache()
+    return cache
+
+
+def _unpacked(body: bytes) -> Iterator[tuple[str, Stamp, bytes]]:
+    at = 0
+    while at < len(body):
+        *stamp, digest, length = _ENTRY.unpack_from(body, at)
+        at += _ENTRY.size
+        yield os.fsdecode(body[at : at + length]), Stamp(*stamp), digest
+        at += length

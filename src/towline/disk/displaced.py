@@ -1,0 +1,336 @@
+"""What was taken out of its place, until it is certain that nobody needs it.
+
+Whatever sync replaces or deletes is first moved into the stage, then looked at. Only what is
+exactly what was expected, and what nobody has open for writing, is dropped. All else lives on as a
+conflict copy. The name of a staged file says where it belongs and what is expected in it, so that a
+crash between two steps loses nothing either.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from towline.core.conflict import copy_name
+from towline.core.entry import Entry, File, Symlink, digest_of, new_digest
+from towline.core.path import (
+    NAME_MAX,
+    BadPathError,
+    check_path,
+    encode_path,
+    join,
+    name_of,
+    parent_of,
+    parents_of,
+)
+from towline.disk.cache import Stamp, is_settled, stamp_of
+from towline.disk.folder import BESIDE_PREFIX, STAGE, Folder
+from towline.disk.look import PIECE
+
+RETIRED_MAX = 4096  # Files kept because somebody might still write to them; bounds the disk used.
+RETIRED_S = 60  # How long, where the system cannot say whether anybody has a file open.
+COPIES_MAX = 1000  # Conflict copies of one path within one second; more is a loop.
+REHASH_MAX = 1 << 20  # Bytes; up to this size reading again costs less than being wrong.
+HALF_WRITTEN_MODE = 0o210  # No project has such a file; a crash leaves it for us to know.
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Content that stood at `path` and lives on at `copy`, a path, too."""
+
+    path: str
+    copy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a displaced thing turned out to be."""
+
+    as_expected: bool
+    is_open: bool | None = False  # For writing, by anybody; None: cannot tell.
+    stamp: Stamp | None = None  # While it holds, the content is still what was read.
+
+
+@dataclass(frozen=True, slots=True)
+class _Retired:
+    """`expected` None: already known to be somebody's edit that found no place so far."""
+
+    name: str
+    path: str
+    expected: Entry | None
+    since_ns: int
+    stamp: Stamp | None
+
+
+class Displaced:
+    """The things taken out of one folder. `host` names conflict copies."""
+
+    def __init__(self, folder: Folder, host: str, now_ns: Callable[[], int]) -> None:
+        self._folder = folder
+        self._host = host
+        self._now_ns = now_ns
+        self._token = secrets.token_hex(4)  # Tells this life's files from leftovers.
+        self._count = 0
+        self._retired: list[_Retired] = []
+        self._kept: list[Kept] = []
+
+    def staged_name(
+        self, path: str, old: Entry | None, new: Entry | None, *, out: bool, beside: bool = False
+    ) -> str:
+        """Return a fresh name for something on its way in, or out, of `path`."""
+        self._count += 1
+        kind = "out" if out else "new"
+        head = f"{kind}-{self._token}-{self._count}-{_mark(old)}-{_mark(new)}-"
+        if beside:
+            head = BESIDE_PREFIX + head
+        room = NAME_MAX - len(head)
+        where = _quoted(path) if not beside else _quoted(name_of(path))
+        if len(encode_path(where)) > room:
+            where = _quoted(name_of(path))
+        while len(encode_path(where)) > room:
+            where = where[:-1]
+        return join(parent_of(path) if beside else STAGE, head + where)
+
+    def examine(
+        self,
+        name: str,
+        expected: Entry | None,
+        trusted: Stamp | None = None,
+        seen: Stamp | None = None,
+    ) -> Verdict:
+        """Look at what was displaced to `name`. Raises OSError if it cannot be looked at.
+
+        `trusted` is a settled stamp that vouched for `expected` before; a rename keeps all of it
+        but ctime. It is believed of large files that nobody has open. `seen` is the stamp of an
+        earlier verdict; it is believed as long as the file stays anyway.
+        """
+        status = self._folder.lstat(name)
+        if stat.S_ISLNK(status.st_mode):
+            same = isinstance(expected, Symlink) and self._folder.readlink(name) == expected.target
+            return Verdict(same)
+        if not stat.S_ISREG(status.st_mode) or not isinstance(expected, File):
+            return Verdict(as_expected=False)
+        return self._examine_file(name, expected.digest, trusted, seen)
+
+    def let_go(self, name: str, path: str, expected: Entry | None, verdict: Verdict) -> None:
+        """Drop what is as expected, or keep it for as long as somebody may write to it."""
+        if verdict.is_open is not False:
+            self._retire(name, path, expected, verdict.stamp)
+            return
+        try:
+            self._folder.unlink(name)
+        except FileNotFoundError:
+            return
+        except OSError:
+            self._retire(name, path, expected, None)
+
+    def rescue(self, name: str, path: str, *, may_return: bool = False) -> str | None:
+        """Put somebody's edit from `name` back under a synced name; return that name.
+
+        With `may_return`, `path` itself if it is free. None: nothing could be done for now, it
+        stays in the stage and `review` tries again.
+        """
+        try:
+            if may_return and self._place(name, path):
+                return path
+            return self._place_copy(name, path)
+        except NotADirectoryError:  # A parent became a file; the root is always there.
+            return self.rescue(name, name_of(path), may_return=may_return)
+        except FileNotFoundError:
+            return None
+        except OSError:
+            self._retire(name, path, None, None)
+            return None
+
+    @property
+    def has_retired(self) -> bool:
+        """Whether `review` has anything to do or to tell."""
+        return bool(self._retired or self._kept)
+
+    def review(self, now_ns: int) -> list[Kept]:
+        """Look again at what was retired; return what became a conflict copy since last time."""
+        waiting, self._retired = self._retired, []
+        surplus = len(waiting) - RETIRED_MAX
+        for number, retired in enumerate(waiting):
+            self._review_one(retired, now_ns, must_go=number < surplus)
+        kept, self._kept = self._kept, []
+        return kept
+
+    def recover(self, name: str) -> None:
+        """Deal with something that an earlier life left in the stage. Others' files stay."""
+        parsed = _parsed(name)
+        if parsed is None or parsed.token == self._token:
+            return
+        status = self._folder.lstat(name)
+        half_written = stat.S_IMODE(status.st_mode) == HALF_WRITTEN_MODE
+        if not parsed.out and (half_written or sys.platform == "win32"):
+            self._folder.unlink(name)
+            return
+        mark, is_open = self._mark_of(name, status)
+        if mark not in (parsed.old, parsed.new):
+            self._note(parsed.path, self.rescue(name, parsed.path, may_return=True))
+        elif parsed.out and mark == parsed.old and parsed.new != _mark(None):
+            if not self._place(name, parsed.path):
+                self._folder.unlink(name)
+        elif is_open and mark.startswith("f"):
+            self._retire(name, parsed.path, File(bytes.fromhex(mark[1:])), None)
+        else:
+            self._folder.unlink(name)
+
+    # Reading what was displaced.
+
+    def _examine_file(
+        self, name: str, digest: bytes, trusted: Stamp | None, seen: Stamp | None
+    ) -> Verdict:
+        descriptor = self._folder.open(name)
+        try:
+            status = self._folder.fstat(descriptor)
+            is_open = self._is_open(descriptor, status)  # Before reading: what is read then stays.
+            stamp = stamp_of(status)
+            if is_open is not False and stamp == seen:
+                return Verdict(as_expected=True, is_open=is_open, stamp=seen)
+            if is_open is False and stamp.size > REHASH_MAX and _is_renamed(trusted, stamp):
+                return Verdict(as_expected=True)
+            now_ns = self._now_ns()
+            same = self._digest(descriptor) == digest
+            return Verdict(same, is_open, stamp if is_settled(stamp, now_ns) else None)
+        finally:
+            self._folder.close_file(descriptor)
+
+    def _is_open(self, descriptor: int, status: os.stat_result) -> bool | None:
+        """A file with further names loses nothing by losing this one."""
+        return status.st_nlink == 1 and self._folder.is_open_for_writing(descriptor)
+
+    def _digest(self, descriptor: int) -> bytes:
+        hasher = new_digest()
+        while piece := self._folder.read(descriptor, PIECE):
+            hasher.update(piece)
+        return hasher.digest()
+
+    def _mark_of(self, name: str, status: os.stat_result) -> tuple[str, bool | None]:
+        if stat.S_ISLNK(status.st_mode):
+            return _mark(Symlink(self._folder.readlink(name))), False
+        if not stat.S_ISREG(status.st_mode):
+            return "other", False
+        descriptor = self._folder.open(name)
+        try:
+            is_open = self._is_open(descriptor, status)
+            return _mark(File(self._digest(descriptor))), is_open
+        finally:
+            self._folder.close_file(descriptor)
+
+    # Deciding again, later.
+
+    def _review_one(self, retired: _Retired, now_ns: int, *, must_go: bool) -> None:
+        try:
+            self._decide(retired, now_ns, must_go=must_go)
+        except FileNotFoundError:  # Nothing of ours to be decided any more.
+            return
+        except OSError:
+            self._retired.append(retired)
+
+    def _decide(self, retired: _Retired, now_ns: int, *, must_go: bool) -> None:
+        name, path, expected = retired.name, retired.path, retired.expected
+        waited = must_go or now_ns - retired.since_ns >= RETIRED_S * 1_000_000_000
+        verdict = Verdict(as_expected=False)
+        if expected is not None:
+            # The last look reads: what was written through a mapping shows in no stamp.
+            verdict = self.examine(name, expected, seen=None if waited else retired.stamp)
+        if not verdict.as_expected or (must_go and verdict.is_open):
+            self._note(path, self.rescue(name, path))
+        elif verdict.is_open is False or (waited and verdict.is_open is None):
+            self._folder.unlink(name)
+        else:
+            self._retired.append(_Retired(name, path, expected, retired.since_ns, verdict.stamp))
+
+    def _retire(self, name: str, path: str, expected: Entry | None, stamp: Stamp | None) -> None:
+        self._retired.append(_Retired(name, path, expected, self._now_ns(), stamp))
+
+    def _note(self, path: str, kept: str | None) -> None:
+        if kept is not None:
+            self._kept.append(Kept(path, kept))
+
+    # Finding a place.
+
+    def _place_copy(self, name: str, path: str) -> str:
+        when = datetime.fromtimestamp(self._now_ns() / 1e9, timezone.utc)
+        for number in range(1, COPIES_MAX):
+            copy = copy_name(path, self._host, when, number)
+            if self._place(name, copy):
+                return copy
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+
+    def _place(self, name: str, path: str) -> bool:
+        """Move to `path`, making its parents; False if it is taken."""
+        try:
+            place_with_parents(self._folder, name, path)
+        except FileExistsError:
+            return False
+        return True
+
+
+def place_with_parents(folder: Folder, name: str, path: str) -> None:
+    """Move `name` to the free `path` and make the directories it lies in. Raises OSError."""
+    try:
+        folder.place(name, path)
+    except FileNotFoundError:
+        folder.lstat(name)  # If this is what is missing, no directory will help.
+        make_parents(folder, path)
+        folder.place(name, path)
+
+
+def make_parents(folder: Folder, path: str) -> None:
+    """Make the directories that hold `path`. Raises OSError."""
+    for parent in reversed(list(parents_of(path))):
+        with suppress(FileExistsError):
+            folder.mkdir(parent)
+
+
+@dataclass(frozen=True, slots=True)
+class _Name:
+    """A staged name taken apart; `old` and `new` are marks."""
+
+    out: bool
+    token: str
+    old: str
+    new: str
+    path: str
+
+
+def _parsed(name: str) -> _Name | None:
+    base = name_of(name)
+    beside = base.startswith(BESIDE_PREFIX)
+    parts = base[len(BESIDE_PREFIX) if beside else 0 :].split("-", 5)
+    if len(parts) != 6 or parts[0] not in ("new", "out"):
+        return None
+    where = parts[5].replace("%2F", "/").replace("%25", "%")
+    try:
+        path = check_path(join(parent_of(name), where) if beside else where)
+    except BadPathError:
+        path = "recovered"
+    return _Name(parts[0] == "out", parts[1], parts[3], parts[4], path)
+
+
+def _quoted(path: str) -> str:
+    return path.replace("%", "%25").replace("/", "%2F")
+
+
+def _mark(entry: Entry | None) -> str:
+    """Say in a few characters what content an entry has."""
+    if isinstance(entry, File):
+        return "f" + entry.digest.hex()
+    if isinstance(entry, Symlink):
+        return "l" + digest_of(encode_path(entry.target)).hex()
+    return "n" if entry is None else "other"
+
+
+def _is_renamed(before: Stamp | None, after: Stamp) -> bool:
+    """Whether only the name changed between two stamps."""
+    return before is not None and before._replace(ctime_ns=0) == after._replace(ctime_ns=0)

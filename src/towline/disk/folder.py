@@ -1,0 +1,270 @@
+"""Every system call on a root, one method each: the seam between deciding and the disk.
+
+Each operation walks from the root's descriptor without following links, so that a directory
+replaced by a link cannot lead out of the root. Errors are OSErrors, as the system gives them.
+Nothing here decides anything; a simulator overrides methods to fill the disk or to let somebody
+else edit between two of them. Callers give paths that passed `core.path.check_path`, or own ones.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from towline.core.path import OWN_DIRECTORY
+from towline.disk import rename
+
+if sys.platform != "win32":
+    import fcntl
+
+STAGE = f"{OWN_DIRECTORY}/stage"
+BESIDE_PREFIX = ".towline-stage-"
+"""Names staged beside their target, where it lies on another device. Never synced."""
+
+_HAS_AT = os.open in os.supports_dir_fd and hasattr(os, "O_DIRECTORY")
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+_DIRECTORY = getattr(os, "O_DIRECTORY", 0) | _NO_FOLLOW
+_WALK = _DIRECTORY | getattr(os, "O_PATH", os.O_RDONLY)
+_NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # A fifo in a file's place must not stall the opener.
+_BINARY = getattr(os, "O_BINARY", 0)
+
+
+class Folder:
+    """One root, held open: a root put in its place later is not touched by mistake.
+
+    Raises OSError if the root cannot be opened.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+        self._descriptor = os.open(root, _DIRECTORY & ~_NO_FOLLOW) if _HAS_AT else -1
+        self.umask = os.umask(0o077)
+        os.umask(self.umask)
+
+    def own_path(self, name: str) -> Path:
+        """Return where a file of towline's own lies in this root."""
+        return self.root / OWN_DIRECTORY / name
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    # Looking.
+
+    def lstat_root(self) -> os.stat_result:
+        """What is at the root's path now, which may be another directory than this one."""
+        return os.stat(self.root)
+
+    def fstat_root(self) -> os.stat_result:
+        return os.fstat(self._descriptor) if _HAS_AT else os.stat(self.root)
+
+    def lstat(self, path: str) -> os.stat_result:
+        with self._at(path) as (parent, name):
+            return os.lstat(name, dir_fd=parent)
+
+    def scan_directory(self, path: str) -> list[tuple[str, os.stat_result]]:
+        """Return names with their lstat, sorted. What vanishes meanwhile is left out."""
+        found: list[tuple[str, os.stat_result]] = []
+        with self._opened_directory(path) as directory, os.scandir(directory) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):
+                    found.append((entry.name, entry.stat(follow_symlinks=False)))
+        found.sort()
+        return found
+
+    def readlink(self, path: str) -> str:
+        with self._at(path) as (parent, name):
+            return os.readlink(name, dir_fd=parent)
+
+    # Open files.
+
+    def open(self, path: str) -> int:
+        with self._at(path) as (parent, name):
+            flags = os.O_RDONLY | _NO_FOLLOW | _NONBLOCK | _BINARY
+            return os.open(name, flags, dir_fd=parent)
+
+    def open_for_writing(self, path: str) -> int:
+        with self._at(path) as (parent, name):
+            return os.open(name, os.O_WRONLY | _NO_FOLLOW | _BINARY, dir_fd=parent)
+
+    def create(self, path: str, mode: int = 0o600) -> int:
+        """Make a new file and return it open for reading and writing."""
+        with self._at(path) as (parent, name):
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_FOLLOW | _BINARY
+            return os.open(name, flags, mode, dir_fd=parent)
+
+    def close_file(self, descriptor: int) -> None:
+        os.close(descriptor)
+
+    def fstat(self, descriptor: int) -> os.stat_result:
+        return os.fstat(descriptor)
+
+    def read(self, descriptor: int, size: int) -> bytes:
+        return os.read(descriptor, size)
+
+    def seek(self, descriptor: int, offset: int) -> None:
+        os.lseek(descriptor, offset, os.SEEK_SET)
+
+    def write(self, descriptor: int, content: bytes | memoryview) -> int:
+        """Write some of `content`; return how many bytes."""
+        return os.write(descriptor, content)
+
+    def set_mode(self, descriptor: int, mode: int) -> None:
+        if hasattr(os, "fchmod"):
+            os.fchmod(descriptor, mode)
+
+    def set_mtime(self, path: str, mtime_ns: int) -> None:
+        with self._at(path) as (parent, name):
+            follow = os.utime not in os.supports_follow_symlinks
+            os.utime(name, ns=(mtime_ns, mtime_ns), dir_fd=parent, follow_symlinks=follow)
+
+    def sync_file(self, descriptor: int) -> None:
+        os.fsync(descriptor)
+
+    def is_open_for_writing(self, descriptor: int) -> bool | None:
+        """Whether anybody may still write to this file, opened for reading; None: cannot tell.
+
+        Linux grants a read lease only if nobody has the file open for writing. It is given back
+        at once: breaking a lease would send a signal.
+        """
+        if sys.platform != "linux":
+            return None
+        try:
+            fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        except OSError as error:
+            return True if error.errno == errno.EAGAIN else None
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        return False
+
+    # Names.
+
+    def exchange(self, staged: str, path: str) -> None:
+        """Swap what two names stand for in one step; errno in `rename.UNSUPPORTED` if it cannot."""
+        with self._at(staged) as (source, name), self._at(path) as (target, target_name):
+            rename.exchange(_number(source), name, _number(target), target_name)
+
+    def place(self, source: str, target: str) -> None:
+        """Move `source` to a free name; FileExistsError if it is taken."""
+        with self._at(source) as (parent, name), self._at(target) as (target_parent, target_name):
+            try:
+                rename.rename_to_free(_number(parent), name, _number(target_parent), target_name)
+            except OSError as error:
+                if error.errno not in rename.UNSUPPORTED:
+                    raise
+                _place_without_flag(parent, name, target_parent, target_name)
+
+    def unlink(self, path: str) -> None:
+        with self._at(path) as (parent, name):
+            os.unlink(name, dir_fd=parent)
+
+    def symlink(self, target: str, path: str) -> None:
+        with self._at(path) as (parent, name):
+            os.symlink(target, name, dir_fd=parent)
+
+    def mkdir(self, path: str, mode: int = 0o777) -> None:
+        with self._at(path) as (parent, name):
+            os.mkdir(name, mode, dir_fd=parent)
+
+    def rmdir(self, path: str) -> None:
+        with self._at(path) as (parent, name):
+            os.rmdir(name, dir_fd=parent)
+
+    def sync_directory(self, path: str) -> None:
+        """Make the names in a directory durable; does nothing where a directory has no fsync."""
+        if _HAS_AT:
+            with self._opened_directory(path) as directory:
+                os.fsync(int(directory))
+
+    # The walk.
+
+    @contextmanager
+    def _at(self, path: str) -> Generator[tuple[int | None, str], None, None]:
+        """Yield (descriptor of the parent, name); (None, whole path) where no *at calls exist."""
+        parent, _, name = path.rpartition("/")
+        if not _HAS_AT:
+            self._refuse_links(parent)
+            yield None, os.path.join(self.root, path)
+        elif not parent:
+            yield self._descriptor, name
+        else:
+            descriptor = self._descend(parent, _WALK)
+            try:
+                yield descriptor, name
+            finally:
+                os.close(descriptor)
+
+    @contextmanager
+    def _opened_directory(self, path: str) -> Generator[int | str, None, None]:
+        if not _HAS_AT:
+            self._refuse_links(path)
+            yield os.path.join(self.root, path)
+            return
+        descriptor = self._descend(path or ".", os.O_RDONLY | _DIRECTORY)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def _descend(self, path: str, flags: int) -> int:
+        descriptor = self._descriptor
+        *names, last = path.split("/")
+        for name, how in (*((name, _WALK) for name in names), (last, flags)):
+            try:
+                below = os.open(name, how, dir_fd=descriptor)
+            finally:
+                if descriptor != self._descriptor:
+                    os.close(descriptor)
+            descriptor = below
+        return descriptor
+
+    def _refuse_links(self, directory: str) -> None:
+        at = os.fspath(self.root)
+        for name in directory.split("/") if directory else ():
+            at = os.path.join(at, name)
+            if not stat.S_ISDIR(os.lstat(at).st_mode):
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), at)
+
+
+def _number(descriptor: int | None) -> int:
+    return -1 if descriptor is None else descriptor
+
+
+def _place_without_flag(parent: int | None, name: str, target_parent: int | None, to: str) -> None:
+    """Take a free name by linking, which never replaces; a directory by looking first."""
+    try:
+        os.link(
+            name, to, src_dir_fd=parent, dst_dir_fd=target_parent, follow_symlinks=os.name == "nt"
+        )
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno not in (errno.EPERM, *rename.UNSUPPORTED):
+            raise
+        _rename_if_free(parent, name, target_parent, to)
+    else:
+        os.unlink(name, dir_fd=parent)
+
+
+def _rename_if_free(parent: int | None, name: str, target_parent: int | None, to: str) -> None:
+    try:
+        os.lstat(to, dir_fd=target_parent)
+    except FileNotFoundError:
+        os.rename(name, to, src_dir_fd=parent, dst_dir_fd=target_parent)
+    else:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), to)
+
+
+def is_own_name(name: str, *, at_top: bool) -> bool:
+    """Whether a name in a directory is towline's own and so never part of a tree."""
+    return name.startswith(BESIDE_PREFIX) or (at_top and name == OWN_DIRECTORY)
+
+
+def is_own_path(path: str) -> bool:
+    names = path.split("/")
+    return names[0] == OWN_DIRECTORY or any(name.startswith(BESIDE_PREFIX) for name in names)

@@ -1,0 +1,135 @@
+"""What stands at one path: lstat, the cache, and the content only where these cannot tell.
+
+Reading is cooperative: generators yield after each piece hashed. Nothing here walks directories or
+knows what is ignored.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Callable, Generator
+from typing import TypeVar
+
+from towline.core.entry import DIRECTORY, Entry, File, Symlink, Unsynced, new_digest
+from towline.core.path import parent_of
+from towline.core.problem import ProblemKind
+from towline.disk.cache import Cache, stamp_of
+from towline.disk.folder import Folder
+
+PIECE = 1 << 20  # Bytes hashed between two yields: under a millisecond.
+ATTEMPTS_MAX = 4  # Tries to read a file that is being written before it is left for later.
+
+T = TypeVar("T")
+Steps = Generator[None, None, T]
+
+
+class Look:
+    """Looks at single paths of one folder. `size_max` (bytes): what is larger is not read."""
+
+    def __init__(self, folder: Folder, cache: Cache, now_ns: Callable[[], int]) -> None:
+        self.folder = folder
+        self.cache = cache
+        self.now_ns = now_ns
+        self.size_max: int | None = None
+
+    def at(self, path: str) -> tuple[Entry | None, os.stat_result | None]:
+        """Return the shallow entry at `path` and its lstat. Raises OSError but for absence."""
+        try:
+            status = self.folder.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None, None
+        return run_to_end(self.entry_steps(path, status)), status
+
+    def entry_steps(self, path: str, status: os.stat_result) -> Steps[Entry | None]:
+        """Yield while reading; return the shallow entry, None if it vanished meanwhile."""
+        try:
+            return (yield from self._entry_steps(path, status))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            return Unsynced(ProblemKind.UNREADABLE, error.strerror or str(error))
+
+    def _entry_steps(self, path: str, status: os.stat_result) -> Steps[Entry]:
+        if stat.S_ISREG(status.st_mode):
+            return (yield from self._file_steps(path, status))
+        if stat.S_ISDIR(status.st_mode):
+            return DIRECTORY
+        if stat.S_ISLNK(status.st_mode):
+            return link_entry(path, self.folder.readlink(path))
+        return Unsynced(ProblemKind.SPECIAL)
+
+    def _file_steps(self, path: str, status: os.stat_result) -> Steps[Entry]:
+        if self.size_max is not None and status.st_size > self.size_max:
+            return Unsynced(ProblemKind.TOO_LARGE)
+        digest = self.cache.digest(path, stamp_of(status))
+        if digest is None:
+            for _ in range(ATTEMPTS_MAX):
+                read_at_ns = self.now_ns()
+                digest, status = yield from self._hash_steps(path)
+                if digest is not None:
+                    self.cache.put(path, stamp_of(status), digest, read_at_ns=read_at_ns)
+                    break
+        if digest is None:
+            return Unsynced(ProblemKind.CHANGING)
+        return File(digest, is_executable(status), status.st_size)
+
+    def _hash_steps(self, path: str) -> Steps[tuple[bytes | None, os.stat_result]]:
+        """Hash the file; None instead of a digest if it changed while being read."""
+        folder = self.folder
+        descriptor = folder.open(path)
+        try:
+            before = folder.fstat(descriptor)
+            hasher, size = new_digest(), 0
+            while piece := folder.read(descriptor, PIECE):
+                hasher.update(piece)
+                size += len(piece)
+                if len(piece) == PIECE:
+                    yield
+                if size > before.st_size:  # It grows: never read to an end that moves away.
+                    break
+            after = folder.fstat(descriptor)
+        finally:
+            folder.close_file(descriptor)
+        whole = size == after.st_size and stamp_of(before) == stamp_of(after)
+        return (hasher.digest() if whole else None), after
+
+
+def run_to_end(steps: Steps[T]) -> T:
+    """Run a generator without stopping in between; return its value."""
+    ended: list[T] = []
+
+    def remember() -> Generator[None, None, None]:
+        ended.append((yield from steps))
+
+    for _ in remember():
+        pass
+    return ended[0]
+
+
+def is_executable(status: os.stat_result) -> bool:
+    """Whether the owner may execute it; Windows has no such bit."""
+    return sys.platform != "win32" and bool(status.st_mode & stat.S_IXUSR)
+
+
+def link_entry(path: str, target: str) -> Entry:
+    """Return the link at `path`; unsynced if its text leads out of the root."""
+    if leads_out(path, target):
+        return Unsynced(ProblemKind.LINK, target)
+    return Symlink(target)
+
+
+def leads_out(path: str, target: str) -> bool:
+    """Whether a link at `path` is absolute or climbs above the root by its text alone."""
+    if target.startswith(("/", "\\")) or target[1:2] == ":":
+        return True
+    depth = len(parent_of(path).split("/")) if parent_of(path) else 0
+    for name in target.split("/"):
+        if name == "..":
+            depth -= 1
+        elif name not in ("", "."):
+            depth += 1
+        if depth < 0:
+            return True
+    return False

@@ -1,0 +1,321 @@
+"""One side's folder as sync sees it: what it holds, what changed, and how to change it.
+
+The same on the laptop and on the machine. It blocks, has no thread and one owner; it knows no peer
+and decides nothing about whose version is right.
+"""
+
+from __future__ import annotations
+
+import errno
+import stat
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from towline.core.change import Change, Outcome, Result
+from towline.core.entry import Directory, Entry, File, Unsynced, digest_of
+from towline.core.path import BadPathError, check_path, is_below, join, parent_of
+from towline.core.problem import Problem, ProblemKind
+from towline.core.tree import Tree
+from towline.disk.apply import Apply
+from towline.disk.cache import Cache, Stamp, load_cache, stamp_of
+from towline.disk.displaced import Displaced, Kept
+from towline.disk.folder import STAGE, Folder, is_own_path
+from towline.disk.look import Look, run_to_end
+from towline.disk.scan import LeftOut, Rules, Scan
+from towline.disk.stage import TOTAL_MAX, Stage
+
+READ_MAX = 64 << 20  # Bytes that `read` returns at most; larger files are read in parts.
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What stands at `path` now, where something else stood before. A directory comes whole."""
+
+    path: str
+    entry: Entry | None
+
+
+class Replica:
+    """A folder with its tree. `host` names conflict copies; `stage_max` in bytes.
+
+    `tree`: what this side is known to hold; its root is None before the first scan, and if the
+    folder was removed. `problems`: by path. Raises OSError where the folder as a whole fails.
+    """
+
+    def __init__(
+        self,
+        folder: Folder,
+        rules: Rules,
+        *,
+        host: str,
+        durable: bool = False,
+        now_ns: Callable[[], int] = time.time_ns,
+        cache_file: Path | None = None,
+        stage_max: int = TOTAL_MAX,
+    ) -> None:
+        self.folder = folder
+        self.tree = Tree()
+        self.problems: dict[str, Problem] = {}
+        self.left_out: list[LeftOut] = []
+        self.stage = Stage(folder, now_ns, stage_max)
+        self._now_ns = now_ns
+        self._cache_file = cache_file
+        self._cache = load_cache(cache_file) if cache_file else Cache()
+        self._look = Look(folder, self._cache, now_ns)
+        self._displaced = Displaced(folder, host, now_ns)
+        self._apply = Apply(self._look, self.stage, self._displaced, durable=durable)
+        self._to_observe: set[str] = set()  # Looked at with the next `observe`, event or not.
+        self._noted: set[str] | None = None  # Seen or done while a scan runs.
+        self._read_last: tuple[str, Stamp, bytes] | None = None
+        self.set_rules(rules)
+
+    @property
+    def rules(self) -> Rules:
+        return self._rules
+
+    @property
+    def has_retired(self) -> bool:
+        """Whether `review` has anything to do or to tell."""
+        return self._displaced.has_retired
+
+    def set_rules(self, rules: Rules) -> None:
+        """Use these from now on. What is known changes with the next scan."""
+        self._rules = rules
+        self._look.size_max = rules.size_max
+
+    def scan(self) -> None:
+        for _ in self.scan_steps():
+            pass
+
+    def scan_steps(self) -> Iterator[None]:
+        """Look at everything again, step by step; `tree` is replaced at the end.
+
+        Between steps the replica can be used as ever.
+        """
+        self._recover(self._leftovers())
+        noted = self._noted = set()
+        scan = Scan(self._look)
+        try:
+            root = yield from scan.directory_steps("", self._rules.at(""))
+            left_out = yield from scan.left_out_steps()
+        finally:
+            self._noted = None
+        if isinstance(root, Unsynced):
+            raise PermissionError(errno.EACCES, root.detail, str(self.folder.root))
+        self.tree, self.problems, self.left_out = Tree(root), scan.problems, left_out
+        self._cache.keep_only(scan.files)
+        self._recover(scan.beside)
+        self.observe(noted)
+
+    def observe(self, paths: Iterable[str]) -> list[Observation]:
+        """Look again at these paths; return what really changed, parents first.
+
+        A directory is looked at with all it holds. Paths that are ignored, unusable or towline's
+        own are skipped; so are those below another one in the result.
+        """
+        waiting, self._to_observe = self._to_observe, set()
+        subjects = self._subjects({*paths, *waiting})
+        if self._noted is not None:
+            self._noted.update(subjects)
+        observed: dict[str, Observation] = {}
+        for path in subjects:
+            for observation in self._observe_one(path):
+                observed[observation.path] = observation
+        return [observed[path] for path in _uppermost(observed)]
+
+    def read(self, path: str, expected: File) -> bytes | None:
+        """Return the content of a file of at most READ_MAX; None if it is not `expected` now."""
+        try:
+            content = self._read(check_path(path))
+        except OSError:
+            return None
+        return content if digest_of(content) == expected.digest else None
+
+    def read_part(self, path: str, expected: File, offset: int, size: int) -> bytes | None:
+        """Return up to `size` bytes from `offset`; None if the file is not `expected` now."""
+        try:
+            return self._read_part(check_path(path), expected, offset, size)
+        except OSError:
+            return None
+
+    def apply(self, changes: Sequence[Change], contents: Mapping[bytes, bytes]) -> list[Result]:
+        """Carry out a group of changes; see `disk.apply`. The tree follows what was done.
+
+        It holds conflict copies (`Result.kept`), too, so that no observation will tell of them.
+        """
+        results = self._apply.carry_out(changes, contents, self._rules)
+        for change, result in zip(changes, results, strict=True):
+            if result.outcome is Outcome.DONE:
+                self.tree.put_shallow(change.path, change.new)
+                self.problems.pop(change.path, None)
+            else:
+                self._to_observe.add(change.path)
+            if result.kept is not None:
+                self._observe_one(self._uppermost_new(result.kept))
+            if self._noted is not None:
+                self._noted.add(change.path)
+        return results
+
+    def review(self) -> list[Kept]:
+        """Look again at replaced files that somebody had open; return new conflict copies.
+
+        To be called about once a second while `has_retired`. The next `observe` tells the copies.
+        """
+        kept = self._displaced.review(self._now_ns())
+        self._to_observe.update(one.copy for one in kept)
+        return kept
+
+    def save_cache(self) -> None:
+        """Write the digests known to the cache file, if there is one. Raises OSError."""
+        if self._cache_file is not None:
+            self._cache.save(self._cache_file)
+
+    # Scanning.
+
+    def _leftovers(self) -> list[str]:
+        try:
+            return [join(STAGE, name) for name, _ in self.folder.scan_directory(STAGE)]
+        except OSError:
+            return []
+
+    def _recover(self, names: list[str]) -> None:
+        """Deal with what an earlier life left; what fails now is tried with the next scan."""
+        for name in names:
+            with suppress(OSError):
+                self._displaced.recover(name)
+
+    # Observing.
+
+    def _subjects(self, paths: set[str]) -> list[str]:
+        """Return what to look at for these paths: where one is new, its uppermost new parent."""
+        usable = [path for path in paths if not path or _is_usable(path)]
+        return _uppermost({self._uppermost_new(path) for path in usable})
+
+    def _uppermost_new(self, path: str) -> str:
+        at = ""
+        for name in path.split("/")[:-1]:
+            at = join(at, name)
+            if not isinstance(self.tree.get(at), Directory):
+                return at
+        return path
+
+    def _observe_one(self, path: str) -> list[Observation]:
+        old = self.tree.get(path)
+        scan = Scan(self._look)
+        new = self._entry_now(path, scan)
+        changed = list(_differences(path, old, new))
+        self._forget_below(path, old, new)
+        self.problems.update(scan.problems)
+        if changed and (path or new is None or isinstance(new, Directory)):
+            self.tree.put(path, new)
+        parent = parent_of(path)
+        if path and new is None and self._is_bare(parent):
+            # Without this entry its parent may hold only what is ignored, or nothing at all.
+            changed += self._observe_one(parent)
+        return changed
+
+    def _entry_now(self, path: str, scan: Scan) -> Entry | None:
+        try:
+            status = self.folder.lstat(path) if path else self.folder.fstat_root()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            detail = error.strerror or str(error)
+            scan.problems[path] = Problem(path, ProblemKind.UNREADABLE, detail)
+            return Unsynced(ProblemKind.UNREADABLE, detail)
+        is_directory = stat.S_ISDIR(status.st_mode)
+        if path and self._rules.ignores(path, is_directory):
+            return None
+        below = self._rules.at(path if is_directory else parent_of(path))
+        return run_to_end(scan.entry_steps(path, status, below))
+
+    def _is_bare(self, directory: str) -> bool:
+        entry = self.tree.get(directory)
+        return bool(directory) and isinstance(entry, Directory) and not entry.children
+
+    def _forget_below(self, path: str, old: Entry | None, new: Entry | None) -> None:
+        for known in [known for known in self.problems if known == path or is_below(known, path)]:
+            del self.problems[known]
+        if not isinstance(new, (File, Directory)):
+            self._cache.forget(path)
+        if isinstance(old, Directory) and not isinstance(new, Directory):
+            self._cache.forget_below(path)
+
+    # Reading.
+
+    def _read(self, path: str) -> bytes:
+        descriptor = self.folder.open(path)
+        try:
+            size = self.folder.fstat(descriptor).st_size
+            if size > READ_MAX:
+                raise OSError(errno.EFBIG, "too large to be read whole", path)
+            return self._read_exactly(descriptor, size + 1)
+        finally:
+            self.folder.close_file(descriptor)
+
+    def _read_part(self, path: str, expected: File, offset: int, size: int) -> bytes | None:
+        descriptor = self.folder.open(path)
+        try:
+            stamp = stamp_of(self.folder.fstat(descriptor))
+            if self._digest_under(path, stamp) != expected.digest:
+                return None
+            self.folder.seek(descriptor, offset)
+            content = self._read_exactly(descriptor, size)
+            return content if stamp_of(self.folder.fstat(descriptor)) == stamp else None
+        finally:
+            self.folder.close_file(descriptor)
+
+    def _digest_under(self, path: str, stamp: Stamp) -> bytes | None:
+        """Return the file's digest while it has this stamp.
+
+        One just written has no settled stamp; its last digest serves nevertheless, since whoever
+        receives the parts checks the whole.
+        """
+        digest = self._cache.digest(path, stamp)
+        if digest is None and self._read_last and self._read_last[:2] == (path, stamp):
+            digest = self._read_last[2]
+        if digest is None:
+            entry, status = self._look.at(path)
+            if isinstance(entry, File) and status is not None and stamp_of(status) == stamp:
+                digest = entry.digest
+                self._read_last = (path, stamp, digest)
+        return digest
+
+    def _read_exactly(self, descriptor: int, size: int) -> bytes:
+        """Read `size` bytes, or what there is until the end."""
+        pieces: list[bytes] = []
+        while size > 0 and (piece := self.folder.read(descriptor, size)):
+            pieces.append(piece)
+            size -= len(piece)
+        return b"".join(pieces)
+
+
+def _is_usable(path: str) -> bool:
+    if is_own_path(path):
+        return False
+    try:
+        check_path(path)
+    except BadPathError:
+        return False
+    return True
+
+
+def _uppermost(paths: Iterable[str]) -> list[str]:
+    """Return the paths in order, without those below another one."""
+    kept: list[str] = []
+    for path in sorted(paths, key=lambda path: path.split("/") if path else []):
+        if not kept or not is_below(path, kept[-1]):
+            kept.append(path)
+    return kept
+
+
+def _differences(path: str, old: Entry | None, new: Entry | None) -> Iterator[Observation]:
+    if isinstance(old, Directory) and isinstance(new, Directory):
+        for name in sorted({*old.children, *new.children}):
+            child_old, child_new = old.children.get(name), new.children.get(name)
+            yield from _differences(join(path, name), child_old, child_new)
+    elif old != new:
+        yield Observation(path, new)

@@ -1,0 +1,253 @@
+"""Contents on their way: small ones in memory, large ones as `.towline/stage/DIGEST.part`.
+
+A part is found again after a restart, so that a transfer goes on where it was. What is complete is
+verified by its digest; nothing else is ever handed out. Knows nothing of where contents belong.
+"""
+
+from __future__ import annotations
+
+import errno
+import stat
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+from towline.core.entry import DIGEST_SIZE, digest_of, new_digest
+from towline.disk.folder import STAGE, Folder
+from towline.disk.look import PIECE
+from towline.disk.own import ensure_own_directory
+
+MEMORY_ITEM_MAX = 64 << 10  # Bytes; larger contents go to the disk, where they survive a restart.
+MEMORY_MAX = 32 << 20  # Bytes of small contents held at once.
+TOTAL_MAX = 64 << 30  # Bytes of all; a caller that knows the disk gives a better limit.
+PARTS_MAX = 4096  # Files; bounds the listing of a stage.
+SIZE_MAX = 1 << 50  # Bytes of one content; a peer that claims more is not to be believed.
+AGE_MAX_S = 7 * 24 * 3600  # A transfer not taken up for a week will not be.
+
+_PART = ".part"
+
+
+class _Hasher(Protocol):
+    def update(self, data: bytes, /) -> None: ...
+    def digest(self) -> bytes: ...
+
+
+@dataclass(slots=True)
+class _Part:
+    """A content on the disk. `hasher` has seen the first `hashed` bytes."""
+
+    held: int
+    hasher: _Hasher
+    hashed: int = 0
+    is_whole: bool = False
+
+
+class Stage:
+    """The contents held for one folder."""
+
+    def __init__(
+        self, folder: Folder, now_ns: Callable[[], int], total_max: int = TOTAL_MAX
+    ) -> None:
+        self._folder = folder
+        self._total_max = total_max
+        self._memory: dict[bytes, bytearray] = {}
+        self._memory_held = 0
+        self._trouble: dict[bytes, OSError] = {}
+        self._parts: dict[bytes, _Part] = {}
+        self._find_parts(now_ns() - AGE_MAX_S * 1_000_000_000)
+
+    def ensure_directory(self) -> None:
+        ensure_own_directory(self._folder.root)
+        with suppress(FileExistsError):
+            self._folder.mkdir(STAGE, 0o700)
+
+    def held(self, digest: bytes) -> int:
+        """Return how many bytes of this content are here, from its start."""
+        if digest in self._memory:
+            return len(self._memory[digest])
+        return self._parts[digest].held if digest in self._parts else 0
+
+    def partials(self) -> dict[bytes, int]:
+        """Return the bytes held of each content on the disk."""
+        return {digest: part.held for digest, part in self._parts.items()}
+
+    def write(self, digest: bytes, offset: int, content: bytes, size: int) -> bool:
+        """Add bytes at `offset` of a content of `size` bytes; True once it is whole and verified.
+
+        What is here already is skipped. A content that is whole but has another digest is dropped.
+        If the disk or the stage is full, so is this one, to free what it took; `trouble` tells the
+        change that needs it. Raises ValueError for bytes that cannot be part of it.
+        """
+        if offset == 0:
+            self._trouble.pop(digest, None)
+        elif digest in self._trouble:
+            return False
+        if self.held(digest) > size:  # Not the same content, whatever its name.
+            self.discard(digest)
+        held = self.held(digest)
+        _check(digest, offset, content, size, held)
+        if self.is_whole(digest, size):
+            return True
+        new = content[held - offset :]
+        try:
+            self._add(digest, new, size)
+            return held + len(new) == size and self._verify(digest)
+        except OSError as error:
+            self._note_trouble(digest, error)
+            return False
+
+    def trouble(self, digest: bytes) -> OSError | None:
+        """Return, once, why this content could not be kept."""
+        return self._trouble.pop(digest, None)
+
+    def is_whole(self, digest: bytes, size: int) -> bool:
+        """Whether all of this content is here and verified."""
+        is_here = digest in self._memory or digest in self._parts
+        return is_here and self.held(digest) == size and self._verify(digest)
+
+    def content(self, digest: bytes) -> bytes | None:
+        """Return a whole content held in memory."""
+        found = self._memory.get(digest)
+        return bytes(found) if found is not None and digest_of(found) == digest else None
+
+    def has_part(self, digest: bytes, size: int) -> bool:
+        """Whether a whole content is here as a file; see `open_part` and `take_part`."""
+        return digest in self._parts and self.is_whole(digest, size)
+
+    def open_part(self, digest: bytes) -> int:
+        """Return a whole content opened for reading."""
+        return self._folder.open(_name(digest))
+
+    def take_part(self, digest: bytes, name: str) -> None:
+        """Give a whole content away as the file `name`; it is no longer here."""
+        self._folder.place(_name(digest), name)
+        del self._parts[digest]
+
+    def give_back(self, digest: bytes, name: str, size: int) -> None:
+        """Take a whole, unchanged file back as a content."""
+        self._folder.place(name, _name(digest))
+        self._parts[digest] = _Part(size, new_digest(), is_whole=True)
+
+    def discard(self, digest: bytes) -> None:
+        """Drop a content. It need not be here."""
+        self._memory_held -= len(self._memory.pop(digest, b""))
+        if self._parts.pop(digest, None) is not None:
+            self._unlink(_name(digest))
+
+    def _find_parts(self, oldest_ns: int) -> None:
+        try:
+            found = self._folder.scan_directory(STAGE)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        for name, status in found:
+            digest = _digest_in(name)
+            if digest is None or not stat.S_ISREG(status.st_mode):
+                continue
+            if status.st_mtime_ns < oldest_ns or len(self._parts) >= PARTS_MAX:
+                self._unlink(f"{STAGE}/{name}")
+            else:
+                self._parts[digest] = _Part(status.st_size, new_digest())
+
+    def _add(self, digest: bytes, content: bytes, size: int) -> None:
+        if self._total() + len(content) > self._total_max:
+            raise OSError(errno.EDQUOT, f"more than {self._total_max} bytes on their way")
+        if self._fits_memory(digest, size):
+            self._memory.setdefault(digest, bytearray()).extend(content)
+            self._memory_held += len(content)
+        else:
+            self._write_part(digest, content)
+
+    def _note_trouble(self, digest: bytes, error: OSError) -> None:
+        if len(self._trouble) < PARTS_MAX:
+            self._trouble[digest] = error
+        with suppress(OSError):
+            self.discard(digest)
+
+    def _total(self) -> int:
+        return self._memory_held + sum(part.held for part in self._parts.values())
+
+    def _fits_memory(self, digest: bytes, size: int) -> bool:
+        if digest in self._parts or size > MEMORY_ITEM_MAX:
+            return False
+        return digest in self._memory or self._memory_held + size <= MEMORY_MAX
+
+    def _write_part(self, digest: bytes, content: bytes) -> None:
+        descriptor = self._open_part_to_write(digest)
+        part = self._parts[digest]
+        try:
+            self._folder.seek(descriptor, part.held)
+            left = memoryview(content)
+            while left:
+                written = self._folder.write(descriptor, left)
+                if part.hashed == part.held:
+                    part.hasher.update(bytes(left[:written]))
+                    part.hashed += written
+                part.held += written
+                left = left[written:]
+        finally:
+            self._folder.close_file(descriptor)
+
+    def _open_part_to_write(self, digest: bytes) -> int:
+        if digest in self._parts:
+            return self._folder.open_for_writing(_name(digest))
+        if len(self._parts) >= PARTS_MAX:
+            raise OSError(errno.EDQUOT, f"more than {PARTS_MAX} large contents on their way")
+        self.ensure_directory()
+        descriptor = self._folder.create(_name(digest))
+        self._parts[digest] = _Part(0, new_digest())
+        return descriptor
+
+    def _verify(self, digest: bytes) -> bool:
+        """Whether a content of full size is what it claims to be; drop it if not."""
+        if digest in self._memory:
+            whole = digest_of(self._memory[digest]) == digest
+        else:
+            part = self._parts[digest]
+            if not part.is_whole:
+                part.is_whole = self._hash_rest(digest, part) == digest
+            whole = part.is_whole
+        if not whole:
+            self.discard(digest)
+        return whole
+
+    def _hash_rest(self, digest: bytes, part: _Part) -> bytes:
+        descriptor = self._folder.open(_name(digest))
+        try:
+            self._folder.seek(descriptor, part.hashed)
+            while piece := self._folder.read(descriptor, PIECE):
+                part.hasher.update(piece)
+                part.hashed += len(piece)
+        finally:
+            self._folder.close_file(descriptor)
+        return part.hasher.digest()
+
+    def _unlink(self, name: str) -> None:
+        with suppress(FileNotFoundError):
+            self._folder.unlink(name)
+
+
+def _name(digest: bytes) -> str:
+    return f"{STAGE}/{digest.hex()}{_PART}"
+
+
+def _digest_in(name: str) -> bytes | None:
+    hexadecimal = name.removesuffix(_PART)
+    if not name.endswith(_PART) or len(hexadecimal) != 2 * DIGEST_SIZE:
+        return None
+    try:
+        return bytes.fromhex(hexadecimal)
+    except ValueError:
+        return None
+
+
+def _check(digest: bytes, offset: int, content: bytes, size: int, held: int) -> None:
+    """Raise ValueError for what an honest peer would not send."""
+    if len(digest) != DIGEST_SIZE:
+        raise ValueError(f"a digest of {len(digest)} bytes")
+    if not 0 <= size <= SIZE_MAX:
+        raise ValueError(f"a content of {size} bytes")
+    if offset < 0 or offset + len(content) > size:
+        raise ValueError(f"bytes {offset} to {offset + len(content)} of a content of {size}")
+    if offset > held:
+        raise ValueError(f"bytes from {offset} where {held} are held")

@@ -1,0 +1,486 @@
+"""A project bound to a machine: the only place where the parts meet.
+
+`run_link` is the engine process. It keeps one Line to the machine alive for as long as it runs,
+one `Live` for each folder on it, and answers commands on the control socket. What is synced to
+where is the engine's to decide, how the machine is reached the Line's; here they are only joined.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, ExitStack
+from pathlib import Path
+from typing import Any, NoReturn
+
+import anyio
+from anyio.abc import ByteStream
+
+from towline import __version__
+from towline.config import Compression, Options, Pair, load
+from towline.control_listener import serve_control
+from towline.core.gather import Gather
+from towline.core.ignore import Rules
+from towline.core.wire.frames import Priority, ProtocolError
+from towline.disk.folder import Folder as DiskFolder
+from towline.disk.follow import Follower, News
+from towline.disk.incarnation import read_or_create
+from towline.disk.own import ensure_own_directory
+from towline.disk.replica import Replica
+from towline.disk.sources import is_rule_file, read_sources
+from towline.disk.watch import open_watch
+from towline.engine import events
+from towline.engine.ancestor import Store, StoreError
+from towline.engine.bell import Bell
+from towline.engine.live import FlushError, Folder, FolderRefusedError, Live
+from towline.engine.local import Local
+from towline.engine.remote import Lanes
+from towline.errors import ExitCode, UserError
+from towline.line.bootstrap import Bootstrap
+from towline.line.bundle import load_bundle
+from towline.line.errors import ChannelClosedError, ConnectError, ConnectKind, LineLostError
+from towline.line.live import LineState, LiveLine, Phase, open_line
+from towline.line.ssh import SshOptions, open_ssh
+from towline.places import places_of
+from towline.request import LinkRequest
+
+SOFTWARE = f"towline {__version__}"
+STATUS_INTERVAL_S = 0.1  # The shortest time between two reports of the status.
+EVENTS_KEPT = 50  # Told again to whoever begins to listen.
+FLUSH_MAX_S = 3600.0
+COMPRESS_RTT_S = 0.004  # A shorter way is a network faster than the compressor.
+
+Report = Callable[[events.Event | events.Status], None]
+Json = dict[str, Any]
+
+_NEW_LIFE = (LineLostError, ChannelClosedError)  # The agent is another one now: begin again.
+_FAILURES = (ConnectError, FolderRefusedError, ProtocolError)  # Nothing that waiting would mend.
+_EXIT_CODES = {
+    ConnectKind.AUTH: ExitCode.REFUSED,
+    ConnectKind.HOST_KEY: ExitCode.REFUSED,
+}
+
+
+async def run_link(request: LinkRequest, report: Report) -> int:
+    """Keep the project live until told to stop; return the exit code. Raises `UserError`."""
+    options = load(request.project, os.environ, request.overrides)
+    places = places_of(request.workspace_id)
+    with ExitStack() as stack:
+        try:
+            store = Store(places.state)
+            stack.callback(store.close)
+            workspace = Workspace(request, options, store, report, stack)
+        except StoreError as error:
+            raise UserError(str(error), "", ExitCode.CANNOT_WRITE) from None
+        return await workspace.run(places.socket)
+
+
+class Workspace:
+    def __init__(
+        self,
+        request: LinkRequest,
+        options: Options,
+        store: Store,
+        report: Report,
+        stack: ExitStack,
+    ) -> None:
+        self._request = request
+        self._options = options
+        self._store = store
+        self._tell = report
+        self._line: LiveLine | None = None
+        self._recent: deque[events.Event] = deque(maxlen=EVENTS_KEPT)
+        self._event_count = 0
+        self._happened = Bell()
+        self._touched = Bell()
+        self._stop = anyio.Event()
+        self._stop_reason = ""
+        self._exit_code = ExitCode.OK
+        self._failure: UserError | None = None
+        self._was_connected = False
+        self._away_since: float | None = None
+        self._reason = ""  # Why the machine is away.
+        self._new_life = False
+        self._state = events.State.CONNECTING
+        self._since = time.time()
+        self._bootstrap = Bootstrap(
+            load_bundle(), request.workspace_id, python=options.python or ""
+        )
+        pairs = options.sync or (Pair("", self._machine_path()),)
+        self._lives = [self._open(number, pair, stack) for number, pair in enumerate(pairs)]
+
+    # -- The engine process -------------------------------------------------------------------
+
+    async def run(self, control: Path) -> int:
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(serve_control, control, self._operations())
+            tasks.start_soon(self._stop_on_signal)
+            tasks.start_soon(self._tell_status)
+            for live in self._lives:
+                tasks.start_soon(live.follow_folder)
+            tasks.start_soon(self._keep_linked)
+            if self._request.once:
+                tasks.start_soon(self._leave_when_in_step)
+            await self._stop.wait()
+            tasks.cancel_scope.cancel()
+        self._set_state(events.State.STOPPED)
+        self._report(events.Stopped(self._stop_reason))
+        self._tell(self.status())
+        if self._failure is not None:
+            raise self._failure
+        return self._exit_code
+
+    def stop(self, reason: str, exit_code: ExitCode = ExitCode.OK) -> None:
+        self._stop_reason, self._exit_code = reason, exit_code
+        self._stop.set()
+
+    def _fail(self, error: UserError) -> None:
+        self._failure = error
+        self.stop(error.message, error.exit_code)
+
+    async def _stop_on_signal(self) -> None:
+        wanted = [signal.SIGTERM] if sys.platform == "win32" else [signal.SIGTERM, signal.SIGHUP]
+        with anyio.open_signal_receiver(*wanted) as signals:
+            async for number in signals:
+                self.stop(f"ended by {signal.Signals(number).name}")
+
+    async def _leave_when_in_step(self) -> None:
+        """`--once`: both sides hold the same, or a person must decide first."""
+        while any(live.state is not events.State.LIVE for live in self._lives):
+            if held := next((live.held for live in self._lives if live.held), ""):
+                return self.stop(f"held: {held}", ExitCode.HELD)
+            await self._touched.wait()
+        for live in self._lives:
+            await live.wait_in_step()
+        stuck = any(live.planner.stuck for live in self._lives)
+        return self.stop("in step", ExitCode.FAILED if stuck else ExitCode.OK)
+
+    # -- The Line -----------------------------------------------------------------------------
+
+    async def _keep_linked(self) -> None:
+        """One life of the Line after the other: each ends when the agent forgot the last."""
+        while True:
+            try:
+                await self._live_once()
+            except (*_NEW_LIFE, *_FAILURES, BaseExceptionGroup) as error:
+                reason = _first(error)
+            finally:
+                self._line = None
+            if isinstance(reason, _FAILURES):
+                return self._fail(_as_user_error(reason))
+            if not isinstance(reason, _NEW_LIFE):
+                raise reason
+            self._new_life = True
+            self._report(events.Note(f"a new life of the agent begins: {reason}"))
+
+    async def _live_once(self) -> NoReturn:
+        async with open_line(self._connect, software=SOFTWARE, on_state=self._note_line) as line:
+            self._line = line
+            await line.wait_connected()
+            await self._live_on(line)
+
+    async def _live_on(self, line: LiveLine) -> NoReturn:
+        async with anyio.create_task_group() as tasks:
+            for live in self._lives:
+                lanes = Lanes(
+                    sync=line.open_channel(_greeting(live, "sync"), Priority.SYNC),
+                    bulk=line.open_channel(_greeting(live, "bulk"), Priority.BULK),
+                )
+                tasks.start_soon(live.run_life, lanes)
+        raise LineLostError("the line was given up")
+
+    def _connect(self, attended: bool) -> AbstractAsyncContextManager[ByteStream]:
+        asks = attended and not self._was_connected and sys.stdin.isatty()
+        return open_ssh(self._request.destination, self._ssh(), self._bootstrap, attended=asks)
+
+    def _ssh(self) -> SshOptions:
+        given, configured = self._request.ssh, self._options.ssh
+        return SshOptions(
+            config_file=given.config_file or configured.config or "",
+            port=given.port if given.port is not None else configured.port,
+            identity=given.identity or configured.identity or "",
+            jump=given.jump or configured.jump or "",
+            options=(*given.options, *configured.options),
+        )
+
+    def _note_line(self, state: LineState) -> None:
+        """Tell of the Line's comings and goings."""
+        if state.phase is Phase.CONNECTED:
+            self._note_connected()
+        elif state.phase is Phase.DISCONNECTED:
+            self._note_away(str(state.error or "the connection was lost"))
+        elif state.error is not None and not self._was_connected:
+            self._fail(_as_user_error(state.error))
+        self._touched.ring()
+
+    def _note_connected(self) -> None:
+        if self._away_since is not None:
+            gap_s = round(anyio.current_time() - self._away_since, 3)
+            self._report(events.Resumed(gap_s, self._new_life))
+        self._was_connected, self._away_since, self._new_life = True, None, False
+
+    def _note_away(self, reason: str) -> None:
+        if self._away_since is None:
+            self._away_since = anyio.current_time()
+            self._reason = reason
+            self._report(events.Disconnected(reason))
+
+    # -- Folders ------------------------------------------------------------------------------
+
+    def _machine_path(self) -> str:
+        return self._request.machine_path or self._options.path or f"~/{self._request.project.name}"
+
+    def _open(self, number: int, pair: Pair, stack: ExitStack) -> Live:
+        """Open one folder of the project. Raises `UserError` if it cannot be."""
+        root = (self._request.project / pair.source).resolve()
+        if not root.is_dir():
+            raise UserError(f"{root} is not a folder", "", ExitCode.CONFIG)
+        try:
+            ensure_own_directory(root)
+            folder = DiskFolder(root)
+            incarnation = read_or_create(folder)
+            cache_file = places_of(self._request.workspace_id).state.with_suffix(f".{number}.cache")
+            replica = Replica(folder, Rules([]), host=_host(), durable=True, cache_file=cache_file)
+            watch = open_watch(root, lambda path: replica.rules.ignores(path, True))
+            stack.callback(watch.close)
+            stack.callback(replica.save_cache)
+            watch.start()
+        except OSError as error:
+            raise UserError(
+                f"{root} cannot be watched: {error.strerror}", "towline doctor may know why"
+            ) from None
+        gather = Gather(quiet_lone_s=self._options.debounce_s)
+
+        def make_local(absorb: Callable[[News], None]) -> Local:
+            return Local(Follower(replica, watch, gather), absorb)
+
+        async def read_rules() -> Rules:
+            extra = self._options.ignore
+            sources = await anyio.to_thread.run_sync(lambda: read_sources(root, extra))
+            return Rules(sources, self._options.size_max)
+
+        return Live(
+            Folder(
+                mirror=number,
+                machine_path=pair.destination,
+                host=_host(),
+                local_life=incarnation.id,
+                direction_of=self._options.directions.of,
+                compress=self._compresses,
+                bandwidth=self._options.bandwidth,
+            ),
+            make_local,
+            self._store,
+            read_rules=read_rules,
+            is_rule_file=is_rule_file,
+            report=self._report,
+            touched=self._touched.ring,
+        )
+
+    def _compresses(self) -> bool:
+        if self._options.compression is not Compression.AUTO:
+            return self._options.compression is not Compression.NONE
+        rtt_s = self._line.statistics().rtt_min_s if self._line else None
+        return rtt_s is not None and rtt_s >= COMPRESS_RTT_S
+
+    # -- Telling ------------------------------------------------------------------------------
+
+    def _report(self, event: events.Event) -> None:
+        self._recent.append(event)
+        self._event_count += 1
+        self._tell(event)
+        self._happened.ring()
+        self._touched.ring()
+
+    async def _tell_status(self) -> None:
+        while True:
+            self._tell(self.status())
+            await self._touched.wait()
+            await anyio.sleep(STATUS_INTERVAL_S)
+
+    def _set_state(self, state: events.State) -> None:
+        if state is not self._state:
+            self._state, self._since = state, time.time()
+
+    def status(self) -> events.Status:
+        if self._state is not events.State.STOPPED:
+            self._set_state(self._present_state())
+        line = self._line.statistics() if self._line else None
+        behind = [live.behind for live in self._lives]
+        return events.Status(
+            workspace=self._request.name,
+            project=str(self._request.project),
+            destination=self._request.destination,
+            machine_path=self._lives[0].machine.root if self._lives[0].machine else "",
+            state=self._state,
+            since=self._since,
+            reason=self._reason_now(),
+            revision=max(live.revision for live in self._lives),
+            rtt_ms=round(line.rtt_s * 1000, 3) if line and line.rtt_s is not None else None,
+            behind_files=sum(files for files, _ in behind),
+            behind_size=sum(size for _, size in behind),
+            conflicts=len(self._store.conflicts()),
+            problems=sum(len(live.problems) for live in self._lives),
+            watching=" ".join(filter(None, (live.watching for live in self._lives))),
+            progress=self._progress(),
+        )
+
+    def _present_state(self) -> events.State:
+        """The least advanced state of any folder; being away goes before all."""
+        if self._away_since is not None:
+            return events.State.DISCONNECTED
+        order = list(events.State)
+        held = [live.state for live in self._lives if live.state is events.State.HELD]
+        return held[0] if held else min((live.state for live in self._lives), key=order.index)
+
+    def _reason_now(self) -> str:
+        if self._state is events.State.DISCONNECTED:
+            return self._reason
+        if self._state is events.State.STOPPED:
+            return self._stop_reason
+        return next((live.held for live in self._lives if live.held), "")
+
+    def _progress(self) -> events.Progress | None:
+        if self._state is not events.State.FIRST_SYNC:
+            return None
+        parts = [live.progress for live in self._lives]
+        return events.Progress(
+            files=sum(part.files for part in parts),
+            files_total=sum(part.files_total for part in parts),
+            size=sum(part.size for part in parts),
+            size_total=sum(part.size_total for part in parts),
+        )
+
+    # -- Commands -----------------------------------------------------------------------------
+
+    def _operations(self) -> dict[str, Callable[[Json], Awaitable[Json] | AsyncIterator[Json]]]:
+        return {
+            "status": self._do_status,
+            "flush": self._do_flush,
+            "stop": self._do_stop,
+            "conflicts": self._do_conflicts,
+            "problems": self._do_problems,
+            "explain": self._do_explain,
+            "accept": self._do_accept,
+            "refuse": self._do_refuse,
+            "events": self._do_events,
+        }
+
+    async def _do_status(self, request: Json) -> Json:
+        return events.as_json(self.status())
+
+    async def _do_stop(self, request: Json) -> AsyncIterator[Json]:
+        yield {}  # Who asked is answered before there is nobody left to answer.
+        self.stop("asked to")
+
+    async def _do_flush(self, request: Json) -> Json:
+        timeout_s = request.get("timeout_s")
+        if not isinstance(timeout_s, int | float) or not 0 <= timeout_s <= FLUSH_MAX_S:
+            raise UserError(f"timeout_s must be from 0 to {FLUSH_MAX_S:g}", "", ExitCode.USAGE)
+        began = anyio.current_time()
+        revisions: list[int] = []
+        failures: list[str] = []
+
+        async def flush(live: Live) -> None:
+            try:
+                revisions.append(await live.flush(timeout_s))
+            except FlushError as error:
+                failures.append(str(error))
+
+        async with anyio.create_task_group() as tasks:
+            for live in self._lives:
+                tasks.start_soon(flush, live)
+        if failures:
+            return {"error": failures[0], "since": self._since}
+        return {"revision": max(revisions), "ms": round((anyio.current_time() - began) * 1000, 2)}
+
+    async def _do_conflicts(self, request: Json) -> AsyncIterator[Json]:
+        for kept in self._store.conflicts():
+            yield {"path": kept.path, "copy": kept.copy, "side": kept.side, "at": kept.at}
+
+    async def _do_problems(self, request: Json) -> AsyncIterator[Json]:
+        for live in self._lives:
+            for (side, path), problem in sorted(live.problems.items()):
+                yield {"path": path, "reason": str(problem), "side": side}
+
+    async def _do_explain(self, request: Json) -> Json:
+        path = request.get("path")
+        if not isinstance(path, str):
+            raise UserError("explain needs a path", "", ExitCode.USAGE)
+        return self._explain(path)
+
+    def _explain(self, path: str) -> Json:
+        live = self._lives[0]
+        entry = live.trees.local.get(path)
+        for side in ("laptop", "machine"):
+            if problem := live.problems.get((side, path)):
+                return {"path": path, "synced": False, "reason": f"{problem} on the {side}"}
+        verdict = live.verdict_on(path)
+        if verdict is None or not verdict.ignored:
+            direction = live.folder.direction_of(path).value
+            there = "" if entry is not None else "; there is nothing at this path"
+            return {"path": path, "synced": True, "reason": f"direction {direction}{there}"}
+        reply: Json = {"path": path, "synced": False, "reason": "ignored"}
+        if verdict.rule is not None:
+            reply |= {
+                "source": verdict.rule.origin,
+                "line": verdict.rule.line,
+                "pattern": verdict.rule.text,
+            }
+        return reply
+
+    async def _do_accept(self, request: Json) -> Json:
+        for live in self._held_lives():
+            live.accept()
+        return {}
+
+    async def _do_refuse(self, request: Json) -> Json:
+        for live in self._held_lives():
+            live.refuse()
+        return {}
+
+    def _held_lives(self) -> list[Live]:
+        held = [live for live in self._lives if live.held]
+        if not held:
+            raise UserError("nothing is held", "", ExitCode.FAILED)
+        return held
+
+    async def _do_events(self, request: Json) -> AsyncIterator[Json]:
+        told = max(0, self._event_count - EVENTS_KEPT)
+        while True:
+            fresh = list(self._recent)[len(self._recent) - (self._event_count - told) :]
+            told = self._event_count
+            for event in fresh:
+                yield events.as_json(event)
+            if told == self._event_count:
+                await self._happened.wait()
+
+
+def _greeting(live: Live, lane: str) -> bytes:
+    return json.dumps({"mirror": live.folder.mirror, "lane": lane}).encode()
+
+
+def _host() -> str:
+    return socket.gethostname().partition(".")[0] or "laptop"
+
+
+def _first(error: BaseException) -> BaseException:
+    """Return the first of the exceptions that several tasks may have raised at once."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _as_user_error(error: Exception) -> UserError:
+    if isinstance(error, ProtocolError):
+        return UserError(str(error), "", ExitCode.BAD_DATA)
+    if not isinstance(error, ConnectError):
+        return UserError(str(error), "", ExitCode.REFUSED)
+    code = _EXIT_CODES.get(error.kind, ExitCode.UNAVAILABLE)
+    return UserError(error.message, error.hint, code)

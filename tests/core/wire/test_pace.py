@@ -1,0 +1,160 @@
+"""Bulk fills the line and leaves the way free: the window, and Lines over a simulated link."""
+
+from __future__ import annotations
+
+import pytest
+
+from towline.core.wire.pace import (
+    DIP_EVERY_S,
+    MEMORY_S,
+    TARGET_S,
+    WINDOW_MIN,
+    WINDOW_START,
+    Pace,
+    RecentMinimum,
+)
+
+from .link import Link
+
+CEILING = 12 << 20
+RTT_S = 0.1
+
+
+def rounds(pace: Pace, rtt_s: float, count: int, now: float, in_flight: int = CEILING) -> float:
+    """Let `count` rounds pass in which every answer takes `rtt_s`; return the time then."""
+    for _ in range(count):
+        for _ in range(2):
+            now += 2.5 * rtt_s
+            pace.add_sample(rtt_s, in_flight, now)
+    return now
+
+
+def started(now: float = 0.0) -> Pace:
+    """Return a window that has seen its first delay, on a route of `RTT_S`."""
+    pace = Pace(now, CEILING)
+    pace.add_sample(RTT_S, 0, now + RTT_S)
+    return pace
+
+
+def test_the_window_doubles_while_nothing_is_delayed():
+    pace = Pace(0.0, CEILING)
+    now = 0.0
+    for doubled in (2, 4, 8):
+        now += 2.5 * RTT_S
+        pace.add_sample(RTT_S, CEILING, now)
+        assert pace.window == WINDOW_START * doubled
+
+
+def test_the_window_has_a_ceiling_and_a_floor():
+    pace = started()
+    now = rounds(pace, RTT_S, 20, 0.0)
+    assert pace.window == CEILING
+    rounds(pace, RTT_S * 9, 8, now)
+    assert pace.window == WINDOW_MIN
+    assert Pace(0.0, 1000).window == 1000
+
+
+def test_no_round_shrinks_the_window_by_more_than_half():
+    pace = started()
+    now = rounds(pace, RTT_S, 3, 0.0)
+    pace.add_sample(RTT_S + TARGET_S, CEILING, now + 1)
+    before = pace.window
+    pace.add_sample(10.0, CEILING, now + 12)
+    assert pace.window == before // 2
+
+
+def test_the_window_rests_where_the_delay_is_the_target():
+    pace = started()
+    now = rounds(pace, RTT_S, 1, 0.0)
+    now = rounds(pace, RTT_S + TARGET_S, 1, now)
+    before = pace.window
+    rounds(pace, RTT_S + TARGET_S, 5, now)
+    assert pace.window == pytest.approx(before, rel=0.01)
+
+
+@pytest.mark.parametrize(("delay_s", "grows"), [(0.0, True), (0.010, True), (0.020, False)])
+def test_the_window_moves_towards_the_target(delay_s, grows):
+    pace = started()
+    now = rounds(pace, RTT_S, 1, 0.0)
+    now = rounds(pace, RTT_S + TARGET_S, 1, now)
+    before = pace.window
+    rounds(pace, RTT_S + delay_s, 1, now)
+    assert (pace.window > before) is grows
+    assert (pace.window < before) is not grows
+
+
+@pytest.mark.parametrize("first_delay_s", [0.0, TARGET_S])
+def test_a_window_that_is_not_used_does_not_grow(first_delay_s):
+    pace = started()
+    now = rounds(pace, RTT_S + first_delay_s, 1, 0.0)
+    before = pace.window
+    rounds(pace, RTT_S, 5, now, in_flight=before // 4)
+    assert pace.window == before
+
+
+def test_what_was_sent_before_the_window_changed_is_no_measure_of_it():
+    pace = started()
+    now = rounds(pace, RTT_S, 2, 0.0)
+    before = pace.window
+    for _ in range(10):
+        pace.add_sample(3.0, CEILING, now + 2.9)
+    assert pace.window == before
+
+
+def test_now_and_then_the_queue_is_let_run_dry_for_one_round():
+    pace = started()
+    now = rounds(pace, RTT_S + TARGET_S, 2, 0.0)
+    before = pace.window
+    now = DIP_EVERY_S
+    pace.add_sample(RTT_S + TARGET_S, CEILING, now)
+    assert pace.window == pytest.approx(before * 0.75 * RTT_S / (RTT_S + TARGET_S), rel=0.01)
+    pace.add_sample(RTT_S, CEILING, now + 1)
+    assert pace.window == pytest.approx(before, rel=0.01)
+
+
+def test_a_minimum_is_forgotten_after_a_while_and_not_before():
+    minimum = RecentMinimum(0.0)
+    assert minimum.value is None
+    assert minimum.add(1.0, 0.0) == 1.0
+    assert minimum.add(3.0, MEMORY_S / 2) == 1.0
+    assert minimum.add(2.0, MEMORY_S - 0.1) == 1.0
+    assert minimum.add(5.0, MEMORY_S) == 2.0
+    assert minimum.value == 2.0
+
+
+def test_a_clock_that_stands_still_does_no_harm():
+    pace = Pace(0.0, CEILING)
+    for _ in range(100):
+        pace.add_sample(0.0, CEILING, 0.0)
+    assert pace.window == WINDOW_START
+    assert pace.rtt_min_s is not None
+    assert pace.rtt_min_s > 0
+
+
+@pytest.mark.parametrize(
+    ("rate", "delay_s"), [(12.5e6, 0.1), (12.5e6, 0.01), (1.25e6, 0.05), (125e6, 0.02)]
+)
+def test_bulk_fills_a_link_and_its_queue_stays_short(rate, delay_s):
+    outcome = Link(rate, delay_s).run(until=10.0 if rate < 1e8 else 3.0)
+    assert outcome.rate(1.0, outcome.queued_s[-1][0]) >= 0.95 * rate
+    assert outcome.rate(0.0, outcome.queued_s[-1][0]) >= 0.85 * rate
+    assert outcome.queued_below(0.030, since=0.0) >= 0.9
+    assert max(outcome.saves_s) < delay_s / 2 + 0.15
+    assert sorted(outcome.saves_s)[len(outcome.saves_s) // 2] < delay_s / 2 + 0.030
+
+
+def test_loopback_is_not_throttled():
+    outcome = Link(375e6, 0.0001).run(until=0.5)
+    assert outcome.rate(0.0, 0.5) >= 0.95 * 375e6
+
+
+def test_the_queue_does_not_grow_over_minutes():
+    outcome = Link(1.25e6, 0.02).run(until=3 * MEMORY_S, save_every_s=2.0)
+    assert outcome.queued_below(0.060, since=2 * MEMORY_S) >= 0.98
+    assert outcome.rate(1.0, 3 * MEMORY_S) >= 0.95 * 1.25e6
+
+
+def test_without_saves_to_wait_for_nothing_else_changes():
+    outcome = Link(12.5e6, 0.05).run(until=2.0, save_every_s=100.0)
+    assert outcome.saves_s == []
+    assert outcome.rate(1.0, 2.0) >= 0.95 * 12.5e6
