@@ -153,6 +153,12 @@ def told(*items, **options) -> str:
     return terminal.getvalue()
 
 
+def test_until_the_machine_is_reached_the_terminal_is_left_to_ssh():
+    connecting = dataclasses.replace(LIVE, state=State.CONNECTING)
+    text = told(connecting, *[connecting] * 20, color_system=None)
+    assert text == "connecting to gpu-box …\n"
+
+
 def test_what_a_person_must_not_miss_stays_above():
     text = told(LIVE, *EVENTS)
     for event in (EVENTS[0], EVENTS[3], EVENTS[4], EVENTS[7], EVENTS[8]):
