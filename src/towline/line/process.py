@@ -27,8 +27,8 @@ class ProcessStream(ByteStream):
     """The stdin and stdout of a running program."""
 
     def __init__(self, process: Process) -> None:
-        assert process.stdin is not None
-        assert process.stdout is not None
+        assert process.stdin is not None  # noqa: S101 (it is piped)
+        assert process.stdout is not None  # noqa: S101 (it is piped)
         self._process = process
         self._stdin = process.stdin
         self._stdout = process.stdout
@@ -72,7 +72,7 @@ class ProcessStream(ByteStream):
 
     async def collect_stderr(self) -> None:
         stderr = self._process.stderr
-        assert stderr is not None
+        assert stderr is not None  # noqa: S101 (it is piped)
         try:
             async for part in stderr:
                 self._stderr += part
@@ -122,7 +122,6 @@ async def _start(arguments: Sequence[str], *, attended: bool) -> Process:
                 stderr=subprocess.PIPE,
                 start_new_session=not attended,
             )
-        raise AssertionError("nobody cancels this scope")
     except OSError as error:
         raise ConnectError(
             ConnectKind.NO_SSH, f"{arguments[0]} cannot be started: {error.strerror}"
