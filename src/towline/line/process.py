@@ -27,8 +27,8 @@ class ProcessStream(ByteStream):
     """The stdin and stdout of a running program."""
 
     def __init__(self, process: Process) -> None:
-        assert process.stdin is not None  # noqa: S101 (it is piped)
-        assert process.stdout is not None  # noqa: S101 (it is piped)
+        assert process.stdin is not None
+        assert process.stdout is not None
         self._process = process
         self._stdin = process.stdin
         self._stdout = process.stdout
@@ -72,7 +72,7 @@ class ProcessStream(ByteStream):
 
     async def collect_stderr(self) -> None:
         stderr = self._process.stderr
-        assert stderr is not None  # noqa: S101 (it is piped)
+        assert stderr is not None
         try:
             async for part in stderr:
                 self._stderr += part
@@ -126,5 +126,5 @@ async def _start(arguments: Sequence[str], *, attended: bool) -> Process:
         raise ConnectError(
             ConnectKind.NO_SSH, f"{arguments[0]} cannot be started: {error.strerror}"
         ) from None
-    assert process is not None  # noqa: S101 (a shield swallows nothing)
+    assert process is not None
     return process
