@@ -43,7 +43,7 @@ CHECKS = {
 
 @nox.session
 def check(session: nox.Session) -> None:
-    """Everything: format, lint, types, layers, tests (of the docs too). One run names all faults."""
+    """Everything: format, lint, types, layers, tests. One run names all that is wrong."""
     failed = [name for name, argv in CHECKS.items() if not _passes(session, argv)]
     if failed:
         session.error(f"failed: {', '.join(failed)}")
