@@ -33,6 +33,7 @@ LOCKED_BYTE = 1 << 30  # Windows locks bytes against reading too; this one is ne
 
 Dispatch = Mapping[str, Callable[[Json], Awaitable[Json] | AsyncIterator[Json]]]
 
+CUT_SHORT = (anyio.EndOfStream, anyio.IncompleteRead)
 GONE = (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError)  # Whoever asked.
 
 logger = logging.getLogger(__name__)
@@ -94,7 +95,7 @@ class _Door:
             with anyio.fail_after(REQUEST_TIMEOUT_S):
                 line = await BufferedByteReceiveStream(stream).receive_until(b"\n", LINE_MAX)
             parsed = json.loads(line)
-        except (TimeoutError, ValueError, anyio.EndOfStream, anyio.IncompleteRead) as error:
+        except (TimeoutError, ValueError, RecursionError, *CUT_SHORT) as error:
             raise _unfit("the request is not a line of JSON") from error
         except anyio.DelimiterNotFound as error:
             raise _unfit(f"the request is longer than {LINE_MAX} bytes") from error
@@ -107,7 +108,7 @@ class _Door:
 
     async def _reply(self, stream: ByteStream, request: Json) -> None:
         op = request.pop("op", None)
-        operation = self._dispatch.get(op)
+        operation = self._dispatch.get(op) if isinstance(op, str) else None
         if operation is None:
             raise UserError(
                 f"the engine does not know {op!r}",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
@@ -86,7 +86,7 @@ class ProcessStream(ByteStream):
 @asynccontextmanager
 async def open_process_stream(
     arguments: Sequence[str], *, attended: bool
-) -> AsyncIterator[ProcessStream]:
+) -> AsyncGenerator[ProcessStream]:
     """Run a program for as long as the context lasts.
 
     `attended`: it may ask the person at the terminal; else it has no terminal. Raises
@@ -111,17 +111,21 @@ async def open_process_stream(
 
 
 async def _start(arguments: Sequence[str], *, attended: bool) -> Process:
+    process: Process | None = None
     shielded = attended and os.name == "posix"
     try:
         with anyio.CancelScope(shield=True):  # Half started, it would be nobody's to end.
-            return await anyio.open_process(
+            process = await anyio.open_process(
                 [*(_WITHOUT_INTERRUPT if shielded else ()), *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=not attended,
             )
+        raise AssertionError("nobody cancels this scope")
     except OSError as error:
         raise ConnectError(
             ConnectKind.NO_SSH, f"{arguments[0]} cannot be started: {error.strerror}"
         ) from None
+    assert process is not None  # noqa: S101 (a shield swallows nothing)
+    return process

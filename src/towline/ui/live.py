@@ -2,7 +2,8 @@
 
 A save changes one of them and nothing scrolls; only what a person should not miss (a conflict, a
 problem, a plan that is held) stays above as a line of its own. Drawn at most ten times a second,
-and not at all while nothing changes.
+and not at all while nothing changes; nor before the machine is reached, since ssh may have to ask
+for a password on the same terminal.
 """
 
 from __future__ import annotations
@@ -74,7 +75,6 @@ class Live:
         self._drawing = threading.Thread(target=self._draw, name="display", daemon=True)
 
     def __enter__(self) -> Live:
-        self._live.start()
         self._drawing.start()
         return self
 
@@ -86,6 +86,8 @@ class Live:
 
     def __call__(self, item: Event | Status) -> None:
         if isinstance(item, Status):
+            if self._status is None and item.state is State.CONNECTING:
+                self._print(f"connecting to {item.destination} …", "dim")
             self._status = item
             if item.progress is not None:
                 self._rate.add(self._clock(), item.progress.size)
@@ -97,7 +99,7 @@ class Live:
         """What stands there now."""
         status = self._status
         if status is None:
-            return Text("starting …", style="dim")
+            return Text()
         lines: list[RenderableType] = [self._headline(status)]
         if status.progress is not None and status.state is State.FIRST_SYNC:
             lines.append(_progress_row(status.progress, self._rate, self._console.width))
@@ -153,8 +155,15 @@ class Live:
             counting = status is not None and status.state is State.DISCONNECTED
             self._changed.wait(COUNTING_INTERVAL_S if counting else None)
             self._changed.clear()
-            self._live.refresh()
+            if self._is_reached():
+                self._live.start()  # Does nothing the second time.
+                self._live.refresh()
             self._leaving.wait(REDRAW_INTERVAL_S)
+
+    def _is_reached(self) -> bool:
+        return self._live.is_started or (
+            self._status is not None and self._status.state is not State.CONNECTING
+        )
 
 
 def _counts(status: Status) -> Text:
