@@ -6,6 +6,7 @@ What the program is, and what its words mean, is for others to know.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
@@ -111,6 +112,10 @@ async def open_process_stream(
 
 
 async def _start(arguments: Sequence[str], *, attended: bool) -> Process:
+    if shutil.which(arguments[0]) is None:
+        raise ConnectError(
+            ConnectKind.NO_SSH, f"there is no program {arguments[0]}", "install OpenSSH's client"
+        )
     process: Process | None = None
     shielded = attended and os.name == "posix"
     try:
