@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, ExitStack
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import anyio
 from anyio.abc import ByteStream
@@ -472,8 +472,8 @@ def _host() -> str:
 
 def _first(error: BaseException) -> BaseException:
     """Return the first of the exceptions that several tasks may have raised at once."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+    if isinstance(error, BaseExceptionGroup):
+        return _first(cast("BaseException", error.exceptions[0]))
     return error
 
 

@@ -277,8 +277,3 @@ def test_the_table_of_options_is_whole() -> None:
     assert plain == {f.name.removesuffix("_s") for f in dataclasses.fields(Options)} - {"ssh"}
     inner = {option.key.removeprefix("ssh.") for option in OPTIONS if "." in option.key}
     assert inner == {field.name for field in dataclasses.fields(Ssh)}
-
-
-def test_exit_codes_are_documented_each() -> None:
-    documented = ExitCode.__doc__ or ""
-    assert all(f"| {code.value} | {code.name} |" in documented for code in ExitCode)

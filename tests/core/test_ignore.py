@@ -273,7 +273,7 @@ def test_a_walk_finds_what_the_full_answer_lets_through(rules: Rules) -> None:
 
 @given(lines=st.lists(st.sampled_from(plain), max_size=6), path=paths.filter(str.isascii))
 def test_pathspec_agrees_where_nothing_is_included_again(lines: list[str], path: str) -> None:
-    """pathspec differs from git in what is included again, and counts characters."""
+    """Where it is, and in names that are not ASCII, pathspec differs from git."""
     spec = pathspec.GitIgnoreSpec.from_lines(lines)
     assert Rules([source(GIT, *lines)]).ignores(path, False) is spec.match_file(path)
 

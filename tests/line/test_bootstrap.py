@@ -221,4 +221,4 @@ def test_the_command_is_one_line_that_every_shell_quotes_alike(bundle: Bundle) -
 def test_the_bundle_is_the_same_each_time_and_small() -> None:
     again = load_bundle.__wrapped__()
     assert again == load_bundle()
-    assert len(again.content) < 128 << 10
+    assert len(again.content) < 192 << 10

@@ -11,7 +11,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from towline.agent.ask import NoAgentError, ask_on, connect_to, read_line
@@ -104,7 +104,7 @@ def _stop(place: Place) -> None:
 
 
 @contextmanager
-def _locked(place: Place) -> Iterator[None]:
+def _locked(place: Place) -> Generator[None]:
     """Hold the lock under which agents are started. The daemon does not inherit it."""
     descriptor = os.open(place.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

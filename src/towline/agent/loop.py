@@ -12,9 +12,9 @@ import selectors
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from towline.agent.client import ANSWERS_MAX, Client, LineTooLongError, Role, is_ours
 from towline.agent.log import Log
@@ -238,7 +238,7 @@ class Loop:
         self._log.write("attached")
 
     @contextmanager
-    def _transport_faults(self, client: Client | None) -> Iterator[None]:
+    def _transport_faults(self, client: Client | None) -> Generator[None]:
         """A peer that breaks the protocol loses its transport; the agent lives on."""
         try:
             yield
@@ -267,11 +267,7 @@ class Loop:
             self._take_request(client, line)
 
     def _take_request(self, client: Client, line: bytes) -> None:
-        try:
-            request = json.loads(line)
-        except (ValueError, RecursionError):
-            request = None
-        if not isinstance(request, dict):
+        if (request := _parse_request(line)) is None:
             self._refuse(client, "a request is one JSON object on one line")
             return
         reply = self._reply_to(client, request.get("id"))
@@ -367,7 +363,7 @@ class Loop:
     # The end
 
     @contextmanager
-    def _stopped_by_signals(self) -> Iterator[None]:
+    def _stopped_by_signals(self) -> Generator[None]:
         """Let SIGTERM and SIGINT end the loop; the socket pair wakes it from its sleep."""
         wake, woken = socket.socketpair()
         wake.setblocking(False)
@@ -415,6 +411,14 @@ class Loop:
         transport.socket.settimeout(FAREWELL_S)
         with suppress(OSError):
             transport.socket.sendall(last)
+
+
+def _parse_request(line: bytes) -> dict[str, Any] | None:
+    try:
+        request: object = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return cast("dict[str, Any]", request) if isinstance(request, dict) else None
 
 
 _ENDING = (signal.SIGTERM, signal.SIGINT)

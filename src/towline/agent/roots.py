@@ -120,7 +120,11 @@ class Roots:
         replica = Replica(
             folder, rules, host=host, durable=False, cache_file=path / OWN_DIRECTORY / CACHE_NAME
         )
-        watch = self._watch_for(path, lambda at: replica.rules.ignores(at, is_directory=True))
+
+        def skip(at: str) -> bool:
+            return replica.rules.ignores(at, True)
+
+        watch = self._watch_for(path, skip)
         watch.start()
         return Root(path, incarnation, replica, Follower(replica, watch, Gather()), host)
 

@@ -77,6 +77,7 @@ class Apply:
         self._folder: Folder = look.folder
         self._look = look
         self._displaced = displaced
+        self._stage = stage
         self._supply = Supply(look.folder, stage, displaced, durable=durable)
         self._durable = durable
         self._touched: set[str] = set()
@@ -93,7 +94,7 @@ class Apply:
         for change in changes:
             _check(change)
         try:
-            if full := self._stage_all(changes, contents):
+            if full := self._ensure_stage() or self._stage_all(changes, contents):
                 return [_failed(change, full) for change in changes]
             return [self._carry_out(change, contents, rules) for change in changes]
         finally:
@@ -101,6 +102,15 @@ class Apply:
             self._sync_touched()
 
     # First: all contents into the stage.
+
+    def _ensure_stage(self) -> OSError | None:
+        try:
+            self._stage.ensure_directory()
+        except OSError as error:
+            if _KIND_OF.get(error.errno or 0) is None:
+                raise
+            return error
+        return None
 
     def _stage_all(
         self, changes: Sequence[Change], contents: Mapping[bytes, bytes]
@@ -250,7 +260,11 @@ class Apply:
         """Replace where names cannot be exchanged: nothing is lost, but for an instant the path
         is absent. Only the other order, which can lose an edit, would avoid that.
         """
-        taken = self._take_out(staged.path, actual, status, staged.entry)
+        try:
+            taken = self._take_out(staged.path, actual, status, staged.entry)
+        except _RefusedError:
+            self._supply.drop(staged)
+            raise
         try:
             place_with_parents(self._folder, staged.name, staged.path)
         except FileExistsError:  # Somebody was faster; theirs stands, and the old one was known.

@@ -38,7 +38,7 @@ RETIRED_MAX = 4096  # Files kept because somebody might still write to them; bou
 RETIRED_S = 60  # How long, where the system cannot say whether anybody has a file open.
 COPIES_MAX = 1000  # Conflict copies of one path within one second; more is a loop.
 REHASH_MAX = 1 << 20  # Bytes; up to this size reading again costs less than being wrong.
-HALF_WRITTEN_MODE = 0o210  # No project has such a file; a crash leaves it for us to know.
+HALF_WRITTEN_MODE = 0o300  # No project has such a file; a crash leaves it for us to know.
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +65,8 @@ class _Retired:
     name: str
     path: str
     expected: Entry | None
-    since_ns: int
     stamp: Stamp | None
+    since: float | None = None  # Seconds, of the first review.
 
 
 class Displaced:
@@ -154,12 +154,15 @@ class Displaced:
         """Whether `review` has anything to do or to tell."""
         return bool(self._retired or self._kept)
 
-    def review(self, now_ns: int) -> list[Kept]:
-        """Look again at what was retired; return what became a conflict copy since last time."""
+    def review(self, now: float) -> list[Kept]:
+        """Look again at what was retired; return what became a conflict copy since last time.
+
+        `now` in seconds, of any clock.
+        """
         waiting, self._retired = self._retired, []
         surplus = len(waiting) - RETIRED_MAX
         for number, retired in enumerate(waiting):
-            self._review_one(retired, now_ns, must_go=number < surplus)
+            self._review_one(retired, now, must_go=number < surplus)
         kept, self._kept = self._kept, []
         return kept
 
@@ -228,17 +231,18 @@ class Displaced:
 
     # Deciding again, later.
 
-    def _review_one(self, retired: _Retired, now_ns: int, *, must_go: bool) -> None:
+    def _review_one(self, retired: _Retired, now: float, *, must_go: bool) -> None:
         try:
-            self._decide(retired, now_ns, must_go=must_go)
+            self._decide(retired, now, must_go=must_go)
         except FileNotFoundError:  # Nothing of ours to be decided any more.
             return
         except OSError:
             self._retired.append(retired)
 
-    def _decide(self, retired: _Retired, now_ns: int, *, must_go: bool) -> None:
+    def _decide(self, retired: _Retired, now: float, *, must_go: bool) -> None:
         name, path, expected = retired.name, retired.path, retired.expected
-        waited = must_go or now_ns - retired.since_ns >= RETIRED_S * 1_000_000_000
+        since = now if retired.since is None else retired.since
+        waited = must_go or now - since >= RETIRED_S
         verdict = Verdict(as_expected=False)
         if expected is not None:
             # The last look reads: what was written through a mapping shows in no stamp.
@@ -248,10 +252,10 @@ class Displaced:
         elif verdict.is_open is False or (waited and verdict.is_open is None):
             self._folder.unlink(name)
         else:
-            self._retired.append(_Retired(name, path, expected, retired.since_ns, verdict.stamp))
+            self._retired.append(_Retired(name, path, expected, verdict.stamp, since))
 
     def _retire(self, name: str, path: str, expected: Entry | None, stamp: Stamp | None) -> None:
-        self._retired.append(_Retired(name, path, expected, self._now_ns(), stamp))
+        self._retired.append(_Retired(name, path, expected, stamp))
 
     def _note(self, path: str, kept: str | None) -> None:
         if kept is not None:

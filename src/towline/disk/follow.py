@@ -99,6 +99,6 @@ class Follower:
     def _review(self, now: float, news: News) -> None:
         if self._review_at is None or now < self._review_at:
             return
-        news.kept = self.replica.review()
+        news.kept = self.replica.review(now)
         news.observations += self.replica.observe(())
         self._review_at = now + REVIEW_INTERVAL_S if self.replica.has_retired else None

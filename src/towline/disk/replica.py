@@ -23,9 +23,12 @@ from towline.disk.apply import Apply
 from towline.disk.cache import Cache, Stamp, load_cache, stamp_of
 from towline.disk.displaced import Displaced, Kept
 from towline.disk.folder import STAGE, Folder, is_own_path
+from towline.disk.incarnation import RootState, root_state
 from towline.disk.look import Look, run_to_end
 from towline.disk.scan import LeftOut, Rules, Scan
 from towline.disk.stage import TOTAL_MAX, Stage
+
+__all__ = ["Kept", "Observation", "Replica"]
 
 READ_MAX = 64 << 20  # Bytes that `read` returns at most; larger files are read in parts.
 
@@ -103,6 +106,8 @@ class Replica:
             left_out = yield from scan.left_out_steps()
         finally:
             self._noted = None
+        if root_state(self.folder) is not RootState.PRESENT:
+            root = None
         if isinstance(root, Unsynced):
             raise PermissionError(errno.EACCES, root.detail, str(self.folder.root))
         self.tree, self.problems, self.left_out = Tree(root), scan.problems, left_out
@@ -159,12 +164,13 @@ class Replica:
                 self._noted.add(change.path)
         return results
 
-    def review(self) -> list[Kept]:
+    def review(self, now: float) -> list[Kept]:
         """Look again at replaced files that somebody had open; return new conflict copies.
 
-        To be called about once a second while `has_retired`. The next `observe` tells the copies.
+        To be called about once a second while `has_retired`; `now` in seconds of any clock. The
+        next `observe` tells of the copies.
         """
-        kept = self._displaced.review(self._now_ns())
+        kept = self._displaced.review(now)
         self._to_observe.update(one.copy for one in kept)
         return kept
 

@@ -10,7 +10,7 @@ import enum
 import random
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
@@ -63,7 +63,7 @@ async def open_line(
     limits: Limits = DEFAULT_LIMITS,
     wall: Callable[[], float] = time.time,
     randomness: random.Random | None = None,
-) -> AsyncIterator[LiveLine]:
+) -> AsyncGenerator[LiveLine]:
     """Keep a new Line alive while the context lasts. Connects in the background.
 
     `wall` is a clock that goes on while the computer sleeps. `randomness` makes the line's id and

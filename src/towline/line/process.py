@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
@@ -27,8 +27,8 @@ class ProcessStream(ByteStream):
     """The stdin and stdout of a running program."""
 
     def __init__(self, process: Process) -> None:
-        assert process.stdin is not None
-        assert process.stdout is not None
+        assert process.stdin is not None  # noqa: S101 (it is piped)
+        assert process.stdout is not None  # noqa: S101 (it is piped)
         self._process = process
         self._stdin = process.stdin
         self._stdout = process.stdout
@@ -72,7 +72,7 @@ class ProcessStream(ByteStream):
 
     async def collect_stderr(self) -> None:
         stderr = self._process.stderr
-        assert stderr is not None
+        assert stderr is not None  # noqa: S101 (it is piped)
         try:
             async for part in stderr:
                 self._stderr += part
@@ -86,7 +86,7 @@ class ProcessStream(ByteStream):
 @asynccontextmanager
 async def open_process_stream(
     arguments: Sequence[str], *, attended: bool
-) -> AsyncIterator[ProcessStream]:
+) -> AsyncGenerator[ProcessStream]:
     """Run a program for as long as the context lasts.
 
     `attended`: it may ask the person at the terminal; else it has no terminal. Raises
@@ -111,10 +111,11 @@ async def open_process_stream(
 
 
 async def _start(arguments: Sequence[str], *, attended: bool) -> Process:
+    process: Process | None = None
     shielded = attended and os.name == "posix"
     try:
         with anyio.CancelScope(shield=True):  # Half started, it would be nobody's to end.
-            return await anyio.open_process(
+            process = await anyio.open_process(
                 [*(_WITHOUT_INTERRUPT if shielded else ()), *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -125,3 +126,5 @@ async def _start(arguments: Sequence[str], *, attended: bool) -> Process:
         raise ConnectError(
             ConnectKind.NO_SSH, f"{arguments[0]} cannot be started: {error.strerror}"
         ) from None
+    assert process is not None  # noqa: S101 (a shield swallows nothing)
+    return process

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -71,7 +71,7 @@ class SshOptions:
 @asynccontextmanager
 async def open_ssh(
     host: str, options: SshOptions, bootstrap: Bootstrap, *, attended: bool
-) -> AsyncIterator[ByteStream]:
+) -> AsyncGenerator[ByteStream]:
     """Connect to the agent on `host` for as long as the context lasts. Raises `ConnectError`.
 
     Reading from the stream raises it too, once the connection has failed.
@@ -84,7 +84,7 @@ async def open_ssh(
 @asynccontextmanager
 async def open_agent(
     arguments: list[str], bootstrap: Bootstrap, *, attended: bool
-) -> AsyncIterator[ByteStream]:
+) -> AsyncGenerator[ByteStream]:
     """Connect to the agent through any program that runs `bootstrap.command()` somewhere."""
     async with open_process_stream(arguments, attended=attended) as process:
         try:

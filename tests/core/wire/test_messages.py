@@ -24,7 +24,7 @@ PROBLEM = Problem("x", ProblemKind.UNREADABLE, "Permission denied")
 
 EXAMPLES: list[Message] = [
     messages.Begin("~/project", "laptop", 7, [["rules"]]),
-    messages.Begun("/home/me/project", "gpu", "ab" * 16, True, ((FILE.digest, 10),), "polled"),
+    messages.Begun("/srv/project", "gpu", "ab" * 16, True, ((FILE.digest, 10),), "polled"),
     messages.SetRules({"any": "value"}),
     messages.TreePart((("d", DIRECTORY), ("d/x", FILE), ("l", Symlink("d/x")))),
     messages.TreeEnd(False, (PROBLEM,)),

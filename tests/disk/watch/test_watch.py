@@ -541,6 +541,35 @@ def test_a_polled_directory_where_someone_works_gets_a_watch(
     assert watched.watch.statistics().watched == 7
 
 
+def test_a_watched_directory_that_leaves_a_polled_one_and_comes_back_is_found(
+    opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("towline.disk.watch.poller.RACY_NS", 0)
+    watched = opened(limit=3)  # The cookies, the root and one more.
+    watched.make("polled/watched/a", "1")
+    watched.drain()
+    watched.make("polled/watched/a", "22")
+    watched.poll()
+    watched.make("polled/watched/a", "333")
+    assert watched.watch.read().paths == {"polled/watched/a"}
+    (watched.root / "polled/watched").rename(tmp_path / "away")
+    assert watched.watch.read().paths == {"polled/watched"}
+    (tmp_path / "away").rename(watched.root / "polled/watched")
+    assert watched.poll().paths == {"polled/watched", "polled/watched/a"}
+    watched.make("polled/watched/a", "4444")
+    assert watched.drain().paths == {"polled/watched/a"}
+
+
+def test_a_cookie_comes_back_although_nothing_is_left_to_poll(opened: Open) -> None:
+    watched = opened(limit=3)
+    watched.make("watched/polled/a", "1")
+    watched.drain()
+    cookie = watched.watch.place_cookie()
+    shutil.rmtree(watched.root / "watched")
+    assert cookie in watched.watch.read().cookies
+    assert watched.watch.statistics().polled == 0
+
+
 def test_no_change_is_lost_while_watches_move_from_directory_to_directory(opened: Open) -> None:
     watched = opened(limit=5)
     make_tree(watched.root / "tree")
@@ -563,6 +592,18 @@ def test_polling_slows_down_in_quiet_times_and_is_prompt_after_a_change(
     watched.make("a", "1")
     assert watched.poll().paths == {"a"}
     assert watched.watch.deadline() == watched.time.now + POLL_SHORTEST_S
+
+
+@pytest.mark.parametrize(("racy_ns", "told"), [(0, set()), (10**18, {"a"})])
+def test_a_file_that_may_have_changed_within_the_grain_of_the_clock_is_told_again(
+    opened: Open, monkeypatch: pytest.MonkeyPatch, racy_ns: int, told: set[str]
+) -> None:
+    monkeypatch.setattr(watch_module, "_notices", lambda *_: False)
+    monkeypatch.setattr("towline.disk.watch.poller.RACY_NS", racy_ns)
+    watched = opened()
+    watched.make("a", "1")
+    assert watched.drain().paths == {"a"}
+    assert watched.drain().paths == told
 
 
 def test_polling_is_done_in_slices(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:

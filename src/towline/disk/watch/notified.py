@@ -91,8 +91,7 @@ class InotifyWatch(Watch):
             self._events += 1
             self._take(event)
         self._settle_created()
-        if len(self._poller):
-            self._take_polled()
+        self._take_polled()
         found, self._found = self._found, Found()
         return found.seen()
 
@@ -102,6 +101,7 @@ class InotifyWatch(Watch):
         reached = walk("", self._skip, self._look_after_again).reached
         for path in [path for path in self._directories if path not in reached]:
             self._forget(path)
+        self._released.clear()
         self._found.root_gone = self._found.root_gone or "" not in reached
 
     def place_cookie(self) -> str:
@@ -219,7 +219,7 @@ class InotifyWatch(Watch):
 
     def _take_polled(self) -> None:
         self._take_looked(self._poller.step())
-        if self._git_wd == _NONE:
+        if self._git_wd == _NONE and len(self._poller):
             self._found.note_git(self._git_lock.look())
 
     # The set of directories.
