@@ -29,6 +29,7 @@ from towline.engine.events import (
     Stopped,
     as_json,
 )
+from towline.errors import UserError
 from towline.ui.display import UntilGone
 from towline.ui.from_json import event_from_json, status_from_json
 from towline.ui.jsonl import Jsonl
@@ -39,7 +40,7 @@ from towline.ui.words import event_text, left_out_texts, shown, size_text, statu
 
 LIVE = Status(
     workspace="demo",
-    project="/home/me/demo",
+    project="/srv/demo",
     destination="gpu-box",
     machine_path="~/demo",
     state=State.LIVE,
@@ -91,7 +92,7 @@ def drawn(*items, width: int = 80, now: float = 1012.0) -> str:
 
 def test_live_is_three_calm_lines():
     assert drawn(LIVE, SAVED).splitlines() == [
-        "● live  demo → gpu-box:~/demo  revision 12  41 ms",
+        "● live  revision 12  41 ms  demo → gpu-box:~/demo",
         "  → src/train.py, src/model.py  48 ms",
         "  nothing behind · 1 conflict · 2 problems · watching by looking: not enough wa…",
     ]
@@ -119,7 +120,7 @@ def test_no_line_wraps_however_narrow_the_terminal(items, width):
 
 def test_a_narrow_terminal_keeps_the_numbers():
     line = drawn(LIVE, SAVED, width=40).splitlines()[0]
-    assert line == "● live  revision 12  41 ms"
+    assert line == "● live  revision 12  41 ms  demo → gpu-…"
 
 
 def test_the_first_sync_shows_a_bar_a_rate_and_the_time_left():
@@ -207,6 +208,16 @@ def test_plain_is_a_line_an_event():
             display(event)
     lines = [line.partition(" ")[2] for line in stream.getvalue().splitlines()]
     assert lines == ["first sync: gpu-box:~/demo", *(event_text(event) for event in EVENTS[1:])]
+
+
+def test_how_it_ended_is_not_said_twice():
+    stream = io.StringIO()
+    terminal = Console(file=io.StringIO(), force_terminal=True)
+    for display in (Plain(stream), Live(terminal)):
+        with pytest.raises(UserError), display:
+            display(Stopped("no way there"))
+            raise UserError("no way there")
+    assert stream.getvalue() + terminal.file.getvalue() == ""
 
 
 def test_json_lines_are_the_schema_and_statuses_only_on_demand():

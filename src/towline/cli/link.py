@@ -156,11 +156,8 @@ def _remembering(binding: Binding) -> Report:
     def remember(item: Event | Status) -> None:
         nonlocal last
         if isinstance(item, Status) and item.state.value != last.last_state:
-            last = dataclasses.replace(
-                Workspaces().by_id(binding.id),
-                last_state=item.state.value,
-                machine_path=item.machine_path or last.machine_path,
-            )
+            known = Workspaces().by_id(binding.id)
+            last = dataclasses.replace(known, last_state=item.state.value)
             Workspaces().save(last)
 
     return remember

@@ -49,7 +49,7 @@ from towline.ui.words import (
 REDRAW_INTERVAL_S = 0.1
 COUNTING_INTERVAL_S = 1.0  # While a state shows for how long it lasts.
 PROBLEMS_PRINTED = 20  # The rest is counted; `towline problems` lists all.
-NARROW = 60  # Columns. Below this the place is left out for the sake of the numbers.
+NARROW = 60  # Columns. Below this the bar's line has room for the rate, not for the totals.
 
 STYLES = {
     State.LIVE: "green",
@@ -69,6 +69,7 @@ class Live:
         self._last = ""  # The last exchange, as a line.
         self._rate = Rate()
         self._problems = 0
+        self._end: Stopped | None = None
         self._live = RichLive(console=console, auto_refresh=False, get_renderable=self.frame)
         self._changed = threading.Event()
         self._leaving = threading.Event()
@@ -83,6 +84,8 @@ class Live:
         self._changed.set()
         self._drawing.join()
         self._live.stop()
+        if self._end is not None and exc[0] is None:  # An error says the same, and more.
+            self._print(event_text(self._end), "dim")
 
     def __call__(self, item: Event | Status) -> None:
         if isinstance(item, Status):
@@ -111,15 +114,15 @@ class Live:
         return Group(*lines)
 
     def _headline(self, status: Status) -> Text:
+        """The place comes last: it is long, and known to whoever started this."""
         state = status.state.value
         if status.state is State.DISCONNECTED:
             state += f" for {time_text(max(0.0, self._clock() - status.since))}"
         line = Text(f"● {state}", style=STYLES.get(status.state, "cyan"))
-        if self._console.width >= NARROW:
-            line.append(f"  {shown(status.workspace)} → {place_text(status)}", style="default")
         line.append(f"  revision {status.revision}", style="default")
         if status.rtt_ms is not None:
             line.append(f"  {status.rtt_ms:.0f} ms", style="default")
+        line.append(f"  {shown(status.workspace)} → {place_text(status)}", style="dim")
         return _one_line(line)
 
     def _tell(self, event: Event) -> None:
@@ -141,8 +144,10 @@ class Live:
                     self._print("further problems are only counted: see `towline problems`", "dim")
             case ConflictKept() | Held():
                 self._print(event_text(event), "bold yellow")
-            case Note() | Stopped():
+            case Note():
                 self._print(event_text(event), "dim")
+            case Stopped():
+                self._end = event
             case _:
                 pass  # The state line says it.
 
