@@ -397,8 +397,13 @@ class Workspace:
             for live in self._lives:
                 tasks.start_soon(flush, live)
         if failures:
-            return {"error": failures[0], "since": self._since}
+            return {"error": self._why_not_flushed(failures[0]), "since": self.status().since}
         return {"revision": max(revisions), "ms": round((anyio.current_time() - began) * 1000, 2)}
+
+    def _why_not_flushed(self, failure: str) -> str:
+        if self._away_since is None:
+            return failure
+        return f"the machine is not connected ({self._reason})"
 
     async def _do_conflicts(self, request: Json) -> AsyncIterator[Json]:
         for kept in self._store.conflicts():
