@@ -133,6 +133,7 @@ class Live:
         self._first_plan = (0, 0)  # Changes, and bytes of content.
         self._changed = Bell()  # Something became dirty, or may go now.
         self._landed = Bell()  # Something is no longer on its way.
+        self._copies = {kept.copy for kept in store.conflicts()}
         self._sent_before: list[tuple[str, Entry | None]] = []
         self.revision = store.revision  # The last one known to be whole on the machine.
 
@@ -554,8 +555,10 @@ class Live:
         return self.folder.host, self.machine.host if self.machine else "machine"
 
     def _note_conflict(self, path: str, copy: str, side: str) -> None:
-        self._store.keep_conflict(path, copy, side)
-        self._report(events.ConflictKept(path, copy, side))
+        if copy not in self._copies:  # One that was told as an answer is observed, too.
+            self._copies.add(copy)
+            self._store.keep_conflict(path, copy, side)
+            self._report(events.ConflictKept(path, copy, side))
 
     def _note_entry(self, side: str, path: str, entry: Entry | None) -> None:
         if isinstance(entry, Unsynced):
