@@ -189,6 +189,7 @@ def test_keep_moves_whatever_is_there_to_a_free_name(tmp_path: Path) -> None:
     (result,) = replica.apply([Change("d", None, NEW_FILE, keep="d.copy")], contents_of(NEW))
     assert result == Result("d", Outcome.DONE, kept="d-2.copy")
     assert (tmp_path / "d").read_bytes() == NEW
+    assert replica.observe(()) == [Observation("d-2.copy", Directory({"x": file_of(EDIT)}))]
     assert replica.tree.get("d-2.copy") == Directory({"x": file_of(EDIT)})
 
 

@@ -149,7 +149,7 @@ class Replica:
     def apply(self, changes: Sequence[Change], contents: Mapping[bytes, bytes]) -> list[Result]:
         """Carry out a group of changes; see `disk.apply`. The tree follows what was done.
 
-        It holds conflict copies (`Result.kept`), too, so that no observation will tell of them.
+        The next `observe` tells the conflict copies (`Result.kept`), as anything new.
         """
         results = self._apply.carry_out(changes, contents, self._rules)
         for change, result in zip(changes, results, strict=True):
@@ -159,7 +159,7 @@ class Replica:
             else:
                 self._to_observe.add(change.path)
             if result.kept is not None:
-                self._observe_one(self._uppermost_new(result.kept))
+                self._to_observe.add(result.kept)
             if self._noted is not None:
                 self._noted.add(change.path)
         return results

@@ -399,12 +399,17 @@ class Live:
             remote.put_shallow(path, entry)
             self._note_entry("machine", path, entry)
         for path in observed.replaced:
-            if is_conflict_copy(name_of(path)) and self.trees.ancestor.get(path) is None:
+            if is_conflict_copy(name_of(path)) and self._is_untold(path):
                 self._note_conflict(path, path, "machine")
         for problem in observed.problems:
             self._note_problem("machine", problem)
         self.flights.note([*observed.replaced, *(path for path, _ in observed.rows)])
         self._changed.ring()
+
+    def _is_untold(self, copy: str) -> bool:
+        """Whether a conflict copy is news: the machine kept it of its own accord."""
+        told = (conflict.copy for conflict in self._store.conflicts())
+        return self.trees.ancestor.get(copy) is None and copy not in told
 
     async def _answer_flush(self, flush: Flush, remote: Remote) -> None:
         """Send everything saved so far, then answer: the order of the lane does the rest."""

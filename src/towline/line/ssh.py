@@ -158,7 +158,7 @@ def explain(status: int | None, stderr: str, said: str = "") -> ConnectError:
     """Say why ssh ended, from its exit status, its stderr and what the machine printed."""
     for kind, pattern, hint in _SAYINGS:
         if match := re.search(f"^.*(?:{pattern}).*$", stderr, re.MULTILINE):
-            return ConnectError(kind, match[0].strip()[:300], hint)
+            return ConnectError(kind, match[0].strip("@ \t\r")[:300], hint)  # @: of its frames.
     if status is not None and status < 0:
         return ConnectError(ConnectKind.UNREACHABLE, f"ssh was ended by signal {-status}")
     if words := (stderr.strip() or said.strip()):
