@@ -104,9 +104,7 @@ async def test_a_damaged_bundle_is_sent_anew(shell: Shell, bootstrap: Bootstrap)
     os.kill(pid, signal.SIGKILL)
     stored = next(shell.cache.glob("*.pyz"))
     stored.write_bytes(stored.read_bytes()[:1000])
-    with pytest.raises(ConnectError):
-        await echo(shell, bootstrap)
-    assert await echo(shell, bootstrap) != pid
+    assert await echo(shell, bootstrap) != pid  # The second attempt sends it.
 
 
 async def test_a_home_that_takes_no_files_is_no_obstacle(
