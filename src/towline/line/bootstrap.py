@@ -99,7 +99,7 @@ class Bootstrap:
         arguments = (
             self._nonce,
             self._bundle.digest,
-            str(len(self._bundle.content)),
+            str(len(self._bundle.packed)),
             self._workspace,
             _encoded_loader(),
             self._python,
@@ -120,7 +120,7 @@ class Bootstrap:
             raise _no_python(detail)
         self._found = answer == "HAVE"
         if not self._found:
-            await stream.send(self._bundle.content)
+            await stream.send(self._bundle.packed)
         self._trusting = False  # Until it has started.
         return _AgentStream(stream, reader, self._trust)
 
