@@ -127,7 +127,7 @@ def bare_ssh(machine: Machine) -> float:
 
 
 def main(rtts_ms: list[float]) -> None:
-    print(f"bundle: {len(load_bundle().content):,} bytes")
+    print(f"bundle: {len(load_bundle().packed):,} bytes")
     for rtt_ms in rtts_ms:
         with machine_at(rtt_ms) as machine:
             figures = anyio.run(measure, machine)

@@ -104,9 +104,7 @@ async def test_a_damaged_bundle_is_sent_anew(shell: Shell, bootstrap: Bootstrap)
     os.kill(pid, signal.SIGKILL)
     stored = next(shell.cache.glob("*.pyz"))
     stored.write_bytes(stored.read_bytes()[:1000])
-    with pytest.raises(ConnectError):
-        await echo(shell, bootstrap)
-    assert await echo(shell, bootstrap) != pid
+    assert await echo(shell, bootstrap) != pid  # The second attempt sends it.
 
 
 async def test_a_home_that_takes_no_files_is_no_obstacle(
@@ -223,7 +221,7 @@ def test_the_command_is_one_line_that_every_shell_quotes_alike(bundle: Bundle) -
 def test_the_bundle_is_the_same_each_time_and_small() -> None:
     again = load_bundle.__wrapped__()
     assert again == load_bundle()
-    assert len(again.content) < 192 << 10
+    assert len(again.packed) < 128 << 10
 
 
 async def test_commands_on_the_machine_reach_the_agent(shell: Shell, bootstrap: Bootstrap) -> None:

@@ -155,7 +155,7 @@ class LiveLine:
     def check(self) -> None:
         """Raise what ended the line, if it has ended."""
         if self._failure is not None:
-            raise self._failure
+            raise self._failure.with_traceback(None)  # Or each raise would add to the last one's.
 
     def wake(self) -> None:
         """There may be something to write."""

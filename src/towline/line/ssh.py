@@ -93,21 +93,24 @@ async def open_agent(
             raise await _why_ended(process, said=end.args[0] if end.args else b"") from None
         except anyio.BrokenResourceError:
             raise await _why_ended(process) from None
-        yield _ExplainedStream(stream, process)
+        yield _ExplainedStream(stream, process, bootstrap)
 
 
 class _ExplainedStream(ByteStream):
     """Lets the reader know why the stream has ended, as far as ssh says it."""
 
-    def __init__(self, stream: ByteStream, process: ProcessStream) -> None:
+    def __init__(self, stream: ByteStream, process: ProcessStream, bootstrap: Bootstrap) -> None:
         self._stream = stream
         self._process = process
+        self._bootstrap = bootstrap
 
     async def receive(self, max_bytes: int = 65536) -> bytes:
         try:
             return await self._stream.receive(max_bytes)
         except anyio.EndOfStream:
-            raise await _why_ended(self._process) from None
+            error = await _why_ended(self._process)
+            error.retryable = error.retryable or self._bootstrap.is_doubtful
+            raise error from None
 
     async def send(self, item: bytes) -> None:
         await self._stream.send(item)
