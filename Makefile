@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: test demo setup system clean
+.PHONY: test demo setup by-uv by-pip system clean
 
 test: setup
 	@$(BIN)/nox -s check
@@ -16,20 +16,23 @@ demo: setup
 
 setup: system $(READY)
 
-# A lock with hashes, then the project in place; the build backend is in the lock.
+# A lock with hashes, then the project in place; the build backend is in the lock. uv is only the
+# quicker way: where it is missing or fails, pip does the same.
 $(READY): requirements/dev.txt pyproject.toml
-	@if uv --version >/dev/null 2>&1; then \
-		echo "setup: .venv by uv, from requirements/dev.txt"; \
-		test -x $(BIN)/python || uv venv -q -p $(PYTHON) .venv; \
-		uv pip install -q -p $(BIN)/python --compile-bytecode --require-hashes -r requirements/dev.txt && \
-		uv pip install -q -p $(BIN)/python --no-deps --no-build-isolation -e .; \
-	else \
-		echo "setup: .venv by pip, from requirements/dev.txt"; \
-		$(PYTHON) -m venv .venv && \
-		$(BIN)/python -m pip install -q --require-hashes -r requirements/dev.txt && \
-		$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .; \
-	fi
+	@if uv --version >/dev/null 2>&1 && $(MAKE) -s by-uv; then :; else $(MAKE) -s by-pip; fi
 	@touch $@
+
+by-uv:
+	@echo "setup: .venv by uv, from requirements/dev.txt"
+	@test -x $(BIN)/python || uv venv -q -p $(PYTHON) .venv
+	@uv pip install -q -p $(BIN)/python --compile-bytecode --require-hashes -r requirements/dev.txt
+	@uv pip install -q -p $(BIN)/python --no-deps --no-build-isolation -e .
+
+by-pip:
+	@echo "setup: .venv by pip, from requirements/dev.txt"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -q --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
 
 system:
 	@PYTHON=$(PYTHON) sh requirements/system.sh

@@ -47,6 +47,7 @@ def _hear(line: Line, data: bytes, now: float) -> None:
 
 
 def _check_dead(line: Line) -> None:
+    line.bytes_to_send(0.0)  # Its last words, if any.
     if line.bytes_to_send(0.0) or line.deadline() is not None:
         raise AssertionError("a line that saw a fault goes on")
 

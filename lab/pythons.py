@@ -5,13 +5,14 @@ It looks where they usually lie and asks each one for its version; it installs n
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 ASK_TIMEOUT_S = 10  # A shim without its Python answers at once; nothing here may hang a test run.
-VERSION_MAX = 20  # Highest minor version looked for: 3.20.
+VERSION_MAX = 16  # Highest minor version looked for: 3.16.
 
 
 @dataclass(frozen=True)
@@ -27,14 +28,14 @@ class Python:
 
 def find_pythons(minimum: tuple[int, int]) -> list[Python]:
     """Return one interpreter per version from `minimum` up, lowest first."""
-    found = (
+    return [
         Python(path, (3, minor))
         for minor in range(minimum[1], VERSION_MAX + 1)
         if (path := _find((3, minor))) is not None
-    )
-    return list(found)
+    ]
 
 
+@functools.cache
 def _find(version: tuple[int, int]) -> Path | None:
     name = "python{}.{}".format(*version)
     for directory in _directories():

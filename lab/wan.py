@@ -31,6 +31,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import fcntl
+import functools
 import gc
 import json
 import os
@@ -150,6 +151,7 @@ def wan(*, seed: int = 1, **settings: float | Pair) -> Generator[Link]:
         take_down(name, kill=True)
 
 
+@functools.cache
 def why_not() -> str | None:
     """Return why this machine cannot have a link, or None if it can."""
     if os.geteuid() != 0:

@@ -1,9 +1,16 @@
-"""How hard Hypothesis tries: few examples at the desk, more in CI, very many in the soak."""
+"""How hard Hypothesis tries: few examples at the desk, more in CI, very many in the soak.
+
+And a home of its own for every test that asks for one.
+"""
 
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # No deadlines and no complaint about slow generation: both measure the machine, not the code.
@@ -13,3 +20,16 @@ settings.register_profile("dev", COMMON, max_examples=100)
 settings.register_profile("ci", COMMON, max_examples=300, print_blob=True)
 settings.register_profile("nightly", COMMON, max_examples=20_000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "dev"))
+
+
+@pytest.fixture
+def homes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """A home of the test's own; the runtime directory has a short name, for sockets."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    for name in ("state", "config", "cache", "data"):
+        monkeypatch.setenv(f"XDG_{name.upper()}_HOME", str(home / name))
+    with tempfile.TemporaryDirectory(prefix="tl") as runtime:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", runtime)
+        yield home

@@ -97,10 +97,7 @@ def _connect(binding: Binding) -> tuple[socket.socket, Json]:
     path = binding.places.socket
     try:
         if stat.S_ISSOCK(path.stat().st_mode):
-            connection = socket.socket(socket.AF_UNIX)
-            connection.settimeout(ANSWER_TIMEOUT_S)
-            connection.connect(str(path))
-            return connection, {}
+            return _open_unix(str(path)), {}
         address = json.loads(path.read_text("utf-8"))
         return (
             socket.create_connection(("127.0.0.1", address["port"]), timeout=ANSWER_TIMEOUT_S),
@@ -108,6 +105,17 @@ def _connect(binding: Binding) -> tuple[socket.socket, Json]:
         )
     except (FileNotFoundError, ConnectionError, ValueError, KeyError):
         raise not_linked(binding) from None
+
+
+def _open_unix(path: str) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.settimeout(ANSWER_TIMEOUT_S)
+        connection.connect(path)
+    except OSError:
+        connection.close()
+        raise
+    return connection
 
 
 def not_linked(binding: Binding) -> UserError:

@@ -27,11 +27,13 @@ from towline.errors import ExitCode, UserError
 from towline.places import write_private
 
 REQUEST_TIMEOUT_S = 5.0  # Who connects and says nothing for so long is let go.
+LAST_WORD_TIMEOUT_S = 1.0  # An answer that is ready is sent, also while the engine ends.
 CONNECTIONS_MAX = 64  # Bounds memory and file descriptors; a person has a few, a script some.
 LOCKED_BYTE = 1 << 30  # Windows locks bytes against reading too; this one is never read.
 
 Dispatch = Mapping[str, Callable[[Json], Awaitable[Json] | AsyncIterator[Json]]]
 
+CUT_SHORT = (anyio.EndOfStream, anyio.IncompleteRead)
 GONE = (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError)  # Whoever asked.
 
 logger = logging.getLogger(__name__)
@@ -93,7 +95,7 @@ class _Door:
             with anyio.fail_after(REQUEST_TIMEOUT_S):
                 line = await BufferedByteReceiveStream(stream).receive_until(b"\n", LINE_MAX)
             parsed = json.loads(line)
-        except (TimeoutError, ValueError, anyio.EndOfStream, anyio.IncompleteRead) as error:
+        except (TimeoutError, ValueError, RecursionError, *CUT_SHORT) as error:
             raise _unfit("the request is not a line of JSON") from error
         except anyio.DelimiterNotFound as error:
             raise _unfit(f"the request is longer than {LINE_MAX} bytes") from error
@@ -106,7 +108,7 @@ class _Door:
 
     async def _reply(self, stream: ByteStream, request: Json) -> None:
         op = request.pop("op", None)
-        operation = self._dispatch.get(op)
+        operation = self._dispatch.get(op) if isinstance(op, str) else None
         if operation is None:
             raise UserError(
                 f"the engine does not know {op!r}",
@@ -128,10 +130,12 @@ async def _send_all(
     stream: ByteStream, op: str, replies: Awaitable[Json] | AsyncIterator[Json]
 ) -> None:
     if inspect.isawaitable(replies):
-        await stream.send(_reply_line(op, await replies))
-    else:
-        async for reply in replies:
-            await stream.send(_reply_line(op, reply))
+        answer = _reply_line(op, await replies) + line_of({"end": True})
+        with anyio.move_on_after(LAST_WORD_TIMEOUT_S, shield=True):  # `stop` ends the engine.
+            await stream.send(answer)
+        return
+    async for reply in replies:
+        await stream.send(_reply_line(op, reply))
     await stream.send(line_of({"end": True}))
 
 

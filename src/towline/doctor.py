@@ -70,6 +70,7 @@ def check_laptop(project: Path) -> Iterator[Check]:
     yield check_python()
     yield check_ssh()
     yield check_git(project)
+    yield check_configuration(project)
     yield check_state_directory()
     yield check_runtime_directory()
     yield check_disk_space(project)
@@ -108,6 +109,16 @@ def check_git(project: Path) -> Check:
     except (OSError, subprocess.TimeoutExpired) as error:
         return _warn("git", f"{program} does not run: {error}", "repair git")
     return _ok("git", f"{version}, " + (f"excludes from {excludes}" if excludes else "no excludes"))
+
+
+def check_configuration(project: Path) -> Check:
+    from towline import config
+
+    try:
+        config.load(project, os.environ)
+    except UserError as error:
+        return _fail("configuration", error.message, error.hint)
+    return _ok("configuration", "valid")
 
 
 def check_state_directory() -> Check:

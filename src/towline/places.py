@@ -132,11 +132,11 @@ class Workspaces:
     """The registry: every project and destination that were linked once."""
 
     def __init__(self, directory: Path | None = None) -> None:
-        self._directory = ensure_private(directory or state_dir() / "workspaces")
+        self.directory = ensure_private(directory or state_dir() / "workspaces")
 
     def __iter__(self) -> Iterator[Binding]:
         """Yield all, by name. Raises UserError at a record that cannot be read."""
-        files = sorted(self._directory.glob("[!.]*.json"))
+        files = sorted(self.directory.glob("[!.]*.json"))
         yield from sorted((_read_record(file) for file in files), key=lambda known: known.name)
 
     def named(self, name: str) -> Binding:
@@ -214,7 +214,7 @@ class Workspaces:
             path.unlink(missing_ok=True)
 
     def _file(self, workspace_id: str) -> Path:
-        return self._directory / f"{workspace_id}.json"
+        return self.directory / f"{workspace_id}.json"
 
 
 def _new_binding(

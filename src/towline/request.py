@@ -78,7 +78,7 @@ def split_destination(text: str) -> tuple[str, str | None]:
     Raises UserError if there is no destination in it, or if ssh would take it for an option.
     """
     destination, path = _split_uri(text) if text.startswith("ssh://") else _split_scp(text)
-    if not destination or destination.startswith("-") or destination.endswith("@"):
+    if not destination or destination.startswith(("-", "@")) or destination.endswith("@"):
         raise UserError(
             f"{text!r} is not a destination",
             hint="give anything that ssh accepts: user@host, or a Host of your ssh config",

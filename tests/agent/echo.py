@@ -7,8 +7,9 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from towline.core.wire.events import Closed, Message, Opened, Sendable
-from towline.core.wire.frames import Hello
+from towline.agent.loop import TransportDeadError
+from towline.core.wire.events import Closed, Lost, Message, Opened, Sendable, Silent
+from towline.core.wire.frames import Hello, ProtocolError
 from towline.core.wire.line import Line
 
 
@@ -18,10 +19,12 @@ class EchoService:
     def __init__(self) -> None:
         self.stopping = False
         self._line: Line | None = None
+        self._lost = False
         self._waiting: dict[int, deque[bytes]] = {}
 
     def accept(self, hello: Hello, now: float) -> None:
-        if self._line is None or self._line.line_id != hello.line_id:
+        if self._line is None or self._lost or self._line.line_id != hello.line_id:
+            self._lost = False
             self._line = Line(hello.line_id, initiator=False, software="echo 1", now=now)
             self._waiting.clear()
         self._line.attach(now)
@@ -58,12 +61,19 @@ class EchoService:
 
     def _take_events(self) -> None:
         assert self._line is not None
-        while event := self._line.next_event():
+        try:
+            self._echo_events(self._line)
+        except ProtocolError:
+            self._lost = True
+            raise
+
+    def _echo_events(self, line: Line) -> None:
+        while event := line.next_event():
             match event:
                 case Opened(channel, greeting):
                     self._waiting[channel] = deque()
                     if greeting == b"pid":
-                        self._line.send(channel, str(os.getpid()).encode())
+                        line.send(channel, str(os.getpid()).encode())
                 case Message(channel, data):
                     self._waiting[channel].append(data)
                     self._send_back(channel)
@@ -71,6 +81,12 @@ class EchoService:
                     self._send_back(channel)
                 case Closed(channel):
                     self._waiting.pop(channel, None)
+                case Lost():
+                    self._lost = True
+                case Silent(silent_s):
+                    raise TransportDeadError(f"silent for {silent_s:.0f} s")
+                case _:
+                    pass
 
     def _send_back(self, channel: int) -> None:
         assert self._line is not None

@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from towline.agent.loop import Service
+if TYPE_CHECKING:
+    from towline.agent.loop import Service
 
 USAGE = 2
 TIMEOUT_S = 10.0

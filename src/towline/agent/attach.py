@@ -11,22 +11,22 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from towline.agent.ask import NoAgentError, ask_on, connect_to, read_line
 from towline.agent.bridge import bridge
-from towline.agent.daemon import StartError, start_daemon
-from towline.agent.loop import Service
-from towline.agent.place import NoPlaceError, Place, ensure_place
+from towline.agent.place import Place, ensure_place
+
+if TYPE_CHECKING:
+    from towline.agent.loop import Service
 
 ANSWER_S = 10.0  # For a running agent to say who it is: it may be in one long write.
 STOP_S = 20.0  # For an agent of another bundle to finish what it does.
 LOCK_S = 30.0  # For another `attach` that starts the agent just now.
 _LOCK_RETRY_S = 0.02
-
-FAULTS = (NoAgentError, NoPlaceError, StartError)
-"""What `attach` can fail with that is no bug of ours; the message is one line for a person."""
 
 
 def attach(workspace: str, bundle: str, nonce: str, build: Callable[[], Service]) -> int:
@@ -34,8 +34,10 @@ def attach(workspace: str, bundle: str, nonce: str, build: Callable[[], Service]
     output = _take_stdout()
     try:
         agent = attach_to_agent(workspace, bundle, nonce, build)
-    except FAULTS as error:
-        os.write(output, f"TOWLINE {nonce} FAILED {error}\n".encode("utf-8", "replace"))
+    except Exception as error:  # Whatever it is, the laptop is waiting for a word.
+        traceback.print_exc()
+        reason = " ".join(str(error).split()) or type(error).__name__
+        os.write(output, f"TOWLINE {nonce} FAILED {reason}\n".encode("utf-8", "replace"))
         return 1
     with agent:
         os.write(output, f"TOWLINE {nonce} READY\n".encode())
@@ -46,7 +48,10 @@ def attach(workspace: str, bundle: str, nonce: str, build: Callable[[], Service]
 def attach_to_agent(
     workspace: str, bundle: str, nonce: str, build: Callable[[], Service]
 ) -> socket.socket:
-    """Return a socket on which the agent expects a HELLO. Raises one of `FAULTS`."""
+    """Return a socket on which the agent expects a HELLO.
+
+    Raises `NoAgentError`, `NoPlaceError`, `StartError` with a line for a person, and OSError.
+    """
     place = ensure_place(workspace)
     if agent := _try_agent(place, bundle, nonce):
         return agent
@@ -54,6 +59,8 @@ def attach_to_agent(
         # Another attach may have started it while we waited for the lock.
         if agent := _try_agent(place, bundle, nonce):
             return agent
+        from towline.agent.daemon import start_daemon  # Most attaches need none of it.
+
         start_daemon(place, build, bundle=bundle)
     if agent := _try_agent(place, bundle, nonce):
         return agent
@@ -104,7 +111,7 @@ def _stop(place: Place) -> None:
 
 
 @contextmanager
-def _locked(place: Place) -> Iterator[None]:
+def _locked(place: Place) -> Generator[None]:
     """Hold the lock under which agents are started. The daemon does not inherit it."""
     descriptor = os.open(place.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -122,7 +129,7 @@ def _wait_for_lock(descriptor: int) -> None:
             return
         except BlockingIOError:
             if time.monotonic() >= ends_at:
-                raise StartError(
+                raise NoAgentError(
                     f"another start of the agent has not come to an end in {LOCK_S:g} s"
                 ) from None
         time.sleep(_LOCK_RETRY_S)

@@ -12,9 +12,9 @@ import selectors
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from towline.agent.client import ANSWERS_MAX, Client, LineTooLongError, Role, is_ours
 from towline.agent.log import Log
@@ -30,6 +30,10 @@ FAREWELL_S = 1.0  # How long the last words to a transport may take.
 Reply = Callable[[dict[str, Any]], None]
 
 
+class TransportDeadError(Exception):
+    """Raised by the service when its Line has given the transport up; the message is why."""
+
+
 class Service(Protocol):
     """What the loop drives. All times are seconds of `time.monotonic`."""
 
@@ -40,7 +44,11 @@ class Service(Protocol):
         """A new transport begins with this HELLO; `receive` gets its bytes too, as the first."""
 
     def receive(self, data: bytes, now: float) -> None:
-        """Take what came over the transport. `ProtocolError` ends the transport."""
+        """Take what came over the transport.
+
+        Here and in `tick`, `ProtocolError` and `TransportDeadError` end the transport, after the
+        Line's last words. After the former the service forgets its Line.
+        """
 
     def bytes_to_send(self, now: float) -> bytes:
         """Return the next bytes for the transport, b"" for none. Asked only while it drains."""
@@ -115,7 +123,9 @@ class Loop:
             self._close()
 
     def _turn(self) -> None:
-        busy = self._service.tick(self._clock())
+        busy = False
+        with self._transport_faults(self._transport):
+            busy = self._service.tick(self._clock())
         self._follow_watched()
         self._feed_transport()
         for key, _ in self._selector.select(0 if busy else self._timeout()):
@@ -232,15 +242,16 @@ class Loop:
         self._log.write("attached")
 
     @contextmanager
-    def _transport_faults(self, client: Client) -> Iterator[None]:
-        """A peer that breaks the protocol loses its transport; the agent lives on."""
+    def _transport_faults(self, client: Client | None) -> Generator[None]:
+        """A peer that breaks the protocol or is silent loses its transport; the agent lives on."""
         try:
             yield
-        except ProtocolError as error:
-            self._log.write(f"transport refused: {error}")
-            if client is self._transport:
-                self._feed_transport()  # The reason, if the Line has one to tell.
-            self._drop(client)
+        except (ProtocolError, TransportDeadError) as error:
+            self._log.write(f"transport dropped: {error}")
+            if client is not None:
+                if client is self._transport:
+                    self._feed_transport()  # Last words, if the Line has any.
+                self._drop(client)
 
     def _drop(self, client: Client) -> None:
         if client.closed:
@@ -260,15 +271,12 @@ class Loop:
             self._take_request(client, line)
 
     def _take_request(self, client: Client, line: bytes) -> None:
-        try:
-            request = json.loads(line)
-        except (ValueError, RecursionError):
-            request = None
-        if not isinstance(request, dict):
+        if (request := _parse_request(line)) is None:
             self._refuse(client, "a request is one JSON object on one line")
             return
         reply = self._reply_to(client, request.get("id"))
         if request.get("verb") == "stop":
+            self._log.write("ends: asked to")
             self._stopping = True
             reply({"stopping": True})
         elif request.get("verb") == "status":
@@ -360,7 +368,7 @@ class Loop:
     # The end
 
     @contextmanager
-    def _stopped_by_signals(self) -> Iterator[None]:
+    def _stopped_by_signals(self) -> Generator[None]:
         """Let SIGTERM and SIGINT end the loop; the socket pair wakes it from its sleep."""
         wake, woken = socket.socketpair()
         wake.setblocking(False)
@@ -378,7 +386,8 @@ class Loop:
             wake.close()
             woken.close()
 
-    def _stop(self, *_: object) -> None:
+    def _stop(self, number: int, _: object) -> None:
+        self._log.write(f"ends: signal {number}")
         self._stopping = True
 
     @staticmethod
@@ -408,6 +417,14 @@ class Loop:
         transport.socket.settimeout(FAREWELL_S)
         with suppress(OSError):
             transport.socket.sendall(last)
+
+
+def _parse_request(line: bytes) -> dict[str, Any] | None:
+    try:
+        request: object = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return cast("dict[str, Any]", request) if isinstance(request, dict) else None
 
 
 _ENDING = (signal.SIGTERM, signal.SIGINT)

@@ -160,7 +160,7 @@ class Mirror:
         """Scan, unless the root is known to be as its replica has it; then tell the tree."""
         yield from root.ensure_scanned()
         yield from tree_parts(root.replica.tree)
-        yield TreeEnd(root.exists, tuple(root.replica.problems.values()))
+        yield TreeEnd(root.exists, tuple(root.replica.problems.values()), root.carried_out())
 
     def _go_on_telling(self) -> bool:
         for message in self._telling or ():
@@ -171,10 +171,10 @@ class Mirror:
         return True
 
     def _apply(self, root: Root, apply: Apply, now: float) -> None:
-        results = root.replica.apply(apply.changes, apply.contents)
-        root.follower.applied(now)
+        results, observations = root.follower.apply(apply.changes, apply.contents, now)
+        root.note_carried_out(apply.changes, results)
         self._send(Applied(apply.group, tuple(results)))
-        for message in _observed(root.replica.observe(())):  # What the changes came upon.
+        for message in _observed(observations):
             self._send(message)
         if apply.last:
             self._revisions.add(apply.revision)
@@ -187,7 +187,10 @@ class Mirror:
 
     def _stage(self, root: Root, part: Part) -> None:
         """Keep a part; if it cannot be kept, the change that needs it will say so."""
-        root.replica.stage.write(part.digest, part.offset, part.data, part.size)
+        try:
+            root.replica.stage.write(part.digest, part.offset, part.data, part.size)
+        except ValueError as error:
+            raise ProtocolError(f"a part of a content: {error}") from None
 
     def _fetch(self, fetch: Fetch) -> None:
         if len(self._wants) + len(self._large_wants) + len(fetch.wants) > WANTS_MAX:

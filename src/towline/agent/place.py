@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import socket
 import stat
 from dataclasses import dataclass
 
@@ -52,17 +53,18 @@ def ensure_place(workspace: str) -> Place:
     if place := find_place(workspace):
         return place
     for place in _candidates(workspace):
-        if _make_private(place.directory):
+        if _make_private(place.directory) and _takes_sockets(place):
             return place
     raise NoPlaceError("neither ~/.cache nor the temporary directory can be written to")
 
 
 def _candidates(workspace: str) -> list[Place]:
-    # The host is part of the name: a home folder may be shared by several machines.
-    identity = f"{os.uname().nodename}\0{workspace}".encode("utf-8", "surrogateescape")
+    # Several machines may share a home folder, and several homes the temporary directory.
+    home = os.path.expanduser("~")
+    identity = os.fsencode(f"{os.uname().nodename}\0{home}\0{workspace}")
     name = hashlib.blake2b(identity, digest_size=8).hexdigest()
     directories = [
-        os.path.expanduser("~/.cache/towline/run"),
+        f"{home}/.cache/towline/run",
         f"/tmp/towline-{os.getuid()}",  # noqa: S108 (checked to be ours alone before use)
     ]
     places = [Place(directory, name) for directory in directories]
@@ -75,6 +77,18 @@ def _make_private(directory: str) -> bool:
     except OSError:
         return False
     return _is_private(directory) and os.access(directory, os.W_OK)
+
+
+def _takes_sockets(place: Place) -> bool:
+    """Whether the file system knows sockets: some mounted ones do not."""
+    path = f"{place.directory}/{os.getpid()}.try"
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+            sock.bind(path)
+        os.unlink(path)
+    except OSError:
+        return False
+    return True
 
 
 def _is_private(directory: str) -> bool:

@@ -13,7 +13,7 @@ from towline.control import ask
 from towline.errors import UserError
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Carry out the plan that is held.")
 @which_workspace
 @json_option
 def accept(project: Path | None, name: str | None, as_json: bool) -> None:

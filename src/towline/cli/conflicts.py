@@ -12,7 +12,7 @@ from towline.cli.output import data, json_line, say
 from towline.control import follow
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="What both sides changed.")
 @which_workspace
 @json_option
 def conflicts(project: Path | None, name: str | None, as_json: bool) -> None:

@@ -7,7 +7,7 @@ import click
 from towline.cli.options import Command, json_option
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="The whole loop, on this computer.")
 @json_option
 def demo(as_json: bool) -> None:
     """Show the whole loop on this computer, with a small machine made for it.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from towline.doctor import Check
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Is everything there that towline needs?")
 @click.argument("destination", metavar="[DEST]", required=False)
 @click.option(
     "--project",

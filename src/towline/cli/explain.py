@@ -14,7 +14,7 @@ from towline.errors import ExitCode, UserError
 from towline.places import Binding
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Why a path is synced, or is not.")
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True)
 @which_workspace
 @json_option

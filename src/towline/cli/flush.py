@@ -16,7 +16,7 @@ from towline.errors import ExitCode, UserError
 TIMEOUT_S = 30.0  # Longer than any save takes; a first sync says how far it is before that.
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Wait until all that is saved is there.")
 @click.option(
     "--timeout",
     "timeout_s",

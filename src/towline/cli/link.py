@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING
 import click
 
 from towline.cli.options import Command, json_option
+from towline.cli.project import project_to_link
 from towline.errors import ExitCode, UserError
-from towline.places import Binding, Workspaces
+from towline.places import Binding, Workspaces, as_name
 from towline.request import NO_SSH_OPTIONS, LinkRequest, SshOptions, split_destination
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     Report = Callable[[Event | Status], None]
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Keep a project folder live on a machine.")
 @click.argument("destination", metavar="[DEST[:PATH]]", required=False)
 @click.option(
     "--project",
@@ -82,17 +84,23 @@ def link(
 def bind(
     destination: str | None, project: Path | None, name: str | None, ssh: SshOptions | None
 ) -> Binding:
-    """Return the workspace that is meant, recorded. Raises UserError if no destination is known."""
+    """Return the workspace that is meant, recorded. Raises UserError if no destination is known.
+
+    What the command says counts most, then the project's configuration, then what was linked last.
+    """
+    from towline import config
+
     workspaces = Workspaces()
-    if destination is None and name is not None and project is None:
-        binding = workspaces.named(name)
-        return workspaces.ensure(binding.project, binding.destination, ssh=ssh)
-    root = _project_root(workspaces, project)
-    host, machine_path = (
-        (_known_destination(workspaces, root, name), None)
-        if destination is None
-        else split_destination(destination)
-    )
+    if name is not None and destination is None and project is None:
+        known = workspaces.named(name)
+        return workspaces.ensure(known.project, known.destination, ssh=ssh)
+    root = project_to_link(project)
+    options = config.load(root, os.environ)
+    meant = destination or options.machine
+    if meant is None:
+        return workspaces.ensure(root, _last_destination(workspaces, root), name=name, ssh=ssh)
+    host, machine_path = split_destination(meant)
+    name = name or (None if options.name is None else as_name(options.name))
     return workspaces.ensure(root, host, name=name, ssh=ssh, machine_path=machine_path)
 
 
@@ -122,9 +130,21 @@ def run_here(request: LinkRequest, display: Display) -> int:
         for tell in tellers:
             tell(item)
 
-    with display:
-        code: int = anyio.run(run_link, request, report)
+    try:
+        with display:
+            code: int = anyio.run(run_link, request, report)
+    except BaseExceptionGroup as group:
+        raise _only_error(group) or group from None
     return code
+
+
+def _only_error(group: BaseExceptionGroup[BaseException]) -> UserError | None:
+    """Return the person's error where the group holds nothing else: tasks fail in company."""
+    errors, others = group.split(UserError)
+    first: BaseException | None = errors
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return first if isinstance(first, UserError) and others is None else None
 
 
 def _remembering(binding: Binding) -> Report:
@@ -136,38 +156,17 @@ def _remembering(binding: Binding) -> Report:
     def remember(item: Event | Status) -> None:
         nonlocal last
         if isinstance(item, Status) and item.state.value != last.last_state:
-            last = dataclasses.replace(
-                Workspaces().by_id(binding.id),
-                last_state=item.state.value,
-                machine_path=item.machine_path or last.machine_path,
-            )
+            known = Workspaces().by_id(binding.id)
+            last = dataclasses.replace(known, last_state=item.state.value)
             Workspaces().save(last)
 
     return remember
 
 
-def _project_root(workspaces: Workspaces, project: Path | None) -> Path:
-    """Return the folder meant. A home directory must be meant in so many words."""
-    if project is not None:
-        return project.resolve()
-    here = Path.cwd()
-    known = workspaces.of_project(here)
-    if known:
-        return known[0].project
-    if here in (Path.home().resolve(), Path(here.anchor)):
-        raise UserError(
-            f"{here} is not a project but all you have",
-            hint="change to a project folder, or name it with --project",
-            exit_code=ExitCode.USAGE,
-        )
-    return here
-
-
-def _known_destination(workspaces: Workspaces, root: Path, name: str | None) -> str:
-    known = [binding for binding in workspaces.of_project(root) if binding.project == root]
-    named = [binding for binding in known if binding.name == name]
-    for binding in named or known:
-        return binding.destination
+def _last_destination(workspaces: Workspaces, root: Path) -> str:
+    for binding in workspaces.of_project(root):
+        if binding.project == root:
+            return binding.destination
     raise UserError(
         f"no destination is known for {root}",
         hint="run `towline link DEST` with anything that ssh accepts; it is remembered then",

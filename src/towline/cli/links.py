@@ -14,7 +14,9 @@ from towline.errors import ExitCode, UserError
 from towline.places import Binding, Workspaces
 
 
-@click.group(invoke_without_command=True)
+@click.group(
+    invoke_without_command=True, short_help="Several workspaces at once: list, start, stop."
+)
 @click.pass_context
 def links(ctx: click.Context) -> None:
     """List, start or stop workspaces, several at once.

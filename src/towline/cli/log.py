@@ -14,7 +14,7 @@ from towline.cli.output import data, json_line, say
 from towline.logfile import follow_lines, last_lines, parse_line
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="What happened.")
 @click.option("-f", "--follow", is_flag=True, help="Go on with what happens next, until Ctrl-C.")
 @click.option(
     "-n", "--lines", type=click.IntRange(min=0), default=50, show_default=True, help="How many."

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import click
 
 from towline import __version__
-from towline.cli.output import prepare, say
+from towline.cli.output import ReaderGoneError, prepare, say
 from towline.errors import ExitCode, UserError
 
 COMMANDS = (
@@ -61,10 +61,14 @@ def towline() -> None:
     it is there. DEST is anything that `ssh` accepts.
 
     \b
-    Exit codes: 0 done · 1 something else, or the answer is no · 2 wrong usage · 3 held: a conflict
-    or a question stands open · 65 the other side cannot be understood · 69 nothing is linked here,
-    or the machine cannot be reached · 73 a file cannot be made · 75 not now, try again · 77 not
-    permitted · 78 wrong configuration · 130 interrupted.
+    Exit codes:
+      0  done                        69  nothing is linked here, or the
+      1  something else, or no           machine cannot be reached
+      2  wrong usage                 73  a file cannot be made
+      3  held: a question stands     75  not now, try again
+         open, see `towline status`  77  not permitted
+     65  the other side cannot be    78  wrong configuration
+         understood                 130  interrupted
     """
 
 
@@ -81,7 +85,6 @@ def _run(arguments: Sequence[str] | None) -> int:
             prog_name="towline",
             standalone_mode=False,
         )
-        sys.stdout.flush()
     except UserError as error:
         say(f"error: {error.message}")
         if error.hint:
@@ -92,12 +95,12 @@ def _run(arguments: Sequence[str] | None) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
+    except ReaderGoneError:
         return _hushed()
     return code if isinstance(code, int) else ExitCode.OK
 
 
 def _hushed() -> int:
-    """Who read has left, as `head` does. What is still buffered must not complain at exit."""
+    """What is still buffered must not complain when the process ends."""
     sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - it lives to the end.
     return ExitCode.OK

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from towline.cli.output import json_line
+from towline.cli.output import ReaderGoneError, json_line
 from towline.control import error_json
 from towline.errors import UserError
 
@@ -24,7 +24,7 @@ class Command(click.Command):
             return super().invoke(ctx)
         except UserError as error:
             if ctx.params.get("as_json"):
-                with suppress(OSError):  # Who listened has left; the exit code still tells.
+                with suppress(ReaderGoneError):  # Who listened has left; the exit code still tells.
                     json_line({"event": "error", **error_json(error)})
             raise
 

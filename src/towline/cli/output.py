@@ -8,14 +8,21 @@ import sys
 from typing import Any
 
 
+class ReaderGoneError(Exception):
+    """Whoever read standard output has left, as `head` does. That ends a command, quietly."""
+
+
 def data(line: str = "") -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()  # Who follows a log through a pipe sees it as it happens.
+    """Print at once, so that who follows through a pipe sees it as it happens."""
+    try:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        raise ReaderGoneError from error
 
 
 def json_line(value: Any) -> None:
-    sys.stdout.write(json.dumps(value) + "\n")
-    sys.stdout.flush()
+    data(json.dumps(value))
 
 
 def say(line: str) -> None:

@@ -19,7 +19,7 @@ from towline.service import Service, service_for
 COMMAND_TIMEOUT_S = 20.0  # systemctl and launchctl answer at once, or hang without a bus.
 
 
-@click.group()
+@click.group(short_help="Start a workspace at login.")
 def service() -> None:
     """Start a workspace at login: a systemd user unit, or a launchd agent on macOS."""
 

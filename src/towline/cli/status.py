@@ -13,7 +13,7 @@ from towline.cli.output import data, json_line
 from towline.control import Json, ask
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="How the workspace is at this moment.")
 @which_workspace
 @json_option
 def status(project: Path | None, name: str | None, as_json: bool) -> None:

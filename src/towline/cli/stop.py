@@ -18,7 +18,7 @@ STOP_TIMEOUT_S = 20.0  # The engine finishes the step it is in, and says goodbye
 POLL_INTERVAL_S = 0.05
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Stop syncing.")
 @which_workspace
 @json_option
 def stop(project: Path | None, name: str | None, as_json: bool) -> None:

@@ -12,7 +12,7 @@ from towline.cli.options import Command, json_option
 from towline.cli.output import data, json_line
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Which version this is.")
 @json_option
 def version(as_json: bool) -> None:
     """Print the version of towline, of Python and of the system."""

@@ -8,6 +8,8 @@ the key, and the file and line or the variable. Nothing here asks what a value r
 from __future__ import annotations
 
 import difflib
+import json
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -211,7 +213,10 @@ class _File:
 
     def _unknown(self, known: tuple[str, ...], *keys: str | int) -> UserError:
         wanted = ".".join(key for key in keys if isinstance(key, str))
-        return self._wrong("unknown key", *keys, hint=_suggestion(wanted, known))
+        hint = _suggestion(wanted, known)
+        if not self._prefix and keys[0] == "tool":
+            hint = f"In {self._name} the keys stand at the top, without [tool.towline]."
+        return self._wrong("unknown key", *keys, hint=hint)
 
     def _wrong(self, reason: str, *keys: str | int, hint: str = "") -> UserError:
         shown = _dotted((*self._prefix, *keys))
@@ -236,11 +241,18 @@ def _text_of(at: Path, name: str) -> str:
         raise _wrong(f"{name}:{line}", "is not UTF-8") from None
 
 
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
+
 def _dotted(keys: tuple[str | int, ...]) -> str:
-    text = ""
-    for key in keys:
-        text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else key
-    return text
+    """Return keys as a person writes them, on one line."""
+    return "".join(_step(key) for key in keys).removeprefix(".")
+
+
+def _step(key: str | int) -> str:
+    if isinstance(key, int):
+        return f"[{key}]"
+    return f".{key if _BARE_KEY.fullmatch(key) else json.dumps(key)}"
 
 
 def _suggestion(wanted: str, known: tuple[str, ...]) -> str:

@@ -7,13 +7,13 @@ sentence's end ("expected …, not …").
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from typing import cast
 
-from towline.core.direction import Direction
+from towline.core.direction import RULES_MAX, Direction
 from towline.core.pattern import parse
 
 BYTES = {
@@ -48,9 +48,8 @@ class UnknownKeyError(WrongValueError):
 
 
 class Compression(Enum):
-    AUTO = "auto"  # zstd where both sides have it, else zlib; none where the link is faster.
+    AUTO = "auto"  # zlib, unless the link is faster than the compressor.
     ZLIB = "zlib"
-    ZSTD = "zstd"
     NONE = "none"
 
 
@@ -73,7 +72,7 @@ class Kind:
 
 
 @contextmanager
-def _at(key: str | int) -> Iterator[None]:
+def _at(key: str | int) -> Generator[None]:
     """Say of a wrong value in here that it is at `key`."""
     try:
         yield
@@ -217,6 +216,8 @@ def _read_directions(value: object) -> tuple[tuple[str, Direction], ...]:
         with _at(key):
             read = read_list(patterns, "patterns", _read_directed)
             rules += [(cast("str", pattern), Direction(key)) for pattern in read]
+            if len(rules) > RULES_MAX:
+                raise WrongValueError(f"more than {RULES_MAX} patterns")
     return tuple(rules)
 
 

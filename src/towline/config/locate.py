@@ -6,6 +6,7 @@ dependency of some thousand lines, and knows no lines either.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import tomllib
 from collections.abc import Iterator
@@ -106,7 +107,9 @@ class _Scanner:
 
     def _name(self) -> str:
         if quoted := self._match(_STRING):
-            return str(tomllib.loads(f"key = {quoted}")["key"])
+            with contextlib.suppress(tomllib.TOMLDecodeError):
+                return str(tomllib.loads(f"key = {quoted}")["key"])
+            return quoted
         return self._match(_BARE_KEY)
 
     def _value(self, path: Keys) -> Iterator[tuple[Keys, int]]:

@@ -50,7 +50,7 @@ class Directions:
                 raise ValueError(f'"{rule.text}" begins with "!": name another direction instead')
         for number in sorted(set(range(1, len(lines) + 1)) - {rule.line for rule in found}):
             raise ValueError(f'"{lines[number - 1]}" matches nothing')
-        self._views = {"": View.empty().adding(found)}
+        self._views = {"": View.empty().adding((rule, "") for rule in found)}
         self._deciding: dict[str, Rule | None] = {"": None}
 
     @property

@@ -47,7 +47,7 @@ __all__ = [
     "lines_of",
 ]
 
-SIZE_MAX = 4 << 20  # Bytes of all lines together: some 100,000 patterns, ten times Chromium's.
+SIZE_MAX = 4 << 20  # Bytes of all sources together: some 100,000 patterns, ten times Chromium's.
 SOURCES_MAX = 20_000  # Ignore files. Large monorepos have some thousand.
 _VIEWS_MAX = 1 << 13  # Directories whose view is kept; each is some hundred bytes, and its path.
 
@@ -129,10 +129,12 @@ class DirectoryRules:
 
     def adding(self, sources: Iterable[Source]) -> DirectoryRules:
         """Return the rules with those of sources in this very directory."""
-        view = self._view
-        for position, source in enumerate(sources):
-            view = view.adding(rules_of(source, position), source.prefix)
-        return DirectoryRules(self._sources, view)
+        rules = [
+            (rule, source.prefix)
+            for position, source in enumerate(sources)
+            for rule in rules_of(source, position)
+        ]
+        return DirectoryRules(self._sources, self._view.adding(rules))
 
 
 class Rules:
@@ -269,7 +271,10 @@ def _source_from_wire(value: object) -> Source:
 def _check_size(sources: tuple[Source, ...]) -> None:
     if len(sources) > SOURCES_MAX:
         raise ValueError(f"more than {SOURCES_MAX} sources of rules")
-    size = sum(len(encode_path(line)) + 1 for source in sources for line in source.lines)
+    size = sum(
+        len(encode_path(source.origin)) + sum(len(encode_path(line)) + 1 for line in source.lines)
+        for source in sources
+    )
     if size > SIZE_MAX:
         raise ValueError(f"rules of {size} bytes exceed {SIZE_MAX}")
 

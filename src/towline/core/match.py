@@ -136,12 +136,12 @@ class View:
         """Return the view of a root without other rules than those `rule_for` has for a name."""
         return cls("", _Names(lambda name, _: rule_for(name), ()), ())
 
-    def adding(self, rules: Iterable[Rule], prefix: str = "") -> View:
-        """Return the view with rules that are relative to `prefix` above this directory."""
+    def adding(self, rules: Iterable[tuple[Rule, str]]) -> View:
+        """Return the view with (rule, prefix) pairs, relative to `prefix` above this directory."""
         named: list[Rule] = []
         paths = list(self._paths)
-        lead = encode_path(prefix) + b"/" if prefix else b""
-        for rule in rules:
+        for rule, prefix in sorted(rules, key=lambda pair: pair[0].order):
+            lead = encode_path(prefix) + b"/" if prefix else b""
             if rule.pattern.by_name:
                 named.append(rule)
             elif rule.pattern.can_match_below(lead):

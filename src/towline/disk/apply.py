@@ -15,15 +15,7 @@ from contextlib import suppress
 
 from towline.core.change import Change, Outcome, Result, holds
 from towline.core.entry import DIRECTORY, Directory, Entry, File, Symlink, Unsynced, shallow
-from towline.core.path import (
-    OWN_DIRECTORY,
-    check_path,
-    collisions,
-    join,
-    name_of,
-    parent_of,
-    parents_of,
-)
+from towline.core.path import check_path, join, name_of, parent_of
 from towline.core.problem import Problem, ProblemKind
 from towline.disk.cache import Stamp, is_settled, stamp_of
 from towline.disk.displaced import (
@@ -34,10 +26,12 @@ from towline.disk.displaced import (
     place_with_parents,
 )
 from towline.disk.folder import Folder
-from towline.disk.look import Look, leads_out, run_to_end
+from towline.disk.look import Look, leads_out
 from towline.disk.mtime import new_mtime
+from towline.disk.remove import Removal, remove_directory
 from towline.disk.rename import UNSUPPORTED
-from towline.disk.scan import Rules, Scan
+from towline.disk.scan import Rules
+from towline.disk.spelling import Spelling
 from towline.disk.stage import Stage
 from towline.disk.supply import LackingError, Staged, Supply
 
@@ -77,10 +71,11 @@ class Apply:
         self._folder: Folder = look.folder
         self._look = look
         self._displaced = displaced
+        self._stage = stage
         self._supply = Supply(look.folder, stage, displaced, durable=durable)
         self._durable = durable
         self._touched: set[str] = set()
-        self._folds: bool | None = None
+        self._spelling = Spelling(look.folder)
 
     def carry_out(
         self, changes: Sequence[Change], contents: Mapping[bytes, bytes], rules: Rules
@@ -93,7 +88,7 @@ class Apply:
         for change in changes:
             _check(change)
         try:
-            if full := self._stage_all(changes, contents):
+            if full := self._ensure_stage() or self._stage_all(changes, contents):
                 return [_failed(change, full) for change in changes]
             return [self._carry_out(change, contents, rules) for change in changes]
         finally:
@@ -101,6 +96,15 @@ class Apply:
             self._sync_touched()
 
     # First: all contents into the stage.
+
+    def _ensure_stage(self) -> OSError | None:
+        try:
+            self._stage.ensure_directory()
+        except OSError as error:
+            if _KIND_OF.get(error.errno or 0) is None:
+                raise
+            return error
+        return None
 
     def _stage_all(
         self, changes: Sequence[Change], contents: Mapping[bytes, bytes]
@@ -162,12 +166,12 @@ class Apply:
         if change.keep is not None and actual is not None:
             return self._keep_and_put(path, change.keep, new)
         if isinstance(actual, Directory):
-            if self._remove_directory(path, rules):
-                actual = status = None
-            elif new is None:  # What is ignored stays.
+            removal = remove_directory(self._look, path, rules)
+            if removal is Removal.IGNORED_STAYS and new is None:
                 return Result(path, Outcome.DONE)
-            else:
+            if removal is not Removal.GONE:
                 raise _RefusedError
+            actual = status = None
         self._put(path, actual, status, new)
         return Result(path, Outcome.DONE)
 
@@ -250,7 +254,11 @@ class Apply:
         """Replace where names cannot be exchanged: nothing is lost, but for an instant the path
         is absent. Only the other order, which can lose an edit, would avoid that.
         """
-        taken = self._take_out(staged.path, actual, status, staged.entry)
+        try:
+            taken = self._take_out(staged.path, actual, status, staged.entry)
+        except _RefusedError:
+            self._supply.drop(staged)
+            raise
         try:
             place_with_parents(self._folder, staged.name, staged.path)
         except FileExistsError:  # Somebody was faster; theirs stands, and the old one was known.
@@ -349,41 +357,6 @@ class Apply:
             make_parents(self._folder, path)
             self._folder.mkdir(path)
 
-    def _remove_directory(self, path: str, rules: Rules) -> bool:
-        """Remove it; False if it stays because of what is ignored in it. Raises _RefusedError."""
-        if self._rmdir(path):
-            return True
-        self._remove_bytecode(path, rules)
-        if self._rmdir(path):
-            return True
-        below = run_to_end(Scan(self._look).directory_steps(path, rules.at(path)))
-        if below is not None:
-            raise _RefusedError
-        return False
-
-    def _rmdir(self, path: str) -> bool:
-        try:
-            self._folder.rmdir(path)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
-            return False
-        return True
-
-    def _remove_bytecode(self, path: str, rules: Rules) -> None:
-        """Remove an ignored `__pycache__` that holds nothing but what Python makes again."""
-        cache = join(path, "__pycache__")
-        if not rules.ignores(cache, is_directory=True):
-            return
-        try:
-            names = [name for name, _ in self._folder.scan_directory(cache)]
-            if all(name.endswith(".pyc") for name in names):
-                for name in names:
-                    self._folder.unlink(join(cache, name))
-                self._folder.rmdir(cache)
-        except OSError:  # Then it stays, as anything ignored does.
-            return
-
     # Names.
 
     def _move_aside(self, path: str, keep: str) -> str | None:
@@ -410,31 +383,8 @@ class Apply:
     def _why_impossible(self, path: str, new: Entry | None) -> Problem | None:
         if isinstance(new, Symlink) and leads_out(path, new.target):
             return Problem(path, ProblemKind.LINK, new.target)
-        if self._root_folds_case() and (other := self._other_spelling(path)):
+        if other := self._spelling.other(path):
             return Problem(path, ProblemKind.NAME, f"{other} is the same name here")
-        return None
-
-    def _root_folds_case(self) -> bool:
-        if self._folds is None:
-            try:
-                folded = self._folder.lstat(OWN_DIRECTORY.upper())
-                self._folds = folded.st_ino == self._folder.lstat(OWN_DIRECTORY).st_ino
-            except OSError:
-                self._folds = False
-        return self._folds
-
-    def _other_spelling(self, path: str) -> str | None:
-        """Return an existing name that this file system takes for part of `path`."""
-        for part in (*reversed(list(parents_of(path))), path):
-            try:
-                names = [name for name, _ in self._folder.scan_directory(parent_of(part))]
-            except OSError:
-                return None
-            if name_of(part) in names:
-                continue
-            for group in collisions([*names, name_of(part)]):
-                if name_of(part) in group:
-                    return next(name for name in group if name != name_of(part))
         return None
 
     # Results.

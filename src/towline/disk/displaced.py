@@ -38,15 +38,15 @@ RETIRED_MAX = 4096  # Files kept because somebody might still write to them; bou
 RETIRED_S = 60  # How long, where the system cannot say whether anybody has a file open.
 COPIES_MAX = 1000  # Conflict copies of one path within one second; more is a loop.
 REHASH_MAX = 1 << 20  # Bytes; up to this size reading again costs less than being wrong.
-HALF_WRITTEN_MODE = 0o210  # No project has such a file; a crash leaves it for us to know.
+HALF_WRITTEN_MODE = 0o300  # No project has such a file; a crash leaves it for us to know.
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Content that stood at `path` and lives on under the name `kept` (a path, too)."""
+    """Content that stood at `path` and lives on at `copy`, a path, too."""
 
     path: str
-    kept: str
+    copy: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +65,8 @@ class _Retired:
     name: str
     path: str
     expected: Entry | None
-    since_ns: int
     stamp: Stamp | None
+    since: float | None = None  # Seconds, of the first review.
 
 
 class Displaced:
@@ -80,10 +80,6 @@ class Displaced:
         self._count = 0
         self._retired: list[_Retired] = []
         self._kept: list[Kept] = []
-
-    @property
-    def is_waiting(self) -> bool:
-        return bool(self._retired or self._kept)
 
     def staged_name(
         self, path: str, old: Entry | None, new: Entry | None, *, out: bool, beside: bool = False
@@ -153,12 +149,20 @@ class Displaced:
             self._retire(name, path, None, None)
             return None
 
-    def review(self, now_ns: int) -> list[Kept]:
-        """Look again at what was retired; return what became a conflict copy since last time."""
+    @property
+    def has_retired(self) -> bool:
+        """Whether `review` has anything to do or to tell."""
+        return bool(self._retired or self._kept)
+
+    def review(self, now: float) -> list[Kept]:
+        """Look again at what was retired; return what became a conflict copy since last time.
+
+        `now` in seconds, of any clock.
+        """
         waiting, self._retired = self._retired, []
         surplus = len(waiting) - RETIRED_MAX
         for number, retired in enumerate(waiting):
-            self._review_one(retired, now_ns, must_go=number < surplus)
+            self._review_one(retired, now, must_go=number < surplus)
         kept, self._kept = self._kept, []
         return kept
 
@@ -182,11 +186,6 @@ class Displaced:
             self._retire(name, parsed.path, File(bytes.fromhex(mark[1:])), None)
         else:
             self._folder.unlink(name)
-
-    def is_live(self, name: str) -> bool:
-        """Whether a staged name belongs to this life."""
-        parsed = _parsed(name)
-        return parsed is not None and parsed.token == self._token
 
     # Reading what was displaced.
 
@@ -232,17 +231,18 @@ class Displaced:
 
     # Deciding again, later.
 
-    def _review_one(self, retired: _Retired, now_ns: int, *, must_go: bool) -> None:
+    def _review_one(self, retired: _Retired, now: float, *, must_go: bool) -> None:
         try:
-            self._decide(retired, now_ns, must_go=must_go)
+            self._decide(retired, now, must_go=must_go)
         except FileNotFoundError:  # Nothing of ours to be decided any more.
             return
         except OSError:
             self._retired.append(retired)
 
-    def _decide(self, retired: _Retired, now_ns: int, *, must_go: bool) -> None:
+    def _decide(self, retired: _Retired, now: float, *, must_go: bool) -> None:
         name, path, expected = retired.name, retired.path, retired.expected
-        waited = must_go or now_ns - retired.since_ns >= RETIRED_S * 1_000_000_000
+        since = now if retired.since is None else retired.since
+        waited = must_go or now - since >= RETIRED_S
         verdict = Verdict(as_expected=False)
         if expected is not None:
             # The last look reads: what was written through a mapping shows in no stamp.
@@ -252,10 +252,10 @@ class Displaced:
         elif verdict.is_open is False or (waited and verdict.is_open is None):
             self._folder.unlink(name)
         else:
-            self._retired.append(_Retired(name, path, expected, retired.since_ns, verdict.stamp))
+            self._retired.append(_Retired(name, path, expected, verdict.stamp, since))
 
     def _retire(self, name: str, path: str, expected: Entry | None, stamp: Stamp | None) -> None:
-        self._retired.append(_Retired(name, path, expected, self._now_ns(), stamp))
+        self._retired.append(_Retired(name, path, expected, stamp))
 
     def _note(self, path: str, kept: str | None) -> None:
         if kept is not None:

@@ -12,7 +12,7 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -45,6 +45,10 @@ class Folder:
         self._descriptor = os.open(root, _DIRECTORY & ~_NO_FOLLOW) if _HAS_AT else -1
         self.umask = os.umask(0o077)
         os.umask(self.umask)
+
+    def own_path(self, name: str) -> Path:
+        """Return where a file of towline's own lies in this root."""
+        return self.root / OWN_DIRECTORY / name
 
     def close(self) -> None:
         if self._descriptor >= 0:
@@ -180,7 +184,7 @@ class Folder:
     # The walk.
 
     @contextmanager
-    def _at(self, path: str) -> Iterator[tuple[int | None, str]]:
+    def _at(self, path: str) -> Generator[tuple[int | None, str], None, None]:
         """Yield (descriptor of the parent, name); (None, whole path) where no *at calls exist."""
         parent, _, name = path.rpartition("/")
         if not _HAS_AT:
@@ -196,7 +200,7 @@ class Folder:
                 os.close(descriptor)
 
     @contextmanager
-    def _opened_directory(self, path: str) -> Iterator[int | str]:
+    def _opened_directory(self, path: str) -> Generator[int | str, None, None]:
         if not _HAS_AT:
             self._refuse_links(path)
             yield os.path.join(self.root, path)

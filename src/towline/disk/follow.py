@@ -7,9 +7,10 @@ a scan can tell what happened. It sends nothing and decides nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from towline.core.change import Change, Result
 from towline.core.gather import Gather
 from towline.disk.displaced import Kept
 from towline.disk.replica import Observation, Replica
@@ -62,6 +63,7 @@ class Follower:
         news.root_gone = seen.root_gone
         if seen.rescan or self._gather.overflowed:
             news.scan_reason = "more changed at once than the watch could tell"
+        self._arm_review(now)  # A scan may have come upon something, too.
         self._meet_cookies(seen.cookies, now, news)
         paths = self._gather.take_all() if news.settled else self._gather.take(now)
         if paths and not news.scan_reason:
@@ -75,9 +77,19 @@ class Follower:
         self.watch.rewatch()
         return self.replica.scan_steps()
 
-    def applied(self, now: float) -> None:
-        """Note that the replica replaced something: look soon at what was swapped out."""
-        if self._review_at is None and self.replica.has_displaced:
+    def apply(
+        self, changes: Sequence[Change], contents: Mapping[bytes, bytes], now: float
+    ) -> tuple[list[Result], list[Observation]]:
+        """Carry out the changes; return also what came to light: copies kept, refusals' causes."""
+        results = self.replica.apply(changes, contents)
+        kept = [result.kept for result in results if result.kept is not None]
+        observations = [Observation(path, self.replica.tree.get(path)) for path in kept]
+        self._arm_review(now)
+        return results, observations + self.replica.observe(())
+
+    def _arm_review(self, now: float) -> None:
+        """Look soon at what was swapped out, if somebody had it open."""
+        if self._review_at is None and self.replica.has_retired:
             self._review_at = now + REVIEW_INTERVAL_S
 
     def _hold(self, git_busy: bool, now: float) -> None:
@@ -99,6 +111,6 @@ class Follower:
     def _review(self, now: float, news: News) -> None:
         if self._review_at is None or now < self._review_at:
             return
-        news.kept = self.replica.review()
+        news.kept = self.replica.review(now)
         news.observations += self.replica.observe(())
-        self._review_at = now + REVIEW_INTERVAL_S if self.replica.has_displaced else None
+        self._review_at = now + REVIEW_INTERVAL_S if self.replica.has_retired else None

@@ -23,9 +23,12 @@ from towline.disk.apply import Apply
 from towline.disk.cache import Cache, Stamp, load_cache, stamp_of
 from towline.disk.displaced import Displaced, Kept
 from towline.disk.folder import STAGE, Folder, is_own_path
+from towline.disk.incarnation import RootState, root_state
 from towline.disk.look import Look, run_to_end
 from towline.disk.scan import LeftOut, Rules, Scan
 from towline.disk.stage import TOTAL_MAX, Stage
+
+__all__ = ["Kept", "Observation", "Replica"]
 
 READ_MAX = 64 << 20  # Bytes that `read` returns at most; larger files are read in parts.
 
@@ -77,14 +80,9 @@ class Replica:
         return self._rules
 
     @property
-    def has_displaced(self) -> bool:
-        """Whether something that was replaced is still to be reviewed."""
-        return self._displaced.is_waiting
-
-    @property
-    def has_unobserved(self) -> bool:
-        """Whether `observe` would look at paths that nobody named: what `apply` came upon."""
-        return bool(self._to_observe)
+    def has_retired(self) -> bool:
+        """Whether `review` has anything to do or to tell."""
+        return self._displaced.has_retired
 
     def set_rules(self, rules: Rules) -> None:
         """Use these from now on. What is known changes with the next scan."""
@@ -108,6 +106,8 @@ class Replica:
             left_out = yield from scan.left_out_steps()
         finally:
             self._noted = None
+        if root_state(self.folder) is not RootState.PRESENT:
+            root = None
         if isinstance(root, Unsynced):
             raise PermissionError(errno.EACCES, root.detail, str(self.folder.root))
         self.tree, self.problems, self.left_out = Tree(root), scan.problems, left_out
@@ -147,7 +147,10 @@ class Replica:
             return None
 
     def apply(self, changes: Sequence[Change], contents: Mapping[bytes, bytes]) -> list[Result]:
-        """Carry out a group of changes; see `disk.apply`. The tree follows what was done."""
+        """Carry out a group of changes; see `disk.apply`. The tree follows what was done.
+
+        The next `observe` tells the conflict copies (`Result.kept`), as anything new.
+        """
         results = self._apply.carry_out(changes, contents, self._rules)
         for change, result in zip(changes, results, strict=True):
             if result.outcome is Outcome.DONE:
@@ -161,13 +164,14 @@ class Replica:
                 self._noted.add(change.path)
         return results
 
-    def review(self) -> list[Kept]:
+    def review(self, now: float) -> list[Kept]:
         """Look again at replaced files that somebody had open; return new conflict copies.
 
-        To be called about once a second while there is anything to review, and after each scan.
+        To be called about once a second while `has_retired`; `now` in seconds of any clock. The
+        next `observe` tells of the copies.
         """
-        kept = self._displaced.review(self._now_ns())
-        self._to_observe.update(one.kept for one in kept)
+        kept = self._displaced.review(now)
+        self._to_observe.update(one.copy for one in kept)
         return kept
 
     def save_cache(self) -> None:

@@ -6,6 +6,7 @@ verified by its digest; nothing else is ever handed out. Knows nothing of where 
 
 from __future__ import annotations
 
+import errno
 import stat
 from collections.abc import Callable
 from contextlib import suppress
@@ -27,10 +28,6 @@ AGE_MAX_S = 7 * 24 * 3600  # A transfer not taken up for a week will not be.
 _PART = ".part"
 
 
-class StageFullError(Exception):
-    """The contents on their way would exceed the stage's limit."""
-
-
 class _Hasher(Protocol):
     def update(self, data: bytes, /) -> None: ...
     def digest(self) -> bytes: ...
@@ -47,7 +44,7 @@ class _Part:
 
 
 class Stage:
-    """The contents held for one folder. Raises OSError (a full disk) from what writes."""
+    """The contents held for one folder."""
 
     def __init__(
         self, folder: Folder, now_ns: Callable[[], int], total_max: int = TOTAL_MAX
@@ -56,6 +53,7 @@ class Stage:
         self._total_max = total_max
         self._memory: dict[bytes, bytearray] = {}
         self._memory_held = 0
+        self._trouble: dict[bytes, OSError] = {}
         self._parts: dict[bytes, _Part] = {}
         self._find_parts(now_ns() - AGE_MAX_S * 1_000_000_000)
 
@@ -78,8 +76,13 @@ class Stage:
         """Add bytes at `offset` of a content of `size` bytes; True once it is whole and verified.
 
         What is here already is skipped. A content that is whole but has another digest is dropped.
-        Raises ValueError for bytes that cannot be part of it, StageFullError, OSError.
+        If the disk or the stage is full, so is this one, to free what it took; `trouble` tells the
+        change that needs it. Raises ValueError for bytes that cannot be part of it.
         """
+        if offset == 0:
+            self._trouble.pop(digest, None)
+        elif digest in self._trouble:
+            return False
         if self.held(digest) > size:  # Not the same content, whatever its name.
             self.discard(digest)
         held = self.held(digest)
@@ -87,14 +90,16 @@ class Stage:
         if self.is_whole(digest, size):
             return True
         new = content[held - offset :]
-        if self._total() + len(new) > self._total_max:
-            raise StageFullError(f"the stage holds {self._total()} of {self._total_max} bytes")
-        if self._fits_memory(digest, size):
-            self._memory.setdefault(digest, bytearray()).extend(new)
-            self._memory_held += len(new)
-        else:
-            self._write_part(digest, new)
-        return held + len(new) == size and self._verify(digest)
+        try:
+            self._add(digest, new, size)
+            return held + len(new) == size and self._verify(digest)
+        except OSError as error:
+            self._note_trouble(digest, error)
+            return False
+
+    def trouble(self, digest: bytes) -> OSError | None:
+        """Return, once, why this content could not be kept."""
+        return self._trouble.pop(digest, None)
 
     def is_whole(self, digest: bytes, size: int) -> bool:
         """Whether all of this content is here and verified."""
@@ -144,6 +149,21 @@ class Stage:
             else:
                 self._parts[digest] = _Part(status.st_size, new_digest())
 
+    def _add(self, digest: bytes, content: bytes, size: int) -> None:
+        if self._total() + len(content) > self._total_max:
+            raise OSError(errno.EDQUOT, f"more than {self._total_max} bytes on their way")
+        if self._fits_memory(digest, size):
+            self._memory.setdefault(digest, bytearray()).extend(content)
+            self._memory_held += len(content)
+        else:
+            self._write_part(digest, content)
+
+    def _note_trouble(self, digest: bytes, error: OSError) -> None:
+        if len(self._trouble) < PARTS_MAX:
+            self._trouble[digest] = error
+        with suppress(OSError):
+            self.discard(digest)
+
     def _total(self) -> int:
         return self._memory_held + sum(part.held for part in self._parts.values())
 
@@ -172,7 +192,7 @@ class Stage:
         if digest in self._parts:
             return self._folder.open_for_writing(_name(digest))
         if len(self._parts) >= PARTS_MAX:
-            raise StageFullError(f"the stage holds {PARTS_MAX} contents")
+            raise OSError(errno.EDQUOT, f"more than {PARTS_MAX} large contents on their way")
         self.ensure_directory()
         descriptor = self._folder.create(_name(digest))
         self._parts[digest] = _Part(0, new_digest())

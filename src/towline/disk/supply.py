@@ -67,7 +67,6 @@ class Supply:
         """
         if path in self._ready:
             return
-        self._stage.ensure_directory()
         name = self._displaced.staged_name(path, old, new, out=False)
         if isinstance(new, Symlink):
             self._folder.symlink(new.target, name)
@@ -78,7 +77,7 @@ class Supply:
         if content is not None:
             self._ready[path] = self._write(path, name, new, [content], mode)
         elif not self._stage.has_part(new.digest, new.size):
-            raise LackingError
+            raise self._stage.trouble(new.digest) or LackingError
         elif is_last_use:
             self._ready[path] = self._from_part(path, name, new, mode)
         else:
@@ -156,15 +155,16 @@ class Supply:
     def _write(self, path: str, name: str, new: File, pieces: Iterable[bytes], mode: int) -> Staged:
         descriptor = self._folder.create(name, HALF_WRITTEN_MODE)
         try:
-            for piece in pieces:
-                self._write_all(descriptor, piece)
-            return self._completed(descriptor, Staged(path, name, new), mode)
+            try:
+                for piece in pieces:
+                    self._write_all(descriptor, piece)
+                return self._completed(descriptor, Staged(path, name, new), mode)
+            finally:
+                self._folder.close_file(descriptor)
         except OSError:
             with suppress(OSError):
                 self._folder.unlink(name)
             raise
-        finally:
-            self._folder.close_file(descriptor)
 
     def _copy(self, source: int, path: str, name: str, new: File, mode: int) -> Staged:
         """Copy the rest of an open file, which is closed."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import anyio
 from anyio.abc import TaskGroup
 
-from towline.core.change import Change, Outcome, Result
+from towline.core.change import Change, Outcome, Result, holds
 from towline.core.conflict import is_conflict_copy
 from towline.core.direction import Direction
 from towline.core.entry import Directory, Entry, File, Unsynced
@@ -133,6 +133,7 @@ class Live:
         self._first_plan = (0, 0)  # Changes, and bytes of content.
         self._changed = Bell()  # Something became dirty, or may go now.
         self._landed = Bell()  # Something is no longer on its way.
+        self._copies = {kept.copy for kept in store.conflicts()}
         self._sent_before: list[tuple[str, Entry | None]] = []
         self.revision = store.revision  # The last one known to be whole on the machine.
 
@@ -242,7 +243,7 @@ class Live:
             self._report(events.Note(f"looking at the whole project again: {news.scan_reason}"))
             self._local_stale = True
         for kept in news.kept:
-            self._note_conflict(kept.path, kept.kept, "laptop")
+            self._note_conflict(kept.path, kept.copy, "laptop")
         if news.observations:
             self.flights.note(observation.path for observation in news.observations)
         if news.observations or news.root_gone or news.scan_reason:
@@ -305,7 +306,11 @@ class Live:
         self.state = events.State.SCANNING
         self._life_began = anyio.current_time()
         begin = Begin(
-            self.folder.machine_path, self.folder.host, self._store.revision, self._rules.to_wire()
+            self.folder.machine_path,
+            self.folder.host,
+            self.folder.local_life,
+            self._store.revision,
+            self._rules.to_wire(),
         )
         await remote.send(begin)
 
@@ -369,7 +374,7 @@ class Live:
         self.trees.remote, self._telling = self._telling, Tree()
         if end.exists and self.trees.remote.root is None:
             self.trees.remote.put("", Directory({}))
-        self._recognise_own()
+        self._recognise_own(end.carried_out)
         for problem in end.problems:
             self._note_problem("machine", problem)
         self._told = True
@@ -378,13 +383,11 @@ class Live:
         self.flights.note([""])
         self._changed.ring()
 
-    def _recognise_own(self) -> None:
+    def _recognise_own(self, carried_out: Sequence[tuple[str, Entry | None]]) -> None:
         """What the machine holds because we sent it, though its answer got lost, is agreed on."""
-        self.trees.agree(
-            (path, entry)
-            for path, entry in self._sent_before
-            if entry is not None and self.trees.remote.get(path) == entry
-        )
+        remote = self.trees.remote
+        sent = [*carried_out, *self._sent_before]
+        self.trees.agree((path, entry) for path, entry in sent if holds(remote.get(path), entry))
         self._sent_before.clear()
 
     def _observed(self, observed: Observed) -> None:
@@ -396,12 +399,17 @@ class Live:
             remote.put_shallow(path, entry)
             self._note_entry("machine", path, entry)
         for path in observed.replaced:
-            if is_conflict_copy(name_of(path)) and self.trees.ancestor.get(path) is None:
+            if is_conflict_copy(name_of(path)) and self._is_untold(path):
                 self._note_conflict(path, path, "machine")
         for problem in observed.problems:
             self._note_problem("machine", problem)
         self.flights.note([*observed.replaced, *(path for path, _ in observed.rows)])
         self._changed.ring()
+
+    def _is_untold(self, copy: str) -> bool:
+        """Whether a conflict copy is news: the machine kept it of its own accord."""
+        told = (conflict.copy for conflict in self._store.conflicts())
+        return self.trees.ancestor.get(copy) is None and copy not in told
 
     async def _answer_flush(self, flush: Flush, remote: Remote) -> None:
         """Send everything saved so far, then answer: the order of the lane does the rest."""
@@ -552,8 +560,10 @@ class Live:
         return self.folder.host, self.machine.host if self.machine else "machine"
 
     def _note_conflict(self, path: str, copy: str, side: str) -> None:
-        self._store.keep_conflict(path, copy, side)
-        self._report(events.ConflictKept(path, copy, side))
+        if copy not in self._copies:  # One that was told as an answer is observed, too.
+            self._copies.add(copy)
+            self._store.keep_conflict(path, copy, side)
+            self._report(events.ConflictKept(path, copy, side))
 
     def _note_entry(self, side: str, path: str, entry: Entry | None) -> None:
         if isinstance(entry, Unsynced):

@@ -17,7 +17,6 @@ from towline.core.ignore import Rules
 from towline.core.problem import Problem
 from towline.core.tree import Tree
 from towline.disk.follow import Follower, News
-from towline.disk.replica import Observation
 from towline.disk.watch.base import ModeKind, Watch
 from towline.engine.events import LeftOut
 
@@ -134,13 +133,11 @@ class Local:
     async def apply(
         self, changes: Sequence[Change], contents: Mapping[bytes, bytes]
     ) -> list[Result]:
-        def work() -> tuple[list[Result], list[Observation]]:
-            results = self._replica.apply(changes, contents)
-            return results, self._replica.observe(())
-
         async with self._turn:
-            results, observations = await self._run(work)
-            self._follower.applied(anyio.current_time())
+            now = anyio.current_time()
+            results, observations = await self._run(
+                lambda: self._follower.apply(changes, contents, now)
+            )
             self._absorb(News(observations=observations))
             return results
 

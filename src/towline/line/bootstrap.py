@@ -87,6 +87,7 @@ class Bootstrap:
         self._python = python
         self._candidates = candidates
         self._trusting = True
+        self._found = False
         self._nonce = ""
 
     def command(self) -> str:
@@ -98,7 +99,7 @@ class Bootstrap:
         arguments = (
             self._nonce,
             self._bundle.digest,
-            str(len(self._bundle.content)),
+            str(len(self._bundle.packed)),
             self._workspace,
             _encoded_loader(),
             self._python,
@@ -117,11 +118,16 @@ class Bootstrap:
         answer, _, detail = (await reader.read_line()).partition(" ")
         if answer == "NOPYTHON":
             raise _no_python(detail)
-        if answer == "NEED":
-            await stream.send(self._bundle.content)
-        # A bundle that is there but does not start may be damaged: the next time it is sent anew.
-        self._trusting = False
+        self._found = answer == "HAVE"
+        if not self._found:
+            await stream.send(self._bundle.packed)
+        self._trusting = False  # Until it has started.
         return _AgentStream(stream, reader, self._trust)
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether the bundle that was there did not start: it is sent anew the next time."""
+        return self._found and not self._trusting
 
     def _trust(self) -> None:
         self._trusting = True
@@ -201,7 +207,9 @@ def _encoded_loader() -> str:
 
 
 def _no_python(seen: str) -> ConnectError:
-    versions = [f"{number[0]}.{number[1:]}" for number in seen.split() if number.isdigit()]
+    versions = [
+        f"{int(number) // 100}.{int(number) % 100}" for number in seen.split() if number.isdigit()
+    ]
     found = f"only {', '.join(dict.fromkeys(versions))}" if versions else "none at all"
     return ConnectError(
         ConnectKind.NO_PYTHON,

@@ -51,7 +51,7 @@ def _split(text: str) -> Destination:
         return Destination(f"{match['user'] or ''}{match['host']}", match["path"] or "")
     if _is_ipv6(text.rpartition("@")[2]):
         return Destination(text)
-    if match := _PLAIN.fullmatch(text):
+    if not text.startswith("ssh:/") and (match := _PLAIN.fullmatch(text)):
         return Destination(match["host"], match["path"] or "")
     raise BadDestinationError(f"not a destination: {text!r}")
 

@@ -18,15 +18,7 @@ class ConnectKind(enum.Enum):
     OTHER = "the connection failed"
 
 
-_PERMANENT = frozenset(
-    {
-        ConnectKind.NO_SSH,
-        ConnectKind.AUTH,
-        ConnectKind.HOST_KEY,
-        ConnectKind.NO_PYTHON,
-        ConnectKind.AGENT,
-    }
-)
+_PASSING = frozenset({ConnectKind.UNREACHABLE, ConnectKind.REFUSED})
 
 
 class ConnectError(Exception):
@@ -40,7 +32,7 @@ class ConnectError(Exception):
         self.kind = kind
         self.message = message
         self.hint = hint
-        self.retryable = kind not in _PERMANENT
+        self.retryable = kind in _PASSING
 
 
 class LineLostError(Exception):

@@ -10,7 +10,7 @@ import enum
 import random
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
@@ -26,9 +26,10 @@ from towline.line.errors import ConnectError, ConnectKind, LineLostError
 READ_SIZE = 256 << 10
 WRITE_SIZE = 64 << 10  # Bytes at once: the next choice of what goes first comes soon.
 BACKOFF_S = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 10.0)  # Then the last one for ever.
-SLOW_RETRY_S = 30.0  # Where waiting alone is not likely to help.
+SLOW_BACKOFF_S = (2.0, 10.0, 30.0)  # Where waiting alone is not likely to help.
 JITTER = 0.2  # Of a delay, so that many lines to one machine do not knock together.
-STEADY_S = 5.0  # A connection that lasted so long was one: the next delay is the first again.
+STEADY_S = 5.0  # A connection that lasted so long was one: the next is tried without delay.
+UNSTEADY = 2  # Where in the delays a shorter one leaves us, so that two that oust each other rest.
 TICK_S = 1.0  # The longest time between two looks at the clocks.
 SLEPT_S = 5.0  # Seconds that only the wall clock counted: the laptop slept.
 LAST_WORDS_S = 1.0  # For the reader to learn why, after a write has failed.
@@ -62,7 +63,7 @@ async def open_line(
     limits: Limits = DEFAULT_LIMITS,
     wall: Callable[[], float] = time.time,
     randomness: random.Random | None = None,
-) -> AsyncIterator[LiveLine]:
+) -> AsyncGenerator[LiveLine]:
     """Keep a new Line alive while the context lasts. Connects in the background.
 
     `wall` is a clock that goes on while the computer sleeps. `randomness` makes the line's id and
@@ -154,7 +155,7 @@ class LiveLine:
     def check(self) -> None:
         """Raise what ended the line, if it has ended."""
         if self._failure is not None:
-            raise self._failure
+            raise self._failure.with_traceback(None)  # Or each raise would add to the last one's.
 
     def wake(self) -> None:
         """There may be something to write."""
@@ -190,16 +191,16 @@ class LiveLine:
 
     def _set_apart(self, reason: ConnectError) -> None:
         was = self._state
-        if was.phase is Phase.CONNECTED and anyio.current_time() - was.since >= STEADY_S:
-            self._attempt = 0
+        if was.phase is Phase.CONNECTED:
+            steady = anyio.current_time() - was.since >= STEADY_S
+            self._attempt = 0 if steady else min(self._attempt, UNSTEADY)
         phase = Phase.DISCONNECTED if self._was_connected else Phase.CONNECTING
         since = anyio.current_time() if was.phase is Phase.CONNECTED else was.since
         self._set_state(LineState(phase, since, reason))
 
     async def _wait_before_next(self, reason: ConnectError) -> None:
-        delay = BACKOFF_S[min(self._attempt, len(BACKOFF_S) - 1)]
-        if not reason.retryable:
-            delay = SLOW_RETRY_S
+        delays = BACKOFF_S if reason.retryable else SLOW_BACKOFF_S
+        delay = delays[min(self._attempt, len(delays) - 1)]
         self._attempt += 1
         ends_at = self._wall() + delay
         ticks_at = anyio.current_time() + delay * (1 + self._random.uniform(-JITTER, JITTER))
@@ -276,9 +277,10 @@ class LiveLine:
             due = TICK_S if deadline is None else min(TICK_S, max(0.0, deadline - now))
             await anyio.sleep(due)
             now, before = anyio.current_time(), now
-            if self._wall() - wall > now - before + SLEPT_S:
-                carrier.end(ConnectError(ConnectKind.UNREACHABLE, "this computer was asleep"))
-            self._line.handle_timer(now)
+            slept = self._wall() - wall > now - before + SLEPT_S
+            # After a sleep it is later than the clock says: the peer is asked at once.
+            deadline = self._line.deadline()
+            self._line.handle_timer(max(now, deadline) if slept and deadline else now)
             self._take_events(carrier)
             self.wake()
 

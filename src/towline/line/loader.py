@@ -1,8 +1,8 @@
 """What takes the bundle in on a machine that does not have it. It runs there, alone, by `-c`.
 
-Arguments: digest, size, then the agent's own. The bundle comes on stdin, exactly that many bytes;
-it is stored where the next start finds it, and becomes this process. Python >= 3.10, no imports
-beyond the standard library; nothing of towline is there yet.
+Arguments: digest, size, then the agent's own. The bundle comes packed on stdin, exactly that many
+bytes; it is stored where the next start finds it, and becomes this process. Python >= 3.10, no
+imports beyond the standard library; nothing of towline is there yet.
 """
 
 import hashlib
@@ -10,6 +10,7 @@ import os
 import select
 import stat
 import sys
+import zlib
 
 KEPT = 5  # Bundles of other versions that stay: several laptops may share the machine.
 
@@ -82,14 +83,16 @@ def prune(directory: str) -> None:
 
 def main(arguments: list[str]) -> None:
     digest, size, *rest = arguments
-    content = read_bundle(int(size))
+    packed = read_bundle(int(size))
     try:
+        content = zlib.decompress(packed)
         if hashlib.sha256(content).hexdigest()[:16] != digest:
             raise OSError("the agent arrived damaged")
         path = store(content, digest)
-    except OSError as error:
-        # The nonce is the last argument of `attach`.
-        sys.exit(print(f"TOWLINE {rest[-1]} FAILED {error}", flush=True) or 1)  # noqa: T201
+    except (OSError, zlib.error) as error:
+        nonce = rest[-1]
+        print(f"TOWLINE {nonce} FAILED {error}", flush=True)  # noqa: T201
+        sys.exit(1)
     os.execv(sys.executable, [sys.executable, "-I", "-S", path, *rest])  # noqa: S606
 
 

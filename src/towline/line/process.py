@@ -6,8 +6,9 @@ What the program is, and what its words mean, is for others to know.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
@@ -86,7 +87,7 @@ class ProcessStream(ByteStream):
 @asynccontextmanager
 async def open_process_stream(
     arguments: Sequence[str], *, attended: bool
-) -> AsyncIterator[ProcessStream]:
+) -> AsyncGenerator[ProcessStream]:
     """Run a program for as long as the context lasts.
 
     `attended`: it may ask the person at the terminal; else it has no terminal. Raises
@@ -111,16 +112,24 @@ async def open_process_stream(
 
 
 async def _start(arguments: Sequence[str], *, attended: bool) -> Process:
+    if shutil.which(arguments[0]) is None:
+        raise ConnectError(
+            ConnectKind.NO_SSH, f"there is no program {arguments[0]}", "install OpenSSH's client"
+        )
+    process: Process | None = None
     shielded = attended and os.name == "posix"
     try:
-        return await anyio.open_process(
-            [*(_WITHOUT_INTERRUPT if shielded else ()), *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=not attended,
-        )
+        with anyio.CancelScope(shield=True):  # Half started, it would be nobody's to end.
+            process = await anyio.open_process(
+                [*(_WITHOUT_INTERRUPT if shielded else ()), *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=not attended,
+            )
     except OSError as error:
         raise ConnectError(
             ConnectKind.NO_SSH, f"{arguments[0]} cannot be started: {error.strerror}"
         ) from None
+    assert process is not None
+    return process

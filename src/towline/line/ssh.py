@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -71,7 +71,7 @@ class SshOptions:
 @asynccontextmanager
 async def open_ssh(
     host: str, options: SshOptions, bootstrap: Bootstrap, *, attended: bool
-) -> AsyncIterator[ByteStream]:
+) -> AsyncGenerator[ByteStream]:
     """Connect to the agent on `host` for as long as the context lasts. Raises `ConnectError`.
 
     Reading from the stream raises it too, once the connection has failed.
@@ -84,7 +84,7 @@ async def open_ssh(
 @asynccontextmanager
 async def open_agent(
     arguments: list[str], bootstrap: Bootstrap, *, attended: bool
-) -> AsyncIterator[ByteStream]:
+) -> AsyncGenerator[ByteStream]:
     """Connect to the agent through any program that runs `bootstrap.command()` somewhere."""
     async with open_process_stream(arguments, attended=attended) as process:
         try:
@@ -93,21 +93,24 @@ async def open_agent(
             raise await _why_ended(process, said=end.args[0] if end.args else b"") from None
         except anyio.BrokenResourceError:
             raise await _why_ended(process) from None
-        yield _ExplainedStream(stream, process)
+        yield _ExplainedStream(stream, process, bootstrap)
 
 
 class _ExplainedStream(ByteStream):
     """Lets the reader know why the stream has ended, as far as ssh says it."""
 
-    def __init__(self, stream: ByteStream, process: ProcessStream) -> None:
+    def __init__(self, stream: ByteStream, process: ProcessStream, bootstrap: Bootstrap) -> None:
         self._stream = stream
         self._process = process
+        self._bootstrap = bootstrap
 
     async def receive(self, max_bytes: int = 65536) -> bytes:
         try:
             return await self._stream.receive(max_bytes)
         except anyio.EndOfStream:
-            raise await _why_ended(self._process) from None
+            error = await _why_ended(self._process)
+            error.retryable = error.retryable or self._bootstrap.is_doubtful
+            raise error from None
 
     async def send(self, item: bytes) -> None:
         await self._stream.send(item)
@@ -128,14 +131,18 @@ async def _why_ended(process: ProcessStream, said: bytes = b"") -> ConnectError:
 _SAYINGS: tuple[tuple[ConnectKind, str, str], ...] = (
     (
         ConnectKind.HOST_KEY,
-        r"REMOTE HOST IDENTIFICATION HAS CHANGED|Host key verification failed"
-        r"|No \S+ host key is known|POSSIBLE DNS SPOOFING",
-        "if the machine is a new one, remove the old key: ssh-keygen -R HOST",
+        r"REMOTE HOST IDENTIFICATION HAS CHANGED|POSSIBLE DNS SPOOFING",
+        "if it is a new machine at the old address, remove the old key: ssh-keygen -R HOST",
+    ),
+    (
+        ConnectKind.HOST_KEY,
+        r"Host key verification failed|No \S+ host key is known",
+        "connect to it once with ssh itself, and accept its key there",
     ),
     (
         ConnectKind.AUTH,
         r"Permission denied \(|Too many authentication failures|No supported authentication methods"
-        r"|Load key .*: (?:invalid format|bad permissions)|account is not available",
+        r"|Load key .*: (?:invalid format|bad permissions)|account is (?:currently )?not available",
         "does `ssh` to the same destination let you in?",
     ),
     (ConnectKind.REFUSED, r"Connection refused|Connection rejected", "is the machine still up?"),
@@ -146,7 +153,6 @@ _SAYINGS: tuple[tuple[ConnectKind, str, str], ...] = (
         r"|banner exchange|closed by remote host|Broken pipe|Operation timed out|mux_client",
         "",
     ),
-    (ConnectKind.NO_SSH, r"exec: .*: not found|command not found: ssh", "install OpenSSH's client"),
     (ConnectKind.OTHER, r"Bad configuration option|unknown option|illegal option|usage: ssh", ""),
 )
 
@@ -155,7 +161,7 @@ def explain(status: int | None, stderr: str, said: str = "") -> ConnectError:
     """Say why ssh ended, from its exit status, its stderr and what the machine printed."""
     for kind, pattern, hint in _SAYINGS:
         if match := re.search(f"^.*(?:{pattern}).*$", stderr, re.MULTILINE):
-            return ConnectError(kind, match[0].strip()[:300], hint)
+            return ConnectError(kind, match[0].strip("@ \t\r")[:300], hint)  # @: of its frames.
     if status is not None and status < 0:
         return ConnectError(ConnectKind.UNREACHABLE, f"ssh was ended by signal {-status}")
     if words := (stderr.strip() or said.strip()):

@@ -2,7 +2,8 @@
 
 A save changes one of them and nothing scrolls; only what a person should not miss (a conflict, a
 problem, a plan that is held) stays above as a line of its own. Drawn at most ten times a second,
-and not at all while nothing changes.
+and not at all while nothing changes; nor before the machine is reached, since ssh may have to ask
+for a password on the same terminal.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ from towline.ui.words import (
 REDRAW_INTERVAL_S = 0.1
 COUNTING_INTERVAL_S = 1.0  # While a state shows for how long it lasts.
 PROBLEMS_PRINTED = 20  # The rest is counted; `towline problems` lists all.
-NARROW = 60  # Columns. Below this the place is left out for the sake of the numbers.
+NARROW = 60  # Columns. Below this the bar's line has room for the rate, not for the totals.
 
 STYLES = {
     State.LIVE: "green",
@@ -68,13 +69,13 @@ class Live:
         self._last = ""  # The last exchange, as a line.
         self._rate = Rate()
         self._problems = 0
+        self._end: Stopped | None = None
         self._live = RichLive(console=console, auto_refresh=False, get_renderable=self.frame)
         self._changed = threading.Event()
         self._leaving = threading.Event()
         self._drawing = threading.Thread(target=self._draw, name="display", daemon=True)
 
     def __enter__(self) -> Live:
-        self._live.start()
         self._drawing.start()
         return self
 
@@ -83,9 +84,13 @@ class Live:
         self._changed.set()
         self._drawing.join()
         self._live.stop()
+        if self._end is not None and exc[0] is None:  # An error says the same, and more.
+            self._print(event_text(self._end), "dim")
 
     def __call__(self, item: Event | Status) -> None:
         if isinstance(item, Status):
+            if self._status is None and item.state is State.CONNECTING:
+                self._print(f"connecting to {item.destination} …", "dim")
             self._status = item
             if item.progress is not None:
                 self._rate.add(self._clock(), item.progress.size)
@@ -97,7 +102,7 @@ class Live:
         """What stands there now."""
         status = self._status
         if status is None:
-            return Text("starting …", style="dim")
+            return Text()
         lines: list[RenderableType] = [self._headline(status)]
         if status.progress is not None and status.state is State.FIRST_SYNC:
             lines.append(_progress_row(status.progress, self._rate, self._console.width))
@@ -109,15 +114,15 @@ class Live:
         return Group(*lines)
 
     def _headline(self, status: Status) -> Text:
+        """The place comes last: it is long, and known to whoever started this."""
         state = status.state.value
         if status.state is State.DISCONNECTED:
             state += f" for {time_text(max(0.0, self._clock() - status.since))}"
         line = Text(f"● {state}", style=STYLES.get(status.state, "cyan"))
-        if self._console.width >= NARROW:
-            line.append(f"  {shown(status.workspace)} → {place_text(status)}", style="default")
         line.append(f"  revision {status.revision}", style="default")
         if status.rtt_ms is not None:
             line.append(f"  {status.rtt_ms:.0f} ms", style="default")
+        line.append(f"  {shown(status.workspace)} → {place_text(status)}", style="dim")
         return _one_line(line)
 
     def _tell(self, event: Event) -> None:
@@ -139,8 +144,10 @@ class Live:
                     self._print("further problems are only counted: see `towline problems`", "dim")
             case ConflictKept() | Held():
                 self._print(event_text(event), "bold yellow")
-            case Note() | Stopped():
+            case Note():
                 self._print(event_text(event), "dim")
+            case Stopped():
+                self._end = event
             case _:
                 pass  # The state line says it.
 
@@ -153,8 +160,15 @@ class Live:
             counting = status is not None and status.state is State.DISCONNECTED
             self._changed.wait(COUNTING_INTERVAL_S if counting else None)
             self._changed.clear()
-            self._live.refresh()
+            if self._is_reached():
+                self._live.start()  # Does nothing the second time.
+                self._live.refresh()
             self._leaving.wait(REDRAW_INTERVAL_S)
+
+    def _is_reached(self) -> bool:
+        return self._live.is_started or (
+            self._status is not None and self._status.state is not State.CONNECTING
+        )
 
 
 def _counts(status: Status) -> Text:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TextIO
 
-from towline.engine.events import Event, Ready, State, Status
+from towline.engine.events import Event, Ready, State, Status, Stopped
 from towline.ui.words import event_text, left_out_texts, place_text
 
 QUIET_STATES = {State.LIVE, State.DISCONNECTED, State.HELD, State.STOPPED}  # They have an event.
@@ -17,18 +17,23 @@ class Plain:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._state: State | None = None
+        self._end: Stopped | None = None
 
     def __enter__(self) -> Plain:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        pass
+        if self._end is not None and exc[0] is None:  # An error says the same, and more.
+            self._write(event_text(self._end))
 
     def __call__(self, item: Event | Status) -> None:
         if isinstance(item, Status):
             if item.state is not self._state and item.state not in QUIET_STATES:
                 self._write(f"{item.state.value}: {place_text(item)}")
             self._state = item.state
+            return
+        if isinstance(item, Stopped):
+            self._end = item
             return
         self._write(event_text(item))
         if isinstance(item, Ready):

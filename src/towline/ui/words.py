@@ -65,7 +65,9 @@ def paths_text(paths: Sequence[str], count: int) -> str:
 
 
 def place_text(status: Status) -> str:
-    return f"{status.destination}:{shown(status.machine_path)}"
+    """Where the folder is there, which is known once the machine is reached."""
+    path = f":{shown(status.machine_path)}" if status.machine_path else ""
+    return f"{shown(status.destination)}{path}"
 
 
 def event_text(event: Event) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import runpy
 import tracemalloc
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -67,6 +69,7 @@ def data(channel: int, payload: bytes, flags: int = 0) -> bytes:
         (encode_open(3, Priority.SYNC, b""), "opened channel 3, when 1 was next"),
         (OPEN + OPEN, "opened channel 1, when 3 was next"),
         (OPEN + data(1, bytes(400)) + data(1, b""), "beyond its credit on channel 1"),
+        (OPEN + data(1, bytes(336)) + data(1, b""), "beyond its credit on channel 1"),
         (OPEN + data(1, b"") * 7 + data(1, b""), "beyond its credit on channel 1"),
         (encode_credit(2, 1), "granted more credit than was used on channel 2"),
         (encode_count(Kind.ACK, 2), "acknowledged 2 frames, after 0 before and of 1 sent"),
@@ -120,6 +123,20 @@ def test_what_is_within_the_limits_is_not_held_against_the_peer():
     assert drain(line)[-1] == Message(9, bytes(1000))
 
 
+def test_what_was_consumed_is_not_counted_twice_when_its_channel_closes():
+    line = victim(replace(SMALL, channels_max=9, held_max=2500))
+    line.receive_bytes(OPEN + data(1, bytes(1000)), 0)
+    drain(line)
+    line.consumed(1, 1000)
+    line.receive_bytes(encode_close(1, ""), 0)
+    for number, size in ((3, 1000), (5, 1000), (7, 2500 - 2 * 1064 - 64)):
+        line.receive_bytes(encode_open(number, 0, b"") + data(number, bytes(size)), 0)
+        drain(line)
+    line.receive_bytes(encode_open(9, 0, b"") + data(9, b""), 0)
+    with pytest.raises(ProtocolError, match="nobody has read"):
+        drain(line)
+
+
 def floods() -> dict[str, list[bytes]]:
     """Streams that would go on for ever, as the pieces in which they come."""
     tiny = Limits().window // 65
@@ -166,6 +183,14 @@ def test_any_bytes_end_in_events_or_a_protocol_error(stream):
         drain(line)
     except ProtocolError:
         assert line.bytes_to_send(0) == b""
+
+
+FUZZ = runpy.run_path(str(Path(__file__).parents[3] / "fuzz" / "fuzz_frames.py"))
+
+
+@given(st.integers(0, 3), st.integers(0, 255), st.binary(max_size=100))
+def test_the_fuzz_target_runs_without_its_fuzzer(end, piece, stream):
+    FUZZ["check_one"](bytes([end, piece]) + OPEN + stream)
 
 
 def test_random_bytes_of_a_megabyte_end_in_a_protocol_error():

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from towline.core.wire.channels import TooManyChannelsError
 from towline.core.wire.events import Closed, Connected, Message, Opened, Sendable, Silent
 from towline.core.wire.frames import (
     HEADER,
@@ -14,15 +15,11 @@ from towline.core.wire.frames import (
     Priority,
     ProtocolError,
     VersionMismatchError,
+    encode_count,
     encode_frame,
 )
 from towline.core.wire.limits import MESSAGE_OVERHEAD, Limits
-from towline.core.wire.line import (
-    ChannelClosedError,
-    Line,
-    NoCreditError,
-    TooManyChannelsError,
-)
+from towline.core.wire.line import ChannelClosedError, Line, NoCreditError
 
 from .pair import LINE_ID, SMALL, Pair, connected, open_both
 
@@ -135,6 +132,13 @@ def test_a_message_of_any_size_arrives_whole(size):
         pair.left.line.send(channel, sent)
         pair.exchange()
     assert pair.right.messages(channel) == [message, b"after"]
+
+
+def test_a_message_that_fills_its_frames_takes_no_more_of_them():
+    pair = connected(SMALL)
+    channel = open_both(pair)
+    pair.left.line.send(channel, bytes(2 * SMALL.payload_max))
+    assert kinds(pair.left.line.bytes_to_send(0)) == [(Kind.DATA, channel)] * 2
 
 
 def test_a_message_is_taken_as_it_is_when_sent():
@@ -290,6 +294,35 @@ def test_a_message_may_overdraw_and_then_nothing_is_taken_until_credit_is_back()
     assert pair.left.line.sendable(channel) == SMALL.window
 
 
+def test_credit_that_is_just_used_up_is_no_credit():
+    pair = connected(SMALL)
+    channel = open_both(pair)
+    pair.right.reads = False
+    size = SMALL.window - MESSAGE_OVERHEAD
+    pair.left.line.send(channel, bytes(size))
+    with pytest.raises(NoCreditError):
+        pair.left.line.send(channel, b"")
+    pair.exchange()
+    pair.right.line.consumed(channel, size)
+    pair.exchange()
+    assert pair.left.of(Sendable) == [Sendable(channel)]
+
+
+def test_credit_that_only_pays_for_the_overdraft_is_not_announced():
+    pair = connected(SMALL)
+    channel = open_both(pair)
+    pair.right.reads = False
+    pair.left.line.send(channel, bytes(100))
+    pair.left.line.send(channel, bytes(1000))
+    pair.exchange()
+    pair.right.line.consumed(channel, 100)
+    pair.exchange()
+    assert pair.left.of(Sendable) == []
+    pair.right.line.consumed(channel, 1000)
+    pair.exchange()
+    assert pair.left.of(Sendable) == [Sendable(channel)]
+
+
 def test_every_message_costs_its_size_and_an_overhead():
     pair = connected()
     channel = open_both(pair)
@@ -330,7 +363,10 @@ def test_grants_that_wait_go_as_one():
     pair.exchange()
     pair.right.line.consumed(channel, 120)
     pair.right.line.consumed(channel, 120)
-    assert kinds(pair.right.line.bytes_to_send(0)) == [(Kind.CREDIT, channel)]
+    credit = pair.right.line.bytes_to_send(0)
+    assert kinds(credit) == [(Kind.CREDIT, channel)]
+    pair.left.take(credit, 0)
+    assert pair.left.line.sendable(channel) == SMALL.window
 
 
 @pytest.mark.parametrize("size", [1, 6])
@@ -385,6 +421,16 @@ def test_a_small_save_passes_a_large_message_that_has_begun():
     assert kinds(pair.left.line.bytes_to_send(0, limit=1)) == [(Kind.DATA, bulk)]
 
 
+def test_no_frame_is_begun_at_the_limit():
+    pair = connected()
+    channel = open_both(pair)
+    for _ in range(2):
+        pair.left.line.send(channel, b"12")
+    assert kinds(pair.left.line.bytes_to_send(0, limit=10)) == [(Kind.DATA, channel)]
+    pair.left.line.send(channel, b"34")
+    assert len(pair.left.line.bytes_to_send(0, limit=11)) == 20
+
+
 def test_classes_go_strictly_in_order_and_channels_of_a_class_in_turn():
     pair = connected()
     numbers = {
@@ -412,10 +458,11 @@ def test_opens_go_before_all_content_and_in_order():
     ]
 
 
-def test_bulk_waits_for_acknowledgement_and_others_do_not():
+@pytest.mark.parametrize("priority", [Priority.CONTROL, Priority.SYNC, Priority.INTERACTIVE])
+def test_bulk_waits_for_acknowledgement_and_others_do_not(priority):
     pair = connected()
     bulk = open_both(pair, Priority.BULK)
-    sync = open_both(pair, Priority.SYNC)
+    sync = open_both(pair, priority)
     pair.left.line.send(bulk, bytes(1 << 20))
     sent = b"".join(iter(lambda: pair.left.line.bytes_to_send(0), b""))
     window = pair.left.line.statistics().bulk_window
@@ -545,6 +592,14 @@ def test_a_pong_that_comes_after_the_next_ping_is_no_measure():
     pong = pair.right.line.bytes_to_send(6.0)
     pair.left.take(pong, 6.0)
     pair.left.take(pong, 6.0)
+    assert pair.left.line.statistics().rtt_s == 0
+
+
+def test_a_pong_that_comes_twice_is_one_measure():
+    pair = connected()
+    at(pair, 2.0)
+    pair.exchange()
+    pair.left.take(encode_count(Kind.PONG, 2), 3.0)
     assert pair.left.line.statistics().rtt_s == 0
 
 

@@ -158,3 +158,12 @@ def test_without_saves_to_wait_for_nothing_else_changes():
     outcome = Link(12.5e6, 0.05).run(until=2.0, save_every_s=100.0)
     assert outcome.saves_s == []
     assert outcome.rate(1.0, 2.0) >= 0.95 * 12.5e6
+
+
+def test_a_window_that_is_not_used_shrinks_all_the_same():
+    pace = started()
+    now = rounds(pace, RTT_S, 2, 0.0)
+    now = rounds(pace, RTT_S + TARGET_S, 1, now)
+    before = pace.window
+    rounds(pace, RTT_S + 2 * TARGET_S, 1, now, in_flight=before // 4)
+    assert pace.window < before

@@ -11,7 +11,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -340,11 +342,10 @@ def test_nothing_is_missed_in_a_tree_made_fast(watched: Watched) -> None:
         seens.append(watched.watch.read())
     seens.append(watched.drain())
     assert maker.returncode == 0
-    expected = everything_in(watched.root, watched.root) - {"."}
-    files = {path for path in expected if "/f" in path}
-    assert len(files) == 1_500
-    missed = {path for path in expected if path.split("/")[0] != ".towline"}
-    assert missed - together(seens).paths == set()
+    made = everything_in(watched.root, watched.root)
+    expected = {path for path in made if not path.startswith(".")}
+    assert len([path for path in expected if "/f" in path]) == 1_500
+    assert expected - together(seens).paths == set()
 
 
 def test_the_cookie_comes_after_all_that_came_before(watched: Watched) -> None:
@@ -353,6 +354,73 @@ def test_the_cookie_comes_after_all_that_came_before(watched: Watched) -> None:
         for path in expected:
             watched.make(path, "x")
         assert watched.drain().paths >= expected
+
+
+class Copy:
+    """What someone knows of a root who looks only at what is told."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.known: dict[str, str] = {}
+
+    def look(self, seen: Seen) -> None:
+        for path in seen.paths | seen.writing:
+            self.forget(path)
+            self.take(self.root / path)
+
+    def forget(self, path: str) -> None:
+        for known in [known for known in self.known if known.startswith(f"{path}/")]:
+            del self.known[known]
+        self.known.pop(path, None)
+
+    def take(self, place: Path) -> None:
+        with suppress(OSError):
+            if place.is_dir():
+                self.known[str(place.relative_to(self.root))] = "directory"
+                for inside in place.iterdir():
+                    self.take(inside)
+            else:
+                self.known[str(place.relative_to(self.root))] = place.read_text()
+
+
+def change_at_random(random: Random, root: Path, outside: Path) -> None:
+    names = "abcd"
+    places = [root / "/".join(random.choices(names, k=random.randint(1, 4))) for _ in range(2)]
+    with suppress(OSError):  # Most often something stands in the way: then nothing happens.
+        which = random.randrange(7)
+        if which <= 2:
+            places[0].parent.mkdir(parents=True, exist_ok=True)
+            places[0].write_text(str(random.randrange(10)))
+        elif which == 3:
+            places[0].rename(places[1])
+        elif which == 4:
+            places[0].rename(outside / random.choice(names))
+        elif which == 5:
+            (outside / random.choice(names)).rename(places[0])
+        else:
+            shutil.rmtree(places[0])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_who_looks_only_at_what_is_told_knows_the_tree(
+    watched: Watched, tmp_path: Path, seed: int
+) -> None:
+    random = Random(seed)  # noqa: S311
+    copy = Copy(watched.root)
+    (tmp_path / "outside").mkdir()
+    for _ in range(40):
+        for _ in range(random.randint(1, 20)):
+            change_at_random(random, watched.root, tmp_path / "outside")
+        if random.random() < 0.5:
+            copy.look(watched.watch.read())
+        else:
+            copy.look(watched.drain())
+    copy.look(watched.drain())
+    actual = Copy(watched.root)
+    for place in watched.root.iterdir():
+        if place.name != ".towline":
+            actual.take(place)
+    assert copy.known == actual.known
 
 
 # What only notification tells.
@@ -457,7 +525,10 @@ def test_a_change_in_a_polled_directory_is_found_by_and_by(opened: Open) -> None
     assert seen.paths >= {os.path.relpath(place, watched.root) for place in places}
 
 
-def test_a_polled_directory_where_someone_works_gets_a_watch(opened: Open) -> None:
+def test_a_polled_directory_where_someone_works_gets_a_watch(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("towline.disk.watch.poller.RACY_NS", 0)  # Passes are seconds apart.
     watched = opened(limit=8)
     make_tree(watched.root / "tree")
     watched.drain()
@@ -468,6 +539,35 @@ def test_a_polled_directory_where_someone_works_gets_a_watch(opened: Open) -> No
     watched.make("tree/d3/e19/f1", "changed again")
     assert watched.watch.read().paths == {"tree/d3/e19/f1"}  # No time has passed.
     assert watched.watch.statistics().watched == 7
+
+
+def test_a_watched_directory_that_leaves_a_polled_one_and_comes_back_is_found(
+    opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("towline.disk.watch.poller.RACY_NS", 0)
+    watched = opened(limit=3)  # The cookies, the root and one more.
+    watched.make("polled/watched/a", "1")
+    watched.drain()
+    watched.make("polled/watched/a", "22")
+    watched.poll()
+    watched.make("polled/watched/a", "333")
+    assert watched.watch.read().paths == {"polled/watched/a"}
+    (watched.root / "polled/watched").rename(tmp_path / "away")
+    assert watched.watch.read().paths == {"polled/watched"}
+    (tmp_path / "away").rename(watched.root / "polled/watched")
+    assert watched.poll().paths == {"polled/watched", "polled/watched/a"}
+    watched.make("polled/watched/a", "4444")
+    assert watched.drain().paths == {"polled/watched/a"}
+
+
+def test_a_cookie_comes_back_although_nothing_is_left_to_poll(opened: Open) -> None:
+    watched = opened(limit=3)
+    watched.make("watched/polled/a", "1")
+    watched.drain()
+    cookie = watched.watch.place_cookie()
+    shutil.rmtree(watched.root / "watched")
+    assert cookie in watched.watch.read().cookies
+    assert watched.watch.statistics().polled == 0
 
 
 def test_no_change_is_lost_while_watches_move_from_directory_to_directory(opened: Open) -> None:
@@ -492,6 +592,18 @@ def test_polling_slows_down_in_quiet_times_and_is_prompt_after_a_change(
     watched.make("a", "1")
     assert watched.poll().paths == {"a"}
     assert watched.watch.deadline() == watched.time.now + POLL_SHORTEST_S
+
+
+@pytest.mark.parametrize(("racy_ns", "told"), [(0, set()), (10**18, {"a"})])
+def test_a_file_that_may_have_changed_within_the_grain_of_the_clock_is_told_again(
+    opened: Open, monkeypatch: pytest.MonkeyPatch, racy_ns: int, told: set[str]
+) -> None:
+    monkeypatch.setattr(watch_module, "_notices", lambda *_: False)
+    monkeypatch.setattr("towline.disk.watch.poller.RACY_NS", racy_ns)
+    watched = opened()
+    watched.make("a", "1")
+    assert watched.drain().paths == {"a"}
+    assert watched.drain().paths == told
 
 
 def test_polling_is_done_in_slices(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from towline.core.wire.channel import Incoming, Outgoing
+from towline.core.wire.channel import Outgoing
+from towline.core.wire.channels import Channels
 from towline.core.wire.events import (
     Closed,
     Connected,
@@ -58,10 +59,6 @@ class NoCreditError(Exception):
     """The reader is behind. Wait for `Sendable` on this channel."""
 
 
-class TooManyChannelsError(Exception):
-    """As many channels of this end are open as may be."""
-
-
 @dataclass(frozen=True, slots=True)
 class Statistics:
     """Sizes in bytes, of frames or messages as they are on the wire; times in seconds."""
@@ -74,12 +71,6 @@ class Statistics:
     queued: dict[Priority, int]
     bulk_window: int
     resumes: int
-
-
-@dataclass(slots=True)
-class _Channel:
-    outgoing: Outgoing
-    incoming: Incoming | None  # None once closed by this end: what comes is dropped.
 
 
 class Line:
@@ -113,10 +104,8 @@ class Line:
         self._received = 0  # Numbered frames taken, on all transports.
         self._replay = Replay()
         self._outbox = Outbox()
-        self._channels: dict[int, _Channel] = {}
-        self._next_own = 1 if initiator else 2
-        self._next_peer = 2 if initiator else 1
-        self._held = 0
+        self._channels = Channels(limits, initiator=initiator)
+        self._held = 0  # Bytes received and not consumed, over all channels.
         self._bytes_in = 0
         self._bytes_out = 0
 
@@ -201,7 +190,10 @@ class Line:
         return self._transport.deadline()
 
     def handle_timer(self, now: float) -> None:
-        """Do what is due: a PING to send, or `Silent` as the next event. Early is harmless."""
+        """Do what is due: a PING to send, or `Silent` as the next event. Early is harmless.
+
+        Pass in first what has arrived: a peer that was heard meanwhile is not silent.
+        """
         self._now = now
         if self._transport is not None:
             self._transport.handle_timer(now)
@@ -296,7 +288,7 @@ class Line:
             transport.take_pong(count, self._replay.bulk_in_flight, self._now)
 
     def _take_data(self, frame: Frame) -> Event | None:
-        channel = self._channel_of(frame)
+        channel = self._channels.of_frame(frame)
         incoming = channel.incoming if channel is not None else None
         if incoming is None:
             return None
@@ -310,22 +302,12 @@ class Line:
         return None if message is None else Message(frame.channel, message)
 
     def _take_open(self, frame: Frame) -> Event:
-        number = frame.channel
-        if number != self._next_peer:
-            raise ProtocolError(
-                f"the other side opened channel {number}, when {self._next_peer} was next"
-            )
-        if self._open_count(number) >= self._limits.channels_max:
-            raise ProtocolError(
-                f"the other side opened more than {self._limits.channels_max} channels"
-            )
-        self._next_peer += 2
         priority = Priority(frame.flags)
-        self._add_channel(number, priority)
-        return Opened(number, frame.payload, priority)
+        self._channels.add_peers(frame.channel, priority)
+        return Opened(frame.channel, frame.payload, priority)
 
     def _take_credit(self, frame: Frame) -> Event | None:
-        channel = self._channel_of(frame)
+        channel = self._channels.of_frame(frame)
         if channel is None:
             return None
         outgoing = channel.outgoing
@@ -340,10 +322,10 @@ class Line:
         return None
 
     def _take_close(self, frame: Frame) -> Event | None:
-        channel = self._channel_of(frame)
+        channel = self._channels.of_frame(frame)
         if channel is None:
             return None
-        del self._channels[frame.channel]
+        self._channels.remove(frame.channel)
         self._outbox.drop_channel(channel.outgoing)
         if not channel.outgoing.close_left:
             self._answer_close(channel.outgoing)
@@ -358,16 +340,6 @@ class Line:
             raise ProtocolError("the other side closes channels and does not wait for the answers")
         self._outbox.put_first(encode_close(outgoing.channel, outgoing.closing or ""))
 
-    def _channel_of(self, frame: Frame) -> _Channel | None:
-        """Return the frame's channel, None if it is closed. Raises if it never was open."""
-        channel = self._channels.get(frame.channel)
-        if channel is None and not self._was_opened(frame.channel):
-            name = Kind(frame.kind).name
-            raise ProtocolError(
-                f"the other side sent {name} on channel {frame.channel}, which was never opened"
-            )
-        return channel
-
     # -- Channels -----------------------------------------------------------------------------
 
     def open_channel(self, greeting: bytes, priority: Priority) -> int:
@@ -377,11 +349,7 @@ class Line:
         """
         if len(greeting) > GREETING_MAX:
             raise ValueError(f"greeting of {len(greeting)} bytes exceeds {GREETING_MAX}")
-        number = self._next_own
-        if self._open_count(number) >= self._limits.channels_max:
-            raise TooManyChannelsError(f"{self._limits.channels_max} channels are open")
-        self._next_own += 2
-        self._add_channel(number, priority)
+        number = self._channels.add_own(priority)
         self._outbox.put_first(encode_open(number, priority, bytes(greeting)))
         return number
 
@@ -393,7 +361,7 @@ class Line:
         """
         if len(message) > self._limits.message_max:
             raise ValueError(f"message of {len(message)} bytes exceeds {self._limits.message_max}")
-        known = self._known(channel)
+        known = self._channels.get(channel)
         if known is None or known.incoming is None:
             raise ChannelClosedError(f"channel {channel} is closed")
         outgoing = known.outgoing
@@ -405,7 +373,7 @@ class Line:
 
     def sendable(self, channel: int) -> int:
         """Return the bytes of credit left after what is queued; 0 if the channel is closed."""
-        known = self._known(channel)
+        known = self._channels.get(channel)
         if known is None or known.incoming is None:
             return 0
         return max(0, known.outgoing.credit)
@@ -415,7 +383,7 @@ class Line:
 
         Call it for an empty message too, with 0. Raises `ValueError` for more than was received.
         """
-        known = self._known(channel)
+        known = self._channels.get(channel)
         if known is None or known.incoming is None:
             return
         grant = known.incoming.consume(size)
@@ -428,7 +396,7 @@ class Line:
 
         `reason` is for a person, up to 1 KiB of it arrives. Closing twice is harmless.
         """
-        known = self._known(channel)
+        known = self._channels.get(channel)
         if known is None or known.incoming is None:
             return
         self._held -= known.incoming.held
@@ -448,25 +416,4 @@ class Line:
             queued={priority: self._outbox.queued(priority) for priority in Priority},
             bulk_window=transport.pace.window if transport else 0,
             resumes=max(0, self._connects - 1),
-        )
-
-    def _known(self, channel: int) -> _Channel | None:
-        """Return a channel, None if it is closed. Raises `ValueError` if it never was open."""
-        known = self._channels.get(channel)
-        if known is None and not self._was_opened(channel):
-            raise ValueError(f"channel {channel} was never opened")
-        return known
-
-    def _was_opened(self, channel: int) -> bool:
-        is_own = channel % 2 == self._next_own % 2
-        return 0 < channel < (self._next_own if is_own else self._next_peer)
-
-    def _open_count(self, like: int) -> int:
-        """How many channels are open of those that the opener of `like` opened."""
-        return sum(number % 2 == like % 2 for number in self._channels)
-
-    def _add_channel(self, number: int, priority: Priority) -> None:
-        limits = self._limits
-        self._channels[number] = _Channel(
-            Outgoing(number, priority, limits), Incoming(priority, limits)
         )

@@ -24,7 +24,7 @@ from towline.disk.watch.poller import Looked, Poller
 from towline.disk.watch.walk import Listing, list_directory, walk
 
 READ_MAX = 1 << 18  # Bytes of records in one `read` (some 8,000), so that a loop stays fair.
-PROMOTIONS_MAX = 64  # Polled directories that get a watch in one step of polling.
+PROMOTED_PART = 8  # Of the watches change place in one step of polling at most: no thrashing.
 
 _PLACE = kernel.ONLYDIR | kernel.DONT_FOLLOW
 _CONTENT_MASK = (
@@ -91,8 +91,7 @@ class InotifyWatch(Watch):
             self._events += 1
             self._take(event)
         self._settle_created()
-        if len(self._poller):
-            self._take_polled()
+        self._take_polled()
         found, self._found = self._found, Found()
         return found.seen()
 
@@ -102,6 +101,7 @@ class InotifyWatch(Watch):
         reached = walk("", self._skip, self._look_after_again).reached
         for path in [path for path in self._directories if path not in reached]:
             self._forget(path)
+        self._released.clear()
         self._found.root_gone = self._found.root_gone or "" not in reached
 
     def place_cookie(self) -> str:
@@ -168,7 +168,7 @@ class InotifyWatch(Watch):
             self._found.root_gone = True
         elif event.mask & kernel.IGNORED and event.wd in self._released:
             del self._released[event.wd]
-        elif event.mask & (kernel.IGNORED | kernel.MOVE_SELF):
+        elif event.mask & (kernel.IGNORED | kernel.MOVE_SELF | kernel.DELETE_SELF):
             self._find_anew(directory)
 
     def _take_child(self, path: str, mask: int) -> None:
@@ -219,7 +219,7 @@ class InotifyWatch(Watch):
 
     def _take_polled(self) -> None:
         self._take_looked(self._poller.step())
-        if self._git_wd == _NONE:
+        if self._git_wd == _NONE and len(self._poller):
             self._found.note_git(self._git_lock.look())
 
     # The set of directories.
@@ -277,6 +277,7 @@ class InotifyWatch(Watch):
     def _find_anew(self, directory: str) -> None:
         self._found.note(directory)
         self._forget(directory)
+        self._poller.doubt(directory)  # It may come back, the same, before the next pass.
         self._cover(directory)
 
     def _take_looked(self, looked: Looked) -> None:
@@ -287,7 +288,8 @@ class InotifyWatch(Watch):
             self._forget(path)
         for path in looked.arrived:
             self._cover(path)
-        for directory in sorted(looked.active.intersection(self._poller))[:PROMOTIONS_MAX]:
+        promotions = 1 + self._directories.watched // PROMOTED_PART
+        for directory in sorted(looked.active.intersection(self._poller))[:promotions]:
             self._promote(directory)
         self._found.cookies.update(looked.answered)
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from towline.core.path import join
+from towline.core.path import join, name_of, parent_of
 from towline.disk.watch.base import Clock
 
 POLL_SHORTEST_S = 1.0  # Between passes after a change: what a person still takes for prompt.
@@ -78,8 +78,9 @@ class Poller:
     def remove(self, directory: str) -> None:
         self._children.pop(directory, None)
 
-    def clear(self) -> None:
-        self._children.clear()
+    def doubt(self, path: str) -> None:
+        """Take `path` for new when it is seen next, though it may look as it did."""
+        self._children.get(parent_of(path), {}).pop(name_of(path), None)
 
     def ask(self, question: str) -> None:
         """Have `question` answered by the first whole pass that begins after this call."""
@@ -120,7 +121,8 @@ class Poller:
         for name in _changed_names(before, after):
             path = join(directory, name)
             looked.paths.add(path)
-            looked.active.add(directory)
+            if before.get(name) is not _UNSURE:
+                looked.active.add(directory)
             if _is_directory(before, name):
                 looked.departed.add(path)
             if _is_directory(after, name):

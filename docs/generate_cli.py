@@ -1,0 +1,191 @@
+"""Write docs/cli.md from the commands and docs/json.md from the dataclasses.
+
+`python docs/generate_cli.py` writes them, `--check` says whether they are current.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+
+from towline.cli.main import towline
+from towline.engine import events
+from towline.errors import ExitCode
+
+DOCS = Path(__file__).parent
+
+CLI_INTRODUCTION = """\
+# Commands
+
+This page is made from the commands by `docs/generate_cli.py`; `towline COMMAND --help` says the
+same. Data goes to standard output, progress and messages to standard error, so that a pipe gets
+data only. With `--json` a command prints one JSON object a line ([json.md](json.md)).
+
+A command finds its workspace by the project that the current directory is in, or by `--project`
+or `--name`.
+"""
+
+COMPLETION = """\
+## Shell completion
+
+| shell | line | file |
+| --- | --- | --- |
+| bash | `eval "$(_TOWLINE_COMPLETE=bash_source towline)"` | `~/.bashrc` |
+| zsh | `eval "$(_TOWLINE_COMPLETE=zsh_source towline)"` | `~/.zshrc` |
+| fish | `_TOWLINE_COMPLETE=fish_source towline \\| source` | `~/.config/fish/config.fish` |
+"""
+
+JSON_INTRODUCTION = """\
+# JSON
+
+This page is made from the dataclasses of `towline.engine.events` by `docs/generate_cli.py`. Keys
+are never renamed or removed within a major version; new ones may come, so ignore what you do not
+know. Times are Unix times in seconds, sizes bytes of content.
+
+`towline link --json` prints one event a line on standard output, each flushed. `towline log --json`
+prints the same with `at`, when it happened. A command that fails prints on standard output
+
+```json
+{"event": "error", "message": "…", "hint": "…", "exit_code": 69}
+```
+"""
+
+
+def cli_page() -> str:
+    parts = [CLI_INTRODUCTION, _exit_codes(), COMPLETION]
+    root = click.Context(towline, info_name="towline")
+    for name in towline.list_commands(root):
+        command = towline.get_command(root, name)
+        if command is not None:
+            parts += _command(command, click.Context(command, info_name=name, parent=root))
+    return "\n".join(parts)
+
+
+def _exit_codes() -> str:
+    rows = [f"| {value} | {comment or 'Done.'} |" for _, value, comment in _lines_of(ExitCode)]
+    return "\n".join(["## Exit codes", "", "| code | meaning |", "| --- | --- |", *rows, ""])
+
+
+def _command(command: click.Command, context: click.Context) -> Iterator[str]:
+    path = context.command_path
+    depth = "#" * (len(path.split()))
+    yield f"{depth} {path}\n"
+    yield f"```\n{' '.join([path, *command.collect_usage_pieces(context)])}\n```\n"
+    yield f"{textwrap.dedent(inspect.cleandoc(command.help or ''))}\n"
+    options = [
+        record
+        for option in command.params
+        if isinstance(option, click.Option) and (record := option.get_help_record(context))
+    ]
+    if options:
+        yield "| option | |\n| --- | --- |"
+        yield "".join(f"| `{_cell(name)}` | {_cell(text)} |\n" for name, text in options)
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            part = command.get_command(context, name)
+            if part is not None:
+                yield from _command(part, click.Context(part, info_name=name, parent=context))
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def json_page() -> str:
+    parts = [JSON_INTRODUCTION, "## Events\n"]
+    for kind, name in events.EVENT_NAMES.items():
+        parts.append(f"### {name}\n")
+        parts += _fields(kind, [("event", "text", f'`"{name}"`')])
+    parts.append("## Status\n\n`towline status --json` prints one.\n")
+    parts += _fields(events.Status, [])
+    states = ", ".join(f'`"{state.value}"`' for state in events.State)
+    parts.append(f"`state` is one of {states}.\n")
+    for kind, name in ((events.Progress, "progress"), (events.LeftOut, "left_out")):
+        parts.append(f"### {name}\n")
+        parts += _fields(kind, [])
+    parts.append(OTHERS)
+    return "\n".join(parts)
+
+
+OTHERS = """\
+## Other commands
+
+| command | prints |
+| --- | --- |
+| `flush` | `revision`, `ms` |
+| `stop`, `links stop` | `workspace`, `was_running` |
+| `conflicts` | one object each: `path`, `copy`, `side` |
+| `problems` | one object each: `path`, `reason`, `side` |
+| `explain` | one object for each path: `path`, `synced`, `reason`; `source`, `line`, `pattern` |
+| `links list` | one object each: `name`, `state`, `running`, `pid`, `last_state`, `project`, \
+`there`, `at_login`, `id` |
+| `links forget` | `workspace`, `forgotten` |
+| `config` | one object for each option: `key`, `value`, `origin` |
+| `doctor` | one object for each check: `name`, `verdict` (`ok`, `warn`, `fail`), `finding`, \
+`to_do` |
+| `service install`, `service remove` | `file`, `content`, `install`, `remove` (commands) |
+| `service status` | one object each: `workspace`, `file` |
+| `version` | `towline`, `python`, `system`, `program` |
+"""
+
+
+def _fields(kind: type, first: list[tuple[str, str, str]]) -> Iterator[str]:
+    doc = inspect.cleandoc(kind.__doc__ or "")
+    if not doc.startswith(f"{kind.__name__}("):  # What dataclasses makes up says nothing.
+        yield f"{doc}\n"
+    yield "| key | type | |\n| --- | --- | --- |"
+    rows = [*first, *((name, _json_type(kind_), note) for name, kind_, note in _lines_of(kind))]
+    yield "".join(f"| `{name}` | {type_} | {_cell(note)} |\n" for name, type_, note in rows)
+
+
+FIELD = re.compile(r"^ {4}(\w+)(?:: ([^=#]+?))?(?: = (.+?))?(?:  # (.*))?$")
+
+
+def _lines_of(kind: type) -> Iterator[tuple[str, str, str]]:
+    """Yield name, type (an enumeration's value) and comment of what a class declares."""
+    for line in inspect.getsource(kind).splitlines():
+        match = FIELD.match(line)
+        if match and (match[2] or match[3]) and not line.lstrip().startswith(('"', "def ")):
+            yield match[1], match[2] or match[3], match[4] or ""
+
+
+def _json_type(annotation: str) -> str:
+    names = {"str": "text", "int": "number", "float": "number", "bool": "true or false"}
+    types = [part.strip() for part in annotation.split("|")]
+    return " or ".join(
+        "null" if part == "None"
+        else f"list of {'texts' if 'str' in part else 'objects'}" if part.startswith("tuple[")
+        else names.get(part, "text" if part == "State" else "object")
+        for part in types
+    )  # fmt: skip
+
+
+PAGES: dict[str, Callable[[], str]] = {"cli.md": cli_page, "json.md": json_page}
+
+
+def main(arguments: list[str]) -> int:
+    stale = [name for name, make in PAGES.items() if _current(name) != make()]
+    if "--check" in arguments:
+        for name in stale:
+            sys.stderr.write(f"docs/{name} is not current: run python docs/generate_cli.py\n")
+        return 1 if stale else 0
+    for name in stale:
+        (DOCS / name).write_text(PAGES[name](), "utf-8")
+    return 0
+
+
+def _current(name: str) -> str:
+    try:
+        return (DOCS / name).read_text("utf-8")
+    except FileNotFoundError:
+        return ""
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,76 @@
+"""Paths that could leave a root, or name no file, are refused before anything else sees them."""
+
+from __future__ import annotations
+
+import pytest
+
+from towline.core.path import (
+    BadPathError,
+    check_path,
+    collisions,
+    is_below,
+    parents_of,
+    why_unfit_for_windows,
+)
+
+
+@pytest.mark.parametrize(
+    "path", ["a", "a/b.py", "..a", "a..", "\u00e9", "bad\udcff", ".towline2", "a/.towline"]
+)
+def test_plain_relative_paths_pass(path: str) -> None:
+    assert check_path(path) == path
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "/",
+        "/etc/passwd",
+        "a/",
+        "a//b",
+        ".",
+        "..",
+        "../x",
+        "a/../b",
+        "a/./b",
+        "a\0b",
+        "x" * 256,
+        "/".join(["d" * 100] * 50),
+        "\ud800",
+        ".towline",
+        ".towline/lock",
+        ".Towline/lock",
+    ],
+)
+def test_other_paths_are_refused(path: str) -> None:
+    with pytest.raises(BadPathError):
+        check_path(path)
+
+
+def test_parents_come_nearest_first_without_the_root() -> None:
+    assert list(parents_of("a/b/c")) == ["a/b", "a"]
+    assert list(parents_of("a")) == []
+
+
+def test_nothing_is_below_itself_and_names_are_not_prefixes() -> None:
+    assert is_below("a/b", "a")
+    assert is_below("a", "")
+    assert not is_below("a", "a")
+    assert not is_below("ab", "a")
+    assert not is_below("", "")
+
+
+def test_names_that_fold_to_one_collide() -> None:
+    assert collisions(["A", "a", "b"]) == [["A", "a"]]
+    assert collisions(["\u00e9", "e\u0301", "E\u0301"]) == [["E\u0301", "e\u0301", "\u00e9"]]
+    assert collisions(["a", "b"]) == []
+
+
+@pytest.mark.parametrize("name", ["con", "NUL.txt", "a:b", "a?", "a.", "a ", "a\tb"])
+def test_names_windows_cannot_hold_say_why(name: str) -> None:
+    assert why_unfit_for_windows(name)
+
+
+def test_an_ordinary_name_fits_windows() -> None:
+    assert why_unfit_for_windows("console.py") is None

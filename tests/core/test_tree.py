@@ -1,0 +1,74 @@
+"""A tree addressed by path holds what was put in, whatever the order."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.core.trees import entries, names, roots
+from towline.core.entry import DIRECTORY, Directory, Entry, File
+from towline.core.tree import Tree
+
+A, B = File(b"a"), File(b"b")
+paths = st.lists(names, min_size=1, max_size=3).map("/".join)
+
+
+@given(roots, paths, entries)
+def test_what_is_put_is_there_and_nothing_beside_it_changed(
+    root: Directory, path: str, entry: Entry
+) -> None:
+    tree = Tree(root)
+    beside = {
+        at: held
+        for at, held in Tree(root).walk()
+        if not at.startswith(f"{path}/") and not path.startswith(at)
+    }
+    tree.put(path, entry)
+    assert tree.get(path) == entry
+    assert all(
+        tree.get(at) == held for at, held in beside.items() if not isinstance(held, Directory)
+    )
+
+
+@given(roots, paths)
+def test_what_is_removed_is_gone_with_all_below_it(root: Directory, path: str) -> None:
+    tree = Tree(root)
+    tree.put(path, None)
+    assert tree.get(path) is None
+    assert not any(at.startswith(f"{path}/") for at, _ in tree.walk())
+
+
+@given(roots)
+def test_a_tree_shares_nothing_with_what_it_was_made_of(root: Directory) -> None:
+    tree, other = Tree(root), Tree(root)
+    tree.put("new", A)
+    tree.put("a", None)
+    assert other.root == root
+
+
+def test_a_directory_put_shallowly_keeps_its_children() -> None:
+    tree = Tree(Directory({"d": Directory({"x": A})}))
+    tree.put_shallow("d", DIRECTORY)
+    assert tree.get("d/x") == A
+    tree.put_shallow("d", B)
+    assert tree.get("d") == B
+
+
+def test_a_path_through_a_file_holds_nothing() -> None:
+    assert Tree(Directory({"x": A})).get("x/y") is None
+
+
+def test_an_absent_root_is_not_an_empty_one() -> None:
+    assert Tree().root is None
+    assert Tree(DIRECTORY).root == DIRECTORY
+
+
+def test_the_root_of_a_tree_is_a_directory() -> None:
+    with pytest.raises(TypeError):
+        Tree(A)
+
+
+def test_walking_tells_parents_before_children_in_order() -> None:
+    tree = Tree(Directory({"b": A, "a": Directory({"z": B})}))
+    assert [path for path, _ in tree.walk()] == ["a", "a/z", "b"]
