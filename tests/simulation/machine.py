@@ -83,8 +83,10 @@ class Agent:
         if busy:
             await anyio.sleep(STEP_S)
             return
-        due = [self.service.deadline(), *(w.next_arrival() for w in self._side.watches)]
-        if any(watch.is_readable() for watch in self._side.watches):
+        watched = self.service.watched()
+        watches = [watch for watch in self._side.watches if watch.fileno() in watched]
+        due = [self.service.deadline(), *(watch.next_arrival() for watch in watches)]
+        if any(watch.is_readable() for watch in watches):
             await anyio.sleep(STEP_S)
             return
         at = min((at for at in due if at is not None), default=None)
@@ -117,7 +119,7 @@ class Agent:
         self._tasks.start_soon(self._serve, wire)
 
     async def _serve(self, wire: Wire) -> None:
-        incoming = b""
+        incoming: bytes | None = b""  # None once it has said who it is.
         while not self.is_dead:
             data = wire.up.take()
             if data is None:
@@ -128,13 +130,15 @@ class Agent:
             with self._survived():
                 if wire is self._wire:
                     self._receive(wire, data)
+                elif incoming is None:  # Replaced by another one.
+                    break
                 else:
                     incoming = self._greet(wire, incoming + data)
             self.stir()
             await anyio.lowlevel.checkpoint()
         self._drop(wire)
 
-    def _greet(self, wire: Wire, incoming: bytes) -> bytes:
+    def _greet(self, wire: Wire, incoming: bytes) -> bytes | None:
         parsed = parse_hello(incoming)
         if parsed is None:
             return incoming
@@ -143,7 +147,7 @@ class Agent:
         self._wire = wire
         self.service.accept(parsed[0], anyio.current_time())
         self._receive(wire, incoming)
-        return b""
+        return None
 
     def _receive(self, wire: Wire, data: bytes) -> None:
         try:

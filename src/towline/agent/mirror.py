@@ -90,6 +90,11 @@ class Mirror:
         """Whether a further message may be given to `receive`. If not, leave it in the Line."""
         return self._telling is None and not self._outbox
 
+    @property
+    def watched(self) -> Root | None:
+        """The folder whose watch the next `step` reads: none while there is no room for news."""
+        return self._root if self.takes() else None
+
     def receive(self, message: Message, now: float) -> None:
         """Carry out what the laptop asks. Raises `ProtocolError` if it may not ask that."""
         if isinstance(message, Begin):
@@ -121,7 +126,7 @@ class Mirror:
 
     def deadline(self) -> float | None:
         """When to call `step` even if nothing arrives and nothing is seen."""
-        return self._root.follower.deadline() if self._root and self._telling is None else None
+        return None if self.watched is None else self.watched.follower.deadline()
 
     def step(self, now: float) -> bool:
         """Do the next bit of work. True: there is more that need not wait."""

@@ -102,8 +102,12 @@ class AgentService:
         return more or self._can_take()
 
     def watched(self) -> Mapping[int, Callable[[float], None]]:
-        """The descriptors to wait for besides the transport. Readable: `tick` looks by itself."""
-        return {root.follower.watch.fileno(): lambda _now: None for root in self._roots.all()}
+        """The descriptors to wait for besides the transport. Readable: `tick` looks by itself.
+
+        Only those it would look at: one that stays readable would keep the loop from sleeping.
+        """
+        roots = [mirror.watched for mirror in self._mirrors.values()]
+        return {root.follower.watch.fileno(): lambda _now: None for root in roots if root}
 
     def close(self) -> None:
         self._roots.close()
