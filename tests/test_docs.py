@@ -1,4 +1,4 @@
-"""What the documents point to is there."""
+"""What the documents point to is there, and what is generated in them is current."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
+
+from docs.generate import BLOCKS, DOCS, page_with_block
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md")])
@@ -27,6 +29,12 @@ def test_links_lead_somewhere(document: Path) -> None:
         target = document.parent / path if path else document
         assert target.exists(), f"{link}: not there"
         assert not anchor or anchor in heading_anchors(target), f"{link}: no such heading"
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_generated_parts_are_current(name: str) -> None:
+    page = (DOCS / f"{name}.md").read_text()
+    assert page_with_block(name, page) == page, "run `nox -s docs`"
 
 
 @pytest.mark.parametrize("fragment", sorted(ROOT.glob("changelog.d/*")), ids=lambda f: f.name)

@@ -375,9 +375,9 @@ class Workspace:
     async def _do_status(self, request: Json) -> Json:
         return events.as_json(self.status())
 
-    async def _do_stop(self, request: Json) -> AsyncIterator[Json]:
-        yield {}  # Who asked is answered before there is nobody left to answer.
-        self.stop("asked to")
+    async def _do_stop(self, request: Json) -> Json:
+        self.stop("asked to")  # Who asked is answered nevertheless: the answer is shielded.
+        return {}
 
     async def _do_flush(self, request: Json) -> Json:
         timeout_s = request.get("timeout_s")
@@ -397,8 +397,13 @@ class Workspace:
             for live in self._lives:
                 tasks.start_soon(flush, live)
         if failures:
-            return {"error": failures[0], "since": self._since}
+            return {"error": self._why_not_flushed(failures[0]), "since": self.status().since}
         return {"revision": max(revisions), "ms": round((anyio.current_time() - began) * 1000, 2)}
+
+    def _why_not_flushed(self, failure: str) -> str:
+        if self._away_since is None:
+            return failure
+        return f"the machine is not connected ({self._reason})"
 
     async def _do_conflicts(self, request: Json) -> AsyncIterator[Json]:
         for kept in self._store.conflicts():
@@ -473,7 +478,8 @@ def _host() -> str:
 def _first(error: BaseException) -> BaseException:
     """Return the first of the exceptions that several tasks may have raised at once."""
     if isinstance(error, BaseExceptionGroup):
-        return _first(cast("BaseException", error.exceptions[0]))
+        several = cast("tuple[BaseException, ...]", error.exceptions)  # pyright: ignore[reportUnknownMemberType]
+        return _first(several[0])
     return error
 
 

@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from towline.core.wire.events import Closed, Lost, Message, Opened, Sendable
+from towline.agent.loop import TransportDeadError
+from towline.core.wire.events import Closed, Lost, Message, Opened, Sendable, Silent
 from towline.core.wire.frames import Hello, ProtocolError
 from towline.core.wire.line import Line
 
@@ -82,6 +83,8 @@ class EchoService:
                     self._waiting.pop(channel, None)
                 case Lost():
                     self._lost = True
+                case Silent(silent_s):
+                    raise TransportDeadError(f"silent for {silent_s:.0f} s")
                 case _:
                     pass
 

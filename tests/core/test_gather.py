@@ -152,7 +152,8 @@ def test_no_path_is_lost_and_none_waits_beyond_the_bounds(
         while (deadline := gather.deadline()) is not None and deadline <= until:
             now = max(now, deadline)
             for path in gather.take(now):
-                assert now - waiting.pop(path) <= bound
+                # A path that was written to again after it was noted comes twice.
+                assert now - waiting.pop(path, now) <= bound
         now = until
         if verb == "hold":
             gather.hold(now)

@@ -109,3 +109,14 @@ def test_data_gets_the_time_of_its_writing(tmp_path: Path) -> None:
     (tmp_path / "data.bin").write_bytes(b"old")
     replica.apply([Change("data.bin", file_of(b"old"), file_of(b"new"))], contents_of(b"new"))
     assert (tmp_path / "data.bin").stat().st_mtime_ns == 7 * SECOND + 5
+
+
+def test_the_whole_second_rises_with_every_save_even_without_bytecode(
+    tmp_path: Path, replica: Replica
+) -> None:
+    """Bytecode may lie elsewhere (PYTHONPYCACHEPREFIX), and autoreload remembers mtimes itself."""
+    seconds: list[int] = []
+    for number in range(1, 5):
+        save(replica, code(number - 1) if number > 1 else None, code(number))
+        seconds.append((tmp_path / "module.py").stat().st_mtime_ns // SECOND)
+    assert seconds == sorted(set(seconds))

@@ -241,3 +241,44 @@ def test_a_full_disk_while_staging_fails_the_group_with_nothing_changed(tmp_path
     assert contents_in(root) == [OLD]
     assert not (root / "a").exists()
     assert left_in_stage(root) == []
+
+
+SECOND_EDIT = b"and once more\n"
+
+
+@pytest.mark.parametrize("change", [CHANGES["replace"], CHANGES["to a link"]], ids=["file", "link"])
+@pytest.mark.parametrize("edit", [write_in_place, replace, write_again])
+def test_two_edits_during_one_apply_both_survive(
+    tmp_path: Path, edit: Callable[[Path], None], change: Change
+) -> None:
+    """One comes in just before the swap, the other at any call after it, into what is then there.
+
+    Until the first is back at its path, nobody has seen it; the second cannot replace it.
+    """
+    for number, root in enumerate(roots(tmp_path), start=1):
+        folder = WatchedFolder(root)
+        replica = replica_of(folder)
+        at: dict[str, int] = {}
+
+        def before(number: int, folder: WatchedFolder, root: Path, at: dict[str, int]) -> None:
+            if folder.calls[-1] == "exchange":
+                at.setdefault("first" if "first" not in at else "back", len(folder.calls))
+                if len(folder.calls) == at["first"]:
+                    edit(root / PATH)
+            is_due = "first" in at and len(folder.calls) == at["first"] + number
+            if is_due and at.get("back", len(folder.calls)) == len(folder.calls):
+                at["second"] = len(folder.calls)
+                (root / PATH).unlink()
+                (root / PATH).write_bytes(SECOND_EDIT)
+
+        folder.before_each = lambda n=number, f=folder, r=root, s=at: before(n, f, r, s)
+        replica.apply([change], contents_of(NEW))
+        folder.before_each = None
+        replica.review(0)
+        folder.close()
+        assert EDIT in contents_in(root)
+        assert left_in_stage(root) == []
+        if "second" not in at:
+            assert number > 3
+            return
+        assert SECOND_EDIT in contents_in(root)

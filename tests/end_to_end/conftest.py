@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -11,25 +13,41 @@ import pytest
 from lab import wan
 from lab.wan import Link
 from tests.end_to_end import sshd
+from tests.end_to_end.laptop import Laptop, laptop_in
 from tests.end_to_end.sshd import Machine, machine_in
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Machine]:
+def short_path() -> Iterator[Path]:
+    """A directory of the test's own whose name leaves room for sockets below it."""
+    directory = Path(tempfile.mkdtemp(prefix="tow-"))
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def machine(short_path: Path) -> Iterator[Machine]:
     """A machine on loopback, freshly set up and empty."""
     if reason := sshd.why_not():
         pytest.skip(f"machine: {reason}")
-    with machine_in(tmp_path / "machine") as machine:
+    with machine_in(short_path / "machine") as machine:
         yield machine
 
 
 @pytest.fixture
-def machine_over(tmp_path: Path) -> Callable[[Link], AbstractContextManager[Machine]]:
+def machine_over(short_path: Path) -> Callable[[Link], AbstractContextManager[Machine]]:
     """Start a machine at the far end: `with wan(rtt_ms=50) as link, machine_over(link) as m`."""
     if reason := sshd.why_not() or wan.why_not():
         pytest.skip(f"machine behind a WAN: {reason}")
 
     def over(link: Link) -> AbstractContextManager[Machine]:
-        return machine_in(tmp_path / "machine", link=link)
+        return machine_in(short_path / "machine", link=link)
 
     return over
+
+
+@pytest.fixture
+def laptop(short_path: Path, machine: Machine) -> Iterator[Laptop]:
+    """A laptop with an empty project, and the machine it may be linked to."""
+    with laptop_in(short_path / "laptop", machine) as laptop:
+        yield laptop

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import anyio
@@ -222,3 +224,21 @@ def test_the_bundle_is_the_same_each_time_and_small() -> None:
     again = load_bundle.__wrapped__()
     assert again == load_bundle()
     assert len(again.content) < 192 << 10
+
+
+async def test_commands_on_the_machine_reach_the_agent(shell: Shell, bootstrap: Bootstrap) -> None:
+    pid = await echo(shell, bootstrap)
+    assert await verb(shell, "flush") == (0, {"echo": {"verb": "flush", "timeout": 10.0}})
+    status, answer = await verb(shell, "status")
+    assert (status, answer["pid"], answer["attached"]) == (0, pid, False)
+    assert await verb(shell, "stop") == (0, {"stopping": True})
+    status, answer = await verb(shell, "status")
+    assert status == 1
+    assert "no agent" in answer["error"]
+
+
+async def verb(shell: Shell, verb: str) -> tuple[int, dict[str, object]]:
+    [bundle] = shell.cache.glob("*.pyz")
+    command = [sys.executable, "-I", "-S", str(bundle), verb, "project"]
+    done = await anyio.run_process(command, env=shell.environment, check=False)
+    return done.returncode, json.loads(done.stdout)

@@ -71,7 +71,6 @@ def test_the_real_ssh_takes_them_all(tmp_path: Path) -> None:
         (255, "", ConnectKind.UNREACHABLE),
         (-9, "", ConnectKind.UNREACHABLE),
         (0, "", ConnectKind.UNREACHABLE),
-        (127, "sh: 1: exec: ssh: not found", ConnectKind.NO_SSH),
         (255, "command-line: line 0: Bad configuration option: x", ConnectKind.OTHER),
         (1, "This account is currently not available.", ConnectKind.AUTH),
         (126, "something else altogether", ConnectKind.OTHER),

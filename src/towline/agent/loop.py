@@ -30,6 +30,10 @@ FAREWELL_S = 1.0  # How long the last words to a transport may take.
 Reply = Callable[[dict[str, Any]], None]
 
 
+class TransportDeadError(Exception):
+    """Raised by the service when its Line has given the transport up; the message is why."""
+
+
 class Service(Protocol):
     """What the loop drives. All times are seconds of `time.monotonic`."""
 
@@ -42,8 +46,8 @@ class Service(Protocol):
     def receive(self, data: bytes, now: float) -> None:
         """Take what came over the transport.
 
-        `ProtocolError`, here and in `tick`, ends the transport. The service forgets its Line, so
-        that the peer hears that it is lost.
+        Here and in `tick`, `ProtocolError` and `TransportDeadError` end the transport, after the
+        Line's last words. After the former the service forgets its Line.
         """
 
     def bytes_to_send(self, now: float) -> bytes:
@@ -239,11 +243,11 @@ class Loop:
 
     @contextmanager
     def _transport_faults(self, client: Client | None) -> Generator[None]:
-        """A peer that breaks the protocol loses its transport; the agent lives on."""
+        """A peer that breaks the protocol or is silent loses its transport; the agent lives on."""
         try:
             yield
-        except ProtocolError as error:
-            self._log.write(f"transport refused: {error}")
+        except (ProtocolError, TransportDeadError) as error:
+            self._log.write(f"transport dropped: {error}")
             if client is not None:
                 if client is self._transport:
                     self._feed_transport()  # Last words, if the Line has any.
@@ -272,6 +276,7 @@ class Loop:
             return
         reply = self._reply_to(client, request.get("id"))
         if request.get("verb") == "stop":
+            self._log.write("ends: asked to")
             self._stopping = True
             reply({"stopping": True})
         elif request.get("verb") == "status":
@@ -381,7 +386,8 @@ class Loop:
             wake.close()
             woken.close()
 
-    def _stop(self, *_: object) -> None:
+    def _stop(self, number: int, _: object) -> None:
+        self._log.write(f"ends: signal {number}")
         self._stopping = True
 
     @staticmethod

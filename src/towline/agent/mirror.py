@@ -160,7 +160,7 @@ class Mirror:
         """Scan, unless the root is known to be as its replica has it; then tell the tree."""
         yield from root.ensure_scanned()
         yield from tree_parts(root.replica.tree)
-        yield TreeEnd(root.exists, tuple(root.replica.problems.values()))
+        yield TreeEnd(root.exists, tuple(root.replica.problems.values()), root.carried_out())
 
     def _go_on_telling(self) -> bool:
         for message in self._telling or ():
@@ -173,6 +173,7 @@ class Mirror:
     def _apply(self, root: Root, apply: Apply, now: float) -> None:
         results = root.replica.apply(apply.changes, apply.contents)
         root.follower.applied(now)
+        root.note_carried_out(apply.changes, results)
         self._send(Applied(apply.group, tuple(results)))
         for message in _observed(root.replica.observe(())):  # What the changes came upon.
             self._send(message)

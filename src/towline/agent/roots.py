@@ -10,13 +10,15 @@ import contextlib
 import fcntl
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from towline.core.change import Change, Outcome, Result, holds
+from towline.core.entry import Entry
 from towline.core.gather import Gather
 from towline.core.ignore import Rules
 from towline.core.path import OWN_DIRECTORY
-from towline.core.wire.messages import Begin
+from towline.core.wire.messages import Begin, Row
 from towline.disk.folder import Folder
 from towline.disk.follow import Follower
 from towline.disk.incarnation import Incarnation, RootState, read_or_create, root_state
@@ -27,6 +29,7 @@ from towline.disk.watch.base import ModeKind
 
 LOCK_NAME = "lock"  # In the root's own directory: one agent per folder.
 CACHE_NAME = "cache"
+CARRIED_OUT_MAX = 1000  # Changes: more than can be under way when an engine is killed at its work.
 
 
 class RootError(Exception):
@@ -44,6 +47,8 @@ class Root:
         self.replica = replica
         self.follower = follower
         self.host = host
+        self._life = ""  # Of the laptop's folder; what was carried out was for that one.
+        self._carried_out: dict[str, Entry | None] = {}
         self._known = False  # Whether the replica's tree, plus what the watch tells, is true.
 
     @property
@@ -55,6 +60,30 @@ class Root:
         """How changes are noticed, where it is not simply by notification."""
         mode = self.follower.watch.mode
         return "" if mode.kind is ModeKind.NOTIFIED else mode.sentence
+
+    def begin(self, life: str, rules: Rules) -> None:
+        """Somebody wants the folder kept in step: the laptop's folder in its life `life`."""
+        if life != self._life:
+            self._life = life
+            self._carried_out.clear()
+        self.set_rules(rules)
+
+    def note_carried_out(self, changes: Sequence[Change], results: Sequence[Result]) -> None:
+        for change, result in zip(changes, results, strict=True):
+            self._carried_out.pop(change.path, None)
+            if result.outcome is Outcome.DONE:
+                self._carried_out[change.path] = change.new
+        while len(self._carried_out) > CARRIED_OUT_MAX:
+            del self._carried_out[next(iter(self._carried_out))]
+
+    def carried_out(self) -> tuple[Row, ...]:
+        """Return what was lately done and still stands."""
+        tree = self.replica.tree
+        return tuple(
+            (path, entry)
+            for path, entry in self._carried_out.items()
+            if holds(tree.get(path), entry)
+        )
 
     def set_rules(self, rules: Rules) -> None:
         if rules != self.replica.rules:
@@ -92,9 +121,9 @@ class Roots:
             root = self._roots.get(path)
             if root is not None and root.exists:
                 root.incarnation = Incarnation(root.incarnation.id, new=False)
-                root.set_rules(rules)
             else:
                 root = self._roots[path] = self._open(path, rules)
+            root.begin(begin.life, rules)
         except OSError as error:
             raise RootError(f"{begin.root}: {error.strerror}") from None
         except ValueError as error:

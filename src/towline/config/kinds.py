@@ -48,9 +48,8 @@ class UnknownKeyError(WrongValueError):
 
 
 class Compression(Enum):
-    AUTO = "auto"  # zstd where both sides have it, else zlib; none where the link is faster.
+    AUTO = "auto"  # zlib, unless the link is faster than the compressor.
     ZLIB = "zlib"
-    ZSTD = "zstd"
     NONE = "none"
 
 

@@ -73,7 +73,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "compression", COMPRESSION, "auto",
-        "`auto`: zstd where both sides have it, else zlib; none where the link is faster.",
+        "`auto`: zlib, unless the link is faster than the compressor.",
     ),
     Option(
         "debounce", DEBOUNCE, "2 ms",

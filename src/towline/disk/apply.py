@@ -15,15 +15,7 @@ from contextlib import suppress
 
 from towline.core.change import Change, Outcome, Result, holds
 from towline.core.entry import DIRECTORY, Directory, Entry, File, Symlink, Unsynced, shallow
-from towline.core.path import (
-    OWN_DIRECTORY,
-    check_path,
-    collisions,
-    join,
-    name_of,
-    parent_of,
-    parents_of,
-)
+from towline.core.path import check_path, join, name_of, parent_of
 from towline.core.problem import Problem, ProblemKind
 from towline.disk.cache import Stamp, is_settled, stamp_of
 from towline.disk.displaced import (
@@ -38,6 +30,7 @@ from towline.disk.look import Look, leads_out, run_to_end
 from towline.disk.mtime import new_mtime
 from towline.disk.rename import UNSUPPORTED
 from towline.disk.scan import Rules, Scan
+from towline.disk.spelling import Spelling
 from towline.disk.stage import Stage
 from towline.disk.supply import LackingError, Staged, Supply
 
@@ -81,7 +74,7 @@ class Apply:
         self._supply = Supply(look.folder, stage, displaced, durable=durable)
         self._durable = durable
         self._touched: set[str] = set()
-        self._folds: bool | None = None
+        self._spelling = Spelling(look.folder)
 
     def carry_out(
         self, changes: Sequence[Change], contents: Mapping[bytes, bytes], rules: Rules
@@ -424,31 +417,8 @@ class Apply:
     def _why_impossible(self, path: str, new: Entry | None) -> Problem | None:
         if isinstance(new, Symlink) and leads_out(path, new.target):
             return Problem(path, ProblemKind.LINK, new.target)
-        if self._root_folds_case() and (other := self._other_spelling(path)):
+        if other := self._spelling.other(path):
             return Problem(path, ProblemKind.NAME, f"{other} is the same name here")
-        return None
-
-    def _root_folds_case(self) -> bool:
-        if self._folds is None:
-            try:
-                folded = self._folder.lstat(OWN_DIRECTORY.upper())
-                self._folds = folded.st_ino == self._folder.lstat(OWN_DIRECTORY).st_ino
-            except OSError:
-                self._folds = False
-        return self._folds
-
-    def _other_spelling(self, path: str) -> str | None:
-        """Return an existing name that this file system takes for part of `path`."""
-        for part in (*reversed(list(parents_of(path))), path):
-            try:
-                names = [name for name, _ in self._folder.scan_directory(parent_of(part))]
-            except OSError:
-                return None
-            if name_of(part) in names:
-                continue
-            for group in collisions([*names, name_of(part)]):
-                if name_of(part) in group:
-                    return next(name for name in group if name != name_of(part))
         return None
 
     # Results.

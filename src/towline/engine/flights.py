@@ -110,8 +110,12 @@ class Flights:
         return True
 
     def ground(self) -> list[tuple[str, Entry | None]]:
-        """Give up all that is in flight; return what was sent where. The paths become dirty."""
-        sent = [(path, flight.newest) for path, flight in self._flying.items()]
+        """Give up what is in flight: its paths are dirty. Return what the machine was sent."""
+        sent = [
+            (path, flight.newest)
+            for path, flight in self._flying.items()
+            if flight.way is not Way.PULL
+        ]
         for path, flight in self._flying.items():
             self._dirty[path] = min(flight.moment, self._dirty.get(path, flight.moment))
         self._flying.clear()

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import anyio
 from anyio.abc import TaskGroup
 
-from towline.core.change import Change, Outcome, Result
+from towline.core.change import Change, Outcome, Result, holds
 from towline.core.conflict import is_conflict_copy
 from towline.core.direction import Direction
 from towline.core.entry import Directory, Entry, File, Unsynced
@@ -305,7 +305,11 @@ class Live:
         self.state = events.State.SCANNING
         self._life_began = anyio.current_time()
         begin = Begin(
-            self.folder.machine_path, self.folder.host, self._store.revision, self._rules.to_wire()
+            self.folder.machine_path,
+            self.folder.host,
+            self.folder.local_life,
+            self._store.revision,
+            self._rules.to_wire(),
         )
         await remote.send(begin)
 
@@ -369,7 +373,7 @@ class Live:
         self.trees.remote, self._telling = self._telling, Tree()
         if end.exists and self.trees.remote.root is None:
             self.trees.remote.put("", Directory({}))
-        self._recognise_own()
+        self._recognise_own(end.carried_out)
         for problem in end.problems:
             self._note_problem("machine", problem)
         self._told = True
@@ -378,13 +382,11 @@ class Live:
         self.flights.note([""])
         self._changed.ring()
 
-    def _recognise_own(self) -> None:
+    def _recognise_own(self, carried_out: Sequence[tuple[str, Entry | None]]) -> None:
         """What the machine holds because we sent it, though its answer got lost, is agreed on."""
-        self.trees.agree(
-            (path, entry)
-            for path, entry in self._sent_before
-            if entry is not None and self.trees.remote.get(path) == entry
-        )
+        remote = self.trees.remote
+        sent = [*carried_out, *self._sent_before]
+        self.trees.agree((path, entry) for path, entry in sent if holds(remote.get(path), entry))
         self._sent_before.clear()
 
     def _observed(self, observed: Observed) -> None:

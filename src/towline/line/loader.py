@@ -88,8 +88,9 @@ def main(arguments: list[str]) -> None:
             raise OSError("the agent arrived damaged")
         path = store(content, digest)
     except OSError as error:
-        # The nonce is the last argument of `attach`.
-        sys.exit(print(f"TOWLINE {rest[-1]} FAILED {error}", flush=True) or 1)  # noqa: T201
+        nonce = rest[-1]
+        print(f"TOWLINE {nonce} FAILED {error}", flush=True)  # noqa: T201
+        sys.exit(1)
     os.execv(sys.executable, [sys.executable, "-I", "-S", path, *rest])  # noqa: S606
 
 

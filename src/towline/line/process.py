@@ -6,6 +6,7 @@ What the program is, and what its words mean, is for others to know.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
@@ -27,8 +28,8 @@ class ProcessStream(ByteStream):
     """The stdin and stdout of a running program."""
 
     def __init__(self, process: Process) -> None:
-        assert process.stdin is not None  # noqa: S101 (it is piped)
-        assert process.stdout is not None  # noqa: S101 (it is piped)
+        assert process.stdin is not None
+        assert process.stdout is not None
         self._process = process
         self._stdin = process.stdin
         self._stdout = process.stdout
@@ -72,7 +73,7 @@ class ProcessStream(ByteStream):
 
     async def collect_stderr(self) -> None:
         stderr = self._process.stderr
-        assert stderr is not None  # noqa: S101 (it is piped)
+        assert stderr is not None
         try:
             async for part in stderr:
                 self._stderr += part
@@ -111,6 +112,10 @@ async def open_process_stream(
 
 
 async def _start(arguments: Sequence[str], *, attended: bool) -> Process:
+    if shutil.which(arguments[0]) is None:
+        raise ConnectError(
+            ConnectKind.NO_SSH, f"there is no program {arguments[0]}", "install OpenSSH's client"
+        )
     process: Process | None = None
     shielded = attended and os.name == "posix"
     try:
@@ -126,5 +131,5 @@ async def _start(arguments: Sequence[str], *, attended: bool) -> Process:
         raise ConnectError(
             ConnectKind.NO_SSH, f"{arguments[0]} cannot be started: {error.strerror}"
         ) from None
-    assert process is not None  # noqa: S101 (a shield swallows nothing)
+    assert process is not None
     return process

@@ -128,9 +128,13 @@ async def _why_ended(process: ProcessStream, said: bytes = b"") -> ConnectError:
 _SAYINGS: tuple[tuple[ConnectKind, str, str], ...] = (
     (
         ConnectKind.HOST_KEY,
-        r"REMOTE HOST IDENTIFICATION HAS CHANGED|Host key verification failed"
-        r"|No \S+ host key is known|POSSIBLE DNS SPOOFING",
-        "if the machine is a new one, remove the old key: ssh-keygen -R HOST",
+        r"REMOTE HOST IDENTIFICATION HAS CHANGED|POSSIBLE DNS SPOOFING",
+        "if it is a new machine at the old address, remove the old key: ssh-keygen -R HOST",
+    ),
+    (
+        ConnectKind.HOST_KEY,
+        r"Host key verification failed|No \S+ host key is known",
+        "connect to it once with ssh itself, and accept its key there",
     ),
     (
         ConnectKind.AUTH,
@@ -146,7 +150,6 @@ _SAYINGS: tuple[tuple[ConnectKind, str, str], ...] = (
         r"|banner exchange|closed by remote host|Broken pipe|Operation timed out|mux_client",
         "",
     ),
-    (ConnectKind.NO_SSH, r"exec: .*: not found|command not found: ssh", "install OpenSSH's client"),
     (ConnectKind.OTHER, r"Bad configuration option|unknown option|illegal option|usage: ssh", ""),
 )
 

@@ -23,11 +23,11 @@ FILE = File(digest_of(CONTENT), True, len(CONTENT))
 PROBLEM = Problem("x", ProblemKind.UNREADABLE, "Permission denied")
 
 EXAMPLES: list[Message] = [
-    messages.Begin("~/project", "laptop", 7, [["rules"]]),
+    messages.Begin("~/project", "laptop", "cd" * 16, 7, [["rules"]]),
     messages.Begun("/srv/project", "gpu", "ab" * 16, True, ((FILE.digest, 10),), "polled"),
     messages.SetRules({"any": "value"}),
     messages.TreePart((("d", DIRECTORY), ("d/x", FILE), ("l", Symlink("d/x")))),
-    messages.TreeEnd(False, (PROBLEM,)),
+    messages.TreeEnd(False, (PROBLEM,), (("x", FILE), ("y", None))),
     messages.Apply(
         3, 9, True, (Change("x", None, FILE, keep="x.conflict"),), {FILE.digest: CONTENT}
     ),
@@ -102,7 +102,7 @@ HEX = FILE.digest.hex()
         made(13, [True]),
         made(13, [-1]),
         made(13, [1 << 63]),
-        made(5, [1, []]),
+        made(5, [1, [], []]),
         made(10, ["../x", HEX]),
         made(10, ["/etc/passwd", HEX]),
         made(10, [".towline/lock", HEX]),

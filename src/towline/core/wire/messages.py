@@ -39,16 +39,23 @@ class Begin:
     kind: ClassVar[int] = 1
     root: str  # The machine path as the person gave it; `~` is the machine's to expand.
     host: str  # The laptop's name, for conflict copies.
+    life: str  # The incarnation of the laptop's folder.
     revision: int  # The last one of this workspace so far.
     rules: Any  # `Rules.to_wire()`.
 
     def pack(self) -> tuple[list[Any], bytes]:
-        return [self.root, self.host, self.revision, self.rules], b""
+        return [self.root, self.host, self.life, self.revision, self.rules], b""
 
     @classmethod
     def unpack(cls, header: list[Any], body: bytes) -> Begin:
-        root, host, revision, rules = fields.record(header, 4)
-        return cls(fields.text(root), fields.text(host, 255), fields.integer(revision), rules)
+        root, host, life, revision, rules = fields.record(header, 5)
+        return cls(
+            fields.text(root),
+            fields.text(host, 255),
+            fields.text(life, 64),
+            fields.integer(revision),
+            rules,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,19 +119,29 @@ class TreePart:
 
 @dataclass(frozen=True, slots=True)
 class TreeEnd:
-    """Machine → laptop: the tree is told. What is wrong with which path comes along."""
+    """Machine → laptop: the tree is told. What is wrong with which path comes along.
+
+    `carried_out` tells again what was lately done for this life of the laptop's folder, for an
+    engine that ended before the answers reached it: both sides did agree on these entries.
+    """
 
     kind: ClassVar[int] = 5
     exists: bool = True  # False: the root itself is gone.
     problems: tuple[Problem, ...] = ()
+    carried_out: tuple[Row, ...] = ()
 
     def pack(self) -> tuple[list[Any], bytes]:
-        return [self.exists, [fields.pack_problem(problem) for problem in self.problems]], b""
+        problems = [fields.pack_problem(problem) for problem in self.problems]
+        return [self.exists, problems, _pack_rows(self.carried_out)], b""
 
     @classmethod
     def unpack(cls, header: list[Any], body: bytes) -> TreeEnd:
-        exists, problems = fields.record(header, 2)
-        return cls(fields.boolean(exists), fields.sequence(problems, fields.problem))
+        exists, problems, carried_out = fields.record(header, 3)
+        return cls(
+            fields.boolean(exists),
+            fields.sequence(problems, fields.problem),
+            fields.sequence(carried_out, _row),
+        )
 
 
 @dataclass(frozen=True, slots=True)
