@@ -26,10 +26,11 @@ from towline.disk.displaced import (
     place_with_parents,
 )
 from towline.disk.folder import Folder
-from towline.disk.look import Look, leads_out, run_to_end
+from towline.disk.look import Look, leads_out
 from towline.disk.mtime import new_mtime
+from towline.disk.remove import Removal, remove_directory
 from towline.disk.rename import UNSUPPORTED
-from towline.disk.scan import Rules, Scan
+from towline.disk.scan import Rules
 from towline.disk.spelling import Spelling
 from towline.disk.stage import Stage
 from towline.disk.supply import LackingError, Staged, Supply
@@ -165,12 +166,12 @@ class Apply:
         if change.keep is not None and actual is not None:
             return self._keep_and_put(path, change.keep, new)
         if isinstance(actual, Directory):
-            if self._remove_directory(path, rules):
-                actual = status = None
-            elif new is None:  # What is ignored stays.
+            removal = remove_directory(self._look, path, rules)
+            if removal is Removal.IGNORED_STAYS and new is None:
                 return Result(path, Outcome.DONE)
-            else:
+            if removal is not Removal.GONE:
                 raise _RefusedError
+            actual = status = None
         self._put(path, actual, status, new)
         return Result(path, Outcome.DONE)
 
@@ -355,41 +356,6 @@ class Apply:
         except FileNotFoundError:
             make_parents(self._folder, path)
             self._folder.mkdir(path)
-
-    def _remove_directory(self, path: str, rules: Rules) -> bool:
-        """Remove it; False if it stays because of what is ignored in it. Raises _RefusedError."""
-        if self._rmdir(path):
-            return True
-        self._remove_bytecode(path, rules)
-        if self._rmdir(path):
-            return True
-        below = run_to_end(Scan(self._look).directory_steps(path, rules.at(path)))
-        if below is not None:
-            raise _RefusedError
-        return False
-
-    def _rmdir(self, path: str) -> bool:
-        try:
-            self._folder.rmdir(path)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
-            return False
-        return True
-
-    def _remove_bytecode(self, path: str, rules: Rules) -> None:
-        """Remove an ignored `__pycache__` that holds nothing but what Python makes again."""
-        cache = join(path, "__pycache__")
-        if not rules.ignores(cache, is_directory=True):
-            return
-        try:
-            names = [name for name, _ in self._folder.scan_directory(cache)]
-            if all(name.endswith(".pyc") for name in names):
-                for name in names:
-                    self._folder.unlink(join(cache, name))
-                self._folder.rmdir(cache)
-        except OSError:  # Then it stays, as anything ignored does.
-            return
 
     # Names.
 
