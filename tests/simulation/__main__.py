@@ -1,0 +1,42 @@
+"""Run seeds: `python -m tests.simulation SEED[:END] [--trace]`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+
+from tests.simulation.world import simulate
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("seeds", help="a seed, or FIRST:END")
+    parser.add_argument("--trace", action="store_true", help="print all that happened")
+    parser.add_argument("--keep-going", action="store_true", help="do not stop at a failure")
+    given = parser.parse_args()
+    if os.environ.get("PYTHONHASHSEED") != "0":  # The order of sets must be the same again.
+        os.environ["PYTHONHASHSEED"] = "0"
+        os.execv(sys.executable, [sys.executable, "-m", "tests.simulation", *sys.argv[1:]])
+    first, _, end = given.seeds.partition(":")
+    failed = 0
+    began = time.perf_counter()
+    seeds = range(int(first), int(end) if end else int(first) + 1)
+    for seed in seeds:
+        report = simulate(seed)
+        if report.violations:
+            failed += 1
+            if given.keep_going:
+                print(f"seed {seed}: {report.violations[0][:300]}", flush=True)
+                continue
+            print(report.text)
+            return 1
+        if given.trace:
+            print(report.text)
+    took_s = time.perf_counter() - began
+    print(f"{len(seeds)} seeds, {failed} failed, {took_s:.1f} s")
+    return 1 if failed else 0
+
+
+sys.exit(main())

@@ -1,0 +1,170 @@
+"""A watch that is told of events by the world, late, out of order, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+import anyio
+
+from tests.simulation.weather import Weather
+from towline.core.path import is_below
+from towline.disk.watch.base import Found, Mode, ModeKind, Seen, Skip, Statistics, Watch
+
+
+class Pending:
+    """One event on its way to the watch."""
+
+    def __init__(self, at: float, path: str, kind: str) -> None:
+        self.at = at
+        self.path = path
+        self.kind = kind
+
+
+class SimulatedWatch(Watch):
+    """`git_busy` says whether git's lock is there; `root_is_there` whether the root is."""
+
+    def __init__(
+        self,
+        random: Random,
+        weather: Weather,
+        skip: Skip,
+        git_busy: Callable[[], bool],
+        root_is_there: Callable[[], bool],
+    ) -> None:
+        self._random = random
+        self._weather = weather
+        self._skip = skip
+        self._git_busy = git_busy
+        self._root_is_there = root_is_there
+        self._pending: list[Pending] = []
+        self._lost_cookies: list[str] = []
+        self._rescan = False
+        self._root_gone = False
+        self._git_known = False
+        self._cookies = 0
+        self._stirred = anyio.Event()
+        self.closed = False
+        self.on_stir: Callable[[], None] = lambda: None
+
+    # What the world tells.
+
+    def note(self, path: str, kind: str) -> None:
+        """`kind`: "path", "writing", "git"."""
+        now = anyio.current_time()
+        at = now + self._weather.event_delay_s()
+        for other in self._pending:
+            related = other.kind != "cookie" and (
+                other.path == path or is_below(path, other.path) or is_below(other.path, path)
+            )
+            if related or not self._weather.reorders:
+                at = max(at, other.at)
+        self._pending.append(Pending(at, path, kind))
+        if self._weather.overflows(len(self._pending)):
+            self._overflow()
+        self._stir()
+
+    def note_root_gone(self) -> None:
+        self._root_gone = True
+        self._stir()
+
+    def _overflow(self) -> None:
+        lost = self._pending
+        self._pending = []
+        self._lost_cookies += [one.path for one in lost if one.kind == "cookie"]
+        self._rescan = True
+
+    def _stir(self) -> None:
+        self._stirred.set()
+        self._stirred = anyio.Event()
+        self.on_stir()
+
+    def __len__(self) -> int:
+        return len(self._pending) + self._rescan + self._root_gone
+
+    # What the follower asks.
+
+    async def wait_readable(self) -> None:
+        while not self.is_readable():
+            arrival = self.next_arrival()
+            if arrival is None:
+                await self._stirred.wait()
+            else:
+                with anyio.move_on_after(max(0.0, arrival - anyio.current_time())):
+                    await self._stirred.wait()
+
+    def is_readable(self) -> bool:
+        arrival = self.next_arrival()
+        return (
+            self._rescan
+            or self._root_gone
+            or (arrival is not None and arrival <= anyio.current_time())
+        )
+
+    def next_arrival(self) -> float | None:
+        return min((one.at for one in self._pending), default=None)
+
+    def start(self) -> None:
+        self._learn_git()
+
+    def close(self) -> None:
+        self.closed = True
+
+    def fileno(self) -> int:
+        return -1
+
+    def deadline(self) -> float | None:
+        return None
+
+    def read(self) -> Seen:
+        now = anyio.current_time()
+        found = Found(rescan=self._rescan, root_gone=self._root_gone)
+        self._rescan = self._root_gone = False
+        arrived = sorted((one for one in self._pending if one.at <= now), key=lambda one: one.at)
+        self._pending = [one for one in self._pending if one.at > now]
+        for one in arrived:
+            if one.kind == "cookie":
+                found.cookies.add(one.path)
+            elif one.kind == "git":
+                busy = self._git_busy()
+                if busy != self._git_known:
+                    self._git_known = busy
+                    found.note_git(busy)
+            elif one.kind == "writing":
+                found.writing.add(one.path)
+            else:
+                found.note(one.path)
+        return found.seen()
+
+    def rewatch(self) -> None:
+        for cookie in self._lost_cookies:
+            self._place(cookie)
+        self._lost_cookies.clear()
+        self._root_gone = self._root_gone or not self._root_is_there()
+        self._learn_git()
+
+    def place_cookie(self) -> str:
+        self._weather.maybe_fail_cookie()
+        if not self._root_is_there():
+            raise FileNotFoundError(2, "no root")
+        self._cookies += 1
+        name = f"cookie-{self._cookies}"
+        self._place(name)
+        return name
+
+    def _place(self, cookie: str) -> None:
+        at = max([anyio.current_time(), *(one.at for one in self._pending)])
+        self._pending.append(Pending(at + self._weather.event_delay_s(), cookie, "cookie"))
+        # What is on its way before a cookie comes before it; what follows may overtake it.
+        self._stir()
+
+    def _learn_git(self) -> None:
+        self._pending.append(Pending(anyio.current_time(), ".git/index.lock", "git"))
+        self._stir()
+
+    @property
+    def mode(self) -> Mode:
+        return Mode(ModeKind.NOTIFIED, "")
+
+    def statistics(self) -> Statistics:
+        return Statistics()

@@ -1,0 +1,551 @@
+"""One simulated world: two sides, their users, what goes wrong, and what must hold.
+
+`simulate(seed)` runs one, under virtual time, and returns what happened. Everything random comes
+from the seed.
+"""
+
+from __future__ import annotations
+
+import math
+import random as random_module
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import anyio
+import trio
+from trio.testing import MockClock
+
+from tests.simulation.folder import SimulatedFolder
+from tests.simulation.laptop import Engine
+from tests.simulation.ledger import Ledger
+from tests.simulation.machine import OUTBOX_MAX, Machine
+from tests.simulation.side import Side
+from tests.simulation.users import Users
+from tests.simulation.weather import Weather, draw_weather
+from towline.agent import mirror, roots, serve
+from towline.core.direction import Direction, Directions
+from towline.core.entry import Directory, Entry, Unsynced
+from towline.core.ignore import Rules
+from towline.core.reconcile import reconcile
+from towline.core.tree import Tree
+from towline.core.wire import line as wire_line
+from towline.core.wire import messages
+from towline.core.wire.limits import DEFAULT_LIMITS, Limits
+from towline.disk import displaced, look, sources, stage
+from towline.disk.folder import STAGE, Folder
+from towline.disk.replica import Replica
+from towline.engine import plan, pull, push
+from towline.engine.live import FlushError
+
+QUIET_S = 300.0  # Virtual seconds in which all must have come to rest.
+SMALL_LIMITS = Limits(
+    payload_max=256,
+    replay_max=16 << 10,
+    bulk_max=12 << 10,
+    window=4 << 10,
+    bulk_window=8 << 10,
+)
+_SMALL: tuple[tuple[Any, str, Any], ...] = (
+    (push, "HOT_SIZE_MAX", 4096),
+    (push, "HOT_CHANGES_MAX", 6),
+    (push, "BATCH_SIZE", 2048),
+    (push, "BATCH_CHANGES", 3),
+    (push, "LARGE_SIZE", 2048),
+    (push, "PART_SIZE", 1024),
+    (pull, "BATCH_SIZE", 8192),
+    (pull, "BATCH_CHANGES", 3),
+    (pull, "PART_SIZE", 1024),
+    (mirror, "PART_SIZE", 1024),
+    (mirror, "OBSERVED_ROWS", 4),
+    (messages, "ROWS_MAX", 5),
+    (stage, "MEMORY_ITEM_MAX", 512),
+    (look, "PIECE", 512),
+    (displaced, "PIECE", 512),
+)
+
+
+@dataclass
+class Report:
+    """What became of one world."""
+
+    seed: int
+    violations: list[str] = field(default_factory=list)
+    trace: list[str] = field(default_factory=list)
+    virtual_s: float = 0.0
+    counts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        return "\n".join([*self.trace, "", f"seed {self.seed}:", *self.violations])
+
+
+class _Stop(Exception):  # noqa: N818 - The end of a world, not an error.
+    """Something that must hold does not."""
+
+
+class World:
+    def __init__(self, seed: int, place: Path, report: Report) -> None:
+        self.random = Random(seed)
+        self.report = report
+        self.ledger = Ledger()
+        self.weather = draw_weather(self._branch())
+        self.laptop = self._side("laptop", place / "laptop")
+        self.remote = self._side("machine", place / "machine")
+        self.limits = SMALL_LIMITS if self.random.random() < 0.5 else DEFAULT_LIMITS
+        self.size_max = self.random.choice([None, 5000, 20_000])
+        self.directions = self.random.choice(
+            [
+                Directions(),
+                Directions(),
+                Directions(),
+                Directions([("src/", Direction.PUSH), ("out/", Direction.PULL)]),
+                Directions(default=Direction.PUSH),
+                Directions(default=Direction.PULL),
+                Directions([("*.py", Direction.PUSH), ("d/e/", Direction.PULL)]),
+            ]
+        )
+        self.length_s = self.random.choice([5.0, 15.0, 40.0])
+        eagerness = self.random.choice([0.3, 1.0, 4.0])
+        self.users = [
+            Users(self.laptop, self._branch(), eagerness),
+            Users(self.remote, self._branch(), eagerness * self.random.choice([0.0, 0.3, 1.0])),
+        ]
+        self.bandwidth = self.random.choice([None, None, 20_000])
+        self._state = place / "state.db"
+        self.engine: Engine | None = None
+        self.machine: Machine | None = None
+        self.frozen: dict[str, bytes] | None = None  # What must stay on the laptop while held.
+        self._over = False
+
+    def _branch(self) -> Random:
+        return Random(self.random.getrandbits(64))
+
+    def _side(self, name: str, root: Path) -> Side:
+        root.mkdir()
+        return Side(
+            name, root, self._branch(), self.weather, self.ledger, self.trace, self.violated
+        )
+
+    # What is told.
+
+    def trace(self, text: str) -> None:
+        try:
+            now = anyio.current_time()
+        except Exception:  # Before the clock runs.
+            now = 0.0
+        self.report.trace.append(f"{now:9.4f}  {text}")
+        if not text.startswith(("engine", "line")):
+            kind = text.split(": ")[-1].split("'")[0].strip()[:40]
+            self.report.counts[kind] = self.report.counts.get(kind, 0) + 1
+
+    def violated(self, text: str) -> None:
+        self.trace(f"VIOLATED: {text}")
+        self.report.violations.append(text)
+
+    # The run.
+
+    async def run(self) -> None:
+        try:
+            with anyio.move_on_after(self.length_s + 1000):
+                async with anyio.create_task_group() as tasks:
+                    await self._live(tasks)
+                    tasks.cancel_scope.cancel()
+        finally:
+            self.report.virtual_s = anyio.current_time()
+            for side in (self.laptop, self.remote):
+                side.abandon_handles()
+                side.kill()
+            if self.machine is not None:
+                self.machine.kill()
+
+    async def _live(self, tasks: anyio.abc.TaskGroup) -> None:
+        self.machine = Machine(self.remote, tasks, self.violated)
+        for users in self.users:
+            for _ in range(self.random.randrange(12)):
+                await users.act()
+        tasks.start_soon(self._keep_engine, tasks)
+        async with anyio.create_task_group() as chaos:
+            for users in self.users:
+                chaos.start_soon(users.work)
+            chaos.start_soon(self._trouble, self._branch())
+            chaos.start_soon(self._ask_flush, self._branch())
+            chaos.start_soon(self._look_after)
+            chaos.start_soon(self._decide, self._branch())
+            await self._sleep_until_over()
+            chaos.cancel_scope.cancel()
+        self.trace("-- everybody rests; nothing goes wrong any more --")
+        self.weather.is_over = True
+        self.laptop.abandon_handles_softly()
+        self.remote.abandon_handles_softly()
+        if not self.report.violations:
+            await self._come_to_rest()
+
+    async def _sleep_until_over(self) -> None:
+        end = anyio.current_time() + self.length_s
+        while anyio.current_time() < end and not self.report.violations:
+            await anyio.sleep(0.5)
+
+    async def _keep_engine(self, tasks: anyio.abc.TaskGroup) -> None:
+        assert self.machine is not None
+        while True:
+            self.engine = Engine(
+                self.laptop,
+                self.machine,
+                self._branch(),
+                self.weather,
+                self._state,
+                direction_of=self.directions.of,
+                limits=self.limits,
+                size_max=self.size_max,
+                violated=self.violated,
+                bandwidth=self.bandwidth,
+            )
+            self.trace("the engine starts")
+            await self.engine.run()
+            await anyio.sleep(0.2 + self.random.random() * 2)
+
+    # Trouble.
+
+    async def _trouble(self, random: Random) -> None:
+        troubles: tuple[tuple[Callable[[], None], float], ...] = (
+            (self._cut, 6),
+            (self._kill_engine, 2),
+            (self._stop_engine, 1),
+            (self._kill_agent, 2),
+            (self._kill_both, 1),
+            (self._lose_machine, 0.7),
+            (self._empty_machine, 0.5),
+            (self._empty_laptop, 0.15),
+            (self._jump, 1.5),
+            (self._sleep_laptop, 0.5),
+        )
+        pace = random.choice([0.05, 0.2, 0.5])
+        allowed = [t for t in troubles if random.random() < 0.6]
+        while allowed:
+            await anyio.sleep(random.expovariate(pace))
+            random.choices([t for t, _ in allowed], [w for _, w in allowed])[0]()
+
+    def _cut(self) -> None:
+        wire = getattr(self.engine, "wire", None)
+        if wire is not None:
+            self.trace("the transport is cut")
+            wire.cut()
+
+    def _kill_engine(self) -> None:
+        if self.engine is not None:
+            self.trace("the engine is killed")
+            self.engine.kill()
+
+    def _stop_engine(self) -> None:
+        if self.engine is not None:
+            self.trace("the engine is stopped")
+            try:
+                self.engine.stop()
+            except OSError:
+                self.engine.kill()
+
+    def _kill_agent(self) -> None:
+        assert self.machine is not None
+        self.trace("the agent is killed")
+        self.machine.kill()
+
+    def _kill_both(self) -> None:
+        self._kill_engine()
+        self._kill_agent()
+
+    def _lose_machine(self) -> None:
+        if not self.remote.root.exists():
+            return
+        self.trace("the machine is taken away; an empty one takes its place")
+        self.remote.vanish(self.laptop.everything())
+        assert self.machine is not None
+        if self.random.random() < 0.7:
+            self.machine.kill()
+
+    def _empty_machine(self) -> None:
+        if self.remote.root.exists():
+            self.trace("machine: somebody empties the folder")
+            self.remote.empty()
+
+    def _empty_laptop(self) -> None:
+        self.trace("laptop: somebody empties the folder")
+        self.laptop.empty()
+
+    def _jump(self) -> None:
+        side = self.random.choice([self.laptop, self.remote])
+        jump_s = self.random.choice([-3600, -2, -0.5, 0.5, 2, 3600, 1e6])
+        self.trace(f"{side.name}: the clock jumps by {jump_s} s")
+        side.clock_offset_ns += int(jump_s * 1e9)
+
+    def _sleep_laptop(self) -> None:
+        self.trace("the laptop sleeps for an hour")
+        self.laptop.clock_offset_ns += 3600 * 10**9
+
+    # People.
+
+    async def _decide(self, random: Random) -> None:
+        """Accept or refuse what is held, after a while."""
+        while True:
+            await anyio.sleep(random.uniform(0.5, 5))
+            self._decide_now(random)
+
+    def _decide_now(self, random: Random) -> None:
+        live = self.engine.live if self.engine is not None and not self.engine.is_dead else None
+        if live is None or not live.held:
+            return
+        if random.random() < 0.5:
+            self.trace(f"a person refuses: {live.held}")
+            live.refuse()
+        else:
+            self.trace(f"a person accepts: {live.held}")
+            live.accept()
+
+    async def _ask_flush(self, random: Random) -> None:
+        while True:
+            await anyio.sleep(random.expovariate(0.3))
+            engine = self.engine
+            if engine is None or engine.live is None or engine.is_dead:
+                continue
+            await self._flush(engine)
+
+    async def _flush(self, engine: Engine) -> None:
+        assert engine.live is not None
+        before, act = self._saved(engine), self.laptop.acts
+        try:
+            await engine.live.flush(5.0)
+        except FlushError as error:
+            self.trace(f"flush: {error}")
+            return
+        if engine.is_dead or engine is not self.engine:
+            return
+        self.trace("flush returns")
+        self._check_flushed(before, act, engine)
+
+    def _saved(self, engine: Engine) -> dict[str, bytes]:
+        """Return what is on the laptop and to be on the machine, by path."""
+        assert engine.live is not None
+        rules = engine.live._rules
+        if rules is None:
+            return {}
+        return {
+            path: content
+            for path, content in self.laptop.contents().items()
+            if not rules.ignores(path, False)
+            and self.directions.of(path) is not Direction.PULL
+            and (self.size_max is None or len(content) <= self.size_max)
+        }
+
+    def _check_flushed(self, before: dict[str, bytes], act: int, engine: Engine) -> None:
+        live = engine.live
+        assert live is not None
+        there = self.remote.contents()
+        for path, content in before.items():
+            excused = (
+                there.get(path) == content
+                or self.laptop.touched_since(path, act)
+                or self.remote.touched_since(path, 0)
+                or path in live.planner.stuck
+                or live._rules is None
+                or live._rules_stale
+                or live._rules.ignores(path, False)
+                or isinstance(live.trees.local.get(path), Unsynced | None)
+            )
+            if not excused:
+                self.violated(
+                    f"flush returned, but {path!r} on the machine holds "
+                    f"{there.get(path, b'nothing')[:7]!r} and not {content[:7]!r}"
+                )
+
+    # What must hold all the time.
+
+    async def _look_after(self) -> None:
+        while True:
+            await anyio.sleep(2.0)
+            self.check_owed()
+            self.check_bounds()
+
+    def check_owed(self) -> None:
+        present = self.laptop.everything() | self.remote.everything()
+        for handle in (*self.laptop.handles, *self.remote.handles):
+            present.add(self.laptop._content_of(handle))
+        for missing in self.ledger.missing(present):
+            self.violated(f"lost: {missing}")
+
+    def check_bounds(self) -> None:
+        agent = self.machine.agent if self.machine else None
+        if agent is not None and not agent.is_dead and agent.mirror is not None:
+            if len(agent.mirror._outbox) > OUTBOX_MAX:
+                self.violated(f"the mirror holds back {len(agent.mirror._outbox)} messages")
+
+    # The end.
+
+    async def _come_to_rest(self) -> None:
+        quiet = 0
+        random = self._branch()
+        deadline = anyio.current_time() + QUIET_S
+        while quiet < 4:
+            if self.report.violations:
+                return
+            if anyio.current_time() > deadline:
+                self.violated(f"no rest after {QUIET_S:g} s: {self._why_restless()}")
+                return
+            self._decide_now(random)
+            await anyio.sleep(1.0)
+            quiet = quiet + 1 if not self._why_restless() else 0
+        self.trace("-- at rest --")
+        engine = self.engine
+        assert engine is not None
+        assert engine.live is not None
+        before, act = self._saved(engine), self.laptop.acts
+        try:
+            await engine.live.flush(10.0)
+        except FlushError as error:
+            self.violated(f"the last flush fails: {error}")
+            return
+        self._check_flushed(before, act, engine)
+        self._check_end(engine)
+
+    def _why_restless(self) -> str:
+        engine = self.engine
+        if engine is None or engine.is_dead or engine.live is None or engine.replica is None:
+            return "no engine"
+        live = engine.live
+        agent = self.machine.agent if self.machine else None
+        if agent is None or agent.is_dead:
+            return "no agent"
+        if live.held:
+            return f"held: {live.held}"
+        if not live._told:
+            return f"the machine's tree is not told ({live.state})"
+        if live.behind[0]:
+            return f"under way: {sorted(live.flights.waiting())[:5]} {live.pusher.waiting}"
+        if live.planner.stuck:
+            return f"stuck: {live.planner.stuck}"
+        if engine.replica.has_displaced or engine.replica.has_unobserved:
+            return "the laptop still reviews"
+        if any(len(watch) for watch in self.laptop.watches):
+            return "the laptop has events"
+        if not agent.is_idle:
+            return "the agent is not idle"
+        return ""
+
+    def _check_end(self, engine: Engine) -> None:
+        live = engine.live
+        assert live is not None
+        present = {*self.laptop.contents().values(), *self.remote.contents().values()}
+        for missing in self.ledger.missing(present):
+            self.violated(f"lost at the end: {missing}")
+        rules = live._rules
+        assert rules is not None
+        local, remote = self._scanned(self.laptop, rules), self._scanned(self.remote, rules)
+        self._compare("the engine's local tree", live.trees.local, local)
+        self._compare("the engine's remote tree", live.trees.remote, remote)
+        for step in reconcile(
+            live.trees.ancestor.root, local.root, remote.root, self.directions.of
+        ):
+            self.violated(f"at rest, but there is still to do: {step}")
+        stored = live._store.open_ancestor(0, live._store.fact("life 0"))
+        self._compare("the stored ancestor", stored, live.trees.ancestor)
+        for side in (self.laptop, self.remote):
+            for name in _names_in(side.root / STAGE):
+                if name.startswith(("new-", "out-", "incarnation-")):
+                    self.violated(f"{side.name}: {name} is left in the stage")
+        agent = self.machine.agent if self.machine else None
+        if agent is not None and agent.mirror is not None:
+            if agent.mirror.revision != live._store.revision:
+                self.violated(
+                    f"the agent counts {agent.mirror.revision} revisions "
+                    f"of {live._store.revision}"
+                )
+
+    def _scanned(self, side: Side, rules: Rules) -> Tree:
+        folder = Folder(side.root)
+        try:
+            replica = Replica(folder, rules, host="nobody")
+            replica._recover = lambda names: None  # type: ignore[method-assign]
+            replica.scan()
+            return replica.tree
+        finally:
+            folder.close()
+
+    def _compare(self, what: str, believed: Tree, true: Tree) -> None:
+        if believed.root == true.root:
+            return
+        for path in sorted({p for p, _ in believed.walk()} | {p for p, _ in true.walk()}):
+            here, there = believed.get(path), true.get(path)
+            if here != there and not (isinstance(here, Directory) and isinstance(there, Directory)):
+                self.violated(f"{what} has {_brief(here)} at {path!r}, truly {_brief(there)}")
+
+
+def _brief(entry: Entry | None) -> str:
+    return "nothing" if entry is None else str(entry)[:80]
+
+
+def _names_in(directory: Path) -> list[str]:
+    return [path.name for path in directory.iterdir()] if directory.is_dir() else []
+
+
+@contextmanager
+def _patched(world: World) -> Iterator[None]:
+    """Bring the simulated disk, clock and chance to where the code asks the system itself."""
+    side, random = world.remote, world._branch()
+    with ExitStack() as stack:
+
+        def patch(target: Any, name: str, new: Any) -> None:
+            stack.enter_context(mock.patch.object(target, name, new))
+
+        patch(roots, "Folder", lambda path: SimulatedFolder(path, side))
+        patch(
+            roots,
+            "Replica",
+            lambda *args, **kwargs: Replica(*args, **kwargs, now_ns=side.now_ns),
+        )
+        patch(roots, "socket", SimpleNamespace(gethostname=lambda: "machine"))
+        patch(sources, "_excludes_file", lambda root: root / ".towline" / "no-such-file")
+        patch(secrets, "token_hex", lambda size=16: random.randbytes(size).hex())
+        if world.limits is SMALL_LIMITS:
+            for target, name, value in _SMALL:
+                patch(target, name, value)
+            patch(
+                serve,
+                "Line",
+                lambda *args, **kwargs: wire_line.Line(*args, **kwargs, limits=SMALL_LIMITS),
+            )
+        yield
+
+
+def simulate(seed: int) -> Report:
+    """Run the world of a seed to its end."""
+    report = Report(seed)
+    base = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
+    place = Path(tempfile.mkdtemp(prefix="towline-sim-", dir=base))
+    trio._core._run._r = random_module.Random(seed)  # type: ignore[attr-defined]
+    trio._core._run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[attr-defined]
+    try:
+        world = World(seed, place, report)
+        with _patched(world):
+            anyio.run(
+                world.run,
+                backend="trio",
+                backend_options={"clock": MockClock(autojump_threshold=0)},
+            )
+    except BaseException as error:  # noqa: BLE001
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        import traceback
+
+        report.violations.append("".join(traceback.format_exception(error)))
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    if not math.isfinite(report.virtual_s):
+        report.violations.append("time ran away")
+    return report
