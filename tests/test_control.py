@@ -236,6 +236,14 @@ async def test_a_second_engine_is_refused_by_the_number_of_the_first(binding, ot
     assert is_running(binding)
 
 
+async def test_a_second_engine_is_refused_also_when_a_logout_took_the_socket_away(
+    binding, other_engine
+):
+    binding.places.socket.unlink()
+    with pytest.raises(UserError, match=f"already, by process {other_engine.pid}"):
+        await serve_control(binding.places.socket, {})
+
+
 async def test_what_a_killed_engine_left_is_replaced(binding, other_engine):
     other_engine.send_signal(signal.SIGKILL)
     other_engine.wait()

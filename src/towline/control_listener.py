@@ -24,7 +24,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from towline import __version__
 from towline.control import LINE_MAX, Json, error_json, line_of
 from towline.errors import ExitCode, UserError
-from towline.places import write_private
+from towline.places import places_of, write_private
 
 REQUEST_TIMEOUT_S = 5.0  # Who connects and says nothing for so long is let go.
 LAST_WORD_TIMEOUT_S = 1.0  # An answer that is ready is sent, also while the engine ends.
@@ -46,7 +46,9 @@ async def serve_control(
     on_loopback: bool = sys.platform == "win32",
     task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Answer requests at `path` until cancelled; `started` once it can be asked.
+    """Answer requests at `path`, a workspace's socket, until cancelled.
+
+    `started` once it can be asked.
 
     An operation returns one reply, or yields several. It may raise UserError, which the command
     shows as its own. Raises UserError if an engine for this workspace runs already.
@@ -170,13 +172,12 @@ async def _listen_loopback(path: Path) -> tuple[Listener[SocketStream], str | No
 @contextmanager
 def _only_engine(path: Path) -> Generator[None]:
     """Hold the workspace's lock; the system gives it up when the process dies, however it does."""
-    lock = path.with_suffix(".lock")
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = os.open(places_of(path.stem).lock, os.O_RDWR | os.O_CREAT, 0o600)
     with open(descriptor, "r+", encoding="utf-8") as file:
         if not _try_lock(file):
             raise UserError(
                 f"this workspace is linked already, by process {file.read().strip() or 'unknown'}",
-                hint="`towline status` shows it, `towline stop` ends it",
+                hint="`towline stop` ends it; if that finds none, end that process",
                 exit_code=ExitCode.TRY_AGAIN,
             )
         file.truncate(0)

@@ -11,6 +11,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,12 @@ class Log:
         self._path = path
 
     def __call__(self, item: Event | Status) -> None:
+        """A full disk does not stop the sync; that says so by itself."""
         if not isinstance(item, Status):
-            self.write({"at": time.time(), **as_json(item)})
+            with suppress(OSError):
+                self._write({"at": time.time(), **as_json(item)})
 
-    def write(self, value: dict[str, Any]) -> None:
+    def _write(self, value: dict[str, Any]) -> None:
         """One write per line, so that lines of two writers do not mix."""
         descriptor = open_log(self._path)
         try:

@@ -34,6 +34,7 @@ class Places:
     state: Path  # SQLite: ancestor, scan cache, revisions.
     log: Path  # What happened, one JSON object a line.
     socket: Path  # Where the engine listens for commands.
+    lock: Path  # Held by the engine. Not beside the socket: a logout may empty that directory.
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +62,6 @@ def state_dir() -> Path:
     return ensure_private(_base("XDG_STATE_HOME", "user_state_path"))
 
 
-def config_dir() -> Path:
-    """Return where the person's own configuration lies. It may not exist."""
-    return _base("XDG_CONFIG_HOME", "user_config_path")
-
-
 def runtime_dir() -> Path:
     """Return a private directory with a name short enough for sockets. Raises UserError.
 
@@ -83,6 +79,7 @@ def places_of(workspace_id: str) -> Places:
         state=state / f"{workspace_id}.sqlite",
         log=state / f"{workspace_id}.log",
         socket=runtime_dir() / f"{workspace_id}.sock",
+        lock=state / f"{workspace_id}.lock",
     )
 
 

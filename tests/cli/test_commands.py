@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -151,3 +153,32 @@ def test_wrong_usage_is_two(command, run, project):
 
 def test_version(run):
     assert json.loads(run("version", "--json").out)["towline"] in run("--version").out
+
+
+def test_the_shell_completes_commands(start, environment):
+    environment |= {
+        "_TOWLINE_COMPLETE": "bash_complete", "COMP_WORDS": "towline st", "COMP_CWORD": "1"
+    }  # fmt: skip
+    out, _ = start().communicate(timeout=30)
+    assert out.split() == ["plain,status", "plain,stop"]
+
+
+def test_a_command_that_asks_loads_no_event_loop_and_no_display(linked, environment, project):
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "towline", "status"],
+        env=environment,
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "towline.control" in loaded
+    assert not loaded & {
+        "anyio",
+        "asyncio",
+        "rich",
+        "asyncssh",
+        "platformdirs",
+        "towline.workspace",
+    }

@@ -176,12 +176,13 @@ def test_several_are_started_and_stopped_at_once(run, finish, project, stopped_a
     assert run("links", "stop").err.count(": stopped\n") == 2
 
 
-def test_who_stops_reading_is_no_error(start, project, finish):
+@pytest.mark.parametrize("command", ["log -n 9999", "link live --json"])
+def test_who_stops_reading_is_no_error(command, start, finish):
     finish("link", "once", "--once")
     (binding,) = Workspaces()
     with binding.places.log.open("a") as log:
         log.write("x" * 100 + "\n" * 10_000)
-    process = start("log", "-n", "9999")
+    process = start(*command.split())
     process.stdout.close()
     process.stdout = None
     _, err = process.communicate(timeout=30)

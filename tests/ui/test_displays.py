@@ -7,7 +7,6 @@ import io
 import json
 import re
 import threading
-from contextlib import suppress
 
 import pytest
 from rich.console import Console
@@ -214,10 +213,15 @@ def test_plain_is_a_line_an_event():
 def test_how_it_ended_is_not_said_twice():
     stream = io.StringIO()
     terminal = Console(file=io.StringIO(), force_terminal=True)
-    for display in (Plain(stream), Live(terminal)):
-        with suppress(UserError), display:
+
+    def fail(display):
+        with display:
             display(Stopped("no way there"))
             raise UserError("no way there")
+
+    for display in (Plain(stream), Live(terminal)):
+        with pytest.raises(UserError):
+            fail(display)
     assert stream.getvalue() + terminal.file.getvalue() == ""
 
 

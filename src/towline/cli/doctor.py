@@ -64,12 +64,10 @@ def _checks(destination: str | None, project: Path | None) -> Iterator[Check]:
         known = Workspaces().of_project(root)
     root = known[0].project if known else root
     yield from doctor.check_laptop(root)
-    ssh = NO_SSH_OPTIONS
-    if destination is not None:
-        destination, _ = split_destination(destination)
-    elif known:
-        destination, ssh = known[0].destination, known[0].ssh
-    if destination is not None:
-        yield from doctor.check_machine(destination, ssh)
+    meant = known[0].destination if known and destination is None else destination
+    if meant is not None:
+        host, _ = split_destination(meant)
+        ssh = next((b.ssh for b in known if b.destination == host), NO_SSH_OPTIONS)
+        yield from doctor.check_machine(host, ssh)
     for binding in known:
         yield doctor.check_control(binding)

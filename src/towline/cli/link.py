@@ -6,12 +6,14 @@ import dataclasses
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from towline.cli.options import Command, json_option
+from towline.cli.output import ReaderGoneError
 from towline.cli.project import project_to_link
 from towline.errors import ExitCode, UserError
 from towline.places import Binding, Workspaces, as_name
@@ -127,8 +129,11 @@ def run_here(request: LinkRequest, display: Display) -> int:
     tellers: list[Report] = [Log(binding.places.log), _remembering(binding), display]
 
     def report(item: Event | Status) -> None:
-        for tell in tellers:
-            tell(item)
+        try:
+            for tell in tellers:
+                tell(item)
+        except BrokenPipeError as error:
+            raise ReaderGoneError from error
 
     try:
         with display:
@@ -138,27 +143,31 @@ def run_here(request: LinkRequest, display: Display) -> int:
     return code
 
 
-def _only_error(group: BaseExceptionGroup[BaseException]) -> UserError | None:
-    """Return the person's error where the group holds nothing else: tasks fail in company."""
-    errors, others = group.split(UserError)
-    first: BaseException | None = errors
+def _only_error(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
+    """Return what ends a command in words, where the group holds nothing else.
+
+    Tasks fail in company, and what is no fault of towline's must not look like one.
+    """
+    expected, others = group.split((UserError, ReaderGoneError))
+    first: BaseException | None = expected
     while isinstance(first, BaseExceptionGroup):
         first = first.exceptions[0]
-    return first if isinstance(first, UserError) and others is None else None
+    return first if others is None else None
 
 
 def _remembering(binding: Binding) -> Report:
     """Return what keeps the last state in the registry, for when no engine runs."""
     from towline.engine.events import Status
 
-    last = binding
+    last = ""
 
     def remember(item: Event | Status) -> None:
         nonlocal last
-        if isinstance(item, Status) and item.state.value != last.last_state:
-            known = Workspaces().by_id(binding.id)
-            last = dataclasses.replace(known, last_state=item.state.value)
-            Workspaces().save(last)
+        if isinstance(item, Status) and item.state.value != last:
+            last = item.state.value
+            with suppress(UserError):  # It only informs; no reason to stop.
+                known = Workspaces().by_id(binding.id)
+                Workspaces().save(dataclasses.replace(known, last_state=last))
 
     return remember
 

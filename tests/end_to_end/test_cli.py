@@ -1,0 +1,84 @@
+"""The command line as a person uses it, with the real engine and a real sshd."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.sshd import Machine
+from towline.cli.stop import ensure_stopped
+from towline.places import Workspaces
+
+Towline = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def towline(homes: Path, tmp_path: Path) -> Iterator[Towline]:
+    """Run `towline …` in the project folder `demo`, to its end. What it left running is stopped."""
+    project = tmp_path / "demo"
+    (project / "src").mkdir(parents=True)
+    (project / "src" / "a.py").write_text("x = 1\n")
+
+    def towline(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "towline", *arguments],
+            cwd=project,
+            env=dict(os.environ),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    yield towline
+    for binding in Workspaces():
+        ensure_stopped(binding)
+
+
+def test_a_day_with_it(towline: Towline, machine: Machine, tmp_path: Path) -> None:
+    there = machine.home / "demo" / "src" / "a.py"
+    linked = towline("link", "-F", str(machine.config), machine.name, "--detach")
+    assert linked.returncode == 0, linked.stderr
+    assert there.read_text() == "x = 1\n"
+    (tmp_path / "demo" / "src" / "a.py").write_text("x = 22\n")
+    flushed = towline("flush", "--json")
+    assert flushed.returncode == 0, flushed.stderr
+    assert there.read_text() == "x = 22\n"
+    status = json.loads(towline("status", "--json").stdout)
+    assert (status["state"], status["revision"]) == (
+        "live",
+        json.loads(flushed.stdout)["revision"],
+    )
+    explained = towline("explain", "src/a.py", ".git")
+    assert [line.split(": ")[1] for line in explained.stdout.splitlines()] == [
+        "synced",
+        "not synced",
+    ]
+    events = [json.loads(line)["event"] for line in towline("log", "--json").stdout.splitlines()]
+    assert {"ready", "revision"} <= set(events)
+    assert towline("stop").returncode == 0
+    assert towline("flush").returncode == 69
+    there.write_text("x = 333\n")
+    again = towline("link", "--once", "--json")
+    assert again.returncode == 0, again.stderr
+    assert (tmp_path / "demo" / "src" / "a.py").read_text() == "x = 333\n"
+
+
+def test_a_machine_that_is_not_there_is_one_line_also_in_the_background(
+    towline: Towline, machine: Machine
+) -> None:
+    machine.stop()
+    for mode in ([], ["--detach"]):
+        ended = towline("link", "-F", str(machine.config), machine.name, *mode)
+        assert ended.returncode == 69
+        errors = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
+        assert len(errors) == 1
+        assert "Connection refused" in errors[0]
+        assert "Traceback" not in ended.stderr
