@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import anyio
@@ -14,6 +15,7 @@ from anyio.abc import TaskGroup
 from tests.simulation.side import Side
 from tests.simulation.weather import Crash
 from tests.simulation.wire import Wire
+from towline.agent.loop import TransportDeadError
 from towline.agent.mirror import Mirror
 from towline.agent.roots import Roots
 from towline.agent.serve import AgentService
@@ -58,7 +60,7 @@ class Agent:
         if mirror is None or mirror.root is None:
             return False
         replica = mirror.root.replica
-        waiting = replica.has_displaced or replica.has_unobserved or not mirror.takes()
+        waiting = replica.has_retired or not mirror.takes()
         return not waiting and all(not len(w) for w in self._side.watches if not w.closed)
 
     def stir(self) -> None:
@@ -77,7 +79,9 @@ class Agent:
     async def _turn(self) -> None:
         now = anyio.current_time()
         self._count_tick(now)
-        busy = self.service.tick(now)
+        busy = False
+        with self._transport_faults(self._wire):
+            busy = self.service.tick(now)
         self._feed()
         stirred = self._stirred
         if busy:
@@ -150,12 +154,21 @@ class Agent:
         return None
 
     def _receive(self, wire: Wire, data: bytes) -> None:
-        try:
+        with self._transport_faults(wire):
             self.service.receive(data, anyio.current_time())
-        except ProtocolError as error:
-            self._violated(f"the agent refuses its transport: {error}")
+
+    @contextmanager
+    def _transport_faults(self, wire: Wire | None) -> Iterator[None]:
+        """As in the agent's loop."""
+        try:
+            yield
+        except (ProtocolError, TransportDeadError) as error:
+            if isinstance(error, ProtocolError):
+                self._violated(f"the agent refuses its transport: {error}")
+            self._side.trace(f"agent: drops its transport: {error}")
             self._feed()
-            self._drop(wire)
+            if wire is not None:
+                self._drop(wire)
 
     def _drop(self, wire: Wire) -> None:
         wire.cut()

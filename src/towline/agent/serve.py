@@ -14,10 +14,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from towline.agent.loop import TransportDeadError
 from towline.agent.mirror import Lane, Mirror
 from towline.agent.roots import Roots
-from towline.core.wire.events import Closed, Event, Message, Opened, Silent
-from towline.core.wire.frames import LINE_ID_SIZE, Hello
+from towline.core.wire.events import Closed, Event, Lost, Message, Opened, Silent
+from towline.core.wire.frames import LINE_ID_SIZE, Hello, ProtocolError
 from towline.core.wire.line import Line
 from towline.core.wire.messages import Flushed, decode, encode
 from towline.core.wire.messages import Message as SyncMessage
@@ -46,6 +47,7 @@ class AgentService:
         self._roots = roots
         self._software = software
         self._line = Line(bytes(LINE_ID_SIZE), initiator=False, software=software, now=now)
+        self._is_over = False  # The Line has ended: whoever comes next begins a new one.
         self._attached = False
         self._now = now
         self._away_since = now
@@ -60,13 +62,16 @@ class AgentService:
     def accept(self, hello: Hello, now: float) -> None:
         """A transport begins. A Line that is not the one we hold is a new one: ours is dead."""
         self._now = now
-        if self._line.line_id != hello.line_id:
+        if self._line.line_id != hello.line_id or self._is_over:
             self._start_line(hello.line_id, now)
         self._line.attach(now)
         self._attached = True
 
     def receive(self, data: bytes, now: float) -> None:
-        """Take bytes from the transport. Raises `ProtocolError` if the peer broke the rules."""
+        """Take bytes from the transport.
+
+        Raises `ProtocolError` if the peer broke the rules, `TransportDeadError` if it is silent.
+        """
         self._line.receive_bytes(data, now)
         self._take_events()
 
@@ -174,14 +179,19 @@ class AgentService:
 
     def _start_line(self, line_id: bytes, now: float) -> None:
         self._line = Line(line_id, initiator=False, software=self._software, now=now)
+        self._is_over = False
         self._mirrors.clear()
         self._lanes.clear()
         for inbox in self._inbox.values():
             inbox.clear()
 
     def _take_events(self) -> None:
-        while (event := self._line.next_event()) is not None:
-            self._take_event(event)
+        try:
+            while (event := self._line.next_event()) is not None:
+                self._take_event(event)
+        except ProtocolError:
+            self._is_over = True
+            raise
 
     def _take_event(self, event: Event) -> None:
         match event:
@@ -191,8 +201,10 @@ class AgentService:
                 self._inbox[self._lanes[channel][1]].append((channel, data))
             case Closed(channel):
                 self._close(channel)
-            case Silent():
-                self._attached = False
+            case Silent(silent_s):
+                raise TransportDeadError(f"the laptop has been silent for {silent_s:.0f} s")
+            case Lost():
+                self._is_over = True
             case _:
                 pass
 
