@@ -185,7 +185,7 @@ class Agent:
             return
         self.is_dead = True
         self._side.kill()
-        for lock in self._roots._locks:
+        for lock in self._roots._locks.values():
             os.close(lock)
         if self._wire is not None:
             self._wire.cut()

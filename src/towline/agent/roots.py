@@ -111,7 +111,7 @@ class Roots:
     def __init__(self, watch_for: Callable[..., Watch] = open_watch) -> None:
         self._watch_for = watch_for
         self._roots: dict[Path, Root] = {}
-        self._locks: list[int] = []
+        self._locks: dict[Path, int] = {}
 
     def open(self, begin: Begin) -> Root:
         """Return the folder that `begin` names, made if it is not there. Raises `RootError`."""
@@ -133,7 +133,7 @@ class Roots:
     def close(self) -> None:
         for root in self._roots.values():
             root.close()
-        for lock in self._locks:
+        for lock in self._locks.values():
             os.close(lock)
 
     def all(self) -> list[Root]:
@@ -158,6 +158,9 @@ class Roots:
         return Root(path, incarnation, replica, Follower(replica, watch, Gather()), host)
 
     def _lock(self, path: Path) -> None:
+        """Lock the folder against other agents; one that stands in its place is another folder."""
+        if path in self._locks:
+            os.close(self._locks.pop(path))
         lock = os.open(
             path / OWN_DIRECTORY / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
         )
@@ -171,7 +174,7 @@ class Roots:
             ) from None
         os.ftruncate(lock, 0)
         os.write(lock, str(os.getpid()).encode())
-        self._locks.append(lock)
+        self._locks[path] = lock
 
 
 def resolve(named: str) -> Path:

@@ -457,7 +457,7 @@ class Live:
             await self._refresh_local()
 
     async def _wait_for_more(self) -> None:
-        deadline = self.planner.deadline()
+        deadline = self.planner.deadline() if self._told else None
         if deadline is None:
             await self._changed.wait()
         else:
