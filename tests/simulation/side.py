@@ -106,8 +106,9 @@ class Side:
 
     def mend(self) -> None:
         """What could not be read or written can be: permissions come back, which shows."""
-        for path in sorted(self._failed):
-            if path and not is_own_path(path):
+        failed = self.paths() if "" in self._failed else sorted(self._failed)
+        for path in failed:
+            if not is_own_path(path):
                 self.notify(path, "path")
 
     def short_write(self, size: int) -> int:
@@ -165,7 +166,9 @@ class Side:
         return sorted(files_below(self.root))
 
     def path_of(self, ino: int) -> str | None:
-        return next((p for p, status in files_below(self.root).items() if status.st_ino == ino), None)
+        return next(
+            (p for p, status in files_below(self.root).items() if status.st_ino == ino), None
+        )
 
     def notify(self, path: str, kind: str) -> None:
         for watch in self.watches:
@@ -353,7 +356,9 @@ class Side:
         """The whole machine is gone; only what is `elsewhere` is owed from now on."""
         self.ledger.gave_up(self.everything() - elsewhere)
         for handle in self.handles:
-            self.ledger.gave_up([self._content_of(handle)] if self._content_of(handle) not in elsewhere else [])
+            self.ledger.gave_up(
+                [self._content_of(handle)] if self._content_of(handle) not in elsewhere else []
+            )
         self.abandon_handles()
         shutil.rmtree(self.root)
         for watch in self.watches:
@@ -377,9 +382,7 @@ class Side:
 
     def _seen_at(self, path: str) -> list[bytes]:
         return [
-            content
-            for at, content in self.contents().items()
-            if at == path or is_below(at, path)
+            content for at, content in self.contents().items() if at == path or is_below(at, path)
         ]
 
     def _inos_at(self, path: str) -> set[int]:

@@ -18,9 +18,9 @@ import anyio
 from towline.core.change import Change, changes_between
 from towline.core.conflict import copy_name
 from towline.core.direction import Direction
-from towline.core.entry import Directory, Entry, File, Symlink, shallow
+from towline.core.entry import DIRECTORY, Directory, Entry, File, Symlink, shallow
 from towline.core.problem import Problem, ProblemKind
-from towline.core.reconcile import Step, Verdict
+from towline.core.reconcile import Step, Verdict, syncable
 from towline.core.safety import why_hold
 from towline.engine.ancestor import Store
 from towline.engine.flights import Flights
@@ -232,7 +232,7 @@ class Planner:
         copy = copy_name(path, host, datetime.fromtimestamp(self._wall_clock(), UTC))
         changes.append(Change(path, shallow(loser), shallow(winner), keep=copy))
         if isinstance(winner, Directory):
-            changes += changes_between(path, Directory({}), winner)
+            changes += changes_between(path, DIRECTORY, syncable(winner))
 
     async def _push(
         self, remote: Remote, changes: Sequence[Change], moment: int, began: float
