@@ -170,7 +170,7 @@ class Agent:
                 self._drop(wire)
 
     def _drop(self, wire: Wire) -> None:
-        wire.cut()
+        wire.close()
         if wire is self._wire:
             self._wire = None
             if not self.is_dead:

@@ -81,6 +81,7 @@ class Mirror:
         self._revisions: set[int] = set()  # Those applied beyond the whole ones.
         self.revision = 0  # The highest one of which no part is missing, nor of any before.
         self.flushed: list[Flushed] = []  # Answers from the laptop, for whoever asked.
+        self.is_over = False  # The folder is gone: whoever wants one has to begin anew.
 
     @property
     def root(self) -> Root | None:
@@ -213,9 +214,10 @@ class Mirror:
 
     def _look(self, root: Root, now: float) -> None:
         news = root.follower.step(now)
-        if news.root_gone or news.scan_reason:
-            root.note_lost()
-            self._rescan(root, news.scan_reason or "the folder is gone")
+        if news.root_gone or (news.scan_reason and not root.exists):
+            self.is_over = True
+        elif news.scan_reason:
+            self._rescan(root, news.scan_reason)
         else:
             for message in _observed(news.observations):
                 self._send(message)

@@ -122,6 +122,7 @@ class Roots:
             if root is not None and root.exists:
                 root.incarnation = Incarnation(root.incarnation.id, new=False)
             else:
+                self._forget(path)
                 root = self._roots[path] = self._open(path, rules)
             root.begin(begin.life, rules)
         except OSError as error:
@@ -138,6 +139,12 @@ class Roots:
 
     def all(self) -> list[Root]:
         return list(self._roots.values())
+
+    def _forget(self, path: Path) -> None:
+        """Let go of a folder that is gone; another one may stand in its place."""
+        if (root := self._roots.pop(path, None)) is not None:
+            root.follower.watch.close()
+            root.replica.folder.close()
 
     def _open(self, path: Path, rules: Rules) -> Root:
         path.mkdir(parents=True, exist_ok=True)
