@@ -68,6 +68,7 @@ class Side:
         self.acts = 0
         self._times: dict[int, tuple[int, int]] = {}
         self._is_intruding = False
+        self._failed: set[str] = set()
 
     # Time.
 
@@ -100,7 +101,15 @@ class Side:
         code = self.weather.fault(call)
         if code:
             self.trace(f"{self.name}: {call} {path!r} fails with {errno.errorcode[code]}")
+            self._failed.add(path)
             raise OSError(code, os.strerror(code), path)
+
+    def mend(self) -> None:
+        """What could not be read or written can be: permissions come back, which shows."""
+        failed = self.paths() if "" in self._failed else sorted(self._failed)
+        for path in failed:
+            if not is_own_path(path):
+                self.notify(path, "path")
 
     def short_write(self, size: int) -> int:
         return self.random.randint(1, size) if self.random.random() < 0.05 and size > 1 else size

@@ -106,12 +106,17 @@ class AgentService:
             more = mirror.step(now) or more
             while mirror.flushed:
                 self._answer(number, mirror.flushed.pop())
+        self._close_gone()
         self._give_up_waiting(now)
         return more or self._can_take()
 
     def watched(self) -> Mapping[int, Callable[[float], None]]:
-        """The descriptors to wait for besides the transport. Readable: `tick` looks by itself."""
-        return {root.follower.watch.fileno(): lambda _now: None for root in self._roots.all()}
+        """The descriptors to wait for besides the transport. Readable: `tick` looks by itself.
+
+        Only those it would look at: one that stays readable would keep the loop from sleeping.
+        """
+        roots = [mirror.watched for mirror in self._mirrors.values()]
+        return {root.follower.watch.fileno(): lambda _now: None for root in roots if root}
 
     def close(self) -> None:
         self._roots.close()
@@ -230,6 +235,14 @@ class AgentService:
         number, _ = self._lanes.pop(channel, (None, None))
         if number is not None:
             self._mirrors.pop(number, None)
+
+    def _close_gone(self) -> None:
+        """A folder that is gone comes back as another one, in a life of its own."""
+        gone = {number for number, mirror in self._mirrors.items() if mirror.is_over}
+        for channel, (number, _) in list(self._lanes.items()):
+            if number in gone:
+                self._line.close_channel(channel, "the folder on the machine is gone")
+                self._close(channel)
 
     def _take_messages(self, now: float) -> None:
         """Give mirrors what has arrived for them, small things first, a few at a time."""

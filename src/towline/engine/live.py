@@ -127,6 +127,7 @@ class Live:
         self._rules: Rules | None = None
         self._rules_stale = True
         self._local_stale = True
+        self._local_known = False  # Before the first scan, what is not known is not deleted.
         self._telling = Tree()
         self._told = False
         self._life_began = 0.0
@@ -219,7 +220,8 @@ class Live:
     async def _wait_done(self, moment: int, check: Callable[[int], None]) -> None:
         while True:
             check(moment)
-            if self._told and self.flights.is_done(moment) and self.pusher.is_done(moment):
+            known = self._told and self._local_known
+            if known and self.flights.is_done(moment) and self.pusher.is_done(moment):
                 return
             await self._landed.wait()
 
@@ -255,6 +257,7 @@ class Live:
         if self._rules_stale:
             await self._refresh_rules()
         self.trees.local = await self._local.scan()
+        self._local_known = True
         for path, problem in self._local.problems.items():
             self._note_problem("laptop", Problem(path, problem.kind, problem.detail))
         self.flights.note([""])
@@ -438,7 +441,7 @@ class Live:
     async def _plan(self, remote: Remote) -> None:
         while True:
             await self._refresh()
-            if self._told:
+            if self._told and self._local_known:
                 await self.planner.plan(remote)
                 if self.state is events.State.FIRST_SYNC:
                     self._first_plan = max(self._first_plan, self.behind)
@@ -457,7 +460,7 @@ class Live:
             await self._refresh_local()
 
     async def _wait_for_more(self) -> None:
-        deadline = self.planner.deadline()
+        deadline = self.planner.deadline() if self._told and self._local_known else None
         if deadline is None:
             await self._changed.wait()
         else:
