@@ -130,6 +130,7 @@ class Live:
         self._local_known = False  # Before the first scan, what is not known is not deleted.
         self._telling = Tree()
         self._told = False
+        self._ready_told = False
         self._life_began = 0.0
         self._first_plan = (0, 0)  # Changes, and bytes of content.
         self._changed = Bell()  # Something became dirty, or may go now.
@@ -319,6 +320,7 @@ class Live:
 
     def _end_life(self) -> None:
         self._remote, self.machine, self._told = None, None, False
+        self._ready_told = False
         self._telling = Tree()
         self._sent_before += self.flights.ground()
         self.pusher.begin_life(())
@@ -476,10 +478,10 @@ class Live:
             self._become_live()
 
     def _become_live(self) -> None:
-        was_held = self.state is events.State.HELD
         self.state = events.State.LIVE
-        if was_held:
+        if self._ready_told:  # It was only held for a while.
             return
+        self._ready_told = True
         self._report(
             events.Ready(
                 revision=self.revision,
