@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from towline.machine import embedded
 from towline.machine.embedded import Machine, embedded_machine
 
 pytestmark = pytest.mark.skipif(shutil.which("ssh") is None, reason="needs OpenSSH's client")
@@ -276,6 +277,24 @@ def test_a_forward_leads_to_the_machine_and_nowhere_else(machine: Machine) -> No
     elsewhere = ssh(machine, "-W", "192.0.2.1:22", "machine")
     assert elsewhere.returncode == 255
     assert b"open failed" in elsewhere.stderr
+
+
+def test_an_unknown_subsystem_is_refused(machine: Machine) -> None:
+    assert ssh(machine, "-s", "machine", "netconf").returncode == 1
+
+
+@pytest.mark.parametrize("limit", ["CONNECTIONS_MAX", "COMMANDS_MAX"])
+def test_there_is_a_limit_to_what_runs_at_once(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(embedded, limit, 1)
+    words = argv(machine, "machine", "echo up; cat")
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == b"up\n"
+        assert ssh(machine, "machine", "true").returncode != 0
+        first.communicate(timeout=WAIT_S)
+    assert ssh(machine, "machine", "true").returncode == 0
 
 
 # When the connection goes
