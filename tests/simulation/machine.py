@@ -66,10 +66,9 @@ class Agent:
         self._stirred = anyio.Event()
 
     async def run(self) -> None:
-        with self._scope:
-            with self._survived():
-                while not self.is_dead:
-                    await self._turn()
+        with self._scope, self._survived():
+            while not self.is_dead:
+                await self._turn()
 
     def _survived(self) -> Any:
         return _Survival(self)

@@ -157,7 +157,9 @@ class Side:
         return sorted(files_below(self.root))
 
     def path_of(self, ino: int) -> str | None:
-        return next((p for p, status in files_below(self.root).items() if status.st_ino == ino), None)
+        return next(
+            (p for p, status in files_below(self.root).items() if status.st_ino == ino), None
+        )
 
     def notify(self, path: str, kind: str) -> None:
         for watch in self.watches:
@@ -345,7 +347,9 @@ class Side:
         """The whole machine is gone; only what is `elsewhere` is owed from now on."""
         self.ledger.gave_up(self.everything() - elsewhere)
         for handle in self.handles:
-            self.ledger.gave_up([self._content_of(handle)] if self._content_of(handle) not in elsewhere else [])
+            self.ledger.gave_up(
+                [self._content_of(handle)] if self._content_of(handle) not in elsewhere else []
+            )
         self.abandon_handles()
         shutil.rmtree(self.root)
         for watch in self.watches:
@@ -369,9 +373,7 @@ class Side:
 
     def _seen_at(self, path: str) -> list[bytes]:
         return [
-            content
-            for at, content in self.contents().items()
-            if at == path or is_below(at, path)
+            content for at, content in self.contents().items() if at == path or is_below(at, path)
         ]
 
     def _inos_at(self, path: str) -> set[int]:

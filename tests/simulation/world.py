@@ -30,7 +30,7 @@ from tests.simulation.ledger import Ledger
 from tests.simulation.machine import OUTBOX_MAX, Machine
 from tests.simulation.side import Side
 from tests.simulation.users import Users
-from tests.simulation.weather import Weather, draw_weather
+from tests.simulation.weather import draw_weather
 from towline.agent import mirror, roots, serve
 from towline.core.direction import Direction, Directions
 from towline.core.entry import Directory, Entry, Unsynced
@@ -43,7 +43,7 @@ from towline.core.wire.limits import DEFAULT_LIMITS, Limits
 from towline.disk import displaced, look, sources, stage
 from towline.disk.folder import STAGE, Folder
 from towline.disk.replica import Replica
-from towline.engine import plan, pull, push
+from towline.engine import pull, push
 from towline.engine.live import FlushError
 
 QUIET_S = 300.0  # Virtual seconds in which all must have come to rest.
@@ -463,8 +463,7 @@ class World:
         if agent is not None and agent.mirror is not None:
             if agent.mirror.revision != live._store.revision:
                 self.violated(
-                    f"the agent counts {agent.mirror.revision} revisions "
-                    f"of {live._store.revision}"
+                    f"the agent counts {agent.mirror.revision} revisions of {live._store.revision}"
                 )
 
     def _scanned(self, side: Side, rules: Rules) -> Tree:
@@ -538,7 +537,7 @@ def simulate(seed: int) -> Report:
                 backend="trio",
                 backend_options={"clock": MockClock(autojump_threshold=0)},
             )
-    except BaseException as error:  # noqa: BLE001
+    except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise
         import traceback

@@ -90,7 +90,7 @@ async def _start(
 ) -> Process:
     """Start a group of its own. `standard` is a descriptor for all three streams, or `PIPE`."""
     with anyio.CancelScope(shield=True):  # Half started, it would be nobody's to end.
-        child = await anyio.open_process(
+        return await anyio.open_process(
             argv,
             stdin=standard,
             stdout=standard,
@@ -99,7 +99,7 @@ async def _start(
             env=environment,
             start_new_session=True,
         )
-    return child
+    raise AssertionError("a shield swallows nothing")
 
 
 # On pipes
