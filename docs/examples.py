@@ -24,7 +24,7 @@ from towline.demo.scene import end_agents
 from towline.machine.embedded import embedded_machine
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md",)
+PAGES = ("README.md", "docs/sync.md")
 MACHINE = "gpu-box"
 HOME = "/home/ada"
 PROJECT = {
