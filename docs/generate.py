@@ -121,7 +121,7 @@ ON_THE_WIRE = {
     "bool": "true or false",
     "float": "integer, in milliseconds",
     "bytes": "digest",
-    "Any": "the rules, as `Rules.to_wire` gives them",
+    "Any": "rules",
     "tuple[Row, ...]": "list of rows",
     "tuple[Problem, ...]": "list of problems",
     "tuple[Change, ...]": "list of changes",
