@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import os
 import sys
 import time
 
 from tests.simulation.world import simulate
+
+HANGS_S = 60  # Real seconds; a world takes less than one.
 
 
 def main() -> int:
@@ -24,6 +27,7 @@ def main() -> int:
     began = time.perf_counter()
     seeds = range(int(first), int(end) if end else int(first) + 1)
     for seed in seeds:
+        faulthandler.dump_traceback_later(HANGS_S, exit=True)
         report = simulate(seed)
         if report.violations:
             failed += 1

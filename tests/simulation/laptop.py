@@ -11,6 +11,7 @@ from random import Random
 from typing import Any, NoReturn, TypeVar
 
 import anyio
+import anyio.lowlevel
 
 from tests.simulation.folder import SimulatedFolder
 from tests.simulation.machine import Machine
@@ -170,7 +171,7 @@ class Engine:
 
     async def _run_blocking(self, work: Callable[[], T], /) -> T:
         """As in a thread: once begun it is done, whatever becomes of who waits for it."""
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         before, after = (self._random.random() * 0.002 for _ in range(2))
         with anyio.CancelScope(shield=True):
             await anyio.sleep(before)

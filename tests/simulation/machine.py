@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import anyio
@@ -14,6 +15,7 @@ from anyio.abc import TaskGroup
 from tests.simulation.side import Side
 from tests.simulation.weather import Crash
 from tests.simulation.wire import Wire
+from towline.agent.loop import TransportDeadError
 from towline.agent.mirror import Mirror
 from towline.agent.roots import Roots
 from towline.agent.serve import AgentService
@@ -58,7 +60,7 @@ class Agent:
         if mirror is None or mirror.root is None:
             return False
         replica = mirror.root.replica
-        waiting = replica.has_displaced or replica.has_unobserved or not mirror.takes()
+        waiting = replica.has_retired or not mirror.takes()
         return not waiting and all(not len(w) for w in self._side.watches if not w.closed)
 
     def stir(self) -> None:
@@ -66,10 +68,9 @@ class Agent:
         self._stirred = anyio.Event()
 
     async def run(self) -> None:
-        with self._scope:
-            with self._survived():
-                while not self.is_dead:
-                    await self._turn()
+        with self._scope, self._survived():
+            while not self.is_dead:
+                await self._turn()
 
     def _survived(self) -> Any:
         return _Survival(self)
@@ -77,14 +78,18 @@ class Agent:
     async def _turn(self) -> None:
         now = anyio.current_time()
         self._count_tick(now)
-        busy = self.service.tick(now)
+        busy = False
+        with self._transport_faults(self._wire):
+            busy = self.service.tick(now)
         self._feed()
         stirred = self._stirred
         if busy:
             await anyio.sleep(STEP_S)
             return
-        due = [self.service.deadline(), *(w.next_arrival() for w in self._side.watches)]
-        if any(watch.is_readable() for watch in self._side.watches):
+        watched = self.service.watched()
+        watches = [watch for watch in self._side.watches if watch.fileno() in watched]
+        due = [self.service.deadline(), *(watch.next_arrival() for watch in watches)]
+        if any(watch.is_readable() for watch in watches):
             await anyio.sleep(STEP_S)
             return
         at = min((at for at in due if at is not None), default=None)
@@ -117,7 +122,7 @@ class Agent:
         self._tasks.start_soon(self._serve, wire)
 
     async def _serve(self, wire: Wire) -> None:
-        incoming = b""
+        incoming: bytes | None = b""  # None once it has said who it is.
         while not self.is_dead:
             data = wire.up.take()
             if data is None:
@@ -128,13 +133,15 @@ class Agent:
             with self._survived():
                 if wire is self._wire:
                     self._receive(wire, data)
+                elif incoming is None:  # Replaced by another one.
+                    break
                 else:
                     incoming = self._greet(wire, incoming + data)
             self.stir()
             await anyio.lowlevel.checkpoint()
         self._drop(wire)
 
-    def _greet(self, wire: Wire, incoming: bytes) -> bytes:
+    def _greet(self, wire: Wire, incoming: bytes) -> bytes | None:
         parsed = parse_hello(incoming)
         if parsed is None:
             return incoming
@@ -143,18 +150,27 @@ class Agent:
         self._wire = wire
         self.service.accept(parsed[0], anyio.current_time())
         self._receive(wire, incoming)
-        return b""
+        return None
 
     def _receive(self, wire: Wire, data: bytes) -> None:
-        try:
+        with self._transport_faults(wire):
             self.service.receive(data, anyio.current_time())
-        except ProtocolError as error:
-            self._violated(f"the agent refuses its transport: {error}")
+
+    @contextmanager
+    def _transport_faults(self, wire: Wire | None) -> Iterator[None]:
+        """As in the agent's loop."""
+        try:
+            yield
+        except (ProtocolError, TransportDeadError) as error:
+            if isinstance(error, ProtocolError):
+                self._violated(f"the agent refuses its transport: {error}")
+            self._side.trace(f"agent: drops its transport: {error}")
             self._feed()
-            self._drop(wire)
+            if wire is not None:
+                self._drop(wire)
 
     def _drop(self, wire: Wire) -> None:
-        wire.cut()
+        wire.close()
         if wire is self._wire:
             self._wire = None
             if not self.is_dead:
@@ -168,7 +184,7 @@ class Agent:
             return
         self.is_dead = True
         self._side.kill()
-        for lock in self._roots._locks:
+        for lock in self._roots._locks.values():
             os.close(lock)
         if self._wire is not None:
             self._wire.cut()

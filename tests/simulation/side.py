@@ -68,6 +68,7 @@ class Side:
         self.acts = 0
         self._times: dict[int, tuple[int, int]] = {}
         self._is_intruding = False
+        self._failed: set[str] = set()
 
     # Time.
 
@@ -100,7 +101,15 @@ class Side:
         code = self.weather.fault(call)
         if code:
             self.trace(f"{self.name}: {call} {path!r} fails with {errno.errorcode[code]}")
+            self._failed.add(path)
             raise OSError(code, os.strerror(code), path)
+
+    def mend(self) -> None:
+        """What could not be read or written can be: permissions come back, which shows."""
+        failed = self.paths() if "" in self._failed else sorted(self._failed)
+        for path in failed:
+            if not is_own_path(path):
+                self.notify(path, "path")
 
     def short_write(self, size: int) -> int:
         return self.random.randint(1, size) if self.random.random() < 0.05 and size > 1 else size
@@ -157,7 +166,9 @@ class Side:
         return sorted(files_below(self.root))
 
     def path_of(self, ino: int) -> str | None:
-        return next((p for p, status in files_below(self.root).items() if status.st_ino == ino), None)
+        return next(
+            (p for p, status in files_below(self.root).items() if status.st_ino == ino), None
+        )
 
     def notify(self, path: str, kind: str) -> None:
         for watch in self.watches:
@@ -345,7 +356,9 @@ class Side:
         """The whole machine is gone; only what is `elsewhere` is owed from now on."""
         self.ledger.gave_up(self.everything() - elsewhere)
         for handle in self.handles:
-            self.ledger.gave_up([self._content_of(handle)] if self._content_of(handle) not in elsewhere else [])
+            self.ledger.gave_up(
+                [self._content_of(handle)] if self._content_of(handle) not in elsewhere else []
+            )
         self.abandon_handles()
         shutil.rmtree(self.root)
         for watch in self.watches:
@@ -369,9 +382,7 @@ class Side:
 
     def _seen_at(self, path: str) -> list[bytes]:
         return [
-            content
-            for at, content in self.contents().items()
-            if at == path or is_below(at, path)
+            content for at, content in self.contents().items() if at == path or is_below(at, path)
         ]
 
     def _inos_at(self, path: str) -> set[int]:

@@ -205,7 +205,9 @@ class Users:
         lines = self._random.sample(IGNORES, self._random.randint(0, 2))
         path = self._random.choice([".gitignore", ".gitignore", "d/.gitignore", ".towlineignore"])
         self._tell(f"ignores {lines} in", path)
-        content = "".join(f"{line}\n" for line in lines).encode() + b"# " + self._side.ledger.fresh(8)
+        content = (
+            "".join(f"{line}\n" for line in lines).encode() + b"# " + self._side.ledger.fresh(8)
+        )
         self._side.make_parents(path)
         self._side.write_file(path, content)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from random import Random
 
@@ -10,6 +11,8 @@ import anyio
 from tests.simulation.weather import Weather
 from towline.core.path import is_below
 from towline.disk.watch.base import Found, Mode, ModeKind, Seen, Skip, Statistics, Watch
+
+_NUMBERS = itertools.count(1 << 20)  # No descriptors: nothing ever waits for them.
 
 
 class Pending:
@@ -33,6 +36,7 @@ class SimulatedWatch(Watch):
         root_is_there: Callable[[], bool],
     ) -> None:
         self._random = random
+        self._number = next(_NUMBERS)
         self._weather = weather
         self._skip = skip
         self._git_busy = git_busy
@@ -111,7 +115,7 @@ class SimulatedWatch(Watch):
         self.closed = True
 
     def fileno(self) -> int:
-        return -1
+        return self._number
 
     def deadline(self) -> float | None:
         return None

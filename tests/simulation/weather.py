@@ -14,7 +14,7 @@ DENIED_CALLS = frozenset(
 BROKEN_CALLS = frozenset({"read", "write", "sync_file", "open"})
 
 
-class Crash(BaseException):  # noqa: N818 - Nothing is to catch it by accident.
+class Crash(BaseException):
     """The process is gone at this very point."""
 
 

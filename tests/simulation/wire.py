@@ -76,6 +76,11 @@ class Way:
         self.size = sum(len(data) for _, data in kept)
         self.stir()
 
+    def close(self) -> None:
+        """What is under way arrives, and then the end."""
+        self.broken = True
+        self.stir()
+
     def stir(self) -> None:
         self.stirred.set()
         self.stirred = anyio.Event()
@@ -117,6 +122,11 @@ class Wire:
     def cut(self) -> None:
         self.up.cut()
         self.down.cut()
+
+    def close(self) -> None:
+        """The machine's end closes it in good order."""
+        self.up.cut()
+        self.down.close()
 
 
 class LaptopEnd(ByteStream):

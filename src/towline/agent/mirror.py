@@ -81,6 +81,7 @@ class Mirror:
         self._revisions: set[int] = set()  # Those applied beyond the whole ones.
         self.revision = 0  # The highest one of which no part is missing, nor of any before.
         self.flushed: list[Flushed] = []  # Answers from the laptop, for whoever asked.
+        self.is_over = False  # The folder is gone: whoever wants one has to begin anew.
 
     @property
     def root(self) -> Root | None:
@@ -89,6 +90,11 @@ class Mirror:
     def takes(self) -> bool:
         """Whether a further message may be given to `receive`. If not, leave it in the Line."""
         return self._telling is None and not self._outbox
+
+    @property
+    def watched(self) -> Root | None:
+        """The folder whose watch the next `step` reads: none while there is no room for news."""
+        return self._root if self.takes() else None
 
     def receive(self, message: Message, now: float) -> None:
         """Carry out what the laptop asks. Raises `ProtocolError` if it may not ask that."""
@@ -121,7 +127,7 @@ class Mirror:
 
     def deadline(self) -> float | None:
         """When to call `step` even if nothing arrives and nothing is seen."""
-        return self._root.follower.deadline() if self._root and self._telling is None else None
+        return None if self.watched is None else self.watched.follower.deadline()
 
     def step(self, now: float) -> bool:
         """Do the next bit of work. True: there is more that need not wait."""
@@ -208,9 +214,10 @@ class Mirror:
 
     def _look(self, root: Root, now: float) -> None:
         news = root.follower.step(now)
-        if news.root_gone or news.scan_reason:
-            root.note_lost()
-            self._rescan(root, news.scan_reason or "the folder is gone")
+        if news.root_gone or (news.scan_reason and not root.exists):
+            self.is_over = True
+        elif news.scan_reason:
+            self._rescan(root, news.scan_reason)
         else:
             for message in _observed(news.observations):
                 self._send(message)

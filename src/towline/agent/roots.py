@@ -111,7 +111,7 @@ class Roots:
     def __init__(self, watch_for: Callable[..., Watch] = open_watch) -> None:
         self._watch_for = watch_for
         self._roots: dict[Path, Root] = {}
-        self._locks: list[int] = []
+        self._locks: dict[Path, int] = {}
 
     def open(self, begin: Begin) -> Root:
         """Return the folder that `begin` names, made if it is not there. Raises `RootError`."""
@@ -122,6 +122,7 @@ class Roots:
             if root is not None and root.exists:
                 root.incarnation = Incarnation(root.incarnation.id, new=False)
             else:
+                self._forget(path)
                 root = self._roots[path] = self._open(path, rules)
             root.begin(begin.life, rules)
         except OSError as error:
@@ -133,11 +134,17 @@ class Roots:
     def close(self) -> None:
         for root in self._roots.values():
             root.close()
-        for lock in self._locks:
+        for lock in self._locks.values():
             os.close(lock)
 
     def all(self) -> list[Root]:
         return list(self._roots.values())
+
+    def _forget(self, path: Path) -> None:
+        """Let go of a folder that is gone; another one may stand in its place."""
+        if (root := self._roots.pop(path, None)) is not None:
+            root.follower.watch.close()
+            root.replica.folder.close()
 
     def _open(self, path: Path, rules: Rules) -> Root:
         path.mkdir(parents=True, exist_ok=True)
@@ -158,6 +165,9 @@ class Roots:
         return Root(path, incarnation, replica, Follower(replica, watch, Gather()), host)
 
     def _lock(self, path: Path) -> None:
+        """Lock the folder against other agents; one that stands in its place is another folder."""
+        if path in self._locks:
+            os.close(self._locks.pop(path))
         lock = os.open(
             path / OWN_DIRECTORY / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
         )
@@ -171,7 +181,7 @@ class Roots:
             ) from None
         os.ftruncate(lock, 0)
         os.write(lock, str(os.getpid()).encode())
-        self._locks.append(lock)
+        self._locks[path] = lock
 
 
 def resolve(named: str) -> Path:

@@ -11,14 +11,16 @@ import json
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
+from towline.agent.loop import TransportDeadError
 from towline.agent.mirror import Lane, Mirror
 from towline.agent.roots import Roots
-from towline.core.wire.events import Closed, Event, Message, Opened, Silent
-from towline.core.wire.frames import LINE_ID_SIZE, Hello
+from towline.core.wire.events import Closed, Event, Lost, Message, Opened, Silent
+from towline.core.wire.frames import LINE_ID_SIZE, Hello, ProtocolError
 from towline.core.wire.line import Line
 from towline.core.wire.messages import Flushed, decode, encode
 from towline.core.wire.messages import Message as SyncMessage
@@ -47,6 +49,7 @@ class AgentService:
         self._roots = roots
         self._software = software
         self._line = Line(bytes(LINE_ID_SIZE), initiator=False, software=software, now=now)
+        self._line_is_over = False
         self._attached = False
         self._now = now
         self._away_since = now
@@ -61,15 +64,16 @@ class AgentService:
     def accept(self, hello: Hello, now: float) -> None:
         """A transport begins. A Line that is not the one we hold is a new one: ours is dead."""
         self._now = now
-        if self._line.line_id != hello.line_id:
+        if self._line.line_id != hello.line_id or self._line_is_over:
             self._start_line(hello.line_id, now)
         self._line.attach(now)
         self._attached = True
 
     def receive(self, data: bytes, now: float) -> None:
         """Take bytes from the transport. Raises `ProtocolError` if the peer broke the rules."""
-        self._line.receive_bytes(data, now)
-        self._take_events()
+        with self._noting_the_end():
+            self._line.receive_bytes(data, now)
+            self._take_events()
 
     def bytes_to_send(self, now: float) -> bytes:
         return self._line.bytes_to_send(now) if self._attached else b""
@@ -88,23 +92,32 @@ class AgentService:
         return min((at for at in due if at is not None), default=None)
 
     def tick(self, now: float) -> bool:
-        """Do what is due and one step of what is long. True: call again without waiting."""
+        """Do what is due and one step of what is long. True: call again without waiting.
+
+        Raises `ProtocolError` as `receive` does, and `TransportDeadError` after long silence.
+        """
         self._now = now
-        if self._attached:
-            self._line.handle_timer(now)
-            self._take_events()
-        self._take_messages(now)
+        with self._noting_the_end():
+            if self._attached:
+                self._line.handle_timer(now)
+                self._take_events()
+            self._take_messages(now)
         more = False
         for number, mirror in self._mirrors.items():
             more = mirror.step(now) or more
             while mirror.flushed:
                 self._answer(number, mirror.flushed.pop())
+        self._close_gone()
         self._give_up_waiting(now)
         return more or self._can_take()
 
     def watched(self) -> Mapping[int, Callable[[float], None]]:
-        """The descriptors to wait for besides the transport. Readable: `tick` looks by itself."""
-        return {root.follower.watch.fileno(): lambda _now: None for root in self._roots.all()}
+        """The descriptors to wait for besides the transport. Readable: `tick` looks by itself.
+
+        Only those it would look at: one that stays readable would keep the loop from sleeping.
+        """
+        roots = [mirror.watched for mirror in self._mirrors.values()]
+        return {root.follower.watch.fileno(): lambda _now: None for root in roots if root}
 
     def close(self) -> None:
         self._roots.close()
@@ -170,7 +183,17 @@ class AgentService:
 
     # -- The Line -----------------------------------------------------------------------------
 
+    @contextmanager
+    def _noting_the_end(self) -> Generator[None, None, None]:
+        """A Line whose peer broke the rules is of no more use; the next transport gets another."""
+        try:
+            yield
+        except ProtocolError:
+            self._line_is_over = True
+            raise
+
     def _start_line(self, line_id: bytes, now: float) -> None:
+        self._line_is_over = False
         self._line = Line(line_id, initiator=False, software=self._software, now=now)
         self._mirrors.clear()
         self._lanes.clear()
@@ -189,8 +212,11 @@ class AgentService:
                 self._inbox[self._lanes[channel][1]].append((channel, data))
             case Closed(channel):
                 self._close(channel)
-            case Silent():
-                self._attached = False
+            case Silent(silent_s):
+                raise TransportDeadError(f"the laptop has been silent for {silent_s:.0f} s")
+            case Lost():
+                self._line_is_over = True
+                raise TransportDeadError("the laptop has forgotten this line")
             case _:
                 pass
 
@@ -211,6 +237,14 @@ class AgentService:
         number, _ = self._lanes.pop(channel, (None, None))
         if number is not None:
             self._mirrors.pop(number, None)
+
+    def _close_gone(self) -> None:
+        """A folder that is gone comes back as another one, in a life of its own."""
+        gone = {number for number, mirror in self._mirrors.items() if mirror.is_over}
+        for channel, (number, _) in list(self._lanes.items()):
+            if number in gone:
+                self._line.close_channel(channel, "the folder on the machine is gone")
+                self._close(channel)
 
     def _take_messages(self, now: float) -> None:
         """Give mirrors what has arrived for them, small things first, a few at a time."""

@@ -147,7 +147,7 @@ def is_gone(process: int) -> bool:
 def end_agents(home: Path) -> None:
     """End what was started on the machine and detached itself, as agents do."""
     for socket_file in (home / ".cache/towline/run").glob("*.sock"):
-        with suppress(NoAgentError), connect_to(str(socket_file), AGENT_S) as agent:
+        with suppress(NoAgentError, OSError), connect_to(str(socket_file), AGENT_S) as agent:
             ask_on(agent, {"verb": "stop"}, AGENT_S)
             while agent.recv(4096):
                 pass

@@ -83,7 +83,7 @@ class Apply:
         """Return one result per change, in order.
 
         Raises BadPathError for a path that must not be used and ValueError for a change that makes
-        no sense (before anything is done), and any OSError that is no ordinary trouble with a path.
+        no sense, before anything is done.
         """
         for change in changes:
             _check(change)
@@ -101,8 +101,6 @@ class Apply:
         try:
             self._stage.ensure_directory()
         except OSError as error:
-            if _KIND_OF.get(error.errno or 0) is None:
-                raise
             return error
         return None
 
@@ -435,9 +433,7 @@ def _numbered(path: str, number: int) -> str:
 
 
 def _failed(change: Change, error: OSError) -> Result:
-    """Return the error as a problem with the path; raise it if it is none of the ordinary ones."""
-    kind = _KIND_OF.get(error.errno or 0)
-    if kind is None:
-        raise error
+    """Return the error as a problem with the path: a broken disk stops nothing else either."""
+    kind = _KIND_OF.get(error.errno or 0, ProblemKind.UNWRITABLE)
     problem = Problem(change.path, kind, error.strerror or str(error))
     return Result(change.path, Outcome.FAILED, problem=problem)

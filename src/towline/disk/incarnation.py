@@ -91,12 +91,14 @@ def _create(folder: Folder, new: str) -> bool:
     try:
         folder.write(descriptor, f"{new} {folder.fstat_root().st_ino}\n".encode())
         folder.sync_file(descriptor)
+        folder.place(temporary, _FILE)
+    except OSError as error:
+        with suppress(OSError):
+            folder.unlink(temporary)
+        if not isinstance(error, FileExistsError):
+            raise
+        return False
     finally:
         folder.close_file(descriptor)
-    try:
-        folder.place(temporary, _FILE)
-    except FileExistsError:
-        folder.unlink(temporary)
-        return False
     folder.sync_directory(OWN_DIRECTORY)
     return True

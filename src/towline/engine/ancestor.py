@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from towline.core.entry import Entry
+from towline.core.entry import Directory, Entry
 from towline.core.tree import Tree
 from towline.core.wire import fields
 
@@ -114,12 +114,13 @@ class Store:
 
     def _agree(self, mirror: int, raw: bytes, entry: Entry | None) -> None:
         key = (mirror, raw)
-        if entry is None:
-            self._db.execute("DELETE FROM ancestor WHERE mirror = ? AND path = ?", key)
+        if not isinstance(entry, Directory):  # A file in a directory's place, or nothing.
             below = (mirror, raw + b"/", raw + b"0")  # "0" follows "/" in ASCII.
             self._db.execute(
                 "DELETE FROM ancestor WHERE mirror = ? AND path >= ? AND path < ?", below
             )
+        if entry is None:
+            self._db.execute("DELETE FROM ancestor WHERE mirror = ? AND path = ?", key)
         else:
             packed = json.dumps(fields.pack_entry(entry), separators=(",", ":"))
             self._db.execute("INSERT OR REPLACE INTO ancestor VALUES (?, ?, ?)", (*key, packed))

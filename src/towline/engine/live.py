@@ -127,8 +127,12 @@ class Live:
         self._rules: Rules | None = None
         self._rules_stale = True
         self._local_stale = True
+        self._local_known = False  # Before the first scan, what is not known is not deleted.
+        self._refreshing = False
         self._telling = Tree()
-        self._told = False
+        self._begun_with_rules = False  # In this life the machine knows some: news must follow.
+        self._trees_awaited = 0  # That the machine has yet to tell whole, or to tell again.
+        self._ready_told = False
         self._life_began = 0.0
         self._first_plan = (0, 0)  # Changes, and bytes of content.
         self._changed = Bell()  # Something became dirty, or may go now.
@@ -219,9 +223,20 @@ class Live:
     async def _wait_done(self, moment: int, check: Callable[[int], None]) -> None:
         while True:
             check(moment)
-            if self._told and self.flights.is_done(moment) and self.pusher.is_done(moment):
+            if self._is_known and self.flights.is_done(moment) and self.pusher.is_done(moment):
                 return
             await self._landed.wait()
+
+    @property
+    def _told(self) -> bool:
+        """Whether the remote tree is the machine's, by the rules that are in force."""
+        return self.machine is not None and self._trees_awaited == 0
+
+    @property
+    def _is_known(self) -> bool:
+        """Whether both trees are known, with nothing that has to be looked at as a whole."""
+        stale = self._rules_stale or self._local_stale or self._refreshing
+        return self._told and self._local_known and not stale
 
     # -- The laptop's side --------------------------------------------------------------------
 
@@ -251,29 +266,38 @@ class Live:
 
     async def _refresh_local(self) -> None:
         """Read the rules if they may have changed, and scan."""
-        self._local_stale = False
-        if self._rules_stale:
-            await self._refresh_rules()
-        self.trees.local = await self._local.scan()
+        self._refreshing, self._local_stale = True, False
+        try:
+            if self._rules_stale:
+                await self._refresh_rules()
+            self.trees.local = await self._local.scan()
+        except BaseException:  # Cancelled, most likely: it is still to be done.
+            self._local_stale = True
+            raise
+        finally:
+            self._refreshing = False
+        self._local_known = True
         for path, problem in self._local.problems.items():
             self._note_problem("laptop", Problem(path, problem.kind, problem.detail))
-        self.flights.note([""])
+        self.flights.note_all()
         self._changed.ring()
 
     async def _refresh_rules(self) -> None:
         self._rules_stale = False
-        rules = await self._read_rules()
-        if rules == self._rules:
-            return
-        is_first = self._rules is None
-        self._rules = rules
-        await self._local.set_rules(rules)
+        try:
+            rules = await self._read_rules()
+            if rules == self._rules:
+                return
+            await self._local.set_rules(rules)
+        except BaseException:
+            self._rules_stale = True
+            raise
         self.trees.forget_ignored(rules)
-        if not is_first:
-            self._local_stale = True
-            if self._remote is not None and self.machine is not None:
-                self._told = False
-                await self._remote.send(SetRules(rules.to_wire()))
+        self._local_stale = self._rules is not None
+        self._rules = rules
+        if self._remote is not None and self._begun_with_rules:
+            self._trees_awaited += 1
+            await self._remote.send(SetRules(rules.to_wire()))
 
     def _note_rule_file(self, path: str) -> None:
         if self._is_rule_file(path):
@@ -305,6 +329,7 @@ class Live:
             await self._changed.wait()
         self.state = events.State.SCANNING
         self._life_began = anyio.current_time()
+        self._begun_with_rules, self._trees_awaited = True, 1
         begin = Begin(
             self.folder.machine_path,
             self.folder.host,
@@ -315,7 +340,9 @@ class Live:
         await remote.send(begin)
 
     def _end_life(self) -> None:
-        self._remote, self.machine, self._told = None, None, False
+        self._remote, self.machine = None, None
+        self._begun_with_rules = False
+        self._ready_told = False
         self._telling = Tree()
         self._sent_before += self.flights.ground()
         self.pusher.begin_life(())
@@ -345,7 +372,7 @@ class Live:
                 self._tree_told(message)
             case Rescan(reason):
                 self._report(events.Note(f"looking at the whole machine folder again: {reason}"))
-                self._told = False
+                self._trees_awaited += 1
             case Flush():
                 if self._tasks is not None:
                     self._tasks.start_soon(self._answer_flush, message, remote)
@@ -377,10 +404,10 @@ class Live:
         self._recognise_own(end.carried_out)
         for problem in end.problems:
             self._note_problem("machine", problem)
-        self._told = True
+        self._trees_awaited = max(0, self._trees_awaited - 1)
         if self.state is not events.State.LIVE:
             self.state = events.State.FIRST_SYNC
-        self.flights.note([""])
+        self.flights.note_all()
         self._changed.ring()
 
     def _recognise_own(self, carried_out: Sequence[tuple[str, Entry | None]]) -> None:
@@ -431,14 +458,14 @@ class Live:
 
     def _is_sent(self, moment: int) -> bool:
         """Whether all noted up to `moment` is on the machine, or on its way there in order."""
-        return self._told and self.pusher.is_done(moment) and self.flights.is_sent(moment)
+        return self._is_known and self.pusher.is_done(moment) and self.flights.is_sent(moment)
 
     # -- Planning -----------------------------------------------------------------------------
 
     async def _plan(self, remote: Remote) -> None:
         while True:
             await self._refresh()
-            if self._told:
+            if self._told and self._local_known:
                 await self.planner.plan(remote)
                 if self.state is events.State.FIRST_SYNC:
                     self._first_plan = max(self._first_plan, self.behind)
@@ -451,13 +478,17 @@ class Live:
         """Make sure that rules and local tree are what the project's files say."""
         if self._rules is None:
             return
-        if self._rules_stale:
-            await self._refresh_rules()
-        if self._local_stale:
-            await self._refresh_local()
+        self._refreshing = True
+        try:
+            if self._rules_stale:
+                await self._refresh_rules()
+            if self._local_stale:
+                await self._refresh_local()
+        finally:
+            self._refreshing = False
 
     async def _wait_for_more(self) -> None:
-        deadline = self.planner.deadline()
+        deadline = self.planner.deadline() if self._told and self._local_known else None
         if deadline is None:
             await self._changed.wait()
         else:
@@ -473,10 +504,10 @@ class Live:
             self._become_live()
 
     def _become_live(self) -> None:
-        was_held = self.state is events.State.HELD
         self.state = events.State.LIVE
-        if was_held:
+        if self._ready_told:  # It was only held for a while.
             return
+        self._ready_told = True
         self._report(
             events.Ready(
                 revision=self.revision,

@@ -18,9 +18,9 @@ import anyio
 from towline.core.change import Change, changes_between
 from towline.core.conflict import copy_name
 from towline.core.direction import Direction
-from towline.core.entry import Directory, Entry, File, Symlink, shallow
+from towline.core.entry import DIRECTORY, Directory, Entry, File, Symlink, shallow
 from towline.core.problem import Problem, ProblemKind
-from towline.core.reconcile import Step, Verdict
+from towline.core.reconcile import Step, Verdict, syncable
 from towline.core.safety import why_hold
 from towline.engine.ancestor import Store
 from towline.engine.flights import Flights
@@ -72,11 +72,13 @@ class Planner:
         self._refusals: Counter[str] = Counter()
         self._pen: set[str] = set()
         self._pen_until = 0.0
+        self._ripe: set[str] = set()  # Out of the pen: they go as soon as nothing is in the way.
         self._retry_at = 0.0
 
     def begin_life(self) -> None:
         """The next plan is a first one: it sees all deletions at once and needs no pen."""
         self._pen.clear()
+        self._ripe.clear()
         self._refusals.clear()
         self.stuck.clear()
 
@@ -105,7 +107,12 @@ class Planner:
         else:
             self.held, self._accepted = "", False
             moment = min(dirty.values(), default=self._flights.moment)
+            blocked = [step.path for step in steps if self._flights.blocks(step.path)]
+            self._flights.restore(dict.fromkeys(blocked, moment))
+            steps = [step for step in steps if not self._flights.blocks(step.path)]
             pushes, pulls = self._carry_out(steps, "" in dirty)
+            self._ripe.difference_update(dirty)
+            self._let_go(dirty, [*pushes, *pulls])
             self._puller.queue(pulls, moment)
             await self._push(remote, pushes, moment, began)
         if chained:
@@ -124,6 +131,8 @@ class Planner:
     def failed(self, change: Change, problem: Problem, side: str, moment: int) -> None:
         if not self.stuck:
             self._retry_at = anyio.current_time() + RETRY_S
+        if (known := self.stuck.get(change.path)) is not None:
+            moment = min(moment, known.moment)  # Who waits for that moment waits in vain still.
         self.stuck[change.path] = Stuck(problem, side, moment)
 
     def refused(self, path: str, side: str, moment: int) -> None:
@@ -140,6 +149,12 @@ class Planner:
         self._refusals.pop(path, None)
         self.stuck.pop(path, None)
 
+    def _let_go(self, planned: Iterable[str], changes: Iterable[Change]) -> None:
+        """Forget what was stuck and needs no change any more."""
+        retried = {path for path in planned if path in self.stuck}
+        for path in retried.difference(change.path for change in changes):
+            del self.stuck[path]
+
     def _held_steps(self) -> list[Step]:
         return list(self._trees.steps(self._flights.dirty))
 
@@ -151,6 +166,8 @@ class Planner:
         """Make dirty again what has waited long enough: penned deletions, failed changes."""
         if self._pen and now >= self._pen_until:
             self._flights.note(self._pen)
+            self._ripe |= self._pen
+            self._pen.clear()
         if self.stuck and now >= self._retry_at:
             self._retry_at = now + RETRY_S
             self._flights.note(self.stuck)
@@ -201,8 +218,7 @@ class Planner:
     def _may_delete(self, path: str, at_once: bool) -> bool:
         """Whether a deletion from the machine may go now, or waits in the pen for others."""
         now = anyio.current_time()
-        if at_once or (path in self._pen and now >= self._pen_until):
-            self._pen.discard(path)
+        if at_once or path in self._ripe:
             return True
         self._pen.add(path)
         self._pen_until = now + DELETION_QUIET_S
@@ -219,7 +235,7 @@ class Planner:
         copy = copy_name(path, host, datetime.fromtimestamp(self._wall_clock(), UTC))
         changes.append(Change(path, shallow(loser), shallow(winner), keep=copy))
         if isinstance(winner, Directory):
-            changes += changes_between(path, Directory({}), winner)
+            changes += changes_between(path, DIRECTORY, syncable(winner))
 
     async def _push(
         self, remote: Remote, changes: Sequence[Change], moment: int, began: float

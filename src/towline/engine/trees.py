@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from towline.core.direction import Direction
-from towline.core.entry import Directory, Entry, shallow
+from towline.core.entry import DIRECTORY, Directory, Entry, shallow
 from towline.core.ignore import Rules
 from towline.core.path import parents_of
 from towline.core.reconcile import Step, reconcile
@@ -46,11 +46,21 @@ class Trees:
 
     def agree(self, agreed: Iterable[tuple[str, Entry | None]]) -> None:
         """Both sides hold these entries now (shallow)."""
-        made = [(path, shallow(entry)) for path, entry in agreed if path]
-        for path, entry in made:
+        made: list[tuple[str, Entry | None]] = []
+        for path, entry in agreed:
+            if not path:
+                continue
+            if entry is not None:
+                made += [(parent, DIRECTORY) for parent in self._unknown_parents(path)]
+            made.append((path, shallow(entry)))
             self.ancestor.put_shallow(path, entry)
         if made:
             self._store.agree(self._mirror, made)
+
+    def _unknown_parents(self, path: str) -> list[str]:
+        """Return the directories above `path` that become part of the ancestor with it."""
+        parents = parents_of(path)
+        return [at for at in parents if not isinstance(self.ancestor.get(at), Directory)]
 
     def forget(self, paths: Iterable[str]) -> None:
         """Act as if the sides had never agreed on these paths and all that is below them."""
