@@ -1,7 +1,7 @@
 """Play the `console` blocks of the documents, in order, against a machine made for each page.
 
 `python docs/examples.py --write` puts what the commands print into the pages; a test compares. A
-page starts in the folder of a small project, `gpu-box` being the machine, both homes `/home/ada`.
+page starts in the folder of a small project, `gpu-box` being the machine, both homes `/home/ana`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from towline.machine.embedded import embedded_machine
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/sync.md", "docs/guide-ssh-host.md")
 MACHINE = "gpu-box"
-HOME = "/home/ada"
+HOME = "/home/ana"
 PROJECT = {
     ".gitignore": "*.log\n/checkpoints/\n",
     "README.md": "# vision\n",

@@ -116,7 +116,7 @@ def json_page() -> str:
 
 
 EXAMPLES: tuple[events.Event, ...] = (
-    events.Ready(1, 83, 492_000, 0.067, True, "/home/ada/vision"),
+    events.Ready(1, 83, 492_000, 0.067, True, "/home/ana/vision"),
     events.Revision(2, 1, 3.41, ("train.py",)),
     events.Disconnected("the connection was cut"),
     events.Resumed(12.4, False),
