@@ -1,7 +1,7 @@
 """Play the `console` blocks of the documents, in order, against a machine made for each page.
 
 `python docs/examples.py --write` puts what the commands print into the pages; a test compares. A
-page starts in the folder of a small project, `gpu-box` being the machine, both homes `/home/ada`.
+page starts in the folder of a small project, `gpu-box` being the machine, both homes `/home/ana`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +24,9 @@ from towline.demo.scene import end_agents
 from towline.machine.embedded import embedded_machine
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/sync.md")
+PAGES = ("README.md", "docs/sync.md", "docs/guide-ssh-host.md")
 MACHINE = "gpu-box"
-HOME = "/home/ada"
+HOME = "/home/ana"
 PROJECT = {
     ".gitignore": "*.log\n/checkpoints/\n",
     "README.md": "# vision\n",
@@ -99,7 +99,7 @@ class _World:
 
 @asynccontextmanager
 async def _world() -> AsyncGenerator[_World]:
-    directory = Path(tempfile.mkdtemp(prefix="towline-docs-", dir="/tmp"))  # noqa: S108 - mkdtemp.
+    directory = Path(tempfile.mkdtemp(prefix="towline-docs-", dir="/tmp"))  # Sockets below it.
     try:
         for name, content in PROJECT.items():
             file = directory / "home/vision" / name
@@ -132,12 +132,17 @@ def _environment(directory: Path, ssh_config: Path) -> dict[str, str]:
     return {**environment, "XDG_RUNTIME_DIR": f"{directory}/run"}
 
 
+def with_blocks(text: str, blocks: Iterable[str]) -> str:
+    """Return the page with these blocks in place of its own."""
+    left = iter(blocks)
+    return BLOCK.sub(lambda _: f"```console\n{next(left)}```", text)
+
+
 def main() -> None:
     for name in PAGES:
         page = ROOT / name
         text = page.read_text("utf-8")
-        played = iter(play(text))
-        fresh = BLOCK.sub(lambda _: f"```console\n{next(played)}```", text)
+        fresh = with_blocks(text, play(text))
         if "--write" in sys.argv[1:]:
             page.write_text(fresh, "utf-8")
         else:

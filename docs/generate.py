@@ -94,7 +94,7 @@ def _tests_of_reconcile() -> ModuleType:
 def _shown(entry: Entry | None) -> str:
     match entry:
         case None:
-            return "–"
+            return "\u2013"
         case File(digest, executable):
             return digest.decode().upper() + (", executable" if executable else "")
         case Symlink():

@@ -1,4 +1,4 @@
-"""Make docs/img/demo.svg from a real run of `towline demo`: what it prints, as a terminal shows it."""
+"""Make docs/img/demo.svg from a real run of `towline demo`, as a terminal shows it."""
 
 from __future__ import annotations
 

@@ -7,11 +7,15 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from docs.generate import LANES
 from towline.cli.main import COMMANDS
 from towline.config import OPTIONS, load
+from towline.core.wire.messages import Message
+from towline.demo.steps import STEPS
 from towline.engine.events import EVENT_NAMES
 
 ROOT = Path(__file__).parents[1]
@@ -19,7 +23,7 @@ SOURCE = ROOT / "src/towline"
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md")])
 
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-COMMAND = re.compile(r"(?:^|[`$ ])towline ([a-z]+)(?=[\s`)]|$)", re.MULTILINE)
+COMMAND = re.compile(r"\btowline ([a-z]+)(?=[\s`)]|$)", re.MULTILINE)
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
@@ -77,8 +81,9 @@ def test_every_source_that_the_architecture_names_is_there() -> None:
 @every_page
 def test_commands_that_a_page_shows_exist(page: Path) -> None:
     text = page.read_text("utf-8")
-    code = [*re.findall(r"`(towline [^`]+)`", text), *fenced(page, "console"), *fenced(page, "sh")]
-    for name in COMMAND.findall("\n".join(code)):
+    typed = [line for line in "\n".join(fenced(page, "console")).splitlines() if line[:2] == "$ "]
+    typed += [line.partition("#")[0] for text in fenced(page, "sh") for line in text.splitlines()]
+    for name in COMMAND.findall("\n".join([*re.findall(r"`(towline [^`]+)`", text), *typed])):
         assert name in COMMANDS, f"towline {name}"
 
 
@@ -101,13 +106,24 @@ def test_options_in_the_configuration_that_a_page_names_exist(page: Path) -> Non
 
 @every_page
 def test_json_that_a_page_shows_is_as_the_schema_has_it(page: Path) -> None:
-    fields = {
-        name: {"event", *kind.__dataclass_fields__} for kind, name in EVENT_NAMES.items()
-    } | {"error": {"event", "message", "hint", "exit_code"}}
+    fields = {name: {"event", *kind.__dataclass_fields__} for kind, name in EVENT_NAMES.items()} | {
+        "error": {"event", "message", "hint", "exit_code"}
+    }
     for text in fenced(page, "json"):
         for line in filter(None, text.splitlines()):
             shown = json.loads(line)
             assert set(shown) - {"at"} == fields[shown["event"]], line
+
+
+def test_the_guide_to_the_demo_has_its_steps_in_order() -> None:
+    page = (ROOT / "docs/guide-demo.md").read_text("utf-8")
+    assert re.findall(r"^\| ([^|]+?) \|", page, re.MULTILINE)[2:] == [
+        title for _, title, _ in STEPS
+    ]
+
+
+def test_each_message_s_lane_is_known() -> None:
+    assert set(LANES) == {kind.__name__ for kind in get_args(Message)}
 
 
 def test_the_readme_names_both_front_doors() -> None:
