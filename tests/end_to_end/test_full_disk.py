@@ -1,0 +1,101 @@
+"""A disk that is full, on either side: said with the path, harmless to the rest, and mended."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.laptop import Laptop, conflict_copies, read, save, wait_content
+
+DISK_SIZE = 8 << 20
+TOO_LARGE = os.urandom(6 << 20)  # With what fills the disk; alone it fits.
+FILLER = 5 << 20
+
+
+@contextmanager
+def small_disk(at: Path) -> Iterator[None]:
+    """Mount a file system of DISK_SIZE at the folder."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to mount a small file system")
+    at.mkdir(parents=True, exist_ok=True)
+    argv = ["mount", "-t", "tmpfs", "-o", f"size={DISK_SIZE}", "towline-test", str(at)]
+    done = subprocess.run(argv, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"needs to mount a small file system: {done.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(at)], check=True)
+
+
+@pytest.mark.parametrize("side", ["machine", "laptop"])
+def test_a_full_disk_is_reported_and_mended(laptop: Laptop, side: str) -> None:
+    source, target = laptop.project, laptop.there
+    if side == "laptop":
+        source, target = target, source
+    with small_disk(target):
+        save(laptop.project / "a.py", "a\n")
+        link = laptop.start()
+        link.wait_for("ready")
+        filler = target / ".towline/filler"
+        filler.write_bytes(bytes(FILLER))
+
+        save(source / "model.bin", TOO_LARGE)
+        problem = link.wait_for("problem", path="model.bin")
+        print(f"full {side}: {problem['reason']}")
+        assert problem["side"] == side
+        assert "full" in problem["reason"] or "space" in problem["reason"]
+        assert read(target / "model.bin") is None
+        save(source / "b.py", "b\n")
+        wait_content(target / "b.py", "b\n")
+        assert laptop.status()["problems"] == 1
+        if side == "machine":
+            done = laptop.run("flush", "--timeout", "5")
+            assert done.returncode == 75
+            assert "model.bin" in done.stderr
+
+        filler.unlink()
+        took_s = wait_content(target / "model.bin", TOO_LARGE)
+        print(f"there {took_s:.1f} s after space was freed")
+        laptop.flush()
+        laptop.assert_equal()
+        assert laptop.status()["problems"] == 0
+        assert conflict_copies(laptop.project, laptop.there) == []
+        assert link.end() == 0
+        assert "Traceback" not in link.stderr + laptop.agent_log()
+
+
+def test_a_disk_that_is_full_to_the_last_byte_spoils_nothing(laptop: Laptop) -> None:
+    with small_disk(laptop.there):
+        save(laptop.project / "a.py", "old\n")
+        link = laptop.start()
+        link.wait_for("ready")
+        filler = laptop.there / ".towline/filler"
+        with filler.open("wb") as file:
+            while _write(file.fileno()):
+                pass
+        for number in range(20):
+            save(laptop.project / f"new{number}.py", f"new {number}\n")
+        save(laptop.project / "a.py", "new\n")
+        link.wait_for("problem", side="machine")
+        assert read(laptop.there / "a.py") in (b"old\n", b"new\n")
+        filler.unlink()
+        wait_content(laptop.there / "a.py", "new\n")
+        for number in range(20):
+            wait_content(laptop.there / f"new{number}.py", f"new {number}\n")
+        laptop.flush()
+        laptop.assert_equal()
+        assert link.end() == 0
+        assert "Traceback" not in link.stderr + laptop.agent_log()
+
+
+def _write(descriptor: int) -> int:
+    try:
+        return os.write(descriptor, bytes(4096))
+    except OSError:
+        return 0
