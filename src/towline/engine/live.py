@@ -560,6 +560,8 @@ class Live:
         if result.kept is not None:
             self._note_conflict(path, result.kept, side)
         match result.outcome:
+            case Outcome.DONE if self._ignores(path, change.new):  # Since it was sent.
+                self.planner.succeeded(path)
             case Outcome.DONE:
                 tree.put_shallow(path, change.new)
                 agreed.append((path, change.new))
@@ -569,10 +571,14 @@ class Live:
                 self.planner.failed(change, result.problem, side, moment)
                 self._note_problem(side, result.problem)
             case _:
-                if result.outcome is Outcome.REFUSED:
+                if result.outcome is Outcome.REFUSED and not self._ignores(path, result.actual):
                     tree.put_shallow(path, result.actual)
                 self.planner.refused(path, side, moment)
         self.flights.land(path)
+
+    def _ignores(self, path: str, entry: Entry | None) -> bool:
+        rules = self._rules
+        return rules is not None and rules.ignores(path, isinstance(entry, Directory))
 
     def _after_landing(self) -> None:
         self._landed.ring()
