@@ -12,7 +12,7 @@ import pytest
 
 from lab import wan
 from lab.wan import Link
-from tests.end_to_end import sshd
+from tests.end_to_end import django, sshd
 from tests.end_to_end.laptop import Laptop, laptop_in
 from tests.end_to_end.sshd import Machine, machine_in
 
@@ -51,3 +51,12 @@ def laptop(short_path: Path, machine: Machine) -> Iterator[Laptop]:
     """A laptop with an empty project, and the machine it may be linked to."""
     with laptop_in(short_path / "laptop", machine) as laptop:
         yield laptop
+
+
+@pytest.fixture(scope="session")
+def releases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders with releases of Django, by version. They are everybody's: copy, do not change."""
+    got = django.download(tmp_path_factory.mktemp("django"))
+    if isinstance(got, str):
+        pytest.skip(got)
+    return got

@@ -24,7 +24,7 @@ from typing import Any
 
 from tests.end_to_end.sshd import Machine
 
-WAIT_S = 30.0  # For what takes well below a second, on a computer that is busy.
+WAIT_S = 15.0  # For what takes well below a second, on a computer that is busy.
 POLL_S = 0.002
 NEVER_COMPARED = {".towline", ".git", "towline.toml"}
 

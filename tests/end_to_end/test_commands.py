@@ -270,6 +270,7 @@ def test_an_emptied_project_stops_and_asks(laptop: Laptop) -> None:
     assert laptop.status()["state"] == "held"
     assert laptop.run("refuse").returncode == 0
     wait_until(lambda: len(list(laptop.there.glob("*.py"))) == 50, "the files are there again")
+    link.wait_for("ready")
     assert link.end() == 0
     laptop.assert_equal()
 

@@ -132,6 +132,7 @@ class Live:
         self._telling = Tree()
         self._begun_with_rules = False  # In this life the machine knows some: news must follow.
         self._trees_awaited = 0  # That the machine has yet to tell whole, or to tell again.
+        self._ready_told = False
         self._life_began = 0.0
         self._first_plan = (0, 0)  # Changes, and bytes of content.
         self._changed = Bell()  # Something became dirty, or may go now.
@@ -341,6 +342,7 @@ class Live:
     def _end_life(self) -> None:
         self._remote, self.machine = None, None
         self._begun_with_rules = False
+        self._ready_told = False
         self._telling = Tree()
         self._sent_before += self.flights.ground()
         self.pusher.begin_life(())
@@ -502,10 +504,10 @@ class Live:
             self._become_live()
 
     def _become_live(self) -> None:
-        was_held = self.state is events.State.HELD
         self.state = events.State.LIVE
-        if was_held:
+        if self._ready_told:  # It was only held for a while.
             return
+        self._ready_told = True
         self._report(
             events.Ready(
                 revision=self.revision,
