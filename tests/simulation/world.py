@@ -43,10 +43,12 @@ from towline.core.wire import line as wire_line
 from towline.core.wire import messages
 from towline.core.wire.limits import DEFAULT_LIMITS, Limits
 from towline.disk import displaced, look, sources, stage
+from towline.disk.apply import IGNORED_IN_THE_WAY
 from towline.disk.folder import STAGE, Folder
 from towline.disk.replica import Replica
 from towline.engine import pull, push
 from towline.engine.live import FlushError
+from towline.engine.plan import Stuck
 
 LOOK_S = 1e-7
 LOOKS_MAX = 300_000  # At the clock within one second.
@@ -436,8 +438,8 @@ class World:
             return f"the machine's tree is not told ({live.state})"
         if live.behind[0]:
             return f"under way: {sorted(live.flights.waiting())[:5]} {live.pusher.waiting}"
-        if live.planner.stuck:
-            return f"stuck: {live.planner.stuck}"
+        if stuck := {path: s for path, s in live.planner.stuck.items() if not _may_stay(s)}:
+            return f"stuck: {stuck}"
         if engine.replica.has_retired:
             return "the laptop still reviews"
         if any(len(watch) for watch in self.laptop.watches):
@@ -462,7 +464,7 @@ class World:
             live.trees.ancestor.root, local.root, remote.root, self.directions.of
         ):
             is_hidden = any(at in hidden for at in (step.path, *parents(step.path)))
-            if step.path and not is_hidden:  # The root itself is never agreed on.
+            if step.path and not is_hidden and step.path not in live.planner.stuck:  # The root itself is never agreed on.
                 self.violated(f"at rest, but there is still to do: {step}")
         stored = live._store.open_ancestor(0, live._store.fact("life 0"))
         self._compare("the stored ancestor", stored, live.trees.ancestor, set())
@@ -500,6 +502,11 @@ class World:
 
 def _brief(entry: Entry | None) -> str:
     return "nothing" if entry is None else str(entry)[:80]
+
+
+def _may_stay(stuck: Stuck) -> bool:
+    """Whether nothing but a person can help: it is told, and tried again now and then."""
+    return stuck.problem.detail == IGNORED_IN_THE_WAY
 
 
 def _incarnation_in(root: Path) -> str:

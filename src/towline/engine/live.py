@@ -566,6 +566,8 @@ class Live:
                 self.planner.succeeded(path)
             case Outcome.DONE:
                 tree.put_shallow(path, change.new)
+                if isinstance(change.new, Directory):  # New: nothing was agreed on below it.
+                    agreed.append((path, None))
                 agreed.append((path, change.new))
                 self.planner.succeeded(path)
                 self._clear_problem(side, path)

@@ -108,6 +108,8 @@ class Pusher:
 
     def queue(self, changes: Iterable[Change], revision: int, moment: int) -> None:
         for change in changes:
+            if change.path in self._queue:
+                self._unqueue(change.path)
             self._queue[change.path] = Queued(change, revision, moment)
             self._queue_size += change.content_size
             self._revisions[revision].queued += 1
