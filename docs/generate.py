@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import json
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any, get_args
 
 from towline.config import OPTIONS, Option
+from towline.core.entry import Directory, Entry, File, Symlink
+from towline.core.reconcile import Verdict
+from towline.core.wire import messages
 
 DOCS = Path(__file__).parent
+
+
+# docs/configuration.md
 
 
 def configuration() -> str:
@@ -25,7 +36,138 @@ def _row(option: Option) -> str:
     return f"| `{option.key}` | {option.kind.name} | {default} | {option.help}{variable} |"
 
 
-BLOCKS: dict[str, Callable[[], str]] = {"configuration": configuration}
+# docs/sync.md: the rows of tests/core/test_reconcile.py, with the comments that head them.
+
+BOTH_WAYS = {
+    Verdict.PUSH: "the laptop's goes to the machine",
+    Verdict.PULL: "the machine's goes to the laptop",
+    Verdict.AGREE: "nothing: they agree",
+    Verdict.CONFLICT: "both are kept",
+    None: "nothing, for now",
+}
+ONE_WAY = {
+    True: "the truth goes to the other side",
+    False: "nothing: it stays where it is",
+    "conflict": "the truth's takes the name, the other's is kept beside it",
+}
+
+
+def sync() -> str:
+    """Return the tables of verdicts."""
+    both = _table("test_judge_both_ways", ("agreed last", "laptop", "machine"), BOTH_WAYS)
+    one = _table("test_judge_one_way", ("agreed last", "the truth", "the other side"), ONE_WAY)
+    return f"### Both ways\n\n{both}\n\n### One way\n\n{one}"
+
+
+def _table(test: str, sides: tuple[str, str, str], words: dict[Any, str]) -> str:
+    lines = [f"| {' | '.join(sides)} | what happens |", "| --- | --- | --- | --- |"]
+    for head, row in _rows_of(test):
+        if row is None:
+            lines.append(f"| *{head}* | | | |")
+        else:
+            *entries, verdict = row
+            cells = [_shown(entry) for entry in entries]
+            lines.append(f"| {' | '.join(cells)} | {words[verdict]} |")
+    return "\n".join(lines)
+
+
+def _rows_of(test: str) -> Iterator[tuple[str, tuple[Any, ...] | None]]:
+    """Yield the rows of a table test, and (text, None) for each comment between them."""
+    module = _tests_of_reconcile()
+    source = inspect.getsource(getattr(module, test))
+    rows = source.partition("[\n")[2].partition("\n    ],\n")[0]
+    for line in map(str.strip, rows.splitlines()):
+        if line.startswith("#"):
+            yield line.lstrip("# ").rstrip(".,"), None
+        else:
+            yield "", eval(line, vars(module))[0]  # noqa: S307 - our own test's row and comma.
+
+
+def _tests_of_reconcile() -> ModuleType:
+    sys.path.insert(0, str(DOCS.parent))
+    try:
+        return importlib.import_module("tests.core.test_reconcile")
+    finally:
+        sys.path.pop(0)
+
+
+def _shown(entry: Entry | None) -> str:
+    match entry:
+        case None:
+            return "\u2013"
+        case File(digest, executable):
+            return digest.decode().upper() + (", executable" if executable else "")
+        case Symlink():
+            return "a link"
+        case Directory(children):
+            inside = ", ".join(f"{name}: {_shown(child)}" for name, child in children.items())
+            return f"{{{inside}}}"
+        case _:
+            return "*unreadable*"
+
+
+# docs/protocol.md: a section for each message, from its class.
+
+LANES = {
+    "Begin": "sync", "Begun": "sync", "SetRules": "sync", "TreePart": "sync", "TreeEnd": "sync",
+    "Apply": "sync if small, else bulk", "Applied": "sync", "Part": "bulk", "Fetch": "sync",
+    "Gone": "sync", "Observed": "sync", "Rescan": "sync", "Settle": "sync", "Settled": "sync",
+    "Flush": "sync", "Flushed": "sync", "Refusal": "sync",
+}  # fmt: skip
+FIELD = re.compile(r"^ {4}(\w+): (.+?)(?: = .+?)?(?:  # (.*))?$")
+ON_THE_WIRE = {
+    "str": "text",
+    "int": "integer",
+    "bool": "true or false",
+    "float": "integer, in milliseconds",
+    "bytes": "digest",
+    "Any": "rules",
+    "tuple[Row, ...]": "list of rows",
+    "tuple[Problem, ...]": "list of problems",
+    "tuple[Change, ...]": "list of changes",
+    "tuple[Result, ...]": "list of results",
+    "tuple[str, ...]": "list of paths",
+    "tuple[tuple[bytes, int], ...]": "list of (digest, integer)",
+    "dict[bytes, bytes]": "list of (digest, length); the bytes make up the body, in this order",
+    "tuple[tuple[str, File, int], ...]": "list of (path, file, integer)",
+}
+OTHERWISE = {("Part", "data"): "the body", ("Observed", "path"): "path", ("Gone", "path"): "path"}
+
+
+def protocol() -> str:
+    """Return what each message is: its use, way, lane and fields, in the order of the wire."""
+    return "\n\n".join(_message(kind) for kind in get_args(messages.Message))
+
+
+def _message(kind: type) -> str:
+    doc = inspect.cleandoc(kind.__doc__ or "")
+    way, _, use = doc.partition(": ")
+    if "→" not in way and way != "Either way":  # Without a docstring of its own.
+        way, use = "Machine → laptop", f"the answer to {kind.__name__.removesuffix('d')}."
+    number = getattr(kind, "kind")  # noqa: B009 - of a class that only some types have.
+    head = f"### {number} {kind.__name__}\n\n{way}, on the lane {LANES[kind.__name__]}: {use}"
+    rows = [
+        f"| `{name}` | {OTHERWISE.get((kind.__name__, name), ON_THE_WIRE[of])} | {note} |"
+        for name, of, note in _fields_of(kind)
+    ]
+    return "\n".join([head, "", "| field | type | |", "| --- | --- | --- |", *rows])
+
+
+def _fields_of(kind: type) -> Iterator[tuple[str, str, str]]:
+    for line in inspect.getsource(kind).splitlines():
+        match = FIELD.match(line)
+        if match and not match[2].startswith("ClassVar"):
+            yield match[1], match[2], match[3] or ""
+
+
+# The pages
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "configuration": configuration,
+    "sync": sync,
+    "protocol": protocol,
+}
 
 
 def page_with_block(name: str, page: str) -> str:

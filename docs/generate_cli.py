@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import sys
 import textwrap
@@ -98,7 +99,8 @@ def _cell(text: str) -> str:
 
 
 def json_page() -> str:
-    parts = [JSON_INTRODUCTION, "## Events\n"]
+    told = "\n".join(json.dumps(events.as_json(event)) for event in EXAMPLES)
+    parts = [JSON_INTRODUCTION, f"## A link, line by line\n\n```json\n{told}\n```\n", "## Events\n"]
     for kind, name in events.EVENT_NAMES.items():
         parts.append(f"### {name}\n")
         parts += _fields(kind, [("event", "text", f'`"{name}"`')])
@@ -111,6 +113,17 @@ def json_page() -> str:
         parts += _fields(kind, [])
     parts.append(OTHERS)
     return "\n".join(parts)
+
+
+EXAMPLES: tuple[events.Event, ...] = (
+    events.Ready(1, 83, 492_000, 0.067, True, "/home/ana/vision"),
+    events.Revision(2, 1, 3.41, ("train.py",)),
+    events.Disconnected("the connection was cut"),
+    events.Resumed(12.4, False),
+    events.ConflictKept("notes.txt", "notes.conflict-gpu-box-20261121T032830.txt", "machine"),
+    events.Received(1, ("notes.conflict-gpu-box-20261121T032830.txt",)),
+    events.Stopped("asked to"),
+)
 
 
 OTHERS = """\

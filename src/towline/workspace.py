@@ -37,8 +37,9 @@ from towline.disk.sources import is_rule_file, read_sources
 from towline.disk.watch import open_watch
 from towline.engine import events
 from towline.engine.ancestor import Store, StoreError
+from towline.engine.barrier import FlushError
 from towline.engine.bell import Bell
-from towline.engine.live import FlushError, Folder, FolderRefusedError, Live
+from towline.engine.live import Folder, FolderRefusedError, Live
 from towline.engine.local import Local
 from towline.engine.remote import Lanes
 from towline.errors import ExitCode, UserError

@@ -8,6 +8,7 @@ socket and starts no thread.
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Mapping
@@ -170,6 +171,7 @@ class AgentService:
 
     def _status(self) -> dict[str, Any]:
         return {
+            "pid": os.getpid(),
             "connected": self._attached,
             "away_s": 0.0 if self._attached else round(self._now - self._away_since, 3),
             "folders": [

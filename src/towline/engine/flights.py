@@ -51,13 +51,24 @@ class Flights:
         for path in paths:
             self._dirty.setdefault(path, self._moment)
 
+    def note_all(self) -> None:
+        """Everything needs to be reconciled, and has for longer than anybody could wait for it."""
+        self._dirty[""] = 0
+
     @property
     def dirty(self) -> Iterable[str]:
         return self._dirty.keys()
 
     def take_free(self) -> dict[str, int]:
-        """Take the dirty paths, with their moments, that nothing in flight stands in the way of."""
-        free = {path: moment for path, moment in self._dirty.items() if not self.blocks(path)}
+        """Take the dirty paths, with their moments, that nothing in flight stands in the way of.
+
+        The root is always taken; what of it is blocked is to be restored path by path.
+        """
+        free = {
+            path: moment
+            for path, moment in self._dirty.items()
+            if not path or not self.blocks(path)
+        }
         for path in free:
             del self._dirty[path]
         return free
@@ -84,7 +95,6 @@ class Flights:
             path in self._flying
             or self._flying_below[path] > 0
             or any(parent in self._flying for parent in parents_of(path))
-            or (path == "" and bool(self._flying))
         )
 
     def start(self, path: str, way: Way, new: Entry | None, moment: int) -> None:

@@ -9,7 +9,7 @@ It runs in one loop and owns the three trees. What goes where is decided by `pla
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import anyio
@@ -18,9 +18,8 @@ from anyio.abc import TaskGroup
 from towline.core.change import Change, Outcome, Result, holds
 from towline.core.conflict import is_conflict_copy
 from towline.core.direction import Direction
-from towline.core.entry import Directory, Entry, File, Unsynced
+from towline.core.entry import Directory, Entry, File
 from towline.core.ignore import Rules, Verdict
-from towline.core.path import join, name_of
 from towline.core.problem import Problem
 from towline.core.safety import count_files
 from towline.core.tree import Tree
@@ -44,9 +43,11 @@ from towline.core.wire.messages import (
 from towline.disk.follow import News
 from towline.engine import events
 from towline.engine.ancestor import Store
+from towline.engine.barrier import Barrier, FlushError
 from towline.engine.bell import Bell
 from towline.engine.flights import Flights
 from towline.engine.local import Local
+from towline.engine.notices import Notices
 from towline.engine.plan import Planner
 from towline.engine.pull import Puller
 from towline.engine.push import OpenRevision, Pusher
@@ -59,10 +60,6 @@ PATHS_SHOWN = 8
 
 class FolderRefusedError(Exception):
     """The machine will not keep this folder in step. The text is for a person."""
-
-
-class FlushError(Exception):
-    """Not everything saved before is on the machine. The text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +98,11 @@ class Live:
         self.folder = folder
         self.state = events.State.CONNECTING
         self.machine: Begun | None = None
-        self.problems: dict[tuple[str, str], Problem] = {}  # By side and path.
         self._store = store
         self._read_rules = read_rules
         self._is_rule_file = is_rule_file
         self._report = report
+        self._notices = Notices(store, report)
         self._touched = touched
         self._local = make_local(self._absorb)
         self.trees = Trees(store, folder.mirror, folder.direction_of)
@@ -128,14 +125,24 @@ class Live:
         self._rules_stale = True
         self._local_stale = True
         self._local_known = False  # Before the first scan, what is not known is not deleted.
+        self._refreshing = False
         self._telling = Tree()
-        self._told = False
+        self._begun_with_rules = False  # In this life the machine knows some: news must follow.
+        self._trees_awaited = 0  # That the machine has yet to tell whole, or to tell again.
         self._ready_told = False
         self._life_began = 0.0
         self._first_plan = (0, 0)  # Changes, and bytes of content.
         self._changed = Bell()  # Something became dirty, or may go now.
         self._landed = Bell()  # Something is no longer on its way.
-        self._copies = {kept.copy for kept in store.conflicts()}
+        self._barrier = Barrier(
+            self._local,
+            self.flights,
+            self.pusher,
+            self.planner,
+            self._landed,
+            is_known=lambda: self._is_known,
+            is_connected=lambda: self._remote is not None,
+        )
         self._sent_before: list[tuple[str, Entry | None]] = []
         self.revision = store.revision  # The last one known to be whole on the machine.
 
@@ -152,6 +159,11 @@ class Live:
     def held(self) -> str:
         """Why nothing is carried out until a person decides, or the empty text."""
         return self.planner.held
+
+    @property
+    def problems(self) -> Mapping[tuple[str, str], Problem]:
+        """What cannot be synced for now, by side and path."""
+        return self._notices.problems
 
     @property
     def watching(self) -> str:
@@ -190,41 +202,23 @@ class Live:
 
         Raises `FlushError`, with the reason, if that cannot be had within `timeout_s` seconds.
         """
-        try:
-            with anyio.fail_after(timeout_s):
-                await self._local.settle(timeout_s)
-                moment = self.flights.moment
-                await self._wait_done(moment, self._check_flushable)
-        except TimeoutError:
-            raise FlushError(self._why_behind(timeout_s)) from None
-        except OSError as error:
-            raise FlushError(f"the project folder cannot be watched: {error.strerror}") from None
+        await self._barrier.flush(timeout_s)
         return self.revision
-
-    def _check_flushable(self, moment: int) -> None:
-        if self.held:
-            raise FlushError(f"held: {self.held}")
-        for path, stuck in self.planner.stuck.items():
-            if stuck.moment <= moment and stuck.side == "machine":
-                raise FlushError(f"{path}: {stuck.problem.kind.value} on the machine")
-
-    def _why_behind(self, timeout_s: float) -> str:
-        if self._remote is None:
-            return "the machine is not connected"
-        paths = sorted(self.flights.waiting())[:3]
-        return f"not done within {timeout_s:g} s: {', '.join(paths) or 'the first sync'}"
 
     async def wait_in_step(self) -> None:
         """Return once all that is dirty or on its way now has arrived."""
-        await self._wait_done(self.flights.moment, lambda _: None)
+        await self._barrier.wait_in_step()
 
-    async def _wait_done(self, moment: int, check: Callable[[int], None]) -> None:
-        while True:
-            check(moment)
-            known = self._told and self._local_known
-            if known and self.flights.is_done(moment) and self.pusher.is_done(moment):
-                return
-            await self._landed.wait()
+    @property
+    def _told(self) -> bool:
+        """Whether the remote tree is the machine's, by the rules that are in force."""
+        return self.machine is not None and self._trees_awaited == 0
+
+    @property
+    def _is_known(self) -> bool:
+        """Whether both trees are known, with nothing that has to be looked at as a whole."""
+        stale = self._rules_stale or self._local_stale or self._refreshing
+        return self._told and self._local_known and not stale
 
     # -- The laptop's side --------------------------------------------------------------------
 
@@ -237,7 +231,7 @@ class Live:
         """Take in what happened in the project folder."""
         for observation in news.observations:
             self.trees.local.put(observation.path, observation.entry)
-            self._note_entry("laptop", observation.path, observation.entry)
+            self._notices.entry("laptop", observation.path, observation.entry)
             self._note_rule_file(observation.path)
         if news.root_gone:
             self.trees.local.put("", None)
@@ -246,7 +240,7 @@ class Live:
             self._report(events.Note(f"looking at the whole project again: {news.scan_reason}"))
             self._local_stale = True
         for kept in news.kept:
-            self._note_conflict(kept.path, kept.copy, "laptop")
+            self._notices.conflict(kept.path, kept.copy, "laptop")
         if news.observations:
             self.flights.note(observation.path for observation in news.observations)
         if news.observations or news.root_gone or news.scan_reason:
@@ -254,30 +248,38 @@ class Live:
 
     async def _refresh_local(self) -> None:
         """Read the rules if they may have changed, and scan."""
-        self._local_stale = False
-        if self._rules_stale:
-            await self._refresh_rules()
-        self.trees.local = await self._local.scan()
+        self._refreshing, self._local_stale = True, False
+        try:
+            if self._rules_stale:
+                await self._refresh_rules()
+            self.trees.local = await self._local.scan()
+        except BaseException:  # Cancelled, most likely: it is still to be done.
+            self._local_stale = True
+            raise
+        finally:
+            self._refreshing = False
         self._local_known = True
         for path, problem in self._local.problems.items():
-            self._note_problem("laptop", Problem(path, problem.kind, problem.detail))
-        self.flights.note([""])
+            self._notices.problem("laptop", Problem(path, problem.kind, problem.detail))
+        self.flights.note_all()
         self._changed.ring()
 
     async def _refresh_rules(self) -> None:
         self._rules_stale = False
-        rules = await self._read_rules()
-        if rules == self._rules:
-            return
-        is_first = self._rules is None
-        self._rules = rules
-        await self._local.set_rules(rules)
+        try:
+            rules = await self._read_rules()
+            if rules == self._rules:
+                return
+            await self._local.set_rules(rules)
+        except BaseException:
+            self._rules_stale = True
+            raise
         self.trees.forget_ignored(rules)
-        if not is_first:
-            self._local_stale = True
-            if self._remote is not None and self.machine is not None:
-                self._told = False
-                await self._remote.send(SetRules(rules.to_wire()))
+        self._local_stale = self._rules is not None
+        self._rules = rules
+        if self._remote is not None and self._begun_with_rules:
+            self._trees_awaited += 1
+            await self._remote.send(SetRules(rules.to_wire()))
 
     def _note_rule_file(self, path: str) -> None:
         if self._is_rule_file(path):
@@ -309,6 +311,7 @@ class Live:
             await self._changed.wait()
         self.state = events.State.SCANNING
         self._life_began = anyio.current_time()
+        self._begun_with_rules, self._trees_awaited = True, 1
         begin = Begin(
             self.folder.machine_path,
             self.folder.host,
@@ -319,7 +322,8 @@ class Live:
         await remote.send(begin)
 
     def _end_life(self) -> None:
-        self._remote, self.machine, self._told = None, None, False
+        self._remote, self.machine = None, None
+        self._begun_with_rules = False
         self._ready_told = False
         self._telling = Tree()
         self._sent_before += self.flights.ground()
@@ -350,7 +354,7 @@ class Live:
                 self._tree_told(message)
             case Rescan(reason):
                 self._report(events.Note(f"looking at the whole machine folder again: {reason}"))
-                self._told = False
+                self._trees_awaited += 1
             case Flush():
                 if self._tasks is not None:
                     self._tasks.start_soon(self._answer_flush, message, remote)
@@ -381,11 +385,11 @@ class Live:
             self.trees.remote.put("", Directory({}))
         self._recognise_own(end.carried_out)
         for problem in end.problems:
-            self._note_problem("machine", problem)
-        self._told = True
+            self._notices.problem("machine", problem)
+        self._trees_awaited = max(0, self._trees_awaited - 1)
         if self.state is not events.State.LIVE:
             self.state = events.State.FIRST_SYNC
-        self.flights.note([""])
+        self.flights.note_all()
         self._changed.ring()
 
     def _recognise_own(self, carried_out: Sequence[tuple[str, Entry | None]]) -> None:
@@ -402,41 +406,23 @@ class Live:
             remote.put(path, None)
         for path, entry in observed.rows:
             remote.put_shallow(path, entry)
-            self._note_entry("machine", path, entry)
+            self._notices.entry("machine", path, entry)
         for path in observed.replaced:
-            if is_conflict_copy(name_of(path)) and self._is_untold(path):
-                self._note_conflict(path, path, "machine")
+            if is_conflict_copy(path) and self.trees.ancestor.get(path) is None:
+                self._notices.conflict(path, path, "machine")
         for problem in observed.problems:
-            self._note_problem("machine", problem)
+            self._notices.problem("machine", problem)
         self.flights.note([*observed.replaced, *(path for path, _ in observed.rows)])
         self._changed.ring()
-
-    def _is_untold(self, copy: str) -> bool:
-        """Whether a conflict copy is news: the machine kept it of its own accord."""
-        told = (conflict.copy for conflict in self._store.conflicts())
-        return self.trees.ancestor.get(copy) is None and copy not in told
 
     async def _answer_flush(self, flush: Flush, remote: Remote) -> None:
         """Send everything saved so far, then answer: the order of the lane does the rest."""
         reason = ""
         try:
-            with anyio.fail_after(flush.timeout_s):
-                await self._local.settle(flush.timeout_s)
-                moment = self.flights.moment
-                while not self._is_sent(moment):
-                    self._check_flushable(moment)
-                    await self._landed.wait()
-        except TimeoutError:
-            reason = self._why_behind(flush.timeout_s)
+            await self._barrier.flush(flush.timeout_s, until_sent=True)
         except FlushError as error:
             reason = str(error)
-        except OSError as error:
-            reason = f"the project folder cannot be watched: {error.strerror}"
         await remote.send(Flushed(flush.token, self._store.revision, reason))
-
-    def _is_sent(self, moment: int) -> bool:
-        """Whether all noted up to `moment` is on the machine, or on its way there in order."""
-        return self._told and self.pusher.is_done(moment) and self.flights.is_sent(moment)
 
     # -- Planning -----------------------------------------------------------------------------
 
@@ -456,10 +442,14 @@ class Live:
         """Make sure that rules and local tree are what the project's files say."""
         if self._rules is None:
             return
-        if self._rules_stale:
-            await self._refresh_rules()
-        if self._local_stale:
-            await self._refresh_local()
+        self._refreshing = True
+        try:
+            if self._rules_stale:
+                await self._refresh_rules()
+            if self._local_stale:
+                await self._refresh_local()
+        finally:
+            self._refreshing = False
 
     async def _wait_for_more(self) -> None:
         deadline = self.planner.deadline() if self._told and self._local_known else None
@@ -534,16 +524,16 @@ class Live:
         path = change.path
         moment = self.flights.moment_of(path)
         if result.kept is not None:
-            self._note_conflict(path, result.kept, side)
+            self._notices.conflict(path, result.kept, side)
         match result.outcome:
             case Outcome.DONE:
                 tree.put_shallow(path, change.new)
                 agreed.append((path, change.new))
                 self.planner.succeeded(path)
-                self._clear_problem(side, path)
+                self._notices.clear(side, path)
             case Outcome.FAILED if result.problem is not None:
                 self.planner.failed(change, result.problem, side, moment)
-                self._note_problem(side, result.problem)
+                self._notices.problem(side, result.problem)
             case _:
                 if result.outcome is Outcome.REFUSED:
                     tree.put_shallow(path, result.actual)
@@ -563,26 +553,3 @@ class Live:
 
     def _hosts(self) -> tuple[str, str]:
         return self.folder.host, self.machine.host if self.machine else "machine"
-
-    def _note_conflict(self, path: str, copy: str, side: str) -> None:
-        if copy not in self._copies:  # One that was told as an answer is observed, too.
-            self._copies.add(copy)
-            self._store.keep_conflict(path, copy, side)
-            self._report(events.ConflictKept(path, copy, side))
-
-    def _note_entry(self, side: str, path: str, entry: Entry | None) -> None:
-        if isinstance(entry, Unsynced):
-            self._note_problem(side, Problem(path, entry.kind, entry.detail))
-        elif isinstance(entry, Directory):
-            for name, child in entry.children.items():
-                self._note_entry(side, join(path, name), child)
-        else:
-            self._clear_problem(side, path)
-
-    def _note_problem(self, side: str, problem: Problem) -> None:
-        if self.problems.get((side, problem.path)) != problem:
-            self.problems[side, problem.path] = problem
-            self._report(events.ProblemFound(problem.path, str(problem), side))
-
-    def _clear_problem(self, side: str, path: str) -> None:
-        self.problems.pop((side, path), None)

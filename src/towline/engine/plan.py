@@ -107,6 +107,9 @@ class Planner:
         else:
             self.held, self._accepted = "", False
             moment = min(dirty.values(), default=self._flights.moment)
+            blocked = [step.path for step in steps if self._flights.blocks(step.path)]
+            self._flights.restore(dict.fromkeys(blocked, moment))
+            steps = [step for step in steps if not self._flights.blocks(step.path)]
             pushes, pulls = self._carry_out(steps, "" in dirty)
             self._ripe.difference_update(dirty)
             self._let_go(dirty, [*pushes, *pulls])

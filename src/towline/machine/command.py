@@ -85,13 +85,30 @@ def _tell_end(channel: Channel, status: int | None) -> None:
             channel.exit(status)
 
 
+async def _start(
+    argv: Sequence[str], home: Path, environment: Mapping[str, str], standard: int
+) -> Process:
+    """Start a group of its own. `standard` is a descriptor for all three streams, or `PIPE`."""
+    with anyio.CancelScope(shield=True):  # Half started, it would be nobody's to end.
+        return await anyio.open_process(
+            argv,
+            stdin=standard,
+            stdout=standard,
+            stderr=standard,
+            cwd=home,
+            env=environment,
+            start_new_session=True,
+        )
+    raise AssertionError("a shield swallows nothing")
+
+
 # On pipes
 
 
 async def _run_on_pipes(
     channel: Channel, argv: Sequence[str], home: Path, environment: Mapping[str, str]
 ) -> int | None:
-    child = await anyio.open_process(argv, cwd=home, env=environment, start_new_session=True)
+    child = await _start(argv, home, environment, subprocess.PIPE)
     assert child.stdout is not None
     assert child.stderr is not None
     outputs = [(child.stdout, channel.stdout), (child.stderr, channel.stderr)]
@@ -181,15 +198,8 @@ async def _start_on_terminal(
     try:
         _resize(terminal, channel.term_size)
         os.set_blocking(terminal, False)
-        child = await anyio.open_process(
-            [sys.executable, "-I", "-S", "-c", _ON_TERMINAL, *argv],
-            stdin=inner,
-            stdout=inner,
-            stderr=inner,
-            cwd=home,
-            env=environment,
-            start_new_session=True,
-        )
+        own = [sys.executable, "-I", "-S", "-c", _ON_TERMINAL]
+        child = await _start([*own, *argv], home, environment, inner)
     except BaseException:
         os.close(terminal)
         raise

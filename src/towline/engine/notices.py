@@ -1,0 +1,48 @@
+"""What people should know of a folder: conflicts kept, and paths that cannot be synced for now.
+
+Each is told once. Conflicts are remembered in the workspace's state, problems for as long as they
+last. Nothing is resolved here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from towline.core.entry import Directory, Entry, Unsynced
+from towline.core.path import join
+from towline.core.problem import Problem
+from towline.engine import events
+from towline.engine.ancestor import Store
+
+
+class Notices:
+    def __init__(self, store: Store, report: Callable[[events.Event], None]) -> None:
+        self.problems: dict[tuple[str, str], Problem] = {}  # By side and path.
+        self._store = store
+        self._report = report
+        self._copies = {kept.copy for kept in store.conflicts()}
+
+    def conflict(self, path: str, copy: str, side: str) -> None:
+        """A version of `side` lives on as `copy`. One that is known already is not told again."""
+        if copy not in self._copies:
+            self._copies.add(copy)
+            self._store.keep_conflict(path, copy, side)
+            self._report(events.ConflictKept(path, copy, side))
+
+    def entry(self, side: str, path: str, entry: Entry | None) -> None:
+        """This is at `path` now: a problem, or the end of one."""
+        if isinstance(entry, Unsynced):
+            self.problem(side, Problem(path, entry.kind, entry.detail))
+        elif isinstance(entry, Directory):
+            for name, child in entry.children.items():
+                self.entry(side, join(path, name), child)
+        else:
+            self.clear(side, path)
+
+    def problem(self, side: str, problem: Problem) -> None:
+        if self.problems.get((side, problem.path)) != problem:
+            self.problems[side, problem.path] = problem
+            self._report(events.ProblemFound(problem.path, str(problem), side))
+
+    def clear(self, side: str, path: str) -> None:
+        self.problems.pop((side, path), None)
