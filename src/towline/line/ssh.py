@@ -146,7 +146,14 @@ def explain(status: int | None, stderr: str, said: str = "") -> ConnectError:
     if status is not None and status < 0:
         return ConnectError(ConnectKind.UNREACHABLE, f"ssh was ended by signal {-status}")
     if words := (stderr.strip() or said.strip()):
-        return ConnectError(ConnectKind.OTHER, first_line(words.encode())[:300])
+        return ConnectError(ConnectKind.OTHER, _reason_in(words)[:300])
     if status == _SSH_FAILED:
         return ConnectError(ConnectKind.UNREACHABLE, "ssh failed without a word")
     return ConnectError(ConnectKind.UNREACHABLE, "the connection was cut")
+
+
+def _reason_in(words: str) -> str:
+    """Return the line that says why: of a traceback it is the last one."""
+    if words.startswith("Traceback "):
+        return words.splitlines()[-1]
+    return first_line(words.encode())
