@@ -44,6 +44,7 @@ from towline.core.wire.messages import (
     tree_parts,
 )
 from towline.disk.replica import Observation
+from towline.disk.stage import StageFullError
 
 OBSERVED_ROWS = 2048  # Rows per message: keeps each far below the limit of a message.
 WANTS_MAX = 100_000  # Files asked for and not yet sent: bounds memory.
@@ -196,10 +197,15 @@ class Mirror:
 
     def _stage(self, root: Root, part: Part) -> None:
         """Keep a part; if it cannot be kept, the change that needs it will say so."""
+        stage = root.replica.stage
+        if part.offset > stage.held(part.digest):  # What came before could not be kept, or went.
+            return
         try:
-            root.replica.stage.write(part.digest, part.offset, part.data, part.size)
+            stage.write(part.digest, part.offset, part.data, part.size)
         except ValueError as error:
             raise ProtocolError(f"a part of a content: {error}") from None
+        except (OSError, StageFullError):
+            return
 
     def _fetch(self, fetch: Fetch) -> None:
         if len(self._wants) + len(self._large_wants) + len(fetch.wants) > WANTS_MAX:

@@ -17,6 +17,7 @@ from towline.core.ignore import Rules
 from towline.core.problem import Problem
 from towline.core.tree import Tree
 from towline.disk.follow import Follower, News
+from towline.disk.stage import StageFullError
 from towline.disk.watch.base import ModeKind, Watch
 from towline.engine.events import LeftOut
 
@@ -122,9 +123,21 @@ class Local:
         async with self._turn:
             return await self._run(lambda: self._replica.read_part(path, file, offset, size))
 
-    async def stage(self, digest: bytes, offset: int, data: bytes, size: int) -> None:
+    async def stage(self, digest: bytes, offset: int, data: bytes, size: int) -> bool:
+        """Keep a part of a content; False if it cannot be: what needs it will lack it."""
+
+        def work() -> bool:
+            stage = self._replica.stage
+            if offset > stage.held(digest):  # What came before is gone, or could not be kept.
+                return False
+            try:
+                stage.write(digest, offset, data, size)
+            except (OSError, StageFullError):
+                return False
+            return True
+
         async with self._turn:
-            await self._run(lambda: self._replica.stage.write(digest, offset, data, size))
+            return await self._run(work)
 
     async def staged(self, digest: bytes) -> int:
         async with self._turn:
