@@ -44,7 +44,6 @@ from towline.core.wire.messages import (
     tree_parts,
 )
 from towline.disk.replica import Observation
-from towline.disk.stage import StageFullError
 
 OBSERVED_ROWS = 2048  # Rows per message: keeps each far below the limit of a message.
 WANTS_MAX = 100_000  # Files asked for and not yet sent: bounds memory.
@@ -82,6 +81,7 @@ class Mirror:
         self._revisions: set[int] = set()  # Those applied beyond the whole ones.
         self.revision = 0  # The highest one of which no part is missing, nor of any before.
         self.flushed: list[Flushed] = []  # Answers from the laptop, for whoever asked.
+        self._is_refused = False
         self.is_over = False  # The folder is gone: whoever wants one has to begin anew.
 
     @property
@@ -102,6 +102,8 @@ class Mirror:
         if isinstance(message, Begin):
             return self._begin(message, now)
         root = self._root
+        if root is None and self._is_refused:  # What was sent before the refusal was known.
+            return None
         if root is None:
             raise ProtocolError(f"{type(message).__name__} before Begin")
         match message:
@@ -147,6 +149,7 @@ class Mirror:
         try:
             root = self._open_root(begin)
         except RootError as error:
+            self._is_refused = True
             return self._send(Refusal(str(error)))
         self._root = root
         self.revision = begin.revision
@@ -204,8 +207,6 @@ class Mirror:
             stage.write(part.digest, part.offset, part.data, part.size)
         except ValueError as error:
             raise ProtocolError(f"a part of a content: {error}") from None
-        except (OSError, StageFullError):
-            return
 
     def _fetch(self, fetch: Fetch) -> None:
         if len(self._wants) + len(self._large_wants) + len(fetch.wants) > WANTS_MAX:

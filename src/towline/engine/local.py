@@ -17,7 +17,6 @@ from towline.core.ignore import Rules
 from towline.core.problem import Problem
 from towline.core.tree import Tree
 from towline.disk.follow import Follower, News
-from towline.disk.stage import StageFullError
 from towline.disk.watch.base import ModeKind, Watch
 from towline.engine.events import LeftOut
 
@@ -130,10 +129,7 @@ class Local:
             stage = self._replica.stage
             if offset > stage.held(digest):  # What came before is gone, or could not be kept.
                 return False
-            try:
-                stage.write(digest, offset, data, size)
-            except (OSError, StageFullError):
-                return False
+            stage.write(digest, offset, data, size)
             return True
 
         async with self._turn:
