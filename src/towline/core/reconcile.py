@@ -138,7 +138,7 @@ def _is_mixed(
     direction: Direction | DirectionOf,
 ) -> bool:
     """Whether a directory that one side lacks holds paths of different directions."""
-    if isinstance(direction, Direction) or not (local is None or remote is None):
+    if isinstance(direction, Direction) or (local is None) == (remote is None):
         return False
     here = direction(path)
 

@@ -177,7 +177,9 @@ class Apply:
         return Result(path, Outcome.DONE)
 
     def _is_hidden(self, directory: str, rules: Rules) -> bool:
-        """Whether it is part of no tree, as it holds only what is ignored."""
+        """Whether it is part of no tree: ignored (as `d/` ignores no file `d`), or all in it is."""
+        if rules.ignores(directory, True):
+            return True
         return run_to_end(Scan(self._look).directory_steps(directory, rules.at(directory))) is None
 
     def _keep_and_put(self, path: str, keep: str, new: Entry | None) -> Result:

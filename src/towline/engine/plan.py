@@ -143,7 +143,7 @@ class Planner:
             problem = Problem(path, ProblemKind.CHANGING)
             self.failed(Change(path, None, None), problem, side, moment)
         else:
-            self._flights.note([path])
+            self._flights.restore({path: moment})
 
     def succeeded(self, path: str) -> None:
         self._refusals.pop(path, None)
