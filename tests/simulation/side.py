@@ -166,9 +166,7 @@ class Side:
         """Return what is in the folder, or was taken out of it and is not decided about."""
         below = contents_below(self.root, with_own=True)
         return {
-            content
-            for path, content in below.items()
-            if not is_own_path(path) or "/out-" in path
+            content for path, content in below.items() if not is_own_path(path) or "/out-" in path
         }
 
     def paths(self) -> list[str]:

@@ -230,7 +230,7 @@ class World:
             (self._stop_engine, 1),
             (self._kill_agent, 2),
             (self._kill_both, 1),
-            (self._lose_machine, 0.7),
+            (self._lose_machine, 1.5),
             (self._empty_machine, 0.5),
             (self._empty_laptop, 0.15),
             (self._jump, 1.5),
@@ -465,7 +465,9 @@ class World:
             live.trees.ancestor.root, local.root, remote.root, self.directions.of
         ):
             is_hidden = any(at in hidden for at in (step.path, *parents(step.path)))
-            if step.path and not is_hidden and step.path not in live.planner.stuck:  # The root itself is never agreed on.
+            if (
+                step.path and not is_hidden and step.path not in live.planner.stuck
+            ):  # The root itself is never agreed on.
                 self.violated(f"at rest, but there is still to do: {step}")
         stored = live._store.open_ancestor(0, live._store.fact("life 0"))
         self._compare("the stored ancestor", stored, live.trees.ancestor, set())

@@ -127,6 +127,7 @@ class Planner:
         doomed = [step.path for step in self._held_steps() if step.entry is None]
         self._trees.forget(doomed)
         self._flights.note(doomed)
+        self._accepted = True  # What is left of the plan deletes nothing.
 
     def failed(self, change: Change, problem: Problem, side: str, moment: int) -> None:
         if not self.stuck:
