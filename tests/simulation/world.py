@@ -464,7 +464,9 @@ class World:
             live.trees.ancestor.root, local.root, remote.root, self.directions.of
         ):
             is_hidden = any(at in hidden for at in (step.path, *parents(step.path)))
-            if step.path and not is_hidden and step.path not in live.planner.stuck:  # The root itself is never agreed on.
+            if (
+                step.path and not is_hidden and step.path not in live.planner.stuck
+            ):  # The root itself is never agreed on.
                 self.violated(f"at rest, but there is still to do: {step}")
         stored = live._store.open_ancestor(0, live._store.fact("life 0"))
         self._compare("the stored ancestor", stored, live.trees.ancestor, set())

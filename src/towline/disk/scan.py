@@ -13,7 +13,7 @@ from heapq import nlargest
 from typing import Protocol
 
 from towline.core.entry import Directory, Entry, Unsynced
-from towline.core.path import BadPathError, check_path, join
+from towline.core.path import OWN_DIRECTORY, BadPathError, check_path, join
 from towline.core.problem import Problem, ProblemKind
 from towline.disk.folder import BESIDE_PREFIX, is_own_name
 from towline.disk.look import Look, Steps
@@ -126,6 +126,8 @@ class Scan:
         path = join(parent, name)
         is_directory = stat.S_ISDIR(status.st_mode)
         if rules.ignores(name, is_directory):
+            if name == OWN_DIRECTORY:  # Ours, or that of a project inside this one.
+                return None
             if is_directory:
                 self._ignored_directories.append(path)
             else:

@@ -9,7 +9,7 @@ It runs in one loop and owns the three trees. What goes where is decided by `pla
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import anyio
@@ -36,13 +36,14 @@ from towline.core.wire.messages import (
     Part,
     Refusal,
     Rescan,
+    Row,
     SetRules,
     TreeEnd,
     TreePart,
 )
 from towline.disk.follow import News
 from towline.engine import events
-from towline.engine.ancestor import Store
+from towline.engine.ancestor import KeptConflict, Store
 from towline.engine.barrier import Barrier, FlushError
 from towline.engine.bell import Bell
 from towline.engine.flights import Flights
@@ -56,6 +57,7 @@ from towline.engine.throttle import Throttle
 from towline.engine.trees import Trees
 
 PATHS_SHOWN = 8
+ENTRIES_MAX = 2_000_000  # In the machine's tree: some 600 MB here. A hostile one ends there.
 
 
 class FolderRefusedError(Exception):
@@ -160,6 +162,17 @@ class Live:
         """Why nothing is carried out until a person decides, or the empty text."""
         return self.planner.held
 
+    def conflicts(self) -> list[KeptConflict]:
+        """Return the workspace's conflicts that stand. One is settled when its copy is removed."""
+        standing: list[KeptConflict] = []
+        for kept in self._store.conflicts():
+            trees = (self.trees.local, self.trees.remote)
+            if self._is_known and not any(tree.get(kept.copy) for tree in trees):
+                self._store.forget_conflict(kept.copy)
+            else:
+                standing.append(kept)
+        return standing
+
     @property
     def problems(self) -> Mapping[tuple[str, str], Problem]:
         """What cannot be synced for now, by side and path."""
@@ -242,6 +255,7 @@ class Live:
         for kept in news.kept:
             self._notices.conflict(kept.path, kept.copy, "laptop")
         if news.observations:
+            self.planner.noticed(anyio.current_time())
             self.flights.note(observation.path for observation in news.observations)
         if news.observations or news.root_gone or news.scan_reason:
             self._changed.ring()
@@ -348,8 +362,9 @@ class Live:
             case Begun():
                 self._begun(message)
             case TreePart():
-                for path, entry in message.rows:
+                for path, entry in self._synced(message.rows):
                     self._telling.put_shallow(path, entry)
+                _check_size(self._telling)
             case TreeEnd():
                 self._tree_told(message)
             case Rescan(reason):
@@ -376,6 +391,12 @@ class Live:
         self.pusher.begin_life(begun.partials)
         life = f"{self.folder.local_life} {begun.incarnation}"
         self.trees.open_ancestor(life, self._rules)
+
+    def _synced(self, rows: Sequence[Row]) -> Iterator[Row]:
+        """Leave out what the laptop does not sync, whatever the machine tells of it."""
+        for path, entry in rows:
+            if self._rules and not self._rules.ignores(path, isinstance(entry, Directory)):
+                yield path, entry
 
     def _tree_told(self, end: TreeEnd) -> None:
         if self.machine is None:
@@ -404,7 +425,7 @@ class Live:
         remote = self.trees.remote
         for path in observed.replaced:
             remote.put(path, None)
-        for path, entry in observed.rows:
+        for path, entry in self._synced(observed.rows):
             remote.put_shallow(path, entry)
             self._notices.entry("machine", path, entry)
         for path in observed.replaced:
@@ -412,6 +433,7 @@ class Live:
                 self._notices.conflict(path, path, "machine")
         for problem in observed.problems:
             self._notices.problem("machine", problem)
+        _check_size(remote)
         self.flights.note([*observed.replaced, *(path for path, _ in observed.rows)])
         self._changed.ring()
 
@@ -561,3 +583,8 @@ class Live:
 
     def _hosts(self) -> tuple[str, str]:
         return self.folder.host, self.machine.host if self.machine else "machine"
+
+
+def _check_size(tree: Tree) -> None:
+    if len(tree) > ENTRIES_MAX:
+        raise ProtocolError(f"the machine's folder holds more than {ENTRIES_MAX} entries")

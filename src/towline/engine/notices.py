@@ -42,7 +42,7 @@ class Notices:
     def problem(self, side: str, problem: Problem) -> None:
         if self.problems.get((side, problem.path)) != problem:
             self.problems[side, problem.path] = problem
-            self._report(events.ProblemFound(problem.path, str(problem), side))
+            self._report(events.ProblemFound(problem.path, problem.reason, side))
 
     def clear(self, side: str, path: str) -> None:
         self.problems.pop((side, path), None)
