@@ -162,6 +162,15 @@ class Side:
         """Return all contents below the root, also what is in towline's own directory."""
         return set(contents_below(self.root, with_own=True).values())
 
+    def arrived(self) -> set[bytes]:
+        """Return what is in the folder, or was taken out of it and is not decided about."""
+        below = contents_below(self.root, with_own=True)
+        return {
+            content
+            for path, content in below.items()
+            if not is_own_path(path) or "/out-" in path
+        }
+
     def paths(self) -> list[str]:
         return sorted(files_below(self.root))
 

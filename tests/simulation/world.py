@@ -274,7 +274,7 @@ class World:
         if not self.remote.root.exists():
             return
         self.trace("the machine is taken away; an empty one takes its place")
-        self.remote.vanish(self.laptop.everything())
+        self.remote.vanish(self.laptop.arrived())
         assert self.machine is not None
         if self.random.random() < 0.7:
             self.machine.kill()

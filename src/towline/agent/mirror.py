@@ -81,6 +81,7 @@ class Mirror:
         self._revisions: set[int] = set()  # Those applied beyond the whole ones.
         self.revision = 0  # The highest one of which no part is missing, nor of any before.
         self.flushed: list[Flushed] = []  # Answers from the laptop, for whoever asked.
+        self._is_refused = False
         self.is_over = False  # The folder is gone: whoever wants one has to begin anew.
 
     @property
@@ -101,6 +102,8 @@ class Mirror:
         if isinstance(message, Begin):
             return self._begin(message, now)
         root = self._root
+        if root is None and self._is_refused:  # What was sent before the refusal was known.
+            return None
         if root is None:
             raise ProtocolError(f"{type(message).__name__} before Begin")
         match message:
@@ -146,6 +149,7 @@ class Mirror:
         try:
             root = self._open_root(begin)
         except RootError as error:
+            self._is_refused = True
             return self._send(Refusal(str(error)))
         self._root = root
         self.revision = begin.revision
@@ -196,8 +200,11 @@ class Mirror:
 
     def _stage(self, root: Root, part: Part) -> None:
         """Keep a part; if it cannot be kept, the change that needs it will say so."""
+        stage = root.replica.stage
+        if part.offset > stage.held(part.digest):  # What came before could not be kept, or went.
+            return
         try:
-            root.replica.stage.write(part.digest, part.offset, part.data, part.size)
+            stage.write(part.digest, part.offset, part.data, part.size)
         except ValueError as error:
             raise ProtocolError(f"a part of a content: {error}") from None
 

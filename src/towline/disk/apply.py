@@ -26,11 +26,11 @@ from towline.disk.displaced import (
     place_with_parents,
 )
 from towline.disk.folder import Folder
-from towline.disk.look import Look, leads_out
+from towline.disk.look import Look, leads_out, run_to_end
 from towline.disk.mtime import new_mtime
 from towline.disk.remove import Removal, remove_directory
 from towline.disk.rename import UNSUPPORTED
-from towline.disk.scan import Rules
+from towline.disk.scan import Rules, Scan
 from towline.disk.spelling import Spelling
 from towline.disk.stage import Stage
 from towline.disk.supply import LackingError, Staged, Supply
@@ -158,6 +158,8 @@ class Apply:
         if holds(actual, new):
             return Result(path, Outcome.DONE)
         if change.keep is None and not (_is_synced(actual) and holds(actual, change.old)):
+            if isinstance(actual, Directory) and self._is_hidden(path, rules):
+                return _stays(path, new)
             return Result(path, Outcome.REFUSED, actual=shallow(actual))
         if isinstance(new, (File, Symlink)) and (change.keep or not _is_mode_only(actual, new)):
             self._supply.prepare(path, actual, new, status, contents)
@@ -173,6 +175,10 @@ class Apply:
             actual = status = None
         self._put(path, actual, status, new)
         return Result(path, Outcome.DONE)
+
+    def _is_hidden(self, directory: str, rules: Rules) -> bool:
+        """Whether it is part of no tree, as it holds only what is ignored."""
+        return run_to_end(Scan(self._look).directory_steps(directory, rules.at(directory))) is None
 
     def _keep_and_put(self, path: str, keep: str, new: Entry | None) -> Result:
         kept = self._move_aside(path, keep)

@@ -71,6 +71,8 @@ class Flights:
         }
         for path in free:
             del self._dirty[path]
+        if "" in free:  # What is on its way now is to be looked at once it has landed.
+            self.restore(dict.fromkeys(self._flying, free[""]))
         return free
 
     def restore(self, taken: Mapping[str, int]) -> None:

@@ -552,9 +552,8 @@ class Live:
                 self.planner.succeeded(path)
             case Outcome.DONE:
                 tree.put_shallow(path, change.new)
-                if isinstance(change.new, Directory):  # New: nothing was agreed on below it.
-                    agreed.append((path, None))
                 agreed.append((path, change.new))
+                agreed += ((gone, None) for gone in self.trees.gone_below(path))
                 self.planner.succeeded(path)
                 self._notices.clear(side, path)
             case Outcome.FAILED if result.problem is not None:

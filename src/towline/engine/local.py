@@ -122,9 +122,18 @@ class Local:
         async with self._turn:
             return await self._run(lambda: self._replica.read_part(path, file, offset, size))
 
-    async def stage(self, digest: bytes, offset: int, data: bytes, size: int) -> None:
+    async def stage(self, digest: bytes, offset: int, data: bytes, size: int) -> bool:
+        """Keep a part of a content; False if it cannot be: what needs it will lack it."""
+
+        def work() -> bool:
+            stage = self._replica.stage
+            if offset > stage.held(digest):  # What came before is gone, or could not be kept.
+                return False
+            stage.write(digest, offset, data, size)
+            return True
+
         async with self._turn:
-            await self._run(lambda: self._replica.stage.write(digest, offset, data, size))
+            return await self._run(work)
 
     async def staged(self, digest: bytes) -> int:
         async with self._turn:

@@ -80,8 +80,8 @@ class Puller:
                 self._contents[part.digest] = part.data
             self._is_here(part.digest)
         else:
-            await self._local.stage(part.digest, part.offset, part.data, part.size)
-            if part.offset + len(part.data) == part.size:
+            kept = await self._local.stage(part.digest, part.offset, part.data, part.size)
+            if not kept or part.offset + len(part.data) == part.size:
                 self._is_here(part.digest)
 
     def give_up(self, digest: bytes) -> None:

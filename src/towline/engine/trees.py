@@ -57,6 +57,14 @@ class Trees:
         if made:
             self._store.agree(self._mirror, made)
 
+    def gone_below(self, path: str) -> list[str]:
+        """Return what was agreed on below `path` and is on neither side any more."""
+        return [
+            at
+            for at, _ in self.ancestor.walk(path)
+            if self.local.get(at) is None and self.remote.get(at) is None
+        ]
+
     def _unknown_parents(self, path: str) -> list[str]:
         """Return the directories above `path` that become part of the ancestor with it."""
         parents = parents_of(path)
