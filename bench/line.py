@@ -29,7 +29,8 @@ from towline.line.bootstrap import Bootstrap
 from towline.line.bundle import load_bundle
 from towline.line.channel import Channel
 from towline.line.live import open_line
-from towline.line.ssh import SshOptions, open_ssh
+from towline.line.options import SshOptions
+from towline.line.ssh import open_ssh
 
 ROUNDS = 5
 TRIPS = 300

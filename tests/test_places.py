@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from towline.errors import ExitCode, UserError
+from towline.line.options import SshOptions
 from towline.places import (
     SOCKET_PATH_MAX,
     Workspaces,
@@ -19,7 +20,7 @@ from towline.places import (
     state_dir,
     write_private,
 )
-from towline.request import SshOptions, split_destination
+from towline.request import split_destination
 
 pytestmark = pytest.mark.usefixtures("homes")
 
@@ -187,8 +188,7 @@ def test_a_name_may_stand_in_a_file_name(text, name):
         ("::1", "::1", None),
         ("me@fe80::1%eth0", "me@fe80::1%eth0", None),
         ("ssh://me@box:22", "ssh://me@box:22", None),
-        ("ssh://me@box:22/x/y", "ssh://me@box:22", "x/y"),
-        ("ssh://box//x", "ssh://box", "/x"),
+        ("ssh://me@box:22/x/y", "ssh://me@box:22", "/x/y"),
     ],
 )
 def test_destination_and_path_are_told_apart(text, destination, path):
@@ -197,7 +197,7 @@ def test_destination_and_path_are_told_apart(text, destination, path):
 
 @pytest.mark.parametrize("text", ["", ":x", "-oProxyCommand=x", "me@", "ssh://", "@box"])
 def test_what_is_no_destination_is_refused(text):
-    with pytest.raises(UserError, match="is not a destination"):
+    with pytest.raises(UserError, match="not a destination"):
         split_destination(text)
 
 

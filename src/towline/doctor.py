@@ -20,8 +20,8 @@ from pathlib import Path
 
 from towline.control import ask
 from towline.errors import ExitCode, UserError
+from towline.line.options import SshOptions
 from towline.places import Binding, Workspaces, runtime_dir, state_dir
-from towline.request import SshOptions
 
 COMMAND_TIMEOUT_S = 5.0
 MACHINE_TIMEOUT_S = 20.0  # Far away, behind a hop, and asleep is slow; longer is not there.

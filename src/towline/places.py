@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from towline.errors import ExitCode, UserError
-from towline.request import NO_SSH_OPTIONS, SshOptions, ssh_from_json
+from towline.line.options import SshOptions
+from towline.request import NO_SSH_OPTIONS, ssh_from_json
 
 SOCKET_PATH_MAX = 100  # Bytes. macOS allows 103 in a unix socket's address, Linux 107.
 SOCKET_NAME_SIZE = len("/") + 16 + len(".sock")

@@ -47,7 +47,8 @@ from towline.line.bootstrap import Bootstrap
 from towline.line.bundle import load_bundle
 from towline.line.errors import ChannelClosedError, ConnectError, ConnectKind, LineLostError
 from towline.line.live import LineState, LiveLine, Phase, open_line
-from towline.line.ssh import SshOptions, open_ssh
+from towline.line.options import SshOptions
+from towline.line.ssh import open_ssh
 from towline.places import places_of
 from towline.request import LinkRequest
 
@@ -203,10 +204,10 @@ class Workspace:
     def _ssh(self) -> SshOptions:
         given, configured = self._request.ssh, self._options.ssh
         return SshOptions(
-            config_file=given.config_file or configured.config or "",
+            config_file=given.config_file or configured.config,
             port=given.port if given.port is not None else configured.port,
-            identity=given.identity or configured.identity or "",
-            jump=given.jump or configured.jump or "",
+            identity=given.identity or configured.identity,
+            jump=given.jump or configured.jump,
             options=(*given.options, *configured.options),
         )
 

@@ -11,8 +11,8 @@ import pytest
 
 from towline.control import is_running
 from towline.errors import ExitCode
+from towline.line.options import SshOptions
 from towline.places import Workspaces
-from towline.request import SshOptions
 
 
 @pytest.fixture

@@ -21,7 +21,8 @@ from towline.core.wire.frames import Priority
 from towline.line.bootstrap import Bootstrap
 from towline.line.errors import ConnectError, ConnectKind, LineLostError
 from towline.line.live import LineState, LiveLine, Phase, open_line
-from towline.line.ssh import SshOptions, open_ssh
+from towline.line.options import SshOptions
+from towline.line.ssh import open_ssh
 
 pytestmark = pytest.mark.anyio
 

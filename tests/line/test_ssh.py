@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from towline.line.errors import ConnectKind
-from towline.line.ssh import SshOptions, explain
+from towline.line.options import SshOptions
+from towline.line.ssh import command_line, explain
 
 ALL = SshOptions(
     config_file="conf",
@@ -16,32 +17,30 @@ ALL = SshOptions(
     identity="key",
     jump="hop",
     options=("Compression=yes",),
-    extra=("-v",),
 )
 
 
 def test_what_the_person_passes_comes_before_ours() -> None:
-    arguments = ALL.arguments("gpu", "true", attended=True)
-    given = ["-F", "conf", "-p", "2222", "-i", "key", "-J", "hop", "-o", "Compression=yes", "-v"]
+    arguments = command_line(ALL, "gpu", "true", attended=True)
+    given = ["-F", "conf", "-p", "2222", "-i", "key", "-J", "hop", "-o", "Compression=yes"]
     assert arguments[: 4 + len(given)] == ["ssh", "-T", "-e", "none", *given]
     assert arguments[-3:] == ["--", "gpu", "true"]
 
 
 def test_only_without_a_person_ssh_never_asks() -> None:
-    assert "BatchMode=yes" not in ALL.arguments("gpu", "true", attended=True)
-    assert "BatchMode=yes" in ALL.arguments("gpu", "true", attended=False)
+    assert "BatchMode=yes" not in command_line(ALL, "gpu", "true", attended=True)
+    assert "BatchMode=yes" in command_line(ALL, "gpu", "true", attended=False)
 
 
 def test_another_program_can_stand_for_ssh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOWLINE_SSH", "/opt/ssh")
-    assert SshOptions().arguments("gpu", "true", attended=True)[0] == "/opt/ssh"
-    assert SshOptions(program="dbclient").arguments("g", "true", attended=True)[0] == "dbclient"
+    assert command_line(SshOptions(), "gpu", "true", attended=True)[0] == "/opt/ssh"
 
 
 def test_the_real_ssh_takes_them_all(tmp_path: Path) -> None:
     (tmp_path / "conf").write_text("Host gpu\n  RemoteCommand tmux\n  RequestTTY force\n")
     options = SshOptions(config_file=str(tmp_path / "conf"), port=2222, options=("User=ada",))
-    arguments = options.arguments("gpu", "true", attended=False)
+    arguments = command_line(options, "gpu", "true", attended=False)
     shown = subprocess.run([arguments[0], "-G", *arguments[1:]], capture_output=True, text=True)
     assert shown.returncode == 0, shown.stderr
     settings = dict(line.split(" ", 1) for line in shown.stdout.splitlines())

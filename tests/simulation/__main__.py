@@ -7,7 +7,9 @@ import faulthandler
 import os
 import sys
 import time
+from contextlib import nullcontext
 
+from tests.simulation.mutations import MUTATIONS
 from tests.simulation.world import simulate
 
 HANGS_S = 60  # Real seconds; a world takes less than one.
@@ -18,6 +20,7 @@ def main() -> int:
     parser.add_argument("seeds", help="a seed, or FIRST:END")
     parser.add_argument("--trace", action="store_true", help="print all that happened")
     parser.add_argument("--keep-going", action="store_true", help="do not stop at a failure")
+    parser.add_argument("--mutation", choices=sorted(MUTATIONS), help="with this fault put in")
     given = parser.parse_args()
     if os.environ.get("PYTHONHASHSEED") != "0":  # The order of sets must be the same again.
         os.environ["PYTHONHASHSEED"] = "0"
@@ -28,7 +31,8 @@ def main() -> int:
     seeds = range(int(first), int(end) if end else int(first) + 1)
     for seed in seeds:
         faulthandler.dump_traceback_later(HANGS_S, exit=True)
-        report = simulate(seed)
+        with MUTATIONS[given.mutation]() if given.mutation else nullcontext():
+            report = simulate(seed)
         if report.violations:
             failed += 1
             if given.keep_going:

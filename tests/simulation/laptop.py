@@ -89,7 +89,7 @@ class Engine:
             except* Crash:
                 self.side.trace("the engine is killed between two system calls")
             except* OSError as group:
-                if self._weather.is_over:
+                if self._weather.is_over or not self._may_end_with(group):
                     self._failed(group)
                 else:
                     self.side.trace(f"the engine ends: {group.exceptions[0]!r}")
@@ -114,6 +114,12 @@ class Engine:
     def _end(self) -> None:
         self.is_dead = True
         self.side.kill()
+
+    def _may_end_with(self, group: BaseExceptionGroup[OSError]) -> bool:
+        """Whether it is one of the errors that a project folder as a whole may have."""
+        return self.live is None or all(
+            error.filename in (str(self.side.root), "") for error in _leaves(group)
+        )
 
     def _failed(self, group: BaseException) -> None:
         while isinstance(group, BaseExceptionGroup):
@@ -188,8 +194,6 @@ class Engine:
                 await self._live_once(live)
             except (*_NEW_LIFE, *_FAILURES, BaseExceptionGroup) as error:
                 reason = _first(error)
-            finally:
-                self.line = None
             if isinstance(reason, FolderRefusedError) and not self._weather.is_over:
                 self.side.trace(f"engine: {reason}")
                 await anyio.sleep(1)
@@ -237,6 +241,12 @@ class Engine:
 
 def _greeting(lane: str) -> bytes:
     return json.dumps({"mirror": 0, "lane": lane}).encode()
+
+
+def _leaves(error: BaseException) -> list[OSError]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for part in error.exceptions for leaf in _leaves(part)]
+    return [error] if isinstance(error, OSError) else []
 
 
 def _first(error: BaseException) -> BaseException:

@@ -7,9 +7,11 @@ from the seed.
 from __future__ import annotations
 
 import math
+import os
 import random as random_module
 import secrets
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -24,7 +26,7 @@ import anyio
 import trio
 from trio.testing import MockClock
 
-from tests.simulation.folder import SimulatedFolder
+from tests.simulation.folder import SimulatedFolder, files_below, parents
 from tests.simulation.laptop import Engine
 from tests.simulation.ledger import Ledger
 from tests.simulation.machine import OUTBOX_MAX, Machine
@@ -41,10 +43,12 @@ from towline.core.wire import line as wire_line
 from towline.core.wire import messages
 from towline.core.wire.limits import DEFAULT_LIMITS, Limits
 from towline.disk import displaced, look, sources, stage
+from towline.disk.apply import IGNORED_IN_THE_WAY
 from towline.disk.folder import STAGE, Folder
 from towline.disk.replica import Replica
 from towline.engine import pull, push
 from towline.engine.live import FlushError
+from towline.engine.plan import Stuck
 
 LOOK_S = 1e-7
 LOOKS_MAX = 300_000  # At the clock within one second.
@@ -352,6 +356,8 @@ class World:
         live = engine.live
         assert live is not None
         there = self.remote.contents()
+        if live.machine is None or live.machine.incarnation != _incarnation_in(self.remote.root):
+            return  # The machine is gone, and nobody can know it yet.
         for path, content in before.items():
             excused = (
                 there.get(path) == content
@@ -432,8 +438,8 @@ class World:
             return f"the machine's tree is not told ({live.state})"
         if live.behind[0]:
             return f"under way: {sorted(live.flights.waiting())[:5]} {live.pusher.waiting}"
-        if live.planner.stuck:
-            return f"stuck: {live.planner.stuck}"
+        if stuck := {path: s for path, s in live.planner.stuck.items() if not _may_stay(s)}:
+            return f"stuck: {stuck}"
         if engine.replica.has_retired:
             return "the laptop still reviews"
         if any(len(watch) for watch in self.laptop.watches):
@@ -451,15 +457,17 @@ class World:
         rules = live._rules
         assert rules is not None
         local, remote = self._scanned(self.laptop, rules), self._scanned(self.remote, rules)
-        self._compare("the engine's local tree", live.trees.local, local)
-        self._compare("the engine's remote tree", live.trees.remote, remote)
+        hidden = _hidden(self.laptop, local) | _hidden(self.remote, remote)
+        self._compare("the engine's local tree", live.trees.local, local, hidden)
+        self._compare("the engine's remote tree", live.trees.remote, remote, hidden)
         for step in reconcile(
             live.trees.ancestor.root, local.root, remote.root, self.directions.of
         ):
-            if step.path:  # The root itself is never agreed on.
+            is_hidden = any(at in hidden for at in (step.path, *parents(step.path)))
+            if step.path and not is_hidden and step.path not in live.planner.stuck:  # The root itself is never agreed on.
                 self.violated(f"at rest, but there is still to do: {step}")
         stored = live._store.open_ancestor(0, live._store.fact("life 0"))
-        self._compare("the stored ancestor", stored, live.trees.ancestor)
+        self._compare("the stored ancestor", stored, live.trees.ancestor, set())
         for side in (self.laptop, self.remote):
             for name in _names_in(side.root / STAGE):
                 if name.startswith(("new-", "out-")):
@@ -481,17 +489,39 @@ class World:
         finally:
             folder.close()
 
-    def _compare(self, what: str, believed: Tree, true: Tree) -> None:
+    def _compare(self, what: str, believed: Tree, true: Tree, hidden: set[str]) -> None:
         if believed.root == true.root:
             return
         for path in sorted({p for p, _ in believed.walk()} | {p for p, _ in true.walk()}):
             here, there = believed.get(path), true.get(path)
+            if path in hidden:
+                continue
             if here != there and not (isinstance(here, Directory) and isinstance(there, Directory)):
                 self.violated(f"{what} has {_brief(here)} at {path!r}, truly {_brief(there)}")
 
 
 def _brief(entry: Entry | None) -> str:
     return "nothing" if entry is None else str(entry)[:80]
+
+
+def _may_stay(stuck: Stuck) -> bool:
+    """Whether nothing but a person can help: it is told, and tried again now and then."""
+    return stuck.problem.detail == IGNORED_IN_THE_WAY
+
+
+def _incarnation_in(root: Path) -> str:
+    file = root / ".towline" / "incarnation"
+    return file.read_text().split()[0] if file.exists() else ""
+
+
+def _hidden(side: Side, tree: Tree) -> set[str]:
+    """Return the directories that are there but hold only what is ignored: no part of a tree."""
+    found = files_below(side.root)
+    return {path for path in found if tree.get(path) is None and _is_directory(found[path])}
+
+
+def _is_directory(status: os.stat_result) -> bool:
+    return stat.S_ISDIR(status.st_mode)
 
 
 def _names_in(directory: Path) -> list[str]:

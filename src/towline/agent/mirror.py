@@ -169,10 +169,13 @@ class Mirror:
         yield TreeEnd(root.exists, tuple(root.replica.problems.values()), root.carried_out())
 
     def _go_on_telling(self) -> bool:
-        for message in self._telling or ():
-            if message is not None:
-                self._send(message)
-            return not self._outbox
+        try:
+            for message in self._telling or ():
+                if message is not None:
+                    self._send(message)
+                return not self._outbox
+        except OSError as error:  # The folder as a whole cannot be read.
+            self._send(Refusal(f"{error.filename}: {error.strerror}"))
         self._telling = None
         return True
 

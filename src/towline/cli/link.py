@@ -16,8 +16,9 @@ from towline.cli.options import Command, json_option
 from towline.cli.output import ReaderGoneError
 from towline.cli.project import project_to_link
 from towline.errors import ExitCode, UserError
+from towline.line.options import SshOptions
 from towline.places import Binding, Workspaces, as_name
-from towline.request import NO_SSH_OPTIONS, LinkRequest, SshOptions, split_destination
+from towline.request import NO_SSH_OPTIONS, LinkRequest, split_destination
 
 if TYPE_CHECKING:
     from towline.engine.events import Event, Status

@@ -45,6 +45,7 @@ _KIND_OF = {
     errno.ENAMETOOLONG: ProblemKind.NAME,
     errno.EILSEQ: ProblemKind.NAME,
 }
+IGNORED_IN_THE_WAY = "a directory with ignored files stands there"
 _PLACE_IS_NOT_AS_SEEN = (
     FileNotFoundError,
     FileExistsError,
@@ -165,8 +166,8 @@ class Apply:
             return self._keep_and_put(path, change.keep, new)
         if isinstance(actual, Directory):
             removal = remove_directory(self._look, path, rules)
-            if removal is Removal.IGNORED_STAYS and new is None:
-                return Result(path, Outcome.DONE)
+            if removal is Removal.IGNORED_STAYS:
+                return _stays(path, new)
             if removal is not Removal.GONE:
                 raise _RefusedError
             actual = status = None
@@ -413,6 +414,14 @@ def _check(change: Change) -> None:
         check_path(change.keep)
     if isinstance(change.new, Unsynced):
         raise ValueError(f"{change.path}: what cannot be synced cannot be put anywhere")
+
+
+def _stays(path: str, new: Entry | None) -> Result:
+    """Say what becomes of a change to a directory that is kept for what is ignored in it."""
+    if new is None:
+        return Result(path, Outcome.DONE)
+    problem = Problem(path, ProblemKind.UNWRITABLE, IGNORED_IN_THE_WAY)
+    return Result(path, Outcome.FAILED, problem=problem)
 
 
 def _is_synced(entry: Entry | None) -> bool:

@@ -526,8 +526,12 @@ class Live:
         if result.kept is not None:
             self._notices.conflict(path, result.kept, side)
         match result.outcome:
+            case Outcome.DONE if self._ignores(path, change.new):  # Since it was sent.
+                self.planner.succeeded(path)
             case Outcome.DONE:
                 tree.put_shallow(path, change.new)
+                if isinstance(change.new, Directory):  # New: nothing was agreed on below it.
+                    agreed.append((path, None))
                 agreed.append((path, change.new))
                 self.planner.succeeded(path)
                 self._notices.clear(side, path)
@@ -535,10 +539,14 @@ class Live:
                 self.planner.failed(change, result.problem, side, moment)
                 self._notices.problem(side, result.problem)
             case _:
-                if result.outcome is Outcome.REFUSED:
+                if result.outcome is Outcome.REFUSED and not self._ignores(path, result.actual):
                     tree.put_shallow(path, result.actual)
                 self.planner.refused(path, side, moment)
         self.flights.land(path)
+
+    def _ignores(self, path: str, entry: Entry | None) -> bool:
+        rules = self._rules
+        return rules is not None and rules.ignores(path, isinstance(entry, Directory))
 
     def _after_landing(self) -> None:
         self._landed.ring()

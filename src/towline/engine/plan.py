@@ -87,7 +87,7 @@ class Planner:
         due: list[float] = []
         if self._pen:
             due.append(self._pen_until)
-        if self.stuck:
+        if self.stuck or self._flights.dirty:
             due.append(self._retry_at)
         return min(due, default=None)
 
@@ -168,7 +168,7 @@ class Planner:
             self._flights.note(self._pen)
             self._ripe |= self._pen
             self._pen.clear()
-        if self.stuck and now >= self._retry_at:
+        if now >= self._retry_at:
             self._retry_at = now + RETRY_S
             self._flights.note(self.stuck)
 

@@ -98,12 +98,18 @@ class Pusher:
         self, remote: Remote, changes: Sequence[Change], revision: int, moment: int
     ) -> None:
         """Send a group at once, as a whole. What cannot be read as planned is left out."""
-        ready, contents = await self._with_contents(changes)
-        group = self._start(ready, revision, moment, Way.HOT, last=True)
+        for change in changes:  # Before anything is awaited: they are not at rest.
+            self._flights.start(change.path, Way.HOT, change.new, moment)
+        ready, contents = await self._with_contents(changes, moment)
+        for path in {c.path for c in changes}.difference(c.path for c in ready):
+            self._flights.land(path)
+        group = self._open_group(ready, revision, last=True)
         await remote.send(Apply(group, revision, True, tuple(ready), contents))
 
     def queue(self, changes: Iterable[Change], revision: int, moment: int) -> None:
         for change in changes:
+            if change.path in self._queue:
+                self._unqueue(change.path)
             self._queue[change.path] = Queued(change, revision, moment)
             self._queue_size += change.content_size
             self._revisions[revision].queued += 1
@@ -143,44 +149,53 @@ class Pusher:
     async def _send_batch(self, remote: Remote) -> None:
         if not self._queue:
             revision = self._emptied.pop()
-            group = self._start([], revision, 0, Way.BULK, last=True)
+            group = self._open_group([], revision, last=True)
             await remote.send_bulk(Apply(group, revision, True, ()))
             return
-        batch, revision, moment = self._next_batch()
-        if len(batch) == 1 and batch[0].content_size > LARGE_SIZE:
+        batch = self._next_batch()
+        revision, moment = batch[0].revision, batch[0].moment
+        changes = [queued.change for queued in batch]
+        if len(batch) == 1 and changes[0].content_size > LARGE_SIZE:
             await self._send_parts(remote, batch[0])
-            ready, contents = batch, dict[bytes, bytes]()
+            ready, contents = changes, dict[bytes, bytes]()
         else:
-            ready, contents = await self._with_contents(batch)
-        # Only now do they leave the queue: until here a newer plan could still drop them.
-        ready = [change for change in ready if change.path in self._queue]
-        for change in batch:
-            if change.path in self._queue:
-                self._unqueue(change.path, sent=True)
+            ready, contents = await self._with_contents(changes, moment)
+        # Only now do they leave the queue: until here a newer plan could still drop them, or put
+        # others in their place.
+        current = {queued.change.path for queued in batch if self._is_queued(queued)}
+        for path in current:
+            self._unqueue(path, sent=True)
+        ready = [change for change in ready if change.path in current]
         last = self._revisions[revision].queued == 0
-        group = self._start(ready, revision, moment, Way.BULK, last=last)
+        for change in ready:
+            self._flights.start(change.path, Way.BULK, change.new, moment)
+        group = self._open_group(ready, revision, last=last)
         await remote.send_bulk(Apply(group, revision, last, tuple(ready), contents))
 
-    def _next_batch(self) -> tuple[list[Change], int, int]:
-        """Return the changes at the head of the queue that fit one message: one revision's."""
+    def _is_queued(self, queued: Queued) -> bool:
+        return self._queue.get(queued.change.path) is queued
+
+    def _next_batch(self) -> list[Queued]:
+        """Return what fits one message from the head of the queue: one revision's."""
         head = next(iter(self._queue.values()))
-        batch: list[Change] = []
+        batch: list[Queued] = []
         size = 0
         for queued in self._queue.values():
             size += queued.change.content_size
             full = len(batch) == BATCH_CHANGES or size > BATCH_SIZE
             if batch and (full or queued.revision != head.revision):
                 break
-            batch.append(queued.change)
-        return batch, head.revision, head.moment
+            batch.append(queued)
+        return batch
 
-    async def _send_parts(self, remote: Remote, change: Change) -> None:
+    async def _send_parts(self, remote: Remote, queued: Queued) -> None:
         """Have the machine stage a large content, from where it has it already."""
+        change = queued.change
         file = change.new
         if not isinstance(file, File):
             return
         offset = self._partials.pop(file.digest, 0)
-        while offset < file.size and change.path in self._queue:
+        while offset < file.size and self._is_queued(queued):
             data = await self._local.read_part(change.path, file, offset, PART_SIZE)
             if not data:
                 await self._local.look_again([change.path])
@@ -189,9 +204,9 @@ class Pusher:
             offset += len(data)
 
     async def _with_contents(
-        self, changes: Sequence[Change]
+        self, changes: Sequence[Change], moment: int
     ) -> tuple[list[Change], dict[bytes, bytes]]:
-        """Read what the changes need. Those whose file is another by now are left out."""
+        """Read what the changes need. Those whose file is another by now stay dirty."""
         wanted = [(c.path, c.new) for c in changes if c.content_size and isinstance(c.new, File)]
         read = await self._local.read(wanted) if wanted else []
         contents: dict[bytes, bytes] = {}
@@ -203,25 +218,20 @@ class Pusher:
                 contents[file.digest] = content
         if stale:
             await self._local.look_again(stale)
-            self._flights.note(stale)
-        gone = set(stale)
-        ready = [c for c in changes if c.path not in gone and self._is_current(c)]
-        return ready, contents
+        gone = {c.path for c in changes if c.path in stale or not self._is_current(c)}
+        self._flights.restore(dict.fromkeys(gone, moment))
+        return [c for c in changes if c.path not in gone], contents
 
     def _is_current(self, change: Change) -> bool:
         return holds(self._trees.local.get(change.path), change.new) or isinstance(
             change.new, Directory
         )
 
-    def _start(
-        self, changes: Sequence[Change], revision: int, moment: int, way: Way, *, last: bool
-    ) -> int:
+    def _open_group(self, changes: Sequence[Change], revision: int, *, last: bool) -> int:
         self._next_group += 1
         self._groups[self._next_group] = Group(revision, last, changes)
         if revision in self._revisions:
             self._revisions[revision].groups += 1
-        for change in changes:
-            self._flights.start(change.path, way, change.new, moment)
         return self._next_group
 
     def _unqueue(self, path: str, *, sent: bool = False) -> None:

@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import anyio
+
 from towline.core.wire.messages import Message, decode, encode
 from towline.engine.throttle import Throttle
 
@@ -39,9 +41,12 @@ class Remote:
         self._lanes = lanes
         self._compress = compress
         self._throttle = throttle
+        self._turn = anyio.Lock()
 
     async def send(self, message: Message) -> None:
-        await self._lanes.sync.send(encode(message, compress=self._compress()))
+        """Send on the sync lane: in the order of the calls, also where they wait for credit."""
+        async with self._turn:
+            await self._lanes.sync.send(encode(message, compress=self._compress()))
 
     async def send_bulk(self, message: Message) -> None:
         packed = encode(message, compress=self._compress())

@@ -34,9 +34,9 @@ def parse_destination(text: str) -> Destination:
     `BadDestinationError`.
     """
     destination = _split(text)
-    user, _, host = destination.host.removeprefix("ssh://").rpartition("@")
+    user, at, host = destination.host.removeprefix("ssh://").rpartition("@")
     # A leading dash would make it an option of ssh, or of its proxy.
-    if not host or user.startswith("-") or host.startswith("-"):
+    if not host or (at and not user) or user.startswith("-") or host.startswith("-"):
         raise BadDestinationError(f"not a destination: {text!r}")
     if _UNSAFE.search(destination.host) or "\0" in destination.path:
         raise BadDestinationError(f"a destination cannot hold such characters: {text!r}")

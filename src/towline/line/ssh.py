@@ -10,13 +10,13 @@ import os
 import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 import anyio
 from anyio.abc import ByteStream
 
 from towline.line.bootstrap import Bootstrap, first_line
 from towline.line.errors import ConnectError, ConnectKind
+from towline.line.options import SshOptions
 from towline.line.process import ProcessStream, open_process_stream
 
 CONNECT_TIMEOUT_S = 15  # Per address: a machine behind a tunnel may take some seconds.
@@ -26,46 +26,27 @@ ALIVE_COUNT = 6
 _SSH_FAILED = 255
 
 
-@dataclass(frozen=True, slots=True)
-class SshOptions:
-    """What the person passes on to ssh, as its own options of the same meaning."""
+def command_line(options: SshOptions, host: str, command: str, *, attended: bool) -> list[str]:
+    """Return the command line that runs `command` on `host`.
 
-    config_file: str = ""  # -F
-    port: int | None = None  # -p
-    identity: str = ""  # -i
-    jump: str = ""  # -J
-    options: tuple[str, ...] = ()  # -o, each
-    extra: tuple[str, ...] = ()  # As they are.
-    program: str = ""  # Instead of `ssh`; the environment's TOWLINE_SSH is asked next.
-
-    def arguments(self, host: str, command: str, *, attended: bool) -> list[str]:
-        """Return the command line that runs `command` on `host`.
-
-        Unattended, ssh never asks for anything. The person's options come first, for ssh takes
-        the first value it is given.
-        """
-        given = [
-            *(("-F", self.config_file) if self.config_file else ()),
-            *(("-p", str(self.port)) if self.port is not None else ()),
-            *(("-i", self.identity) if self.identity else ()),
-            *(("-J", self.jump) if self.jump else ()),
-            *(word for option in self.options for word in ("-o", option)),
-            *self.extra,
-        ]
-        ours = [
-            *(() if attended else ("BatchMode=yes",)),
-            f"ConnectTimeout={CONNECT_TIMEOUT_S}",
-            f"ServerAliveInterval={ALIVE_INTERVAL_S}",
-            f"ServerAliveCountMax={ALIVE_COUNT}",
-            "ClearAllForwardings=yes",
-            "ForwardX11=no",
-            "RequestTTY=no",
-            "RemoteCommand=none",
-            "PermitLocalCommand=no",
-        ]
-        program = self.program or os.environ.get("TOWLINE_SSH") or "ssh"
-        settings = [word for option in ours for word in ("-o", option)]
-        return [program, "-T", "-e", "none", *given, *settings, "--", host, command]
+    Unattended, ssh never asks for anything. The person's options come first, for ssh takes the
+    first value it is given. The environment's TOWLINE_SSH names another program of the kind.
+    """
+    ours = [
+        *(() if attended else ("BatchMode=yes",)),
+        f"ConnectTimeout={CONNECT_TIMEOUT_S}",
+        f"ServerAliveInterval={ALIVE_INTERVAL_S}",
+        f"ServerAliveCountMax={ALIVE_COUNT}",
+        "ClearAllForwardings=yes",
+        "ForwardX11=no",
+        "RequestTTY=no",
+        "RemoteCommand=none",
+        "PermitLocalCommand=no",
+    ]
+    program = os.environ.get("TOWLINE_SSH") or "ssh"
+    settings = [word for option in ours for word in ("-o", option)]
+    given = options.arguments()
+    return [program, "-T", "-e", "none", *given, *settings, "--", host, command]
 
 
 @asynccontextmanager
@@ -76,7 +57,7 @@ async def open_ssh(
 
     Reading from the stream raises it too, once the connection has failed.
     """
-    arguments = options.arguments(host, bootstrap.command(), attended=attended)
+    arguments = command_line(options, host, bootstrap.command(), attended=attended)
     async with open_agent(arguments, bootstrap, attended=attended) as stream:
         yield stream
 

@@ -1,0 +1,1 @@
+"""How fast towline is, beside the tools people use today: `python -m bench`, or `nox -s bench`."""
