@@ -52,10 +52,12 @@ from towline.engine.plan import Planner
 from towline.engine.pull import Puller
 from towline.engine.push import OpenRevision, Pusher
 from towline.engine.remote import Lanes, Remote
+from towline.engine.telling import Growth, Telling
 from towline.engine.throttle import Throttle
 from towline.engine.trees import Trees
 
 PATHS_SHOWN = 8
+QUESTIONS_MAX = 1024  # Flushes the machine waits for at once: each is a task here.
 
 
 class FolderRefusedError(Exception):
@@ -126,7 +128,9 @@ class Live:
         self._local_stale = True
         self._local_known = False  # Before the first scan, what is not known is not deleted.
         self._refreshing = False
-        self._telling = Tree()
+        self._telling = Telling()
+        self._growth = Growth(0)
+        self._questions = 0  # Of the machine, not answered yet.
         self._begun_with_rules = False  # In this life the machine knows some: news must follow.
         self._trees_awaited = 0  # That the machine has yet to tell whole, or to tell again.
         self._ready_told = False
@@ -325,7 +329,7 @@ class Live:
         self._remote, self.machine = None, None
         self._begun_with_rules = False
         self._ready_told = False
-        self._telling = Tree()
+        self._telling = Telling()
         self._sent_before += self.flights.ground()
         self.pusher.begin_life(())
         self.puller.begin_life()
@@ -348,14 +352,16 @@ class Live:
             case Begun():
                 self._begun(message)
             case TreePart():
-                for path, entry in message.rows:
-                    self._telling.put_shallow(path, entry)
+                self._telling.take(message.rows)
             case TreeEnd():
                 self._tree_told(message)
             case Rescan(reason):
                 self._report(events.Note(f"looking at the whole machine folder again: {reason}"))
                 self._trees_awaited += 1
             case Flush():
+                self._questions += 1
+                if self._questions > QUESTIONS_MAX:
+                    raise ProtocolError(f"more than {QUESTIONS_MAX} flushes asked for at once")
                 if self._tasks is not None:
                     self._tasks.start_soon(self._answer_flush, message, remote)
             case Refusal(reason):
@@ -380,7 +386,8 @@ class Live:
     def _tree_told(self, end: TreeEnd) -> None:
         if self.machine is None:
             raise ProtocolError("a tree before Begun")
-        self.trees.remote, self._telling = self._telling, Tree()
+        self._growth = Growth(self._telling.count)
+        self.trees.remote, self._telling = self._telling.tree, Telling()
         if end.exists and self.trees.remote.root is None:
             self.trees.remote.put("", Directory({}))
         self._recognise_own(end.carried_out)
@@ -407,6 +414,7 @@ class Live:
         for path, entry in observed.rows:
             remote.put_shallow(path, entry)
             self._notices.entry("machine", path, entry)
+        self._growth.note(remote, observed.rows)
         for path in observed.replaced:
             if is_conflict_copy(path) and self.trees.ancestor.get(path) is None:
                 self._notices.conflict(path, path, "machine")
@@ -422,6 +430,8 @@ class Live:
             await self._barrier.flush(flush.timeout_s, until_sent=True)
         except FlushError as error:
             reason = str(error)
+        finally:
+            self._questions -= 1
         await remote.send(Flushed(flush.token, self._store.revision, reason))
 
     # -- Planning -----------------------------------------------------------------------------
