@@ -22,7 +22,9 @@ ENTRIES_PER_STEP = 256  # About a millisecond of lstat.
 LEFT_OUT_MAX = 5  # Told at link time; more would not be read.
 LEFT_OUT_WALK_MAX = 20_000  # Entries looked at to size ignored directories: some 40 ms.
 LEFT_OUT_SHARE_MIN = 200  # Of these for each directory at least, however many there are.
-_LONG_PATH = 1000  # Characters; only longer paths can exceed PATH_MAX bytes (4 per character).
+_LONG_PATH = (
+    198  # Characters; only longer paths can have more than DEPTH_MAX names, or be too long.
+)
 
 
 class DirectoryRules(Protocol):

@@ -57,7 +57,8 @@ from towline.engine.throttle import Throttle
 from towline.engine.trees import Trees
 
 PATHS_SHOWN = 8
-ENTRIES_MAX = 2_000_000  # In the machine's tree: some 600 MB here. A hostile one ends there.
+ENTRIES_MAX = 1_000_000  # In the machine's tree, some 400 bytes each: ten times a large project.
+QUESTIONS_MAX = 1024  # Flushes the machine waits for at once: each is a task here.
 
 
 class FolderRefusedError(Exception):
@@ -129,6 +130,7 @@ class Live:
         self._local_known = False  # Before the first scan, what is not known is not deleted.
         self._refreshing = False
         self._telling = Tree()
+        self._questions = 0  # Of the machine, not answered yet.
         self._begun_with_rules = False  # In this life the machine knows some: news must follow.
         self._trees_awaited = 0  # That the machine has yet to tell whole, or to tell again.
         self._ready_told = False
@@ -371,6 +373,9 @@ class Live:
                 self._report(events.Note(f"looking at the whole machine folder again: {reason}"))
                 self._trees_awaited += 1
             case Flush():
+                self._questions += 1
+                if self._questions > QUESTIONS_MAX:
+                    raise ProtocolError(f"more than {QUESTIONS_MAX} flushes asked for at once")
                 if self._tasks is not None:
                     self._tasks.start_soon(self._answer_flush, message, remote)
             case Refusal(reason):
@@ -444,6 +449,8 @@ class Live:
             await self._barrier.flush(flush.timeout_s, until_sent=True)
         except FlushError as error:
             reason = str(error)
+        finally:
+            self._questions -= 1
         await remote.send(Flushed(flush.token, self._store.revision, reason))
 
     # -- Planning -----------------------------------------------------------------------------
