@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,6 +114,15 @@ class Replica:
         self._cache.keep_only(scan.files)
         self._recover(scan.beside)
         self.observe(noted)
+
+    def verify_steps(self) -> Generator[None, None, list[Observation]]:
+        """Look at everything again, step by step; return what had changed without being told.
+
+        Between steps the replica can be used as ever.
+        """
+        known = self.tree
+        yield from self.scan_steps()
+        return list(_differences("", known.root, self.tree.root))
 
     def observe(self, paths: Iterable[str]) -> list[Observation]:
         """Look again at these paths; return what really changed, parents first.
