@@ -65,7 +65,7 @@ def table(results: Results, place: str, workloads: Sequence[str]) -> str:
     lines.append(f"|---|{'--:|' * len(columns)}")
     for peer in peers:
         figures = [results.get(place, column, peer) for column in columns]
-        lines.append(f"| {peer} | {' | '.join(str(f) if f else '–' for f in figures)} |")
+        lines.append(f"| {peer} | {' | '.join(str(f) if f else '-' for f in figures)} |")
     return "\n".join(lines)
 
 

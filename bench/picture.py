@@ -108,8 +108,8 @@ def curves(title: str, lines: Mapping[str, Points]) -> tuple[str, int]:
     for decade in y.decades():
         parts.append(f'<path d="M{LEFT} {y.at(decade)}H{WIDTH - 130}" stroke="#dee2e6"/>')
         parts.append(_text(LEFT - 10, y.at(decade) + 4, sample.seconds(decade), "", "end"))
-    for decade in x.decades():
-        parts.append(_text(x.at(decade), TITLE + PLOT + 18, f"{decade:,.0f}", "", "middle"))
+    below = TITLE + PLOT + 18
+    parts += [_text(x.at(count), below, f"{count:,.0f}", "", "middle") for count in x.decades()]
     for number, (peer, points) in enumerate(lines.items()):
         colour = COLOURS[number % len(COLOURS)]
         way = " ".join(f"{x.at(at)},{y.at(value)}" for at, value in points)

@@ -144,7 +144,8 @@ def copied(bench: Bench, place: Place, peer: Peer, ground: Ground, workload: str
         figure = Figure((took,), wire=carried if place.link else None)
         bench.results.add(place.name, workload, peer.name, figure)
     if took == NEVER:
-        bench.results.note(f"{place.name}: {peer.name} did not finish {workload}")
+        told = (ground.state / "log").read_text() if (ground.state / "log").exists() else ""
+        bench.results.note(f"{place.name}: {peer.name} did not finish {workload} {told[-500:]}")
         running.stop()
         return None
     return running
@@ -317,7 +318,10 @@ def rename(acting: Scene) -> None:
     near, far = acting.ground.near, acting.ground.far
     at = "renamed0"
     (near / at).mkdir()
-    contents = [(f"{at}/r{number:03}.py", os.urandom(2000).hex().encode()) for number in range(300)]
+    contents = [
+        (f"{at}/r{number:03}.py", os.urandom(2000).hex().encode())
+        for number in range(RENAMED_FILES)
+    ]
     for path, content in contents:
         acting.write(path, content)
     edits: list[Edit] = [Written(path) for path, _ in contents]
@@ -331,16 +335,19 @@ def rename(acting: Scene) -> None:
         began = time.perf_counter()
         (near / at).rename(near / to)
         acting.running.told([Moved(at, to)])
-        took.append(arrival.when(lambda: _moved(far / at, far / to), SAVE_TIMEOUT_S) - began)
+        took.append(_when_moved(far / at, far / to) - began)
         at = to
     acting.add("directory renamed", took, acting.ground.wire_bytes() - wire)
 
 
-def _moved(old: Path, new: Path) -> bool:
-    try:
-        return len(os.listdir(new)) == RENAMED_FILES and not old.exists()
-    except OSError:
-        return False
+def _when_moved(old: Path, new: Path) -> float:
+    def moved() -> bool:
+        try:
+            return len(os.listdir(new)) == RENAMED_FILES and not old.exists()
+        except OSError:
+            return False
+
+    return arrival.when(moved, SAVE_TIMEOUT_S)
 
 
 def flush(acting: Scene, link: Link) -> None:

@@ -1,4 +1,4 @@
-"""lsyncd with rsync and `ssh mv`: at its default of a second, and tuned over one shared connection."""
+"""lsyncd with rsync and `ssh mv`: with a delay of a second, and tuned over a shared connection."""
 
 from __future__ import annotations
 

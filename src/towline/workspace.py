@@ -10,56 +10,44 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import sys
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, ExitStack
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import NoReturn, cast
 
 import anyio
 from anyio.abc import ByteStream
 
 from towline import __version__
-from towline.config import Compression, Options, Pair, load
+from towline.config import Compression, Options, load
 from towline.control_listener import serve_control
-from towline.core.gather import Gather
-from towline.core.ignore import Rules
 from towline.core.wire.frames import Priority, ProtocolError
-from towline.disk.folder import Folder as DiskFolder
-from towline.disk.follow import Follower, News
-from towline.disk.incarnation import read_or_create
-from towline.disk.own import ensure_own_directory
-from towline.disk.replica import Replica
-from towline.disk.sources import is_rule_file, read_sources
-from towline.disk.watch import open_watch
 from towline.engine import events
 from towline.engine.ancestor import Store, StoreError
-from towline.engine.barrier import FlushError
 from towline.engine.bell import Bell
-from towline.engine.live import Folder, FolderRefusedError, Live
-from towline.engine.local import Local
+from towline.engine.live import FolderRefusedError, Live
 from towline.engine.remote import Lanes
 from towline.errors import ExitCode, UserError
+from towline.folders import open_folder, pairs_of
 from towline.line.bootstrap import Bootstrap
 from towline.line.bundle import load_bundle
 from towline.line.errors import ChannelClosedError, ConnectError, ConnectKind, LineLostError
 from towline.line.live import LineState, LiveLine, Phase, open_line
 from towline.line.options import SshOptions
 from towline.line.ssh import open_ssh
+from towline.operations import operations
 from towline.places import places_of
 from towline.request import LinkRequest
 
 SOFTWARE = f"towline {__version__}"
 STATUS_INTERVAL_S = 0.1  # The shortest time between two reports of the status.
 EVENTS_KEPT = 50  # Told again to whoever begins to listen.
-FLUSH_MAX_S = 3600.0
 COMPRESS_RTT_S = 0.004  # A shorter way is a network faster than the compressor.
 
 Report = Callable[[events.Event | events.Status], None]
-Json = dict[str, Any]
 
 _NEW_LIFE = (LineLostError, ChannelClosedError)  # The agent is another one now: begin again.
 _FAILURES = (ConnectError, FolderRefusedError, ProtocolError)  # Nothing that waiting would mend.
@@ -114,14 +102,30 @@ class Workspace:
         self._bootstrap = Bootstrap(
             load_bundle(), request.workspace_id, python=options.python or ""
         )
-        pairs = options.sync or (Pair("", self._machine_path()),)
-        self._lives = [self._open(number, pair, stack) for number, pair in enumerate(pairs)]
+        self.folders = [
+            (
+                pair,
+                open_folder(
+                    number,
+                    pair,
+                    request,
+                    options,
+                    store,
+                    stack,
+                    compress=self._compresses,
+                    report=self._report,
+                    touched=self._touched.ring,
+                ),
+            )
+            for number, pair in enumerate(pairs_of(request, options))
+        ]
+        self._lives = [live for _, live in self.folders]
 
     # -- The engine process -------------------------------------------------------------------
 
     async def run(self, control: Path) -> int:
         async with anyio.create_task_group() as tasks:
-            await tasks.start(serve_control, control, self._operations())
+            await tasks.start(serve_control, control, operations(self))
             tasks.start_soon(self._stop_on_signal)
             tasks.start_soon(self._tell_status)
             for live in self._lives:
@@ -233,58 +237,6 @@ class Workspace:
             self._reason = reason
             self._report(events.Disconnected(reason))
 
-    # -- Folders ------------------------------------------------------------------------------
-
-    def _machine_path(self) -> str:
-        return self._request.machine_path or self._options.path or f"~/{self._request.project.name}"
-
-    def _open(self, number: int, pair: Pair, stack: ExitStack) -> Live:
-        """Open one folder of the project. Raises `UserError` if it cannot be."""
-        root = (self._request.project / pair.source).resolve()
-        if not root.is_dir():
-            raise UserError(f"{root} is not a folder", "", ExitCode.CONFIG)
-        try:
-            ensure_own_directory(root)
-            folder = DiskFolder(root)
-            incarnation = read_or_create(folder)
-            cache_file = places_of(self._request.workspace_id).state.with_suffix(f".{number}.cache")
-            replica = Replica(folder, Rules([]), host=_host(), durable=True, cache_file=cache_file)
-            watch = open_watch(root, lambda path: replica.rules.ignores(path, True))
-            stack.callback(watch.close)
-            stack.callback(replica.save_cache)
-            watch.start()
-        except OSError as error:
-            raise UserError(
-                f"{root} cannot be watched: {error.strerror}", "towline doctor may know why"
-            ) from None
-        gather = Gather(quiet_lone_s=self._options.debounce_s)
-
-        def make_local(absorb: Callable[[News], None]) -> Local:
-            return Local(Follower(replica, watch, gather), absorb)
-
-        async def read_rules() -> Rules:
-            extra = self._options.ignore
-            sources = await anyio.to_thread.run_sync(lambda: read_sources(root, extra))
-            return Rules(sources, self._options.size_max)
-
-        return Live(
-            Folder(
-                mirror=number,
-                machine_path=pair.destination,
-                host=_host(),
-                local_life=incarnation.id,
-                direction_of=self._options.directions.of,
-                compress=self._compresses,
-                bandwidth=self._options.bandwidth,
-            ),
-            make_local,
-            self._store,
-            read_rules=read_rules,
-            is_rule_file=is_rule_file,
-            report=self._report,
-            touched=self._touched.ring,
-        )
-
     def _compresses(self) -> bool:
         if self._options.compression is not Compression.AUTO:
             return self._options.compression is not Compression.NONE
@@ -299,6 +251,17 @@ class Workspace:
         self._tell(event)
         self._happened.ring()
         self._touched.ring()
+
+    async def happenings(self) -> AsyncIterator[events.Event]:
+        """Yield the last few events, then each as it happens."""
+        told = max(0, self._event_count - EVENTS_KEPT)
+        while True:
+            fresh = list(self._recent)[len(self._recent) - (self._event_count - told) :]
+            told = self._event_count
+            for event in fresh:
+                yield event
+            if told == self._event_count:
+                await self._happened.wait()
 
     async def _tell_status(self) -> None:
         while True:
@@ -327,7 +290,7 @@ class Workspace:
             rtt_ms=round(line.rtt_s * 1000, 3) if line and line.rtt_s is not None else None,
             behind_files=sum(files for files, _ in behind),
             behind_size=sum(size for _, size in behind),
-            conflicts=len(self._store.conflicts()),
+            conflicts=len(self._lives[0].conflicts()),
             problems=sum(len(live.problems) for live in self._lives),
             watching=" ".join(filter(None, (live.watching for live in self._lives))),
             progress=self._progress(),
@@ -359,122 +322,9 @@ class Workspace:
             size_total=sum(part.size_total for part in parts),
         )
 
-    # -- Commands -----------------------------------------------------------------------------
-
-    def _operations(self) -> dict[str, Callable[[Json], Awaitable[Json] | AsyncIterator[Json]]]:
-        return {
-            "status": self._do_status,
-            "flush": self._do_flush,
-            "stop": self._do_stop,
-            "conflicts": self._do_conflicts,
-            "problems": self._do_problems,
-            "explain": self._do_explain,
-            "accept": self._do_accept,
-            "refuse": self._do_refuse,
-            "events": self._do_events,
-        }
-
-    async def _do_status(self, request: Json) -> Json:
-        return events.as_json(self.status())
-
-    async def _do_stop(self, request: Json) -> Json:
-        self.stop("asked to")  # Who asked is answered nevertheless: the answer is shielded.
-        return {}
-
-    async def _do_flush(self, request: Json) -> Json:
-        timeout_s = request.get("timeout_s")
-        if not isinstance(timeout_s, int | float) or not 0 <= timeout_s <= FLUSH_MAX_S:
-            raise UserError(f"timeout_s must be from 0 to {FLUSH_MAX_S:g}", "", ExitCode.USAGE)
-        began = anyio.current_time()
-        revisions: list[int] = []
-        failures: list[str] = []
-
-        async def flush(live: Live) -> None:
-            try:
-                revisions.append(await live.flush(timeout_s))
-            except FlushError as error:
-                failures.append(str(error))
-
-        async with anyio.create_task_group() as tasks:
-            for live in self._lives:
-                tasks.start_soon(flush, live)
-        if failures:
-            return {"error": self._why_not_flushed(failures[0]), "since": self.status().since}
-        return {"revision": max(revisions), "ms": round((anyio.current_time() - began) * 1000, 2)}
-
-    def _why_not_flushed(self, failure: str) -> str:
-        if self._away_since is None:
-            return failure
-        return f"the machine is not connected ({self._reason})"
-
-    async def _do_conflicts(self, request: Json) -> AsyncIterator[Json]:
-        for kept in self._store.conflicts():
-            yield {"path": kept.path, "copy": kept.copy, "side": kept.side, "at": kept.at}
-
-    async def _do_problems(self, request: Json) -> AsyncIterator[Json]:
-        for live in self._lives:
-            for (side, path), problem in sorted(live.problems.items()):
-                yield {"path": path, "reason": str(problem), "side": side}
-
-    async def _do_explain(self, request: Json) -> Json:
-        path = request.get("path")
-        if not isinstance(path, str):
-            raise UserError("explain needs a path", "", ExitCode.USAGE)
-        return self._explain(path)
-
-    def _explain(self, path: str) -> Json:
-        live = self._lives[0]
-        entry = live.trees.local.get(path)
-        for side in ("laptop", "machine"):
-            if problem := live.problems.get((side, path)):
-                return {"path": path, "synced": False, "reason": f"{problem} on the {side}"}
-        verdict = live.verdict_on(path)
-        if verdict is None or not verdict.ignored:
-            direction = live.folder.direction_of(path).value
-            there = "" if entry is not None else "; there is nothing at this path"
-            return {"path": path, "synced": True, "reason": f"direction {direction}{there}"}
-        reply: Json = {"path": path, "synced": False, "reason": "ignored"}
-        if verdict.rule is not None:
-            reply |= {
-                "source": verdict.rule.origin,
-                "line": verdict.rule.line,
-                "pattern": verdict.rule.text,
-            }
-        return reply
-
-    async def _do_accept(self, request: Json) -> Json:
-        for live in self._held_lives():
-            live.accept()
-        return {}
-
-    async def _do_refuse(self, request: Json) -> Json:
-        for live in self._held_lives():
-            live.refuse()
-        return {}
-
-    def _held_lives(self) -> list[Live]:
-        held = [live for live in self._lives if live.held]
-        if not held:
-            raise UserError("nothing is held", "", ExitCode.FAILED)
-        return held
-
-    async def _do_events(self, request: Json) -> AsyncIterator[Json]:
-        told = max(0, self._event_count - EVENTS_KEPT)
-        while True:
-            fresh = list(self._recent)[len(self._recent) - (self._event_count - told) :]
-            told = self._event_count
-            for event in fresh:
-                yield events.as_json(event)
-            if told == self._event_count:
-                await self._happened.wait()
-
 
 def _greeting(live: Live, lane: str) -> bytes:
     return json.dumps({"mirror": live.folder.mirror, "lane": lane}).encode()
-
-
-def _host() -> str:
-    return socket.gethostname().partition(".")[0] or "laptop"
 
 
 def _first(error: BaseException) -> BaseException:

@@ -37,6 +37,7 @@ def test_plain_relative_paths_pass(path: str) -> None:
         "a\0b",
         "x" * 256,
         "/".join(["d" * 100] * 50),
+        "/".join("d" * 101),
         "\ud800",
         ".towline",
         ".towline/lock",

@@ -72,3 +72,11 @@ def test_the_root_of_a_tree_is_a_directory() -> None:
 def test_walking_tells_parents_before_children_in_order() -> None:
     tree = Tree(Directory({"b": A, "a": Directory({"z": B})}))
     assert [path for path, _ in tree.walk()] == ["a", "a/z", "b"]
+
+
+@given(roots, st.lists(st.tuples(paths, st.none() | entries), max_size=5))
+def test_a_tree_counts_its_entries(root: Directory, puts: list[tuple[str, Entry | None]]) -> None:
+    tree = Tree(root)
+    for path, entry in puts:
+        tree.put(path, entry)
+        assert len(tree) == len(list(tree.walk()))

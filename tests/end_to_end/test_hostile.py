@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 import towline
-from tests.end_to_end.laptop import Laptop, Link, is_alive, memory_peak, save
+from tests.end_to_end.laptop import Laptop, Link, is_alive, memory_peak, save, wait_until
 
 MEMORY_MAX = 200 << 20  # Bytes. An engine that does nothing has some 60 MB.
 ENDS_S = 60.0
@@ -179,10 +180,18 @@ begun()
 number = 0
 while True:
     rows = []
-    for _ in range(100):
+    for _ in range(1000):
         number += 1
-        rows.append((f"{number}-" + "x" * 200 + "/" + "/".join(["y" * 250] * 14), FILE))
+        rows.append((f"{number}-" + "x" * 200, FILE))
     send(TreePart(tuple(rows)))
+"""
+ENDLESS_FLUSHES = """\
+wait_for(Begin)
+begun()
+number = 0
+while True:
+    number += 1
+    send(Flush(number, 60.0))
 """
 ENDLESS_PROBLEMS = """\
 from towline.core.problem import Problem, ProblemKind
@@ -192,7 +201,7 @@ send(TreeEnd())
 number = 0
 while True:
     problems = []
-    for _ in range(1000):
+    for _ in range(100):
         number += 1
         problems.append(Problem(f"p{number}-" + "x" * 200, ProblemKind.UNREADABLE, "x" * 1000))
     send(Observed((), (), tuple(problems)))
@@ -213,8 +222,7 @@ SPEAKING = {
     "for_the_machine": (SPEAKER + FOR_THE_MACHINE, 65, "Settle"),
     "outside": (SPEAKER + OUTSIDE, 65, ""),
     "own_directory": (SPEAKER + OWN_DIRECTORY, 65, ""),
-    "endless_tree": (SPEAKER + ENDLESS_TREE, 65, ""),
-    "endless_problems": (SPEAKER + ENDLESS_PROBLEMS, 65, ""),
+    "endless_flushes": (SPEAKER + ENDLESS_FLUSHES, 65, "flushes"),
     "deep_tree": (SPEAKER + DEEP_TREE, 65, ""),
 }
 
@@ -233,12 +241,34 @@ def test_what_is_no_agent_ends_the_link(laptop: Laptop, program: str) -> None:
             break
         time.sleep(0.01)
     assert link.wait_exit() == code, link.story()
+    assert peak < MEMORY_MAX
     errors = [line for line in link.stderr.splitlines() if not line.startswith("hint:")]
     assert len(errors) == 1, link.story()
     assert words in errors[0]
     print(f"{program}: {errors[0]} ({peak >> 20} MiB)")
-    assert peak < MEMORY_MAX
     assert laptop.processes() == {}
+
+
+@pytest.mark.soak
+def test_an_endless_tree_ends_at_a_bound(laptop: Laptop) -> None:
+    link = start_with(laptop, SPEAKER + ENDLESS_TREE)
+    peak = 0
+    while is_alive(link.pid):
+        with suppress(OSError, StopIteration):  # It ends meanwhile.
+            peak = max(peak, memory_peak(link.pid))
+        time.sleep(0.1)
+    assert link.wait_exit() == 65, link.story()
+    print(f"endless tree: {peak >> 20} MiB")
+    assert peak < 1 << 30
+
+
+def test_endless_problems_are_not_kept(laptop: Laptop) -> None:
+    link = start_with(laptop, SPEAKER + ENDLESS_PROBLEMS)
+    wait_until(lambda: len(link.named("problem")) >= 10_000, "as many as are told")
+    before = memory_peak(link.pid)
+    assert laptop.status()["problems"] == 10_000
+    assert memory_peak(link.pid) - before < 20 << 20
+    assert link.end() == 0
 
 
 def start_with(laptop: Laptop, source: str) -> Link:

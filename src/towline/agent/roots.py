@@ -7,7 +7,6 @@ incarnation. Nothing here speaks to the laptop.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -22,12 +21,12 @@ from towline.core.wire.messages import Begin, Row
 from towline.disk.folder import Folder
 from towline.disk.follow import Follower
 from towline.disk.incarnation import Incarnation, RootState, read_or_create, root_state
+from towline.disk.lock import LockedError, lock_root
 from towline.disk.own import ensure_own_directory
 from towline.disk.replica import Replica
 from towline.disk.watch import Watch, open_watch
 from towline.disk.watch.base import ModeKind
 
-LOCK_NAME = "lock"  # In the root's own directory: one agent per folder.
 CACHE_NAME = "cache"
 CARRIED_OUT_MAX = 1000  # Changes: more than can be under way when an engine is killed at its work.
 
@@ -168,20 +167,12 @@ class Roots:
         """Lock the folder against other agents; one that stands in its place is another folder."""
         if path in self._locks:
             os.close(self._locks.pop(path))
-        lock = os.open(
-            path / OWN_DIRECTORY / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
-        )
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            owner = os.read(lock, 64).decode(errors="replace").strip() or "unknown"
-            os.close(lock)
+            self._locks[path] = lock_root(path)
+        except LockedError as error:
             raise RootError(
-                f"{path} is kept in step by another workspace already (its agent: pid {owner})"
+                f"{path} is kept in step by another workspace already (process {error.owner})"
             ) from None
-        os.ftruncate(lock, 0)
-        os.write(lock, str(os.getpid()).encode())
-        self._locks[path] = lock
 
 
 def resolve(named: str) -> Path:

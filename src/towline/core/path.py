@@ -14,6 +14,7 @@ OWN_DIRECTORY = ".towline"
 
 PATH_MAX = 4096  # Bytes, as Linux has it; a longer one could not be opened on either side.
 NAME_MAX = 255  # Bytes, as in ext4, APFS (in UTF-8) and NTFS (in UTF-16 units, so never more).
+DEPTH_MAX = 100  # Names. Trees are walked by recursion; no project nests a third as deep.
 
 _RESERVED_ON_WINDOWS = frozenset(
     ["con", "prn", "aux", "nul"]
@@ -31,11 +32,13 @@ def check_path(path: str) -> str:
     """Return `path` if it names something inside a root, and only there.
 
     Raises `BadPathError` for the empty path, absolute ones, `.`, `..`, empty components, NUL, names
-    or paths that are too long, and anything in towline's own directory.
+    or paths that are too long or too deep, and anything in towline's own directory.
     """
     if not path or len(encode_path(path)) > PATH_MAX:
         raise BadPathError(f"path is empty or longer than {PATH_MAX} bytes: {path[:80]!r}")
     names = path.split("/")
+    if len(names) > DEPTH_MAX:
+        raise BadPathError(f"path is more than {DEPTH_MAX} names deep: {path[:80]!r}")
     for name in names:
         if name in ("", ".", "..") or "\0" in name:
             raise BadPathError(f"path is not plain and relative: {path[:200]!r}")

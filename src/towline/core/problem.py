@@ -25,5 +25,10 @@ class Problem:
     kind: ProblemKind
     detail: str = ""
 
+    @property
+    def reason(self) -> str:
+        """What is wrong, without the path."""
+        return f"{self.kind.value} ({self.detail})" if self.detail else self.kind.value
+
     def __str__(self) -> str:
-        return f"{self.path}: {self.kind.value}" + (f" ({self.detail})" if self.detail else "")
+        return f"{self.path}: {self.reason}"

@@ -18,8 +18,17 @@ class Tree:
 
     def __init__(self, root: Entry | None = None) -> None:
         self._root: Directory | None = None
+        self._count = 0
         if root is not None:
             self.put("", root)
+
+    def __len__(self) -> int:
+        """The number of entries, directories among them, without the root."""
+        return self._count
+
+    def __bool__(self) -> bool:
+        """Whether there is a root, be it empty."""
+        return self._root is not None
 
     @property
     def root(self) -> Directory | None:
@@ -40,7 +49,9 @@ class Tree:
         Missing directories on the way are made, and what stood in their place is replaced.
         """
         owned = _copy(entry) if isinstance(entry, Directory) else entry
+        self._count += _count_of(owned) - _count_of(self.get(path))
         if not path:
+            self._count -= (owned is not None) - (self._root is not None)
             if owned is not None and not isinstance(owned, Directory):
                 raise TypeError("the root of a tree is a directory")
             self._root = owned
@@ -76,6 +87,7 @@ class Tree:
         for name in path.split("/") if path else ():
             child = children.get(name)
             if not isinstance(child, Directory):
+                self._count += child is None
                 child = children[name] = Directory({})
             children = _own(child)
         return children
@@ -84,6 +96,12 @@ class Tree:
 def _own(directory: Directory) -> dict[str, Entry]:
     """Return the children of a directory that a tree made itself, to be changed in place."""
     return cast("dict[str, Entry]", directory.children)
+
+
+def _count_of(entry: Entry | None) -> int:
+    if isinstance(entry, Directory):
+        return 1 + sum(map(_count_of, entry.children.values()))
+    return entry is not None
 
 
 def _copy(directory: Directory) -> Directory:

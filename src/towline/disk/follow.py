@@ -7,7 +7,8 @@ a scan can tell what happened. It sends nothing and decides nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from towline.core.change import Change, Result
@@ -17,6 +18,7 @@ from towline.disk.replica import Observation, Replica
 from towline.disk.watch.base import Watch
 
 REVIEW_INTERVAL_S = 1.0  # How often replaced files that someone still had open are looked at.
+VERIFY_INTERVAL_S = 600.0  # What no notice tells, a write through a map say, is found by then.
 SETTLE_MAX_S = 1.0  # A cookie's event takes milliseconds; past this the watch has failed us.
 
 
@@ -32,16 +34,26 @@ class News:
 
 
 class Follower:
-    def __init__(self, replica: Replica, watch: Watch, gather: Gather) -> None:
+    def __init__(
+        self,
+        replica: Replica,
+        watch: Watch,
+        gather: Gather,
+        *,
+        verify_interval_s: float = VERIFY_INTERVAL_S,
+    ) -> None:
         self.replica = replica
         self.watch = watch
         self._gather = gather
         self._cookies: dict[str, tuple[int, float]] = {}  # Name → (token, deadline).
         self._review_at: float | None = None
+        self._verify_interval_s = verify_interval_s
+        self._verify_at = math.inf  # From the first scan on: when everything is looked at again.
+        self._verifying: Generator[None, None, list[Observation]] | None = None
 
     def deadline(self) -> float | None:
         """When to call `step` even if the watch stays silent."""
-        due = [self.watch.deadline(), self._gather.deadline(), self._review_at]
+        due = [self.watch.deadline(), self._gather.deadline(), self._review_at, self._verify_at]
         due += [limit for _, limit in self._cookies.values()]
         return min((at for at in due if at is not None), default=None)
 
@@ -69,13 +81,16 @@ class Follower:
         if paths and not news.scan_reason:
             news.observations = self.replica.observe(paths)
         self._review(now, news)
+        self._verify(now, news)
         return news
 
     def scan_steps(self) -> Iterator[None]:
         """Scan the whole folder; afterwards the replica's tree holds what was found."""
         self._gather.take_all()
+        self._verifying = None
         self.watch.rewatch()
-        return self.replica.scan_steps()
+        yield from self.replica.scan_steps()
+        self._verify_at = -math.inf  # The next step, which knows the time, sets it.
 
     def apply(
         self, changes: Sequence[Change], contents: Mapping[bytes, bytes], now: float
@@ -107,6 +122,20 @@ class Follower:
         for name in late:
             news.scan_reason = "the watch did not tell of its own cookie"
             news.settled.append(self._cookies.pop(name)[0])
+
+    def _verify(self, now: float, news: News) -> None:
+        """Now and then look at everything, a little with each step: no notice is perfect."""
+        if now < self._verify_at or news.scan_reason:
+            return
+        if self._verify_at == -math.inf:
+            self._verify_at = now + self._verify_interval_s
+            return
+        self._verifying = self._verifying or self.replica.verify_steps()
+        try:
+            next(self._verifying)
+        except (StopIteration, OSError) as end:  # A folder that fails as a whole is told elsewhere.
+            news.observations += end.value if isinstance(end, StopIteration) else ()
+            self._verifying, self._verify_at = None, now + self._verify_interval_s
 
     def _review(self, now: float, news: News) -> None:
         if self._review_at is None or now < self._review_at:

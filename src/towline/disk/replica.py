@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,6 +115,15 @@ class Replica:
         self._recover(scan.beside)
         self.observe(noted)
 
+    def verify_steps(self) -> Generator[None, None, list[Observation]]:
+        """Look at everything again, step by step; return what had changed without being told.
+
+        Between steps the replica can be used as ever.
+        """
+        known = self.tree
+        yield from self.scan_steps()
+        return list(_differences("", known.root, self.tree.root))
+
     def observe(self, paths: Iterable[str]) -> list[Observation]:
         """Look again at these paths; return what really changed, parents first.
 
@@ -149,9 +158,16 @@ class Replica:
     def apply(self, changes: Sequence[Change], contents: Mapping[bytes, bytes]) -> list[Result]:
         """Carry out a group of changes; see `disk.apply`. The tree follows what was done.
 
+        A path that is ignored here is refused: who asks for it goes by other rules, or means ill.
+
         The next `observe` tells the conflict copies (`Result.kept`), as anything new.
         """
-        results = self._apply.carry_out(changes, contents, self._rules)
+        allowed = [change for change in changes if not self._ignores(change)]
+        carried_out = iter(self._apply.carry_out(allowed, contents, self._rules))
+        results = [
+            Result(change.path, Outcome.REFUSED) if self._ignores(change) else next(carried_out)
+            for change in changes
+        ]
         for change, result in zip(changes, results, strict=True):
             if result.outcome is Outcome.DONE:
                 self.tree.put_shallow(change.path, change.new)
@@ -163,6 +179,10 @@ class Replica:
             if self._noted is not None:
                 self._noted.add(change.path)
         return results
+
+    def _ignores(self, change: Change) -> bool:
+        is_directory = isinstance(change.new or change.old, Directory)
+        return self._rules.ignores(change.path, is_directory)
 
     def review(self, now: float) -> list[Kept]:
         """Look again at replaced files that somebody had open; return new conflict copies.

@@ -13,7 +13,7 @@ from heapq import nlargest
 from typing import Protocol
 
 from towline.core.entry import Directory, Entry, Unsynced
-from towline.core.path import BadPathError, check_path, join
+from towline.core.path import OWN_DIRECTORY, BadPathError, check_path, join
 from towline.core.problem import Problem, ProblemKind
 from towline.disk.folder import BESIDE_PREFIX, is_own_name
 from towline.disk.look import Look, Steps
@@ -22,7 +22,9 @@ ENTRIES_PER_STEP = 256  # About a millisecond of lstat.
 LEFT_OUT_MAX = 5  # Told at link time; more would not be read.
 LEFT_OUT_WALK_MAX = 20_000  # Entries looked at to size ignored directories: some 40 ms.
 LEFT_OUT_SHARE_MIN = 200  # Of these for each directory at least, however many there are.
-_LONG_PATH = 1000  # Characters; only longer paths can exceed PATH_MAX bytes (4 per character).
+_LONG_PATH = (
+    198  # Characters; only longer paths can have more than DEPTH_MAX names, or be too long.
+)
 
 
 class DirectoryRules(Protocol):
@@ -126,6 +128,8 @@ class Scan:
         path = join(parent, name)
         is_directory = stat.S_ISDIR(status.st_mode)
         if rules.ignores(name, is_directory):
+            if name == OWN_DIRECTORY:  # Ours, or that of a project inside this one.
+                return None
             if is_directory:
                 self._ignored_directories.append(path)
             else:

@@ -9,7 +9,7 @@ It runs in one loop and owns the three trees. What goes where is decided by `pla
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import anyio
@@ -36,13 +36,14 @@ from towline.core.wire.messages import (
     Part,
     Refusal,
     Rescan,
+    Row,
     SetRules,
     TreeEnd,
     TreePart,
 )
 from towline.disk.follow import News
 from towline.engine import events
-from towline.engine.ancestor import Store
+from towline.engine.ancestor import KeptConflict, Store
 from towline.engine.barrier import Barrier, FlushError
 from towline.engine.bell import Bell
 from towline.engine.flights import Flights
@@ -56,6 +57,8 @@ from towline.engine.throttle import Throttle
 from towline.engine.trees import Trees
 
 PATHS_SHOWN = 8
+ENTRIES_MAX = 1_000_000  # In the machine's tree, some 400 bytes each: ten times a large project.
+QUESTIONS_MAX = 1024  # Flushes the machine waits for at once: each is a task here.
 
 
 class FolderRefusedError(Exception):
@@ -127,6 +130,7 @@ class Live:
         self._local_known = False  # Before the first scan, what is not known is not deleted.
         self._refreshing = False
         self._telling = Tree()
+        self._questions = 0  # Of the machine, not answered yet.
         self._begun_with_rules = False  # In this life the machine knows some: news must follow.
         self._trees_awaited = 0  # That the machine has yet to tell whole, or to tell again.
         self._ready_told = False
@@ -159,6 +163,17 @@ class Live:
     def held(self) -> str:
         """Why nothing is carried out until a person decides, or the empty text."""
         return self.planner.held
+
+    def conflicts(self) -> list[KeptConflict]:
+        """Return the workspace's conflicts that stand. One is settled when its copy is removed."""
+        standing: list[KeptConflict] = []
+        for kept in self._store.conflicts():
+            trees = (self.trees.local, self.trees.remote)
+            if self._is_known and not any(tree.get(kept.copy) for tree in trees):
+                self._store.forget_conflict(kept.copy)
+            else:
+                standing.append(kept)
+        return standing
 
     @property
     def problems(self) -> Mapping[tuple[str, str], Problem]:
@@ -242,6 +257,7 @@ class Live:
         for kept in news.kept:
             self._notices.conflict(kept.path, kept.copy, "laptop")
         if news.observations:
+            self.planner.noticed(anyio.current_time())
             self.flights.note(observation.path for observation in news.observations)
         if news.observations or news.root_gone or news.scan_reason:
             self._changed.ring()
@@ -348,14 +364,18 @@ class Live:
             case Begun():
                 self._begun(message)
             case TreePart():
-                for path, entry in message.rows:
+                for path, entry in self._synced(message.rows):
                     self._telling.put_shallow(path, entry)
+                _check_size(self._telling)
             case TreeEnd():
                 self._tree_told(message)
             case Rescan(reason):
                 self._report(events.Note(f"looking at the whole machine folder again: {reason}"))
                 self._trees_awaited += 1
             case Flush():
+                self._questions += 1
+                if self._questions > QUESTIONS_MAX:
+                    raise ProtocolError(f"more than {QUESTIONS_MAX} flushes asked for at once")
                 if self._tasks is not None:
                     self._tasks.start_soon(self._answer_flush, message, remote)
             case Refusal(reason):
@@ -376,6 +396,12 @@ class Live:
         self.pusher.begin_life(begun.partials)
         life = f"{self.folder.local_life} {begun.incarnation}"
         self.trees.open_ancestor(life, self._rules)
+
+    def _synced(self, rows: Sequence[Row]) -> Iterator[Row]:
+        """Leave out what the laptop does not sync, whatever the machine tells of it."""
+        for path, entry in rows:
+            if self._rules and not self._rules.ignores(path, isinstance(entry, Directory)):
+                yield path, entry
 
     def _tree_told(self, end: TreeEnd) -> None:
         if self.machine is None:
@@ -404,7 +430,7 @@ class Live:
         remote = self.trees.remote
         for path in observed.replaced:
             remote.put(path, None)
-        for path, entry in observed.rows:
+        for path, entry in self._synced(observed.rows):
             remote.put_shallow(path, entry)
             self._notices.entry("machine", path, entry)
         for path in observed.replaced:
@@ -412,6 +438,7 @@ class Live:
                 self._notices.conflict(path, path, "machine")
         for problem in observed.problems:
             self._notices.problem("machine", problem)
+        _check_size(remote)
         self.flights.note([*observed.replaced, *(path for path, _ in observed.rows)])
         self._changed.ring()
 
@@ -422,6 +449,8 @@ class Live:
             await self._barrier.flush(flush.timeout_s, until_sent=True)
         except FlushError as error:
             reason = str(error)
+        finally:
+            self._questions -= 1
         await remote.send(Flushed(flush.token, self._store.revision, reason))
 
     # -- Planning -----------------------------------------------------------------------------
@@ -560,3 +589,8 @@ class Live:
 
     def _hosts(self) -> tuple[str, str]:
         return self.folder.host, self.machine.host if self.machine else "machine"
+
+
+def _check_size(tree: Tree) -> None:
+    if len(tree) > ENTRIES_MAX:
+        raise ProtocolError(f"the machine's folder holds more than {ENTRIES_MAX} entries")

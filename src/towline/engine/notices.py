@@ -14,6 +14,8 @@ from towline.core.problem import Problem
 from towline.engine import events
 from towline.engine.ancestor import Store
 
+PROBLEMS_MAX = 10_000  # Nobody reads so many, and a machine may invent more.
+
 
 class Notices:
     def __init__(self, store: Store, report: Callable[[events.Event], None]) -> None:
@@ -40,9 +42,10 @@ class Notices:
             self.clear(side, path)
 
     def problem(self, side: str, problem: Problem) -> None:
-        if self.problems.get((side, problem.path)) != problem:
+        is_room = len(self.problems) < PROBLEMS_MAX or (side, problem.path) in self.problems
+        if is_room and self.problems.get((side, problem.path)) != problem:
             self.problems[side, problem.path] = problem
-            self._report(events.ProblemFound(problem.path, str(problem), side))
+            self._report(events.ProblemFound(problem.path, problem.reason, side))
 
     def clear(self, side: str, path: str) -> None:
         self.problems.pop((side, path), None)

@@ -69,6 +69,7 @@ class Planner:
         self._hosts = hosts
         self._wall_clock = wall_clock
         self._accepted = False
+        self._noticed_at: float | None = None
         self._refusals: Counter[str] = Counter()
         self._pen: set[str] = set()
         self._pen_until = 0.0
@@ -94,7 +95,7 @@ class Planner:
     async def plan(self, remote: Remote) -> None:
         """Take what is dirty and free to go, and set it going."""
         self._take_back(anyio.current_time())
-        began = anyio.current_time()
+        began, self._noticed_at = self._noticed_at or anyio.current_time(), None
         chained = self._take_chained()
         dirty = self._flights.take_free()
         steps = list(self._trees.steps(dirty))
@@ -105,18 +106,23 @@ class Planner:
             self.held = reason
             self._flights.restore(dirty)
         else:
+            at_once = self._accepted or "" in dirty
             self.held, self._accepted = "", False
             moment = min(dirty.values(), default=self._flights.moment)
             blocked = [step.path for step in steps if self._flights.blocks(step.path)]
             self._flights.restore(dict.fromkeys(blocked, moment))
             steps = [step for step in steps if not self._flights.blocks(step.path)]
-            pushes, pulls = self._carry_out(steps, "" in dirty)
+            pushes, pulls = self._carry_out(steps, at_once)
             self._ripe.difference_update(dirty)
             self._let_go(dirty, [*pushes, *pulls])
             self._puller.queue(pulls, moment)
             await self._push(remote, pushes, moment, began)
         if chained:
             await self._push(remote, chained, self._flights.moment, began)
+
+    def noticed(self, now: float) -> None:
+        """Something was noticed on the laptop: the next revision is as old as the first of it."""
+        self._noticed_at = self._noticed_at or now
 
     def accept(self) -> None:
         """Carry out the plan that is held."""

@@ -38,6 +38,7 @@ def command_line(options: SshOptions, host: str, command: str, *, attended: bool
         f"ServerAliveInterval={ALIVE_INTERVAL_S}",
         f"ServerAliveCountMax={ALIVE_COUNT}",
         "ClearAllForwardings=yes",
+        "ForwardAgent=no",
         "ForwardX11=no",
         "RequestTTY=no",
         "RemoteCommand=none",

@@ -46,6 +46,11 @@ def text(value: Any, longest: int = TEXT_MAX) -> str:
     return value
 
 
+def sentence(value: Any) -> str:
+    """Return a text for people, with nothing in it that a terminal would obey."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text(value))
+
+
 def path(value: Any) -> str:
     try:
         return check_path(text(value))
@@ -113,7 +118,7 @@ def entry(value: Any) -> Entry:
         return DIRECTORY
     if kind == "u":
         _, problem, detail = record(value, 3)
-        return Unsynced(problem_kind(problem), text(detail))
+        return Unsynced(problem_kind(problem), sentence(detail))
     raise FieldError(f"expected an entry, got {value!r:.80}")
 
 
@@ -137,4 +142,4 @@ def pack_problem(problem: Problem) -> list[Any]:
 
 def problem(value: Any) -> Problem:
     at, kind, detail = record(value, 3)
-    return Problem(path_or_root(at), problem_kind(kind), text(detail))
+    return Problem(path_or_root(at), problem_kind(kind), sentence(detail))

@@ -78,12 +78,12 @@ class Begun:
     def unpack(cls, header: list[Any], body: bytes) -> Begun:
         root, host, incarnation, new, partials, watching = fields.record(header, 6)
         return cls(
-            fields.text(root),
-            fields.text(host, 255),
+            fields.sentence(root),
+            fields.sentence(host),
             fields.text(incarnation, 64),
             fields.boolean(new),
             fields.sequence(partials, _partial),
-            fields.text(watching),
+            fields.sentence(watching),
         )
 
 
@@ -290,7 +290,7 @@ class Rescan:
 
     @classmethod
     def unpack(cls, header: list[Any], body: bytes) -> Rescan:
-        return cls(fields.text(fields.record(header, 1)[0]))
+        return cls(fields.sentence(fields.record(header, 1)[0]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,7 +353,7 @@ class Flushed:
     @classmethod
     def unpack(cls, header: list[Any], body: bytes) -> Flushed:
         token, revision, reason = fields.record(header, 3)
-        return cls(fields.integer(token), fields.integer(revision), fields.text(reason))
+        return cls(fields.integer(token), fields.integer(revision), fields.sentence(reason))
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,7 +368,7 @@ class Refusal:
 
     @classmethod
     def unpack(cls, header: list[Any], body: bytes) -> Refusal:
-        return cls(fields.text(fields.record(header, 1)[0]))
+        return cls(fields.sentence(fields.record(header, 1)[0]))
 
 
 Message = (

@@ -1,0 +1,136 @@
+"""Open a folder of a project on the laptop: locked, watched, with its rules, ready to be kept live.
+
+What is where comes from the request and the configuration. Nothing here connects to a machine.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import anyio
+
+from towline.config import Options, Pair
+from towline.core.direction import Direction, Directions
+from towline.core.gather import Gather
+from towline.core.ignore import Rules
+from towline.core.path import join
+from towline.disk.folder import Folder as DiskFolder
+from towline.disk.follow import Follower, News
+from towline.disk.incarnation import Incarnation, read_or_create
+from towline.disk.lock import LockedError, lock_root
+from towline.disk.own import ensure_own_directory
+from towline.disk.replica import Replica
+from towline.disk.sources import is_rule_file, read_sources
+from towline.disk.watch import open_watch
+from towline.engine import events
+from towline.engine.ancestor import Store
+from towline.engine.live import Folder, Live
+from towline.engine.local import Local
+from towline.errors import ExitCode, UserError
+from towline.places import places_of
+from towline.request import LinkRequest
+
+
+def pairs_of(request: LinkRequest, options: Options) -> tuple[Pair, ...]:
+    """Return which folder lives where; a relative place is below the machine path."""
+    machine_path = request.machine_path or options.path or f"~/{request.project.name}"
+    if not options.sync:
+        return (Pair("", machine_path),)
+    return tuple(
+        Pair(pair.source, _place(pair.destination, machine_path), pair.direction)
+        for pair in options.sync
+    )
+
+
+def _place(destination: str, machine_path: str) -> str:
+    is_whole = destination.startswith(("/", "~"))
+    return destination if is_whole else f"{machine_path.rstrip('/')}/{destination}"
+
+
+def open_folder(
+    number: int,
+    pair: Pair,
+    request: LinkRequest,
+    options: Options,
+    store: Store,
+    stack: ExitStack,
+    *,
+    compress: Callable[[], bool],
+    report: Callable[[events.Event], None],
+    touched: Callable[[], None],
+) -> Live:
+    """Return the folder, to be let go of by `stack`. Raises `UserError` if it cannot be opened."""
+    root = (request.project / pair.source).resolve()
+    follower, incarnation = _open_root(root, number, request, options, stack)
+
+    async def read_rules() -> Rules:
+        extra = options.ignore
+        sources = await anyio.to_thread.run_sync(lambda: read_sources(root, extra))
+        return Rules(sources, options.size_max)
+
+    def make_local(absorb: Callable[[News], None]) -> Local:
+        return Local(follower, absorb)
+
+    return Live(
+        Folder(
+            mirror=number,
+            machine_path=pair.destination,
+            host=_host(),
+            local_life=incarnation.id,
+            direction_of=_direction_of(pair, options),
+            compress=compress,
+            bandwidth=options.bandwidth,
+        ),
+        make_local,
+        store,
+        read_rules=read_rules,
+        is_rule_file=is_rule_file,
+        report=report,
+        touched=touched,
+    )
+
+
+def _open_root(
+    root: Path, number: int, request: LinkRequest, options: Options, stack: ExitStack
+) -> tuple[Follower, Incarnation]:
+    if not root.is_dir():
+        raise UserError(f"{root} is not a folder", exit_code=ExitCode.CONFIG)
+    cache_file = places_of(request.workspace_id).state.with_suffix(f".{number}.cache")
+    try:
+        ensure_own_directory(root)
+        stack.callback(os.close, lock_root(root))
+        folder = DiskFolder(root)
+        incarnation = read_or_create(folder)
+        replica = Replica(folder, Rules([]), host=_host(), durable=True, cache_file=cache_file)
+        watch = open_watch(root, lambda path: replica.rules.ignores(path, True))
+        stack.callback(watch.close)
+        stack.callback(replica.save_cache)
+        watch.start()
+    except LockedError as error:
+        raise UserError(
+            f"{root} is kept in step by another engine (process {error.owner})",
+            "`towline links` lists what runs; `towline stop` ends the one of this project",
+            ExitCode.TRY_AGAIN,
+        ) from None
+    except OSError as error:
+        raise UserError(
+            f"{root} cannot be watched: {error.strerror}", "`towline doctor` may know why"
+        ) from None
+    return Follower(replica, watch, Gather(quiet_lone_s=options.debounce_s)), incarnation
+
+
+def _direction_of(pair: Pair, options: Options) -> Callable[[str], Direction]:
+    """Return the direction of a path in the folder; patterns are those of the whole project."""
+    directions = options.directions
+    if pair.direction is not None:
+        directions = Directions(directions.rules, pair.direction)
+    source = pair.source.strip("/").removeprefix("./")
+    return lambda path: directions.of(join(source, path))
+
+
+def _host() -> str:
+    return socket.gethostname().partition(".")[0] or "laptop"

@@ -1,0 +1,153 @@
+"""A follower tells what the watch noticed, and in time also what it did not."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from towline.core.entry import File, digest_of
+from towline.core.gather import Gather
+from towline.core.ignore import Rules
+from towline.disk.folder import Folder
+from towline.disk.follow import SETTLE_MAX_S, Follower
+from towline.disk.own import ensure_own_directory
+from towline.disk.replica import Observation, Replica
+from towline.disk.watch.base import Mode, ModeKind, Seen, Statistics, Watch
+
+INTERVAL_S = 100.0
+
+
+class Deaf(Watch):
+    """A watch that notices nothing but what a test puts into it."""
+
+    def __init__(self) -> None:
+        self.seen = Seen()
+        self.placed = 0
+
+    def start(self) -> None: ...
+    def close(self) -> None: ...
+    def rewatch(self) -> None: ...
+
+    def fileno(self) -> int:
+        return -1
+
+    def deadline(self) -> float | None:
+        return None
+
+    def read(self) -> Seen:
+        seen, self.seen = self.seen, Seen()
+        return seen
+
+    def place_cookie(self) -> str:
+        self.placed += 1
+        return f"cookie{self.placed}"
+
+    @property
+    def mode(self) -> Mode:
+        return Mode(ModeKind.NOTIFIED, "")
+
+    def statistics(self) -> Statistics:
+        return Statistics()
+
+
+@pytest.fixture
+def watch() -> Deaf:
+    return Deaf()
+
+
+@pytest.fixture
+def follower(tmp_path: Path, watch: Deaf) -> Iterator[Follower]:
+    ensure_own_directory(tmp_path)
+    (tmp_path / "x.bin").write_bytes(b"before")
+    replica = Replica(Folder(tmp_path), Rules([]), host="laptop")
+    follower = Follower(replica, watch, Gather(), verify_interval_s=INTERVAL_S)
+    for _ in follower.scan_steps():
+        pass
+    follower.step(0.0)
+    yield follower
+    replica.folder.close()
+
+
+def write_through_a_map(path: Path, content: bytes) -> None:
+    with open(path, "r+b") as file, mmap.mmap(file.fileno(), len(content)) as mapped:
+        mapped[:] = content
+        mapped.flush()
+
+
+def observed_by(follower: Follower, until: float) -> list[Observation]:
+    """Step whenever it is due, up to a time; return all that was told."""
+    told: list[Observation] = []
+    now = 0.0
+    while (deadline := follower.deadline()) is not None and deadline <= until:
+        now = max(now, deadline)
+        told += follower.step(now).observations
+    return told
+
+
+def test_what_the_watch_notices_is_told_at_once(
+    follower: Follower, watch: Deaf, tmp_path: Path
+) -> None:
+    (tmp_path / "x.bin").write_bytes(b"after!")
+    watch.seen = Seen(paths=frozenset(["x.bin"]))
+    follower.step(1.0)
+    assert observed_by(follower, 2.0) == [Observation("x.bin", File(digest_of(b"after!"), size=6))]
+
+
+def test_what_nothing_notices_is_told_after_a_while(follower: Follower, tmp_path: Path) -> None:
+    write_through_a_map(tmp_path / "x.bin", b"mapped")
+    (tmp_path / "new").write_bytes(b"n")
+    assert observed_by(follower, INTERVAL_S - 1) == []
+    assert observed_by(follower, INTERVAL_S) == [
+        Observation("new", File(digest_of(b"n"), size=1)),
+        Observation("x.bin", File(digest_of(b"mapped"), size=6)),
+    ]
+
+
+def test_a_folder_that_is_as_known_has_nothing_to_tell(follower: Follower) -> None:
+    assert observed_by(follower, 5 * INTERVAL_S) == []
+
+
+def test_what_is_told_meanwhile_is_not_told_again(
+    follower: Follower, watch: Deaf, tmp_path: Path
+) -> None:
+    (tmp_path / "x.bin").write_bytes(b"after!")
+    watch.seen = Seen(paths=frozenset(["x.bin"]))
+    told = observed_by(follower, 0.0) + follower.step(INTERVAL_S).observations
+    told += observed_by(follower, 2 * INTERVAL_S)
+    assert [observation.path for observation in told] == ["x.bin"]
+
+
+def test_a_folder_that_cannot_be_read_is_tried_again_later(
+    follower: Follower, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: str) -> os.stat_result:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(follower.replica.folder, "scan_directory", refuse)
+        assert observed_by(follower, INTERVAL_S) == []
+    (tmp_path / "new").write_bytes(b"n")
+    assert [o.path for o in observed_by(follower, 3 * INTERVAL_S)] == ["new"]
+
+
+def test_a_cookie_settles_what_was_gathered_before_it(
+    follower: Follower, watch: Deaf, tmp_path: Path
+) -> None:
+    (tmp_path / "x.bin").write_bytes(b"after!")
+    follower.settle(7, 1.0)
+    watch.seen = Seen(writing=frozenset(["x.bin"]), cookies=frozenset(["cookie1"]))
+    news = follower.step(1.0)
+    assert news.settled == [7]
+    assert [observation.path for observation in news.observations] == ["x.bin"]
+
+
+def test_a_cookie_that_never_comes_ends_in_a_scan(follower: Follower) -> None:
+    follower.settle(7, 1.0)
+    assert follower.step(1.0).settled == []
+    news = follower.step(1.0 + SETTLE_MAX_S)
+    assert news.settled == [7]
+    assert news.scan_reason

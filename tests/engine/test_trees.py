@@ -1,0 +1,69 @@
+"""The three trees: what is reconciled where, and what the ancestor may learn."""
+
+from __future__ import annotations
+
+import pytest
+
+from towline.core.direction import Direction
+from towline.core.entry import DIRECTORY, Directory, File, digest_of
+from towline.core.ignore import Rules, Source, SourceKind
+from towline.core.reconcile import Step, Verdict
+from towline.core.tree import Tree
+from towline.engine.ancestor import Store
+from towline.engine.trees import Trees, topmost
+
+A, B = File(digest_of(b"a")), File(digest_of(b"b"))
+
+
+@pytest.fixture
+def store() -> Store:
+    return Store(":memory:")
+
+
+@pytest.fixture
+def trees(store: Store) -> Trees:
+    return Trees(store, 0, lambda _: Direction.BOTH)
+
+
+@pytest.mark.parametrize(
+    ("paths", "kept"),
+    [
+        (["a/b", "a", "ab"], ["a", "ab"]),
+        (["a/b/c", "a/b", "a/d"], ["a/b", "a/d"]),
+        (["", "a"], [""]),
+        ([], []),
+    ],
+)
+def test_only_the_topmost_paths_are_reconciled(paths: list[str], kept: list[str]) -> None:
+    assert topmost(paths) == kept
+
+
+def test_where_a_file_stands_in_a_parents_place_the_parent_is_decided(trees: Trees) -> None:
+    trees.local = Tree(Directory({"d": Directory({"x": A})}))
+    trees.remote = Tree(Directory({"d": B}))
+    assert list(trees.steps(["d/x"])) == [Step("d", Verdict.CONFLICT, None)]
+
+
+def test_what_is_ignored_from_now_on_is_no_deletion_on_any_side(trees: Trees, store: Store) -> None:
+    both = Directory({"data": Directory({"x": A}), "y": B})
+    trees.open_ancestor("life", Rules([]))
+    trees.local, trees.remote = Tree(both), Tree(both)
+    trees.agree([("data", DIRECTORY), ("data/x", A), ("y", B)])
+    trees.forget_ignored(Rules([Source(SourceKind.GIT_IGNORE, "", ".gitignore", ("data/",))]))
+    assert list(trees.steps([""])) == []
+    assert [path for path, _ in store.open_ancestor(0, "life").walk()] == ["y"]
+
+
+def test_agreeing_on_a_directory_keeps_what_was_agreed_on_below_it(trees: Trees) -> None:
+    trees.agree([("d", DIRECTORY), ("d/x", A)])
+    trees.agree([("d", Directory({"other": B}))])
+    assert trees.ancestor.get("d") == Directory({"x": A})
+
+
+def test_what_is_forgotten_counts_as_new_on_the_side_that_has_it(trees: Trees) -> None:
+    trees.agree([("x", A)])
+    trees.local = Tree(Directory({"x": A}))
+    trees.remote = Tree(DIRECTORY)
+    assert list(trees.steps(["x"])) == [Step("x", Verdict.PULL, None)]
+    trees.forget(["x"])
+    assert list(trees.steps(["x"])) == [Step("x", Verdict.PUSH, A)]
