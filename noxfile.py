@@ -61,6 +61,7 @@ def _passes(session: nox.Session, argv: list[str]) -> bool:
 def docs(session: nox.Session) -> None:
     """Write the generated parts of the docs anew; `check` says if that was forgotten."""
     session.run("python", "docs/generate.py", *session.posargs)
+    session.run("python", "docs/generate_cli.py")
 
 
 @nox.session(venv_backend="uv|virtualenv", python=[str(python) for python in PYTHONS])

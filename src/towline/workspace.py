@@ -87,6 +87,7 @@ class Workspace:
         self._line: LiveLine | None = None
         self._recent: deque[events.Event] = deque(maxlen=EVENTS_KEPT)
         self._event_count = 0
+        self._ready: list[events.Ready] = []  # Of the folders that are, until all are.
         self._happened = Bell()
         self._touched = Bell()
         self._stop = anyio.Event()
@@ -113,7 +114,7 @@ class Workspace:
                     store,
                     stack,
                     compress=self._compresses,
-                    report=self._report,
+                    report=self._report_of_folder,
                     touched=self._touched.ring,
                 ),
             )
@@ -186,6 +187,7 @@ class Workspace:
             self._report(events.Note(f"a new life of the agent begins: {reason}"))
 
     async def _live_once(self) -> NoReturn:
+        self._ready.clear()
         async with open_line(self._connect, software=SOFTWARE, on_state=self._note_line) as line:
             self._line = line
             await line.wait_connected()
@@ -244,6 +246,16 @@ class Workspace:
         return rtt_s is not None and rtt_s >= COMPRESS_RTT_S
 
     # -- Telling ------------------------------------------------------------------------------
+
+    def _report_of_folder(self, event: events.Event) -> None:
+        """Pass on what a folder tells; the workspace is ready when all its folders are."""
+        if not isinstance(event, events.Ready):
+            return self._report(event)
+        self._ready.append(event)
+        if len(self._ready) == len(self.folders):
+            ready, self._ready = events.all_ready(self._ready), []
+            self._report(ready)
+        return None
 
     def _report(self, event: events.Event) -> None:
         self._recent.append(event)

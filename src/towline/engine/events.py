@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -168,6 +169,27 @@ class Status:
     watching: str = ""  # How changes are noticed, where it is not simply by notification.
     progress: Progress | None = None
     last_paths: tuple[str, ...] = field(default=())
+
+
+LEFT_OUT_SHOWN = 5
+
+
+def all_ready(folders: Sequence[Ready]) -> Ready:
+    """Return what is to be told of several folders that are ready; the first names the place."""
+    left_out = sorted((item for ready in folders for item in ready.left_out), key=_minus_size)
+    return Ready(
+        revision=max(ready.revision for ready in folders),
+        files=sum(ready.files for ready in folders),
+        size=sum(ready.size for ready in folders),
+        seconds=max(ready.seconds for ready in folders),
+        new_machine=any(ready.new_machine for ready in folders),
+        machine_path=folders[0].machine_path,
+        left_out=tuple(left_out[:LEFT_OUT_SHOWN]),
+    )
+
+
+def _minus_size(item: LeftOut) -> int:
+    return -item.size
 
 
 def as_json(value: Event | Status) -> dict[str, Any]:
