@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from towline.core.change import Change, holds
-from towline.core.entry import Directory, File
+from towline.core.entry import File
 from towline.core.path import is_below
 from towline.core.wire.messages import HEADER_SIZE, PART_SIZE, Apply, Part, header_size_of
 from towline.engine.bell import Bell
@@ -227,9 +227,7 @@ class Pusher:
         return [c for c in changes if c.path not in gone], contents
 
     def _is_current(self, change: Change) -> bool:
-        return holds(self._trees.local.get(change.path), change.new) or isinstance(
-            change.new, Directory
-        )
+        return holds(self._trees.local.get(change.path), change.new)
 
     def _open_group(self, changes: Sequence[Change], revision: int, *, last: bool) -> int:
         self._next_group += 1
