@@ -396,7 +396,9 @@ class World:
                 or live._rules_stale
                 or live._rules.ignores(path, False)
                 or isinstance(live.trees.local.get(path), Unsynced | None)
-                or any(isinstance(live.trees.remote.get(at), Unsynced) for at in parents(path))
+                or any(
+                    isinstance(live.trees.remote.get(at), Unsynced) for at in (path, *parents(path))
+                )
             )
             if not excused:
                 self.violated(
