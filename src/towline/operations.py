@@ -83,7 +83,8 @@ class _Operations:
             for live in self._lives():
                 tasks.start_soon(flush, live)
         if failures:
-            return {"error": failures[0], "since": self._engine.status().since}
+            status = self._engine.status()
+            return {"error": _why_not_flushed(failures[0], status), "since": status.since}
         return {"revision": max(revisions), "ms": round((anyio.current_time() - began) * 1000, 2)}
 
     async def conflicts(self, request: Json) -> AsyncIterator[Json]:
@@ -128,6 +129,12 @@ class _Operations:
         if not held:
             raise UserError("nothing is held")
         return held
+
+
+def _why_not_flushed(failure: str, status: events.Status) -> str:
+    if status.state is not events.State.DISCONNECTED:
+        return failure
+    return f"the machine is not connected ({status.reason})"
 
 
 def _explain(live: Live, path: str) -> Json:

@@ -1,5 +1,6 @@
 """Run seeds: `python -m tests.simulation SEED[:END] [--trace]`."""
 
+# ruff: noqa: S606, T201 - It talks to a person, and starts itself again.
 from __future__ import annotations
 
 import argparse

@@ -194,7 +194,7 @@ class Engine:
                 await self._live_once(live)
             except (*_NEW_LIFE, *_FAILURES, BaseExceptionGroup) as error:
                 reason = _first(error)
-            if isinstance(reason, FolderRefusedError) and not self._weather.is_over:
+            if isinstance(reason, FolderRefusedError):  # The person tries it again.
                 self.side.trace(f"engine: {reason}")
                 await anyio.sleep(1)
                 continue

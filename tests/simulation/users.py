@@ -175,7 +175,7 @@ class Users:
         """A directory becomes a file, or a file a directory with something in it."""
         path = self._random.choice((*DIRECTORIES, *FILES))
         self._tell("makes something else of", path)
-        if os.path.isdir(self._side.place_of(path)):
+        if os.path.isdir(self._side.place_of(path)):  # noqa: ASYNC240 - It takes no time here.
             self._side.remove_tree(path)
             self._side.write_file(path, self._fresh())
         else:

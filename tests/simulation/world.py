@@ -94,13 +94,23 @@ class Report:
         return "\n".join([*self.trace, "", f"seed {self.seed}:", *self.violations])
 
 
-class _Stop(Exception):  # noqa: N818 - The end of a world, not an error.
-    """Something that must hold does not."""
+class CountingMirror(mirror.Mirror):
+    """A mirror that lets the world look each time it has counted."""
+
+    def __init__(self, world: World, *rest: Any) -> None:
+        super().__init__(*rest)
+        self._world = world
+        self.applied: set[int] = set()
+
+    def _apply(self, root: roots.Root, apply: messages.Apply, now: float) -> None:
+        super()._apply(root, apply, now)
+        self.applied.add(apply.group)
+        self._world.check_whole(self)
 
 
 class World:
     def __init__(self, seed: int, place: Path, report: Report) -> None:
-        self.random = Random(seed)
+        self.random = Random(seed)  # noqa: S311 - Not for secrets.
         self.report = report
         self.ledger = Ledger()
         self.weather = draw_weather(self._branch())
@@ -133,7 +143,7 @@ class World:
         self._over = False
 
     def _branch(self) -> Random:
-        return Random(self.random.getrandbits(64))
+        return Random(self.random.getrandbits(64))  # noqa: S311 - Not for secrets.
 
     def _side(self, name: str, root: Path) -> Side:
         root.mkdir()
@@ -199,7 +209,7 @@ class World:
 
     async def _sleep_until_over(self) -> None:
         end = anyio.current_time() + self.length_s
-        while anyio.current_time() < end and not self.report.violations:
+        while anyio.current_time() < end and not self.report.violations:  # noqa: ASYNC110
             await anyio.sleep(0.5)
 
     async def _keep_engine(self, tasks: anyio.abc.TaskGroup) -> None:
@@ -323,7 +333,10 @@ class World:
             engine = self.engine
             if engine is None or engine.live is None or engine.is_dead:
                 continue
-            await self._flush(engine)
+            if random.random() < 0.5:
+                await self._flush(engine)
+            else:
+                self._flush_from_machine(engine)
 
     async def _flush(self, engine: Engine) -> None:
         assert engine.live is not None
@@ -337,6 +350,21 @@ class World:
             return
         self.trace("flush returns")
         self._check_flushed(before, act, engine)
+
+    def _flush_from_machine(self, engine: Engine) -> None:
+        """As a kernel does before a cell."""
+        agent = self.machine.agent if self.machine else None
+        if agent is None or agent.is_dead:
+            return
+        before, act = self._saved(engine), self.laptop.acts
+
+        def reply(answer: dict[str, Any]) -> None:
+            self.trace(f"flush on the machine: {answer}")
+            alive = engine is self.engine and not engine.is_dead and not agent.is_dead
+            if alive and "error" not in answer:
+                self._check_flushed(before, act, engine)
+
+        agent.service.request({"verb": "flush", "timeout": 5}, reply)
 
     def _saved(self, engine: Engine) -> dict[str, bytes]:
         """Return what is on the laptop and to be on the machine, by path."""
@@ -368,6 +396,7 @@ class World:
                 or live._rules_stale
                 or live._rules.ignores(path, False)
                 or isinstance(live.trees.local.get(path), Unsynced | None)
+                or any(isinstance(live.trees.remote.get(at), Unsynced) for at in parents(path))
             )
             if not excused:
                 self.violated(
@@ -392,9 +421,27 @@ class World:
 
     def check_bounds(self) -> None:
         agent = self.machine.agent if self.machine else None
-        if agent is not None and not agent.is_dead and agent.mirror is not None:
-            if len(agent.mirror._outbox) > OUTBOX_MAX:
-                self.violated(f"the mirror holds back {len(agent.mirror._outbox)} messages")
+        if agent is None or agent.is_dead or agent.mirror is None:
+            return
+        if len(agent.mirror._outbox) > OUTBOX_MAX:
+            self.violated(f"the mirror holds back {len(agent.mirror._outbox)} messages")
+
+    def check_whole(self, counted: CountingMirror) -> None:
+        """The machine counts no revision of which the laptop still holds a part back."""
+        engine = self.engine
+        agent = self.machine.agent if self.machine else None
+        if engine is None or engine.live is None or engine.line is None or agent is None:
+            return
+        if agent.service._line.line_id != engine.line._line.line_id or engine.is_dead:
+            return
+        pusher = engine.live.pusher
+        for number, revision in pusher._revisions.items():
+            if number <= counted.revision and revision.queued:
+                self.violated(f"the machine counts revision {number}; {revision.queued} wait here")
+        for number, group in pusher._groups.items():
+            is_late = group.changes and number not in counted.applied
+            if is_late and group.revision <= counted.revision:
+                self.violated(f"the machine counts revision {group.revision} before it is whole")
 
     # The end.
 
@@ -476,11 +523,12 @@ class World:
                 if name.startswith(("new-", "out-")):
                     self.violated(f"{side.name}: {name} is left in the stage")
         agent = self.machine.agent if self.machine else None
-        if agent is not None and agent.mirror is not None:
-            if agent.mirror.revision != live._store.revision:
-                self.violated(
-                    f"the agent counts {agent.mirror.revision} revisions of {live._store.revision}"
-                )
+        if agent is None or agent.mirror is None:
+            return
+        if agent.mirror.revision != live._store.revision:
+            self.violated(
+                f"the agent counts {agent.mirror.revision} revisions of {live._store.revision}"
+            )
 
     def _scanned(self, side: Side, rules: Rules) -> Tree:
         folder = Folder(side.root)
@@ -546,6 +594,7 @@ def _patched(world: World) -> Iterator[None]:
             "Replica",
             lambda *args, **kwargs: Replica(*args, **kwargs, now_ns=side.now_ns),
         )
+        patch(serve, "Mirror", lambda *rest: CountingMirror(world, *rest))
         patch(roots, "socket", SimpleNamespace(gethostname=lambda: "machine"))
         patch(sources, "_excludes_file", lambda root: root / ".towline" / "no-such-file")
         patch(secrets, "token_hex", lambda size=16: random.randbytes(size).hex())
@@ -588,7 +637,7 @@ def simulate(seed: int) -> Report:
     report = Report(seed)
     base = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
     place = Path(tempfile.mkdtemp(prefix="towline-sim-", dir=base))
-    trio._core._run._r = random_module.Random(seed)  # type: ignore[attr-defined]
+    trio._core._run._r = random_module.Random(seed)  # type: ignore[attr-defined]  # noqa: S311
     trio._core._run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[attr-defined]
     try:
         world = World(seed, place, report)

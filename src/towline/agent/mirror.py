@@ -21,6 +21,7 @@ from towline.core.entry import File
 from towline.core.ignore import Rules
 from towline.core.wire.frames import ProtocolError
 from towline.core.wire.messages import (
+    HEADER_SIZE,
     PART_SIZE,
     Applied,
     Apply,
@@ -40,6 +41,8 @@ from towline.core.wire.messages import (
     Settle,
     Settled,
     TreeEnd,
+    fitting,
+    header_size_of,
     rows_of,
     tree_parts,
 )
@@ -170,7 +173,9 @@ class Mirror:
         """Scan, unless the root is known to be as its replica has it; then tell the tree."""
         yield from root.ensure_scanned()
         yield from tree_parts(root.replica.tree)
-        yield TreeEnd(root.exists, tuple(root.replica.problems.values()), root.carried_out())
+        problems = fitting(root.replica.problems.values(), lambda at: header_size_of(at.path, at))
+        carried_out = fitting(root.carried_out(), lambda row: header_size_of(*row))
+        yield TreeEnd(root.exists, problems, carried_out)
 
     def _go_on_telling(self) -> bool:
         try:
@@ -279,12 +284,14 @@ def _observed(observations: Iterable[Observation]) -> Iterator[Observed]:
     """
     replaced: list[str] = []
     rows: list[Row] = []
+    size = 0
     for observation in observations:
         replaced.append(observation.path)
         for row in rows_of(observation.path, observation.entry):
             rows.append(row)
-            if len(rows) >= OBSERVED_ROWS:
+            size += 2 * header_size_of(*row)  # Its path may stand among those replaced, too.
+            if len(rows) >= OBSERVED_ROWS or size >= HEADER_SIZE:
                 yield Observed(tuple(replaced), tuple(rows))
-                replaced, rows = [], []
+                replaced, rows, size = [], [], 0
     if replaced or rows:
         yield Observed(tuple(replaced), tuple(rows))

@@ -7,6 +7,7 @@ for. What comes of each change is handed to `landed`.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ import anyio
 
 from towline.core.change import Change, Result
 from towline.core.entry import File, digest_of
-from towline.core.wire.messages import PART_SIZE, Fetch, Part
+from towline.core.wire.messages import HEADER_SIZE, PART_SIZE, Fetch, Part, header_size_of
 from towline.engine.bell import Bell
 from towline.engine.flights import Flights, Way
 from towline.engine.local import Local
@@ -101,9 +102,11 @@ class Puller:
     def _take_batch(self, queue: dict[str, Queued], longest: int) -> list[Change]:
         batch: list[Change] = []
         size = 0
-        for queued in list(queue.values())[:longest]:
+        header_size = 0
+        for queued in list(itertools.islice(queue.values(), longest)):
             size += queued.change.content_size
-            if batch and size > BATCH_SIZE:
+            header_size += header_size_of(queued.change.path)
+            if batch and (size > BATCH_SIZE or header_size > HEADER_SIZE):
                 break
             batch.append(queue.pop(queued.change.path).change)
         return batch

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from towline.core.change import Change, holds
-from towline.core.entry import Directory, File
+from towline.core.entry import File
 from towline.core.path import is_below
-from towline.core.wire.messages import PART_SIZE, Apply, Part
+from towline.core.wire.messages import HEADER_SIZE, PART_SIZE, Apply, Part, header_size_of
 from towline.engine.bell import Bell
 from towline.engine.flights import Flights, Way
 from towline.engine.local import Local
@@ -88,7 +88,10 @@ class Pusher:
 
     def is_small(self, changes: Sequence[Change]) -> bool:
         size = sum(change.content_size for change in changes)
-        return size <= HOT_SIZE_MAX and len(changes) <= HOT_CHANGES_MAX
+        header_size = sum(map(_header_size, changes))
+        return (
+            size <= HOT_SIZE_MAX and header_size <= HEADER_SIZE and len(changes) <= HOT_CHANGES_MAX
+        )
 
     def open_revision(self, number: int, began: float, changes: Sequence[Change]) -> None:
         paths = [change.path for change in changes[:8]]
@@ -179,10 +182,11 @@ class Pusher:
         """Return what fits one message from the head of the queue: one revision's."""
         head = next(iter(self._queue.values()))
         batch: list[Queued] = []
-        size = 0
+        size = header_size = 0
         for queued in self._queue.values():
             size += queued.change.content_size
-            full = len(batch) == BATCH_CHANGES or size > BATCH_SIZE
+            header_size += _header_size(queued.change)
+            full = len(batch) == BATCH_CHANGES or size > BATCH_SIZE or header_size > HEADER_SIZE
             if batch and (full or queued.revision != head.revision):
                 break
             batch.append(queued)
@@ -223,9 +227,7 @@ class Pusher:
         return [c for c in changes if c.path not in gone], contents
 
     def _is_current(self, change: Change) -> bool:
-        return holds(self._trees.local.get(change.path), change.new) or isinstance(
-            change.new, Directory
-        )
+        return holds(self._trees.local.get(change.path), change.new)
 
     def _open_group(self, changes: Sequence[Change], revision: int, *, last: bool) -> int:
         self._next_group += 1
@@ -241,3 +243,7 @@ class Pusher:
         revision.queued -= 1
         if not sent and not revision.queued:
             self._emptied.append(queued.revision)
+
+
+def _header_size(change: Change) -> int:
+    return header_size_of(change.path, change.old) + header_size_of(change.keep or "", change.new)

@@ -139,3 +139,25 @@ def test_a_compressed_bomb_is_refused_at_the_limit() -> None:
 def test_a_message_too_large_to_be_received_is_not_sent() -> None:
     with pytest.raises(ValueError, match="exceeds"):
         encode(messages.Part(FILE.digest, PLAIN_MAX, 0, bytes(PLAIN_MAX)))
+
+
+LONG = "/".join(
+    ["\ud7ff" * 85] * 16
+)  # As long as a path may be, and six bytes a character in JSON.
+
+
+def test_the_longest_rows_still_fit_their_messages() -> None:
+    tree = Tree(DIRECTORY)
+    for number in range(300):
+        tree.put(f"{number}/{LONG}"[:4000].rstrip("/"), FILE)
+    parts = list(messages.tree_parts(tree))
+    assert len(parts) > 1
+    assert all(len(encode(part)) <= PLAIN_MAX for part in parts)
+
+
+def test_of_too_many_rows_the_first_are_told() -> None:
+    problems = [Problem(f"{number}/{LONG[:1300]}", ProblemKind.SPECIAL) for number in range(1000)]
+    told = messages.fitting(problems, lambda at: messages.header_size_of(at.path, at))
+    assert list(told) == problems[: len(told)]
+    assert 0 < len(told) < len(problems)
+    assert len(encode(messages.TreeEnd(True, told))) <= PLAIN_MAX

@@ -12,10 +12,10 @@ import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from towline.core.change import Change, Outcome, Result
-from towline.core.entry import Directory, Entry, File
+from towline.core.entry import Directory, Entry, File, Symlink, Unsynced
 from towline.core.problem import Problem
 from towline.core.tree import Tree
 from towline.core.wire import fields
@@ -27,8 +27,10 @@ COMPRESSED = 0x80  # Flag in the first byte: what follows the prefix is zlib.
 PLAIN_MAX = 4 << 20  # Bytes of a message once decompressed: bounds what a bomb can cost.
 COMPRESS_MIN = 512  # Below this, compression saves nothing worth its time.
 PART_SIZE = 256 << 10  # Content per message: small enough that its digest state stays cheap.
+HEADER_SIZE = PLAIN_MAX // 4  # Bytes of rows in one message, its longest row on top.
 ROWS_MAX = 4096  # Entries per message when a tree is told in parts.
 
+T = TypeVar("T")
 Row = tuple[str, Entry | None]
 
 
@@ -455,12 +457,34 @@ def tree_parts(tree: Tree) -> Iterator[TreePart]:
     size = 0
     for row in tree.walk():
         rows.append(row)
-        size += len(row[0]) + 128  # A digest, a size and punctuation; a link's text is bounded.
-        if len(rows) >= ROWS_MAX or size >= PLAIN_MAX // 8:
+        size += header_size_of(*row)
+        if len(rows) >= ROWS_MAX or size >= HEADER_SIZE:
             yield TreePart(tuple(rows))
             rows, size = [], 0
     if rows:
         yield TreePart(tuple(rows))
+
+
+def header_size_of(path: str, entry: Entry | Problem | None = None) -> int:
+    """Return what a row takes in a header at most, in bytes: JSON may write six for a character."""
+    text = ""
+    if isinstance(entry, Symlink):
+        text = entry.target
+    elif isinstance(entry, Unsynced | Problem):
+        text = entry.detail
+    return 6 * (len(path) + len(text)) + 128
+
+
+def fitting(rows: Iterable[T], size_of: Callable[[T], int]) -> tuple[T, ...]:
+    """Return the first of the rows: as many as one message may hold beside others."""
+    fits: list[T] = []
+    size = 0
+    for row in rows:
+        size += size_of(row)
+        if size > HEADER_SIZE:
+            break
+        fits.append(row)
+    return tuple(fits)
 
 
 def rows_of(path: str, entry: Entry | None) -> Iterator[Row]:
