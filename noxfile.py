@@ -81,12 +81,9 @@ def soak(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """The benchmarks, one after another (or those named after `--`)."""
-    programs = session.posargs or sorted(map(str, Path("bench").glob("[!_]*.py")))
-    if not programs:
-        session.error("bench/ holds no programs")
-    for program in programs:
-        session.run("python", program)
+    """towline beside its peers; writes docs/performance.md. After `--` what `-m bench` takes."""
+    session.run("sh", "requirements/system.sh", "debian-bench.txt")
+    session.run("python", "-m", "bench", *(session.posargs or ["--write"]))
 
 
 @nox.session(venv_backend="uv|virtualenv", python=sys.executable)

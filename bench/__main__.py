@@ -62,7 +62,8 @@ def main(argv: list[str] | None = None) -> int:
 def parse(argv: list[str] | None) -> argparse.Namespace:
     def words(known: list[str]) -> type:
         def split(text: str) -> list[str]:
-            chosen = [w for part in text.split(",") for w in known if w.startswith(part)]
+            parts = text.split(",")
+            chosen = [word for word in known if {word, word.partition(":")[0]} & set(parts)]
             if not chosen:
                 raise argparse.ArgumentTypeError(f"none of {', '.join(known)}")
             return chosen

@@ -5,7 +5,7 @@
 set -eu
 cd "$(dirname "$0")"
 
-wanted=$(cat debian.txt)
+wanted=$(cat "${1:-debian.txt}")  # What the tests start, or another list.
 # Debian's own python3 comes without what `python3 -m venv` needs.
 "${PYTHON:-python3}" -c 'import ensurepip' 2>/dev/null || wanted="$wanted python3-venv"
 
