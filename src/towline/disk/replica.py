@@ -173,12 +173,19 @@ class Replica:
                 self.tree.put_shallow(change.path, change.new)
                 self.problems.pop(change.path, None)
             else:
+                self._note_told(result)
                 self._to_observe.add(change.path)
             if result.kept is not None:
                 self._to_observe.add(result.kept)
             if self._noted is not None:
                 self._noted.add(change.path)
         return results
+
+    def _note_told(self, result: Result) -> None:
+        """Whoever reads a refusal takes it for the truth: what differs from it is to be told."""
+        is_known = isinstance(self.tree.get(parent_of(result.path)), Directory)
+        if result.outcome is Outcome.REFUSED and is_known:
+            self.tree.put_shallow(result.path, result.actual)
 
     def _ignores(self, change: Change) -> bool:
         is_directory = isinstance(change.new or change.old, Directory)

@@ -140,15 +140,22 @@ class Local:
             return self._replica.stage.held(digest)
 
     async def apply(
-        self, changes: Sequence[Change], contents: Mapping[bytes, bytes]
-    ) -> list[Result]:
+        self,
+        changes: Sequence[Change],
+        contents: Mapping[bytes, bytes],
+        landed: Callable[[Sequence[Result]], None],
+    ) -> None:
+        """Carry out the changes; `landed` gets the results before what came to light is absorbed.
+
+        For that was seen later: it may be that somebody has changed a path again already.
+        """
         async with self._turn:
             now = anyio.current_time()
             results, observations = await self._run(
                 lambda: self._follower.apply(changes, contents, now)
             )
+            landed(results)
             self._absorb(News(observations=observations))
-            return results
 
     async def look_again(self, paths: Sequence[str]) -> None:
         """Look at paths that turned out to be other than believed."""

@@ -120,9 +120,12 @@ class Puller:
         await self._fetch(remote, list(wants.values()))
         contents = {digest: self._contents.pop(digest, b"") for digest in wants}
         held = {digest: content for digest, content in contents.items() if content}
-        with anyio.CancelScope(shield=True):  # What is done on the disk must become known.
-            results = await self._local.apply(batch, held)
+
+        def landed(results: Sequence[Result]) -> None:
             self._landed(list(zip(batch, results, strict=True)))
+
+        with anyio.CancelScope(shield=True):  # What is done on the disk must become known.
+            await self._local.apply(batch, held, landed)
 
     async def _fetch(self, remote: Remote, wanted: Sequence[tuple[str, File]]) -> None:
         """Return once each content is here, or known not to come."""
