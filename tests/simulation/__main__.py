@@ -11,7 +11,7 @@ import time
 from contextlib import nullcontext
 
 from tests.simulation.mutations import MUTATIONS
-from tests.simulation.world import simulate
+from tests.simulation.run import simulate
 
 HANGS_S = 60  # Real seconds; a world takes less than one.
 

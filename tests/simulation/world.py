@@ -6,53 +6,39 @@ from the seed.
 
 from __future__ import annotations
 
-import math
 import os
-import random as random_module
-import secrets
-import shutil
 import stat
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from types import SimpleNamespace
 from typing import Any
-from unittest import mock
 
 import anyio
-import trio
-from trio.testing import MockClock
 
-from tests.simulation.folder import SimulatedFolder, files_below, parents
+from tests.simulation.clock import virtual_clock
+from tests.simulation.folder import files_below, parents
 from tests.simulation.laptop import Engine
 from tests.simulation.ledger import Ledger
 from tests.simulation.machine import OUTBOX_MAX, Machine
 from tests.simulation.side import Side
 from tests.simulation.users import Users
 from tests.simulation.weather import draw_weather
-from towline.agent import mirror, roots, serve
+from towline.agent import mirror, roots
 from towline.core.change import Outcome
 from towline.core.direction import Direction, Directions
 from towline.core.entry import Directory, Entry, Unsynced
 from towline.core.ignore import Rules
 from towline.core.reconcile import reconcile
 from towline.core.tree import Tree
-from towline.core.wire import line as wire_line
 from towline.core.wire import messages
 from towline.core.wire.limits import DEFAULT_LIMITS, Limits
-from towline.disk import displaced, look, sources, stage
 from towline.disk.apply import IGNORED_IN_THE_WAY
 from towline.disk.folder import STAGE, Folder
 from towline.disk.replica import Replica
-from towline.engine import pull, push
 from towline.engine.live import FlushError
 from towline.engine.plan import Stuck
 
-LOOK_S = 1e-7
-LOOKS_MAX = 300_000  # At the clock within one second.
 QUIET_S = 300.0  # Virtual seconds in which all must have come to rest.
 SMALL_LIMITS = Limits(
     payload_max=256,
@@ -60,23 +46,6 @@ SMALL_LIMITS = Limits(
     bulk_max=12 << 10,
     window=4 << 10,
     bulk_window=8 << 10,
-)
-_SMALL: tuple[tuple[Any, str, Any], ...] = (
-    (push, "HOT_SIZE_MAX", 4096),
-    (push, "HOT_CHANGES_MAX", 6),
-    (push, "BATCH_SIZE", 2048),
-    (push, "BATCH_CHANGES", 3),
-    (push, "LARGE_SIZE", 2048),
-    (push, "PART_SIZE", 1024),
-    (pull, "BATCH_SIZE", 8192),
-    (pull, "BATCH_CHANGES", 3),
-    (pull, "PART_SIZE", 1024),
-    (mirror, "PART_SIZE", 1024),
-    (mirror, "OBSERVED_ROWS", 4),
-    (messages, "ROWS_MAX", 5),
-    (stage, "MEMORY_ITEM_MAX", 512),
-    (look, "PIECE", 512),
-    (displaced, "PIECE", 512),
 )
 
 
@@ -121,7 +90,7 @@ class World:
     def __init__(self, seed: int, place: Path, report: Report) -> None:
         self.random = Random(seed)  # noqa: S311 - Not for secrets.
         self.report = report
-        self.clock = _clock()
+        self.clock = virtual_clock()
         self.ledger = Ledger()
         self.weather = draw_weather(self._branch())
         self.laptop = self._side("laptop", place / "laptop")
@@ -589,110 +558,3 @@ def _is_directory(status: os.stat_result) -> bool:
 
 def _names_in(directory: Path) -> list[str]:
     return [path.name for path in directory.iterdir()] if directory.is_dir() else []
-
-
-@contextmanager
-def _patched(world: World) -> Iterator[None]:
-    """Bring the simulated disk, clock and chance to where the code asks the system itself."""
-    side, random = world.remote, world._branch()
-    with ExitStack() as stack:
-
-        def patch(target: Any, name: str, new: Any) -> None:
-            stack.enter_context(mock.patch.object(target, name, new))
-
-        patch(roots, "Folder", lambda path: SimulatedFolder(path, side))
-        patch(
-            roots,
-            "Replica",
-            lambda *args, **kwargs: Replica(*args, **kwargs, now_ns=side.now_ns),
-        )
-        patch(serve, "Mirror", lambda *rest: CountingMirror(world, *rest))
-        patch(roots, "socket", SimpleNamespace(gethostname=lambda: "machine"))
-        patch(sources, "_excludes_file", lambda root: root / ".towline" / "no-such-file")
-        patch(secrets, "token_hex", lambda size=16: random.randbytes(size).hex())
-        if world.limits is SMALL_LIMITS:
-            for target, name, value in _SMALL:
-                patch(target, name, value)
-            patch(
-                serve,
-                "Line",
-                lambda *args, **kwargs: wire_line.Line(*args, **kwargs, limits=SMALL_LIMITS),
-            )
-        yield
-
-
-def _clock() -> MockClock:
-    """Return a virtual clock that goes on a little with each look at it, as clocks do.
-
-    Without, whoever wakes a rounding error too early would wake for ever.
-    """
-    clock = MockClock(autojump_threshold=0)
-    looks, second = 0, 0
-
-    def current_time() -> float:
-        nonlocal looks, second
-        clock._virtual_base += LOOK_S
-        if int(clock._virtual_base) != second:
-            second, looks = int(clock._virtual_base), 0
-        looks += 1
-        if looks > LOOKS_MAX:
-            looks = 0
-            raise RuntimeError("somebody is busy without end")
-        return clock._virtual_base
-
-    clock.current_time = current_time  # type: ignore[method-assign]
-    return clock
-
-
-def _take_place(seed: int) -> Path:
-    """Make the directory of a world, with a name that is the same each time.
-
-    The name travels, compressed: another one would move the byte at which a transport is cut. Only
-    while the same seed runs elsewhere it has to be another.
-    """
-    base = Path("/dev/shm" if Path("/dev/shm").is_dir() else tempfile.gettempdir())  # noqa: S108
-    place = base / f"towline-sim-{seed:08d}"
-    try:
-        place.mkdir()
-    except FileExistsError:
-        if _is_alive(place / "pid"):
-            place = Path(tempfile.mkdtemp(prefix="towline-sim-", dir=base))
-        else:
-            shutil.rmtree(place, ignore_errors=True)
-            place.mkdir()
-    (place / "pid").write_text(str(os.getpid()))
-    return place
-
-
-def _is_alive(file: Path) -> bool:
-    try:
-        return Path("/proc", file.read_text() or "self").exists()
-    except OSError:
-        return False
-
-
-def simulate(seed: int) -> Report:
-    """Run the world of a seed to its end."""
-    report = Report(seed)
-    place = _take_place(seed)
-    trio._core._run._r = random_module.Random(seed)  # type: ignore[attr-defined]  # noqa: S311
-    trio._core._run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[attr-defined]
-    try:
-        world = World(seed, place, report)
-        with _patched(world):
-            anyio.run(
-                world.run,
-                backend="trio",
-                backend_options={"clock": world.clock},
-            )
-    except BaseException as error:
-        if isinstance(error, KeyboardInterrupt):
-            raise
-        import traceback
-
-        report.violations.append("".join(traceback.format_exception(error)))
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
-    if not math.isfinite(report.virtual_s):
-        report.violations.append("time ran away")
-    return report
