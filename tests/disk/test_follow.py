@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from towline.core.entry import File, digest_of
+from towline.core.entry import File, Unsynced, digest_of
 from towline.core.gather import Gather
 from towline.core.ignore import Rules
+from towline.core.problem import ProblemKind
 from towline.disk.folder import Folder
-from towline.disk.follow import SETTLE_MAX_S, Follower
+from towline.disk.follow import RETRY_INTERVAL_S, SETTLE_MAX_S, Follower
 from towline.disk.own import ensure_own_directory
 from towline.disk.replica import Observation, Replica
 from towline.disk.watch.base import Mode, ModeKind, Seen, Statistics, Watch
@@ -151,3 +152,21 @@ def test_a_cookie_that_never_comes_ends_in_a_scan(follower: Follower) -> None:
     news = follower.step(1.0 + SETTLE_MAX_S)
     assert news.settled == [7]
     assert news.scan_reason
+
+
+def test_what_could_not_be_read_is_tried_again(
+    follower: Follower, watch: Deaf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: str) -> int:
+        raise OSError(5, "Input/output error")
+
+    (tmp_path / "x.bin").write_bytes(b"after!")
+    watch.seen = Seen(paths=frozenset(["x.bin"]))
+    with monkeypatch.context() as patch:
+        patch.setattr(follower.replica.folder, "open", fail)
+        follower.step(1.0)
+        told = follower.step(1.1).observations
+    assert [observation.entry for observation in told] == [Unsynced(ProblemKind.UNREADABLE)]
+    assert observed_by(follower, 1.1 + 2 * RETRY_INTERVAL_S) == [
+        Observation("x.bin", File(digest_of(b"after!"), size=6))
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.laptop import Laptop, conflict_copies, read, save, wait_until
+from towline.disk.rename import exchange
 
 SAVES = 200
 INTERVAL_S = 0.01
@@ -50,22 +52,37 @@ def writer(source: str, path: Path) -> Iterator[None]:
     assert process.returncode == 0
 
 
+def swap(path: Path, content: str) -> bytes:
+    """Save a file in one step; return exactly what it took the place of."""
+    beside = path.with_name(f"{path.name}.saving~")
+    beside.write_text(content)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        exchange(directory, beside.name, directory, path.name)
+    finally:
+        os.close(directory)
+    replaced = beside.read_bytes()
+    beside.unlink()
+    return replaced
+
+
 @pytest.mark.parametrize(
     "source", [APPENDS, REWRITES, HOLDS_OPEN], ids=["appends", "rewrites", "holds_open"]
 )
 def test_what_either_side_wrote_last_lives_on(laptop: Laptop, source: str) -> None:
     save(laptop.project / "shared.log", "ancestor\n")
     laptop.configure('ignore = ["*.saving~"]\n')
+    overwritten: list[bytes] = []  # What had arrived on the laptop, and was replaced by its user.
     with laptop.linked() as link:
         with writer(source, laptop.there / "shared.log"):
             for number in range(SAVES):
-                save(laptop.project / "shared.log", f"laptop {number}\n")
+                overwritten.append(swap(laptop.project / "shared.log", f"laptop {number}\n"))
                 time.sleep(INTERVAL_S)  # The pace of the saves; nothing is waited for.
         laptop.flush()
         laptop.wait_equal()
         wait_until(lambda: laptop.status()["behind_files"] == 0, "nothing is under way")
         everything = [laptop.project / "shared.log", *conflict_copies(laptop.project)]
-        contents = [read(path) or b"" for path in everything]
+        contents = [read(path) or b"" for path in everything] + overwritten
         for last in (f"laptop {SAVES - 1}\n", f"machine {SAVES - 1}\n"):
             assert any(last.encode() in content for content in contents), (last, link.story())
         print(f"{len(everything) - 1} conflict copies, {len(link.named('conflict'))} told")

@@ -10,16 +10,23 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from towline.core.change import Change, Result
 from towline.core.gather import Gather
+from towline.core.problem import ProblemKind
 from towline.disk.displaced import Kept
 from towline.disk.replica import Observation, Replica
 from towline.disk.watch.base import Watch
 
 REVIEW_INTERVAL_S = 1.0  # How often replaced files that someone still had open are looked at.
+RETRY_INTERVAL_S = 5.0  # How often what could not be read is tried again, though nothing is told.
+RETRIES_MAX = 256  # Paths each time: a share of a broken disk must not keep us busy.
 VERIFY_INTERVAL_S = 600.0  # What no notice tells, a write through a map say, is found by then.
 SETTLE_MAX_S = 1.0  # A cookie's event takes milliseconds; past this the watch has failed us.
+
+
+UNREAD = (ProblemKind.UNREADABLE, ProblemKind.CHANGING)
 
 
 @dataclass(slots=True)
@@ -47,6 +54,7 @@ class Follower:
         self._gather = gather
         self._cookies: dict[str, tuple[int, float]] = {}  # Name → (token, deadline).
         self._review_at: float | None = None
+        self._retry_at: float | None = None
         self._verify_interval_s = verify_interval_s
         self._verify_at = math.inf  # From the first scan on: when everything is looked at again.
         self._verifying: Generator[None, None, list[Observation]] | None = None
@@ -54,6 +62,7 @@ class Follower:
     def deadline(self) -> float | None:
         """When to call `step` even if the watch stays silent."""
         due = [self.watch.deadline(), self._gather.deadline(), self._review_at, self._verify_at]
+        due.append(self._retry_at)
         due += [limit for _, limit in self._cookies.values()]
         return min((at for at in due if at is not None), default=None)
 
@@ -81,6 +90,7 @@ class Follower:
         if paths and not news.scan_reason:
             news.observations = self.replica.observe(paths)
         self._review(now, news)
+        self._retry(now, news)
         self._verify(now, news)
         return news
 
@@ -122,6 +132,18 @@ class Follower:
         for name in late:
             news.scan_reason = "the watch did not tell of its own cookie"
             news.settled.append(self._cookies.pop(name)[0])
+
+    def _retry(self, now: float, news: News) -> None:
+        """Look again at what could not be read: a disk that recovers tells nothing."""
+        problems = self.replica.problems
+        if not problems:
+            self._retry_at = None
+        elif self._retry_at is None:
+            self._retry_at = now + RETRY_INTERVAL_S
+        elif now >= self._retry_at:
+            self._retry_at = now + RETRY_INTERVAL_S
+            unread = (path for path, problem in problems.items() if problem.kind in UNREAD)
+            news.observations += self.replica.observe(list(islice(unread, RETRIES_MAX)))
 
     def _verify(self, now: float, news: News) -> None:
         """Now and then look at everything, a little with each step: no notice is perfect."""
