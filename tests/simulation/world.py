@@ -260,7 +260,10 @@ class World:
         if not self.remote.root.exists():
             return
         self.trace("the machine is taken away; an empty one takes its place")
-        self.remote.vanish(self.laptop.arrived())
+        here, there = self.laptop.contents(), self.remote.contents()
+        # What was moved there is, for the laptop, a deletion that it may carry out yet.
+        moved = set(there.values()) - {c for path, c in there.items() if here.get(path) == c}
+        self.remote.vanish(self.laptop.arrived() - moved)
         assert self.machine is not None
         if self.random.random() < 0.7:
             self.machine.kill()
