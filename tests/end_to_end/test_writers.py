@@ -78,12 +78,14 @@ def test_what_either_side_wrote_last_lives_on(laptop: Laptop, source: str) -> No
             for number in range(SAVES):
                 overwritten.append(swap(laptop.project / "shared.log", f"laptop {number}\n"))
                 time.sleep(INTERVAL_S)  # The pace of the saves; nothing is waited for.
+        # The machine's program has ended: from here on nobody there overwrites what arrives.
+        overwritten.append(swap(laptop.project / "shared.log", f"laptop {SAVES}\n"))
         laptop.flush()
         laptop.wait_equal()
         wait_until(lambda: laptop.status()["behind_files"] == 0, "nothing is under way")
         everything = [laptop.project / "shared.log", *conflict_copies(laptop.project)]
         contents = [read(path) or b"" for path in everything] + overwritten
-        for last in (f"laptop {SAVES - 1}\n", f"machine {SAVES - 1}\n"):
+        for last in (f"laptop {SAVES}\n", f"machine {SAVES - 1}\n"):
             assert any(last.encode() in content for content in contents), (last, link.story())
         print(f"{len(everything) - 1} conflict copies, {len(link.named('conflict'))} told")
         if source != REWRITES:  # What was appended is nowhere cut short.
