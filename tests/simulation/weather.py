@@ -38,6 +38,11 @@ class Weather:
     connect_failure: float
     is_over: bool = False
 
+    @property
+    def has_faults(self) -> bool:
+        """Whether system calls fail, in this world."""
+        return bool(self.full or self.denied or self.broken)
+
     def event_delay_s(self) -> float:
         return self.random.random() * self.watch_delay_s if not self.is_over else 0.0005
 

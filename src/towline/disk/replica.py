@@ -134,11 +134,11 @@ class Replica:
         subjects = self._subjects({*paths, *waiting})
         if self._noted is not None:
             self._noted.update(subjects)
-        observed: dict[str, Observation] = {}
+        changed: set[str] = set()
         for path in subjects:
-            for observation in self._observe_one(path):
-                observed[observation.path] = observation
-        return [observed[path] for path in _uppermost(observed)]
+            changed.update(observation.path for observation in self._observe_one(path))
+        # A later look may have found more below an earlier one: the tree has the last word.
+        return [Observation(path, self.tree.get(path)) for path in _uppermost(changed)]
 
     def read(self, path: str, expected: File) -> bytes | None:
         """Return the content of a file of at most READ_MAX; None if it is not `expected` now."""

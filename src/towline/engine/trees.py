@@ -93,11 +93,16 @@ class Trees:
                 )
 
     def _scope(self, path: str) -> str:
-        """Return where to reconcile: higher up where one side has a file in a parent's place."""
-        scope = path
+        """Return where to reconcile: higher up where one side has a file in a parent's place.
+
+        Or nothing, where there was something: what the other side still has in it decides.
+        """
+        scope, is_nowhere = path, self.local.get(path) is None and self.remote.get(path) is None
         for parent in parents_of(path):
             for tree in (self.local, self.remote):
-                if not isinstance(tree.get(parent), Directory | None):
+                here = tree.get(parent)
+                is_gone = here is None and (is_nowhere or self.ancestor.get(parent) is not None)
+                if is_gone or not isinstance(here, Directory | None):
                     scope = parent
         return scope
 
