@@ -313,3 +313,32 @@ def test_applying_equals_the_trees_of_core(first: Directory, second: Directory) 
         assert replica_of(Path(name), PlainRules()).tree.root == second
         assert left_in_stage(Path(name)) == []
         replica.folder.close()
+
+
+def test_a_renamed_directory_needs_no_contents(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old/a").write_bytes(OLD)
+    replica = replica_of(tmp_path)
+    changes = [
+        Change("new", None, DIRECTORY),
+        Change("new/a", None, file_of(OLD)),
+        Change("old/a", file_of(OLD), None),
+        Change("old", DIRECTORY, None),
+    ]
+    results = replica.apply(changes, {})
+    assert {result.outcome for result in results} == {Outcome.DONE}
+    assert (tmp_path / "new/a").read_bytes() == OLD
+    assert not (tmp_path / "old").exists()
+
+
+def test_what_was_to_be_moved_but_was_edited_is_lacking_and_stays(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(OLD)
+    replica = replica_of(tmp_path)
+    (tmp_path / "a").write_bytes(EDIT)
+    moved = [Change("a", file_of(OLD), None), Change("b", None, file_of(OLD))]
+    assert [result.outcome for result in replica.apply(moved, {})] == [
+        Outcome.REFUSED,
+        Outcome.LACKING,
+    ]
+    assert (tmp_path / "a").read_bytes() == EDIT
+    assert not (tmp_path / "b").exists()

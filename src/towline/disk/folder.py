@@ -18,6 +18,7 @@ from pathlib import Path
 
 from towline.core.path import OWN_DIRECTORY
 from towline.disk import rename
+from towline.disk.descend import DIRECTORY, WALK, descend
 
 if sys.platform != "win32":
     import fcntl
@@ -28,8 +29,6 @@ BESIDE_PREFIX = ".towline-stage-"
 
 _HAS_AT = os.open in os.supports_dir_fd and hasattr(os, "O_DIRECTORY")
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-_DIRECTORY = getattr(os, "O_DIRECTORY", 0) | _NO_FOLLOW
-_WALK = _DIRECTORY | getattr(os, "O_PATH", os.O_RDONLY)
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # A fifo in a file's place must not stall the opener.
 _BINARY = getattr(os, "O_BINARY", 0)
 
@@ -42,7 +41,8 @@ class Folder:
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
-        self._descriptor = os.open(root, _DIRECTORY & ~_NO_FOLLOW) if _HAS_AT else -1
+        self._descriptor = os.open(root, DIRECTORY & ~_NO_FOLLOW) if _HAS_AT else -1
+        self._stage = -1
         self.umask = os.umask(0o077)
         os.umask(self.umask)
 
@@ -51,9 +51,17 @@ class Folder:
         return self.root / OWN_DIRECTORY / name
 
     def close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        for descriptor in (self._descriptor, self._stage):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._descriptor = self._stage = -1
+
+    def hold_stage(self) -> None:
+        """Keep the stage's directory open, as it is now: names in it need no walk any more."""
+        if _HAS_AT:
+            before, self._stage = self._stage, descend(self._descriptor, STAGE, WALK)
+            if before >= 0:
+                os.close(before)
 
     # Looking.
 
@@ -183,21 +191,17 @@ class Folder:
 
     # The walk.
 
-    @contextmanager
-    def _at(self, path: str) -> Generator[tuple[int | None, str], None, None]:
-        """Yield (descriptor of the parent, name); (None, whole path) where no *at calls exist."""
+    def _at(self, path: str) -> _At:
+        """Enter (descriptor of the parent, name); (None, whole path) where no *at calls exist."""
         parent, _, name = path.rpartition("/")
         if not _HAS_AT:
             self._refuse_links(parent)
-            yield None, os.path.join(self.root, path)
-        elif not parent:
-            yield self._descriptor, name
-        else:
-            descriptor = self._descend(parent, _WALK)
-            try:
-                yield descriptor, name
-            finally:
-                os.close(descriptor)
+            return _At(None, os.path.join(self.root, path))
+        if not parent:
+            return _At(self._descriptor, name)
+        if parent == STAGE and self._stage >= 0:
+            return _At(self._stage, name)
+        return _At(descend(self._descriptor, parent, WALK), name, closes=True)
 
     @contextmanager
     def _opened_directory(self, path: str) -> Generator[int | str, None, None]:
@@ -205,23 +209,11 @@ class Folder:
             self._refuse_links(path)
             yield os.path.join(self.root, path)
             return
-        descriptor = self._descend(path or ".", os.O_RDONLY | _DIRECTORY)
+        descriptor = descend(self._descriptor, path or ".", os.O_RDONLY | DIRECTORY)
         try:
             yield descriptor
         finally:
             os.close(descriptor)
-
-    def _descend(self, path: str, flags: int) -> int:
-        descriptor = self._descriptor
-        *names, last = path.split("/")
-        for name, how in (*((name, _WALK) for name in names), (last, flags)):
-            try:
-                below = os.open(name, how, dir_fd=descriptor)
-            finally:
-                if descriptor != self._descriptor:
-                    os.close(descriptor)
-            descriptor = below
-        return descriptor
 
     def _refuse_links(self, directory: str) -> None:
         at = os.fspath(self.root)
@@ -229,6 +221,28 @@ class Folder:
             at = os.path.join(at, name)
             if not stat.S_ISDIR(os.lstat(at).st_mode):
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), at)
+
+
+class _At:
+    """A name in an open directory, which is closed afterwards if it `closes`.
+
+    A class, since it is entered some ten times for each file: `contextmanager` takes four times as
+    long.
+    """
+
+    __slots__ = ("_closes", "_name", "_parent")
+
+    def __init__(self, parent: int | None, name: str, *, closes: bool = False) -> None:
+        self._parent = parent
+        self._name = name
+        self._closes = closes
+
+    def __enter__(self) -> tuple[int | None, str]:
+        return self._parent, self._name
+
+    def __exit__(self, *_: object) -> None:
+        if self._closes and self._parent is not None:
+            os.close(self._parent)
 
 
 def _number(descriptor: int | None) -> int:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from towline.core.change import Change, Outcome, Result
+from towline.core.change import Change, Outcome, Result, moved_contents
 from towline.core.entry import Directory, Entry, File, Unsynced, digest_of
 from towline.core.path import BadPathError, check_path, is_below, join, parent_of
 from towline.core.problem import Problem, ProblemKind
@@ -158,15 +158,19 @@ class Replica:
     def apply(self, changes: Sequence[Change], contents: Mapping[bytes, bytes]) -> list[Result]:
         """Carry out a group of changes; see `disk.apply`. The tree follows what was done.
 
+        Contents that are not given are taken from files that the same group removes, if there.
+
         A path that is ignored here is refused: who asks for it goes by other rules, or means ill.
 
         The next `observe` tells the conflict copies (`Result.kept`), as anything new.
         """
-        allowed = [change for change in changes if not self._ignores(change)]
-        carried_out = iter(self._apply.carry_out(allowed, contents, self._rules))
+        ignored = [self._ignores(change) for change in changes]
+        allowed = [change for change, no in zip(changes, ignored, strict=True) if not no]
+        at_hand = {**dict(self._moved(allowed, contents)), **contents}
+        carried_out = iter(self._apply.carry_out(allowed, at_hand, self._rules))
         results = [
-            Result(change.path, Outcome.REFUSED) if self._ignores(change) else next(carried_out)
-            for change in changes
+            Result(change.path, Outcome.REFUSED) if no else next(carried_out)
+            for change, no in zip(changes, ignored, strict=True)
         ]
         for change, result in zip(changes, results, strict=True):
             if result.outcome is Outcome.DONE:
@@ -190,6 +194,14 @@ class Replica:
     def _ignores(self, change: Change) -> bool:
         is_directory = isinstance(change.new or change.old, Directory)
         return self._rules.ignores(change.path, is_directory)
+
+    def _moved(
+        self, changes: Sequence[Change], given: Mapping[bytes, bytes]
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the contents that are not given and can be had here."""
+        for digest, (path, file) in moved_contents(changes).items():
+            if digest not in given and (content := self.read(path, file)) is not None:
+                yield digest, content
 
     def review(self, now: float) -> list[Kept]:
         """Look again at replaced files that somebody had open; return new conflict copies.

@@ -61,6 +61,7 @@ class Stage:
         ensure_own_directory(self._folder.root)
         with suppress(FileExistsError):
             self._folder.mkdir(STAGE, 0o700)
+        self._folder.hold_stage()
 
     def held(self, digest: bytes) -> int:
         """Return how many bytes of this content are here, from its start."""

@@ -7,10 +7,10 @@ out there and planned anew. Contents are read as they are sent, so the queue hol
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from towline.core.change import Change, holds
+from towline.core.change import Change, holds, moved_contents
 from towline.core.entry import File
 from towline.core.path import is_below
 from towline.core.wire.messages import HEADER_SIZE, PART_SIZE, Apply, Part, header_size_of
@@ -87,7 +87,8 @@ class Pusher:
         return all(queued.moment > moment for queued in self._queue.values())
 
     def is_small(self, changes: Sequence[Change]) -> bool:
-        size = sum(change.content_size for change in changes)
+        moved = moved_contents(changes)
+        size = sum(c.content_size for c in changes if not _is_moved(c, moved))
         header_size = sum(map(_header_size, changes))
         return (
             size <= HOT_SIZE_MAX and header_size <= HEADER_SIZE and len(changes) <= HOT_CHANGES_MAX
@@ -210,8 +211,13 @@ class Pusher:
     async def _with_contents(
         self, changes: Sequence[Change], moment: int
     ) -> tuple[list[Change], dict[bytes, bytes]]:
-        """Read what the changes need. Those whose file is another by now stay dirty."""
-        wanted = [(c.path, c.new) for c in changes if c.content_size and isinstance(c.new, File)]
+        """Read what the machine lacks. Changes whose file is another by now stay dirty."""
+        moved = moved_contents(changes)
+        wanted = [
+            (c.path, c.new)
+            for c in changes
+            if c.content_size and isinstance(c.new, File) and not _is_moved(c, moved)
+        ]
         read = await self._local.read(wanted) if wanted else []
         contents: dict[bytes, bytes] = {}
         stale: list[str] = []
@@ -247,3 +253,7 @@ class Pusher:
 
 def _header_size(change: Change) -> int:
     return header_size_of(change.path, change.old) + header_size_of(change.keep or "", change.new)
+
+
+def _is_moved(change: Change, moved: Container[bytes]) -> bool:
+    return isinstance(change.new, File) and change.new.digest in moved

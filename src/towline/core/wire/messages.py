@@ -151,7 +151,8 @@ class Apply:
     """Laptop → machine: carry out these changes, together.
 
     `contents` holds the bytes of the new files by digest; what is not there has been staged by
-    `Part` before. With `last`, the revision is whole once this is applied.
+    `Part` before, or is in a file that the same changes remove (`core.change.moved_contents`).
+    With `last`, the revision is whole once this is applied.
     """
 
     kind: ClassVar[int] = 6
