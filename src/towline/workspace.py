@@ -88,6 +88,7 @@ class Workspace:
         self._line: LiveLine | None = None
         self._recent: deque[events.Event] = deque(maxlen=EVENTS_KEPT)
         self._event_count = 0
+        self._last_paths: tuple[str, ...] = ()  # Of what arrived last, either way.
         self._ready: list[events.Ready] = []  # Of the folders that are, until all are.
         self._happened = Bell()
         self._touched = Bell()
@@ -270,6 +271,8 @@ class Workspace:
     def _report(self, event: events.Event) -> None:
         self._recent.append(event)
         self._event_count += 1
+        if isinstance(event, events.Revision | events.Received):
+            self._last_paths = event.paths
         self._tell(event)
         self._happened.ring()
         self._touched.ring()
@@ -316,6 +319,7 @@ class Workspace:
             problems=sum(len(live.problems) for live in self._lives),
             watching=" ".join(filter(None, (live.watching for live in self._lives))),
             progress=self._progress(),
+            last_paths=self._last_paths,
         )
 
     def _present_state(self) -> events.State:
