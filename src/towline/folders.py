@@ -28,7 +28,8 @@ from towline.disk.sources import is_rule_file, read_sources
 from towline.disk.watch import open_watch
 from towline.engine import events
 from towline.engine.ancestor import Store
-from towline.engine.live import Folder, Live
+from towline.engine.folder import Folder
+from towline.engine.live import Live
 from towline.engine.local import Local
 from towline.errors import ExitCode, UserError
 from towline.places import places_of

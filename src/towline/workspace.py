@@ -44,6 +44,7 @@ from towline.request import LinkRequest
 
 SOFTWARE = f"towline {__version__}"
 STATUS_INTERVAL_S = 0.1  # The shortest time between two reports of the status.
+LIFE_MIN_S = 1.0  # A machine on which each life ends at once must not keep us busy.
 EVENTS_KEPT = 50  # Told again to whoever begins to listen.
 COMPRESS_RTT_S = 0.004  # A shorter way is a network faster than the compressor.
 
@@ -130,7 +131,7 @@ class Workspace:
             tasks.start_soon(self._stop_on_signal)
             tasks.start_soon(self._tell_status)
             for live in self._lives:
-                tasks.start_soon(live.follow_folder)
+                tasks.start_soon(self._follow, live)
             tasks.start_soon(self._keep_linked)
             if self._request.once:
                 tasks.start_soon(self._leave_when_in_step)
@@ -142,6 +143,13 @@ class Workspace:
         if self._failure is not None:
             raise self._failure
         return self._exit_code
+
+    async def _follow(self, live: Live) -> None:
+        try:
+            await live.follow_folder()
+        except OSError as error:
+            where = error.filename or self._request.project
+            self._fail(UserError(f"{where} cannot be read: {error.strerror}"))
 
     def stop(self, reason: str, exit_code: ExitCode = ExitCode.OK) -> None:
         self._stop_reason, self._exit_code = reason, exit_code
@@ -173,6 +181,7 @@ class Workspace:
     async def _keep_linked(self) -> None:
         """One life of the Line after the other: each ends when the agent forgot the last."""
         while True:
+            began = anyio.current_time()
             try:
                 await self._live_once()
             except (*_NEW_LIFE, *_FAILURES, BaseExceptionGroup) as error:
@@ -185,6 +194,7 @@ class Workspace:
                 raise reason
             self._new_life = True
             self._report(events.Note(f"a new life of the agent begins: {reason}"))
+            await anyio.sleep_until(began + LIFE_MIN_S)
 
     async def _live_once(self) -> NoReturn:
         self._ready.clear()

@@ -22,7 +22,8 @@ from towline.disk.replica import Replica
 from towline.disk.watch import open_watch
 from towline.engine import events, live
 from towline.engine.ancestor import Store
-from towline.engine.live import Folder, Live
+from towline.engine.folder import Folder
+from towline.engine.live import Live
 from towline.engine.local import Local
 from towline.engine.remote import Lanes
 

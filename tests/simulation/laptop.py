@@ -30,7 +30,8 @@ from towline.disk.replica import Replica
 from towline.disk.sources import is_rule_file, read_sources
 from towline.engine import events
 from towline.engine.ancestor import Store
-from towline.engine.live import Folder, FolderRefusedError, Live
+from towline.engine.folder import Folder
+from towline.engine.live import FolderRefusedError, Live
 from towline.engine.local import Local
 from towline.engine.remote import Lanes
 from towline.line.errors import ChannelClosedError, ConnectError, ConnectKind, LineLostError

@@ -14,9 +14,11 @@ from __future__ import annotations
 import enum
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Protocol
 
 from towline.agent.roots import Root, RootError
+from towline.core.change import Outcome, Result
 from towline.core.entry import File
 from towline.core.ignore import Rules
 from towline.core.wire.frames import ProtocolError
@@ -49,6 +51,7 @@ from towline.core.wire.messages import (
 from towline.disk.replica import Observation
 
 OBSERVED_ROWS = 2048  # Rows per message: keeps each far below the limit of a message.
+ASKED_MAX = 1024  # Flushes that were not answered: beyond it the oldest was given up long ago.
 WANTS_MAX = 100_000  # Files asked for and not yet sent: bounds memory.
 
 
@@ -81,6 +84,7 @@ class Mirror:
         self._telling: Iterator[Message | None] | None = None  # A scan, then the tree it found.
         self._wants: deque[Want] = deque()
         self._large_wants: deque[Want] = deque()
+        self._asked: dict[int, str] = {}  # Flushes under way → what could not be done meanwhile.
         self._revisions: set[int] = set()  # Those applied beyond the whole ones.
         self.revision = 0  # The highest one of which no part is missing, nor of any before.
         self.flushed: list[Flushed] = []  # Answers from the laptop, for whoever asked.
@@ -122,13 +126,17 @@ class Mirror:
             case Settle():
                 self._settle(root, message.token, now)
             case Flushed():
-                self.flushed.append(message)
+                reason = self._asked.pop(message.token, "")
+                self.flushed.append(replace(message, reason=message.reason or reason))
             case _:
                 raise ProtocolError(f"{type(message).__name__} is not for the machine to receive")
         return None
 
     def flush(self, token: int, timeout_s: float) -> None:
         """Ask the laptop for everything saved before now; the answer comes in `flushed`."""
+        self._asked[token] = ""
+        while len(self._asked) > ASKED_MAX:
+            del self._asked[next(iter(self._asked))]
         self._send(Flush(token, timeout_s))
 
     def deadline(self) -> float | None:
@@ -192,6 +200,10 @@ class Mirror:
         results, observations = root.follower.apply(apply.changes, apply.contents, now)
         root.note_carried_out(apply.changes, results)
         self._send(Applied(apply.group, tuple(results)))
+        failed = next((result for result in results if result.outcome is not Outcome.DONE), None)
+        if failed is not None:
+            for token, reason in self._asked.items():
+                self._asked[token] = reason or f"{failed.path}: {_why(failed)}"
         for message in _observed(observations):
             self._send(message)
         if apply.last:
@@ -268,6 +280,10 @@ class Mirror:
             self._outlet.send(Lane.SYNC, message)
         else:
             self._outbox.append(message)
+
+
+def _why(failed: Result) -> str:
+    return failed.problem.reason if failed.problem else "it was changed here at the same time"
 
 
 def _rules(wire: object) -> Rules:

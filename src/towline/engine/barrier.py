@@ -26,6 +26,7 @@ class FlushError(Exception):
 class Barrier:
     """`landed` rings whenever something is no longer on its way.
 
+    `why_not` says what stands on the machine in the way of a change, if anything does.
     `is_known` says whether both trees are known, with nothing that has to be looked at as a whole;
     `is_connected` whether there is a machine to wait for.
     """
@@ -40,6 +41,7 @@ class Barrier:
         *,
         is_known: Callable[[], bool],
         is_connected: Callable[[], bool],
+        why_not: Callable[[], str],
     ) -> None:
         self._local = local
         self._flights = flights
@@ -48,6 +50,7 @@ class Barrier:
         self._landed = landed
         self._is_known = is_known
         self._is_connected = is_connected
+        self._why_not = why_not
 
     async def flush(self, timeout_s: float, *, until_sent: bool = False) -> None:
         """Return once the machine holds all that was saved before this call.
@@ -77,6 +80,8 @@ class Barrier:
         while True:
             self._check(moment)
             if is_done(moment):
+                if reason := self._why_not():
+                    raise FlushError(reason)
                 return
             await self._landed.wait()
 

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import anyio
 from anyio.abc import TaskGroup
 
 from towline.core.change import Change, Outcome, Result, holds
 from towline.core.conflict import is_conflict_copy
-from towline.core.direction import Direction
 from towline.core.entry import Directory, Entry, File
 from towline.core.ignore import Rules, Verdict
 from towline.core.problem import Problem
@@ -47,6 +45,7 @@ from towline.engine.ancestor import KeptConflict, Store
 from towline.engine.barrier import Barrier, FlushError
 from towline.engine.bell import Bell
 from towline.engine.flights import Flights
+from towline.engine.folder import Folder
 from towline.engine.local import Local
 from towline.engine.notices import Notices
 from towline.engine.plan import Planner
@@ -63,19 +62,6 @@ QUESTIONS_MAX = 1024  # Flushes the machine waits for at once: each is a task he
 
 class FolderRefusedError(Exception):
     """The machine will not keep this folder in step. The text is for a person."""
-
-
-@dataclass(frozen=True, slots=True)
-class Folder:
-    """What is kept in step with what."""
-
-    mirror: int  # Its number in the workspace.
-    machine_path: str
-    host: str  # The laptop's name, for conflict copies.
-    local_life: str  # The incarnation of the project folder.
-    direction_of: Callable[[str], Direction]
-    compress: Callable[[], bool]
-    bandwidth: int | None = None  # Bytes per second, for content.
 
 
 class Live:
@@ -146,6 +132,7 @@ class Live:
             self._landed,
             is_known=lambda: self._is_known,
             is_connected=lambda: self._remote is not None,
+            why_not=self._why_not_there,
         )
         self._sent_before: list[tuple[str, Entry | None]] = []
         self.revision = store.revision  # The last one known to be whole on the machine.
@@ -223,6 +210,12 @@ class Live:
     async def wait_in_step(self) -> None:
         """Return once all that is dirty or on its way now has arrived."""
         await self._barrier.wait_in_step()
+
+    def _why_not_there(self) -> str:
+        """Say which change of the laptop cannot go, for what stands in its place there."""
+        there = (path for side, path in self.problems if side == "machine")
+        path = next(self.trees.blocked_there(there), None)
+        return "" if path is None else f"{self.problems['machine', path]}, on the machine"
 
     @property
     def _told(self) -> bool:

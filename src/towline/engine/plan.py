@@ -38,6 +38,7 @@ REFUSALS_MAX = 8  # In a row: the path changes faster than it can be synced, for
 class Stuck:
     """A path whose change failed. It is tried again now and then, and when it changes."""
 
+    change: Change
     problem: Problem
     side: str
     moment: int
@@ -140,7 +141,7 @@ class Planner:
             self._retry_at = anyio.current_time() + RETRY_S
         if (known := self.stuck.get(change.path)) is not None:
             moment = min(moment, known.moment)  # Who waits for that moment waits in vain still.
-        self.stuck[change.path] = Stuck(problem, side, moment)
+        self.stuck[change.path] = Stuck(change, problem, side, moment)
 
     def refused(self, path: str, side: str, moment: int) -> None:
         """A change did not fit what was there. Plan it anew, unless that goes on and on."""
@@ -200,6 +201,8 @@ class Planner:
         agreed: list[tuple[str, Entry | None]] = []
         pushes: list[Change] = []
         pulls: list[Change] = []
+        steps = list(steps)
+        wanted = self._wanted_here(steps)
         for step in steps:
             self._pusher.drop(step.path)
             match step.verdict:
@@ -210,7 +213,7 @@ class Planner:
                         step.path, self._trees.remote.get(step.path), step.entry
                     )
                 case Verdict.PULL if step.entry is None and not self._may_delete(
-                    step.path, at_once
+                    step.path, at_once, wanted
                 ):
                     continue
                 case Verdict.PULL:
@@ -222,10 +225,23 @@ class Planner:
         self._trees.agree(agreed)
         return pushes, pulls
 
-    def _may_delete(self, path: str, at_once: bool) -> bool:
-        """Whether a deletion from the machine may go now, or waits in the pen for others."""
+    def _wanted_here(self, steps: Sequence[Step]) -> set[bytes]:
+        """Return the digests of what the laptop is to get: by this plan, or by earlier ones."""
+        if not any(step.verdict is Verdict.PULL and step.entry is None for step in steps):
+            return set()
+        stuck = (stuck.change.new for stuck in self.stuck.values() if stuck.side == "laptop")
+        pulled = (step.entry for step in steps if step.verdict is Verdict.PULL)
+        return self._puller.wanted().union(*map(_digests_in, (*stuck, *pulled)))
+
+    def _may_delete(self, path: str, at_once: bool, wanted: set[bytes]) -> bool:
+        """Whether a deletion from the machine may go now, or waits in the pen for others.
+
+        What was moved there is a deletion and a creation here. Until the creation is done, what
+        is deleted may be the last that there is of the content.
+        """
         now = anyio.current_time()
-        if at_once or path in self._ripe:
+        is_last = not wanted.isdisjoint(_digests_in(self._trees.local.get(path)))
+        if not is_last and (at_once or path in self._ripe):
             return True
         self._pen.add(path)
         self._pen_until = now + DELETION_QUIET_S
@@ -255,3 +271,9 @@ class Planner:
             await self._pusher.send_small(remote, changes, revision, moment)
         else:
             self._pusher.queue(changes, revision, moment)
+
+
+def _digests_in(entry: Entry | None) -> set[bytes]:
+    if isinstance(entry, Directory):
+        return set().union(*map(_digests_in, entry.children.values()))
+    return {entry.digest} if isinstance(entry, File) else set()

@@ -53,6 +53,13 @@ class Puller:
         queued = [*self._small.values(), *self._large.values()]
         return len(queued), sum(item.change.content_size for item in queued)
 
+    def wanted(self) -> set[bytes]:
+        """Return the digests of the contents that are asked for, or will be."""
+        queued = (*self._small.values(), *self._large.values())
+        return self._awaited | {
+            item.change.new.digest for item in queued if isinstance(item.change.new, File)
+        }
+
     def begin_life(self) -> None:
         self._small.clear()
         self._large.clear()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from towline.core.direction import Direction
-from towline.core.entry import DIRECTORY, Directory, Entry, shallow
+from towline.core.entry import DIRECTORY, Directory, Entry, Unsynced, shallow
 from towline.core.ignore import Rules
 from towline.core.path import parents_of
 from towline.core.reconcile import Step, reconcile
@@ -76,6 +76,20 @@ class Trees:
         for path, _ in gone:
             self.ancestor.put(path, None)
         self._store.agree(self._mirror, gone)
+
+    def blocked_there(self, paths: Iterable[str]) -> Iterator[str]:
+        """Yield those of `paths` where a change of the laptop cannot go.
+
+        Something that is not synced stands in its place on the machine.
+        """
+        for path in paths:
+            local = self.local.get(path)
+            stands = isinstance(self.remote.get(path), Unsynced)
+            goes = self._direction_of(path) is not Direction.PULL and not isinstance(
+                local, Unsynced
+            )
+            if stands and goes and local != self.ancestor.get(path):
+                yield path
 
     def steps(self, paths: Iterable[str]) -> Iterator[Step]:
         """Yield what it takes for both sides to agree at and below each of these paths."""

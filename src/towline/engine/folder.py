@@ -1,0 +1,21 @@
+"""One folder of a workspace: what is kept in step with what, and how. A value; it does nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from towline.core.direction import Direction
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """What is kept in step with what."""
+
+    mirror: int  # Its number in the workspace.
+    machine_path: str
+    host: str  # The laptop's name, for conflict copies.
+    local_life: str  # The incarnation of the project folder.
+    direction_of: Callable[[str], Direction]
+    compress: Callable[[], bool]
+    bandwidth: int | None = None  # Bytes per second, for content.
