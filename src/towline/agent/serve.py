@@ -30,7 +30,9 @@ Reply = Callable[[dict[str, Any]], None]
 FLUSH_DEFAULT_S = 2.0
 FLUSH_MAX_S = 60.0
 MIRRORS_MAX = 64  # Folders of one workspace.
-MESSAGES_PER_TICK = 16  # Then the sockets are looked at again.
+# Then the sockets are looked at again. Bulk messages take ten milliseconds each: a save that comes
+# meanwhile waits for one, and what is late with its acknowledgement looks like a slow network.
+MESSAGES_PER_TICK = {Lane.SYNC: 16, Lane.BULK: 1}
 
 
 @dataclass(slots=True)
@@ -250,7 +252,7 @@ class AgentService:
         """Give mirrors what has arrived for them, small things first, a few at a time."""
         for lane in (Lane.SYNC, Lane.BULK):
             inbox = self._inbox[lane]
-            for _ in range(min(MESSAGES_PER_TICK, len(inbox))):
+            for _ in range(min(MESSAGES_PER_TICK[lane], len(inbox))):
                 channel, data = inbox.popleft()
                 number, _lane = self._lanes.get(channel, (-1, lane))
                 mirror = self._mirrors.get(number)
