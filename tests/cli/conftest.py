@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -70,6 +71,11 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(HERE / "sitedir")}
 
 
+def _interruptible() -> None:
+    """What is started in the background of a script ignores SIGINT, and passes that on."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def start(environment: dict[str, str], project: Path) -> Iterator[Callable[..., subprocess.Popen]]:
     """Start `python -m towline …`; what still runs at the end is killed."""
@@ -82,6 +88,7 @@ def start(environment: dict[str, str], project: Path) -> Iterator[Callable[..., 
             cwd=project,
             text=True,
             stdin=subprocess.DEVNULL,
+            preexec_fn=_interruptible,
             stdout=options.pop("stdout", subprocess.PIPE),
             stderr=options.pop("stderr", subprocess.PIPE),
             **options,

@@ -275,5 +275,5 @@ class Planner:
 
 def _digests_in(entry: Entry | None) -> set[bytes]:
     if isinstance(entry, Directory):
-        return set().union(*map(_digests_in, entry.children.values()))
+        return {digest for child in entry.children.values() for digest in _digests_in(child)}
     return {entry.digest} if isinstance(entry, File) else set()

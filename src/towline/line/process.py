@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import ByteStream, Process
 
 from towline.line.errors import ConnectError, ConnectKind
@@ -24,14 +25,43 @@ EXIT_S = 2.0  # For a program whose stdout has ended, or that was asked to end, 
 _WITHOUT_INTERRUPT = ("/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh")
 
 
+class PipeWriter:
+    """Our end of a pipe, written to without blocking the loop.
+
+    A write that is cancelled while the reader goes away leaves nothing behind, where asyncio's own
+    writer leaves an exception that nobody fetches.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        os.set_blocking(descriptor, False)
+        self._descriptor: int | None = descriptor
+
+    async def send(self, item: bytes) -> None:
+        """Write all of it. Raises `OSError` and anyio's resource errors."""
+        rest = memoryview(item)
+        while rest:
+            if self._descriptor is None:
+                raise anyio.ClosedResourceError
+            try:
+                rest = rest[os.write(self._descriptor, rest) :]
+            except BlockingIOError:
+                await anyio.wait_writable(self._descriptor)
+        await anyio.lowlevel.checkpoint()
+
+    async def aclose(self) -> None:
+        if self._descriptor is not None:
+            descriptor, self._descriptor = self._descriptor, None
+            anyio.notify_closing(descriptor)
+            os.close(descriptor)
+
+
 class ProcessStream(ByteStream):
     """The stdin and stdout of a running program."""
 
-    def __init__(self, process: Process) -> None:
-        assert process.stdin is not None
+    def __init__(self, process: Process, stdin: PipeWriter | None) -> None:
         assert process.stdout is not None
         self._process = process
-        self._stdin = process.stdin
+        self._stdin = stdin or process.stdin
         self._stdout = process.stdout
         self._stderr = bytearray()
         self._stderr_ended = anyio.Event()
@@ -44,13 +74,16 @@ class ProcessStream(ByteStream):
         return await self._stdout.receive(max_bytes)
 
     async def send(self, item: bytes) -> None:
+        if self._stdin is None:
+            raise anyio.ClosedResourceError
         try:
             await self._stdin.send(item)
         except OSError as error:
             raise anyio.BrokenResourceError from error
 
     async def send_eof(self) -> None:
-        await self._stdin.aclose()
+        if self._stdin is not None:
+            await self._stdin.aclose()
 
     async def wait_ended(self) -> tuple[int | None, str]:
         """Return the exit status and the end of stderr; None if it does not end by itself."""
@@ -69,6 +102,7 @@ class ProcessStream(ByteStream):
             if self._process.returncode is None:
                 self._process.kill()
                 await self._process.wait()
+            await self.send_eof()
             await self._process.aclose()
 
     async def collect_stderr(self) -> None:
@@ -93,7 +127,7 @@ async def open_process_stream(
     `attended`: it may ask the person at the terminal; else it has no terminal. Raises
     `ConnectError` if it cannot be started.
     """
-    stream = ProcessStream(await _start(arguments, attended=attended))
+    stream = await _start(arguments, attended=attended)
     failure: BaseException | None = None
     try:
         # The body's exception is carried around the task group, which would wrap it.
@@ -111,25 +145,43 @@ async def open_process_stream(
         raise failure
 
 
-async def _start(arguments: Sequence[str], *, attended: bool) -> Process:
+async def _start(arguments: Sequence[str], *, attended: bool) -> ProcessStream:
     if shutil.which(arguments[0]) is None:
         raise ConnectError(
             ConnectKind.NO_SSH, f"there is no program {arguments[0]}", "install OpenSSH's client"
         )
-    process: Process | None = None
     shielded = attended and os.name == "posix"
+    command = [*(_WITHOUT_INTERRUPT if shielded else ()), *arguments]
+    with _pipe() as (readable, writer):
+        stream: ProcessStream | None = None
+        try:
+            with anyio.CancelScope(shield=True):  # Half started, it would be nobody's to end.
+                process = await anyio.open_process(
+                    command,
+                    stdin=readable,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    start_new_session=not attended,
+                )
+                stream = ProcessStream(process, writer)
+        except OSError as error:
+            if writer is not None:
+                await writer.aclose()
+            raise ConnectError(
+                ConnectKind.NO_SSH, f"{arguments[0]} cannot be started: {error.strerror}"
+            ) from None
+        assert stream is not None
+        return stream
+
+
+@contextmanager
+def _pipe() -> Generator[tuple[int, PipeWriter | None]]:
+    """Yield what a program reads from, and our end of it; Windows has its own way."""
+    if os.name != "posix":
+        yield subprocess.PIPE, None
+        return
+    readable, writable = os.pipe()
     try:
-        with anyio.CancelScope(shield=True):  # Half started, it would be nobody's to end.
-            process = await anyio.open_process(
-                [*(_WITHOUT_INTERRUPT if shielded else ()), *arguments],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=not attended,
-            )
-    except OSError as error:
-        raise ConnectError(
-            ConnectKind.NO_SSH, f"{arguments[0]} cannot be started: {error.strerror}"
-        ) from None
-    assert process is not None
-    return process
+        yield readable, PipeWriter(writable)
+    finally:
+        os.close(readable)
