@@ -11,6 +11,7 @@ Prints tables. With `--write` they also go into docs/performance.md, with the pi
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from pathlib import Path
@@ -42,6 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     if options.list:
         print("workloads:", ", ".join(ALL_WORKLOADS), "\npeers:", ", ".join(PEERS))
         return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # With all that is cleaned up then.
     results = Results()
     if reason := why_no_machine():
         print(f"nothing can be measured here: {reason}", file=sys.stderr)

@@ -31,6 +31,9 @@ class Figure:
         text = self._word(self.p50)
         if len(self.samples) >= 10:
             text += f" ({self._word(self.p95)})"
+        lost = self.samples.count(NEVER)
+        if 0 < lost < len(self.samples):
+            text += f", {lost} of {len(self.samples)} never"
         if self.wire is not None:
             text += f", {sample.size(self.wire)}"
         return text

@@ -58,6 +58,8 @@ def test_few_samples_have_no_p95() -> None:
     assert str(Figure((0.001, 0.002))) == "1 ms"
     assert str(Figure((0.001,) * 10)) == "1 ms (1 ms)"
     assert str(Figure((0.001,), wire=2000.0)) == "1 ms, 2 kB"
+    assert str(Figure((0.001, 0.002, NEVER))) == "2 ms, 1 of 3 never"
+    assert str(Figure((NEVER,))) == "never"
 
 
 @pytest.fixture
