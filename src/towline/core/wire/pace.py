@@ -14,7 +14,6 @@ MEMORY_S = 60.0  # How long a minimum counts: a route may change for the worse.
 DIP_EVERY_S = 20.0  # How often the queue is let run dry, to see the true minimum within MEMORY_S.
 _GAIN = 0.7  # Of the way to the target in a round: a measure is noisy, and others send as well.
 _SHRINK_MAX = 0.5  # Of the window in a round: one late answer is no reason to stop.
-CALM_ROUNDS = 2  # In a row without delay at a full window: the limit lies far above it.
 _RTT_MIN_S = 1e-6  # A clock may not have moved at all.
 
 
@@ -45,8 +44,7 @@ class Pace:
         self._ceiling = ceiling
         self._window = float(min(WINDOW_START, ceiling))
         self._minimum = RecentMinimum(now)
-        self._starting = True  # Doubling each round, until a delay is seen.
-        self._calm = 0  # Rounds in a row with no delay worth the name, though all was used.
+        self._starting = True  # Doubling each round, until the first delay is seen.
         self._kept: float | None = None  # The window to return to after a dip.
         self._last_dip = now
         self._round_began = now
@@ -90,9 +88,6 @@ class Pace:
 
     def _moved(self, rtt_s: float, delay_s: float) -> float:
         used = self._round_peak >= self._window / 2  # A window not used says nothing about more.
-        self._calm = self._calm + 1 if used and delay_s <= TARGET_S / 4 else 0
-        if self._calm >= CALM_ROUNDS:  # What ended the start was a busy machine, or another's.
-            self._starting = True
         if self._starting and delay_s <= TARGET_S / 2:
             return self._window * 2 if used else self._window
         # A queue holds rate x delay, and the rate is window / rtt: this is the way to the target.
