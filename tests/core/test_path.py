@@ -10,7 +10,6 @@ from towline.core.path import (
     collisions,
     is_below,
     parents_of,
-    why_unfit_for_windows,
 )
 
 
@@ -66,12 +65,3 @@ def test_names_that_fold_to_one_collide() -> None:
     assert collisions(["A", "a", "b"]) == [["A", "a"]]
     assert collisions(["\u00e9", "e\u0301", "E\u0301"]) == [["E\u0301", "e\u0301", "\u00e9"]]
     assert collisions(["a", "b"]) == []
-
-
-@pytest.mark.parametrize("name", ["con", "NUL.txt", "a:b", "a?", "a.", "a ", "a\tb"])
-def test_names_windows_cannot_hold_say_why(name: str) -> None:
-    assert why_unfit_for_windows(name)
-
-
-def test_an_ordinary_name_fits_windows() -> None:
-    assert why_unfit_for_windows("console.py") is None

@@ -16,7 +16,6 @@ from towline.core.change import Change, Outcome, Result, holds
 from towline.core.entry import Entry
 from towline.core.gather import Gather
 from towline.core.ignore import Rules
-from towline.core.path import OWN_DIRECTORY
 from towline.core.wire.messages import Begin, Row
 from towline.disk.folder import Folder
 from towline.disk.follow import Follower
@@ -153,7 +152,7 @@ class Roots:
         incarnation = read_or_create(folder)
         host = socket.gethostname()
         replica = Replica(
-            folder, rules, host=host, durable=False, cache_file=path / OWN_DIRECTORY / CACHE_NAME
+            folder, rules, host=host, durable=False, cache_file=folder.own_path(CACHE_NAME)
         )
 
         def skip(at: str) -> bool:

@@ -16,13 +16,6 @@ PATH_MAX = 4096  # Bytes, as Linux has it; a longer one could not be opened on e
 NAME_MAX = 255  # Bytes, as in ext4, APFS (in UTF-8) and NTFS (in UTF-16 units, so never more).
 DEPTH_MAX = 100  # Names. Trees are walked by recursion; no project nests a third as deep.
 
-_RESERVED_ON_WINDOWS = frozenset(
-    ["con", "prn", "aux", "nul"]
-    + [f"com{n}" for n in range(1, 10)]
-    + [f"lpt{n}" for n in range(1, 10)]
-)
-_FORBIDDEN_ON_WINDOWS = frozenset('<>:"\\|?*') | {chr(code) for code in range(32)}
-
 
 class BadPathError(ValueError):
     """A path that must not be used: it could leave the root or name no file."""
@@ -94,14 +87,3 @@ def collisions(names: Iterable[str]) -> list[list[str]]:
 
 def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
-
-
-def why_unfit_for_windows(name: str) -> str | None:
-    """Say why Windows cannot hold a file of this name, or None if it can."""
-    if name.split(".")[0].rstrip(" ").casefold() in _RESERVED_ON_WINDOWS:
-        return "a device name"
-    if bad := sorted(_FORBIDDEN_ON_WINDOWS.intersection(name)):
-        return f"the character {bad[0]!r}"
-    if name.endswith((".", " ")):
-        return "a final dot or space"
-    return None
