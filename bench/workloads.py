@@ -30,6 +30,7 @@ COPY_TIMEOUT_S = 300.0
 BUDGET_S = 8.0  # A workload of many saves ends here, if it has `FEW` at least.
 FEW = 5
 READY_TIMEOUT_S = 20.0
+BULK_PATIENCE_S = 15.0  # For a save beside a file that takes a minute and a half.
 BURST_FILES = 500
 RENAMED_FILES = 300
 APPENDED = 1 << 20
@@ -98,10 +99,16 @@ class Scene:
         self.running = running
         self._probes = 0
 
-    def add(self, workload: str, samples: Sequence[float], wire: int | None = None) -> None:
+    def add(
+        self,
+        workload: str,
+        samples: Sequence[float],
+        wire: int | None = None,
+        patience_s: float | None = None,
+    ) -> None:
         """Record the figure of a workload; `wire` is of all samples together."""
         each = None if wire is None or not self.place.link else wire / len(samples)
-        figure = Figure(tuple(samples), wire=each, patience_s=self.lost_after_s)
+        figure = Figure(tuple(samples), wire=each, patience_s=patience_s or self.lost_after_s)
         self.bench.results.add(self.place.name, workload, self.peer.name, figure)
 
     def write(self, path: str, content: bytes) -> None:
@@ -407,11 +414,11 @@ def beside_bulk(acting: Scene, path: str) -> None:
     took: list[float] = []
     while len(took) < scale.saves and not there.exists():
         time.sleep(acting.bench.chance.uniform(*PAUSE_S))
-        took.append(acting.save(path, acting.next_content(path)))
+        took.append(acting.save(path, acting.next_content(path), BULK_PATIENCE_S))
         if took[-1] == NEVER:
             break
     if took:
-        acting.add("save beside bulk", took)
+        acting.add("save beside bulk", took, patience_s=BULK_PATIENCE_S)
     else:
         acting.bench.results.note(
             f"{acting.place.name}: {acting.peer.name} had sent the large file within half a second"

@@ -41,7 +41,7 @@ def test_an_editor_alone_loses_nothing(tmp_path: Path, seed: int) -> None:
 def test_a_content_that_is_nowhere_is_missing_with_its_place(tmp_path: Path) -> None:
     editor, ledger = editor_in(tmp_path, 1)
     editor.fill(20)
-    victim = sorted(path for path in (tmp_path / "proj").rglob("*") if path.is_file())[0]
+    victim = min(path for path in (tmp_path / "proj").rglob("*") if path.is_file())
     victim.unlink()
     assert ledger.missing(tmp_path / "proj") == [f"laptop: {victim.relative_to(tmp_path / 'proj')}"]
 

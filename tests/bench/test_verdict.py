@@ -70,6 +70,16 @@ def test_a_save_must_not_grow_with_the_tree(run: Run) -> None:
     assert row(results, "Loopback: save among 200,000")[2] == "**no**"
 
 
+def test_sooner_than_all_is_as_quick_as_the_quickest_peer(run: Run) -> None:
+    results = run("loopback", "large: 1 MB appended", towline=0.5, lsyncd_0=0.4, floor=0.1)
+    assert row(results, "Loopback: large: 1 MB appended") == [
+        "sooner than all = 400 ms",
+        "500 ms",
+        "**no**",
+        "**no**: lsyncd-0 400 ms",
+    ]
+
+
 def test_what_was_not_measured_has_no_row(run: Run) -> None:
     assert len(verdict.table(run("loopback", "flush", towline=0.001)).splitlines()) == 3
 
