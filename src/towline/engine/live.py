@@ -521,7 +521,7 @@ class Live:
         self.trees.agree(agreed)
         if whole is not None:
             self._note_revision(*whole)
-        self._after_landing()
+        self._after_landing(agreed)
 
     def _landed_here(self, landed: Sequence[tuple[Change, Result]]) -> None:
         """Changes from the machine were carried out on the laptop."""
@@ -533,7 +533,7 @@ class Live:
         paths = [path for path, _ in agreed]
         if paths:
             self._report(events.Received(len(paths), tuple(paths[:PATHS_SHOWN])))
-        self._after_landing()
+        self._after_landing(agreed)
 
     def _landed_one(
         self,
@@ -569,7 +569,9 @@ class Live:
         rules = self._rules
         return rules is not None and rules.ignores(path, isinstance(entry, Directory))
 
-    def _after_landing(self) -> None:
+    def _after_landing(self, agreed: Sequence[tuple[str, Entry | None]]) -> None:
+        if left := self.trees.left_alone(path for path, entry in agreed if entry is None):
+            self.flights.note(left)
         self._landed.ring()
         self._changed.ring()
 
