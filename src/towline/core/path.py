@@ -6,6 +6,7 @@ here asks a file system; what a name means on one (case, links) is `disk`'s busi
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 
@@ -15,6 +16,11 @@ OWN_DIRECTORY = ".towline"
 PATH_MAX = 4096  # Bytes, as Linux has it; a longer one could not be opened on either side.
 NAME_MAX = 255  # Bytes, as in ext4, APFS (in UTF-8) and NTFS (in UTF-16 units, so never more).
 DEPTH_MAX = 100  # Names. Trees are walked by recursion; no project nests a third as deep.
+
+
+_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,60}"
+_USUAL = re.compile(f"(?:{_NAME}/){{0,50}}{_NAME}")
+"""Most paths are of this kind: one match instead of a look at each name."""
 
 
 class BadPathError(ValueError):
@@ -27,6 +33,8 @@ def check_path(path: str) -> str:
     Raises `BadPathError` for the empty path, absolute ones, `.`, `..`, empty components, NUL, names
     or paths that are too long or too deep, and anything in towline's own directory.
     """
+    if _USUAL.fullmatch(path):
+        return path
     if not path or len(encode_path(path)) > PATH_MAX:
         raise BadPathError(f"path is empty or longer than {PATH_MAX} bytes: {path[:80]!r}")
     names = path.split("/")
