@@ -15,6 +15,7 @@ import enum
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import dropwhile
 from typing import Protocol
 
 from towline.agent.roots import Root, RootError
@@ -217,8 +218,9 @@ class Mirror:
     def _answer(
         self, group: int, results: Sequence[Result], observations: Iterable[Observation]
     ) -> None:
-        self._send(Applied(group, tuple(results)))
-        failed = next((result for result in results if result.outcome is not Outcome.DONE), None)
+        others = list(dropwhile(_is_plain, results))
+        self._send(Applied(group, tuple(others), len(results) - len(others)))
+        failed = next((result for result in others if result.outcome is not Outcome.DONE), None)
         if failed is not None:
             for token, reason in self._asked.items():
                 self._asked[token] = reason or f"{failed.path}: {_why(failed)}"
@@ -295,6 +297,10 @@ class Mirror:
             self._outlet.send(Lane.SYNC, message)
         else:
             self._outbox.append(message)
+
+
+def _is_plain(result: Result) -> bool:
+    return result.outcome is Outcome.DONE and result.kept is None
 
 
 def _why(failed: Result) -> str:

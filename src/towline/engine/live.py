@@ -397,7 +397,7 @@ class Live:
     def _synced(self, rows: Sequence[Row]) -> Iterator[Row]:
         """Leave out what the laptop does not sync, whatever the machine tells of it."""
         for path, entry in rows:
-            if self._rules and not self._rules.ignores(path, isinstance(entry, Directory)):
+            if self.trees.holds_here(path, entry) or not self._ignores(path, entry):
                 yield path, entry
 
     def _tree_told(self, end: TreeEnd) -> None:
@@ -517,7 +517,7 @@ class Live:
         group, whole = self.pusher.answered(applied.group)
         if group is None:
             raise ProtocolError("an answer to changes that were not sent")
-        agreed = self._landing.there(group, applied.results)
+        agreed = self._landing.there(group, applied)
         self.trees.agree(agreed)
         if whole is not None:
             self._note_revision(*whole)
