@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.core.trees import three_trees
 from towline.core.change import changes_between
@@ -137,6 +138,14 @@ def test_a_directory_of_mixed_directions_goes_when_nothing_in_it_stays() -> None
     ]
 
 
+def test_a_file_in_place_of_a_directory_of_mixed_directions_is_decided_as_one() -> None:
+    ancestor = Directory({"d": Directory({"code": A, "out": B})})
+    assert list(reconcile(ancestor, E, Directory({"d": C}), _outputs_are_pulled)) == [
+        Step("d", PULL, C)
+    ]
+    assert list(reconcile(ancestor, E, Directory({"d": U}), _outputs_are_pulled)) == []
+
+
 def _carried_out(steps: Iterable[Step], trees: Trees) -> tuple[Tree, Tree, Tree]:
     """Do what the steps say to copies of the trees; conflicts are left as they are."""
     ancestor, local, remote = (Tree(tree) for tree in trees)
@@ -162,6 +171,19 @@ def test_one_cycle_leaves_only_conflicts(trees: Trees) -> None:
     assert left == conflicts
     if not conflicts:
         assert after[0].root == after[1].root == after[2].root
+
+
+@given(three_trees(), st.dictionaries(st.sampled_from("abAdy"), st.sampled_from(Direction)))
+def test_one_cycle_leaves_only_conflicts_in_mixed_directions(
+    trees: Trees, directions: dict[str, Direction]
+) -> None:
+    def direction_of(path: str) -> Direction:
+        return directions.get(path[-1:], BOTH)
+
+    steps = list(reconcile(*trees, direction_of))
+    after = _carried_out(steps, trees)
+    left = list(reconcile(*(tree.root for tree in after), direction_of))
+    assert left == [step for step in steps if step.verdict is CONFLICT]
 
 
 @given(three_trees())
