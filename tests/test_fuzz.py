@@ -35,6 +35,16 @@ def test_any_bytes_are_taken_or_refused(name: str, data: bytes) -> None:
     target(name)(data)
 
 
+FOUND = [
+    ("paths", b"\xc2\xdc\xb7\xdc"),  # As UTF-16: the bytes of a letter, each escaped.
+]
+
+
+@pytest.mark.parametrize(("name", "data"), FOUND)
+def test_what_fuzzing_found_stays_mended(name: str, data: bytes) -> None:
+    target(name)(data)
+
+
 @given(text=st.text(st.sampled_from("ab.d/\\ \0\u00e9\udcff:~"), max_size=40))
 @example("../x")
 @example("a/../../x")

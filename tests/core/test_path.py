@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from towline.core.path import (
@@ -44,6 +46,14 @@ def test_plain_relative_paths_pass(path: str) -> None:
     ],
 )
 def test_other_paths_are_refused(path: str) -> None:
+    with pytest.raises(BadPathError):
+        check_path(path)
+
+
+@pytest.mark.parametrize("path", ["\udcc2\udcb7", "a/\udcc3\udca9.py", "\udcff\udcc2\udcb7"])
+def test_a_second_spelling_of_the_same_bytes_is_refused(path: str) -> None:
+    """Else one file would have two paths, and a rule for one of them none for the other."""
+    assert check_path(os.fsdecode(os.fsencode(path))) != path
     with pytest.raises(BadPathError):
         check_path(path)
 
