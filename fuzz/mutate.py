@@ -1,6 +1,6 @@
 """A mutation pass: small faults put into one module of `core` at a time, and its own tests run.
 
-    python fuzz/mutate.py                            # every module, up to 60 mutants each
+    python fuzz/mutate.py                            # every module, up to 40 mutants each
     python fuzz/mutate.py reconcile safety --all     # these, every mutant
     python fuzz/mutate.py --json mutants.json
 
@@ -34,7 +34,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 CORE = ROOT / "src/towline/core"
 TESTS = ROOT / "tests/core"
-MUTANTS_MAX = 60
+MUTANTS_MAX = 40
 SEED = 1
 PYTEST = ["-x", "-q", "-p", "no:cacheprovider", "--timeout=0"]
 PYTEST += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # hypothesis is there already.
@@ -311,6 +311,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python fuzz/mutate.py", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("modules", nargs="*", metavar="MODULE", help="as in core/MODULE.py")
+    parser.add_argument("--most", type=int, default=MUTANTS_MAX, help="mutants of each module")
     parser.add_argument("--all", action="store_true", help="every mutant, however many")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
@@ -321,7 +322,7 @@ def main() -> int:
 
     outcomes: list[Outcome] = []
     for module in options.modules or modules():
-        outcomes.append(try_module(module, None if options.all else MUTANTS_MAX))
+        outcomes.append(try_module(module, None if options.all else options.most))
         one = outcomes[-1]
         print(
             f"{module}: {one.tried} of {one.found} tried, {len(one.survived)} survived", flush=True
