@@ -43,7 +43,7 @@ RULES = ["test_ignore.py", "test_ignore_like_git.py"]
 WIRE = ["test_line.py", "test_replay.py", "test_frames.py", "test_resume.py", "test_hostile.py"]
 # Modules whose tests do not bear their name.
 TESTED_BY = {
-    "entry": ["test_reconcile.py", "test_tree.py", "test_change.py"],
+    "entry": ["test_entry.py", "test_tree.py", "test_change.py"],
     "problem": ["test_reconcile.py"],
     **dict.fromkeys(("match", "pattern", "rule", "default"), RULES),
     "ignore": RULES,
