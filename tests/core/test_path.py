@@ -11,6 +11,9 @@ from towline.core.path import (
     check_path,
     collisions,
     is_below,
+    join,
+    name_of,
+    parent_of,
     parents_of,
 )
 
@@ -56,6 +59,11 @@ def test_a_second_spelling_of_the_same_bytes_is_refused(path: str) -> None:
     assert check_path(os.fsdecode(os.fsencode(path))) != path
     with pytest.raises(BadPathError):
         check_path(path)
+
+
+def test_a_path_is_its_parent_and_its_name() -> None:
+    for path, parent, name in [("a/b/c", "a/b", "c"), ("a", "", "a")]:
+        assert (parent_of(path), name_of(path), join(parent, name)) == (parent, name, path)
 
 
 def test_parents_come_nearest_first_without_the_root() -> None:

@@ -229,15 +229,3 @@ def test_a_side_that_is_the_truth_is_never_changed(trees: Trees) -> None:
 
 def _leaves(root: Directory) -> dict[str, Entry]:
     return {path: entry for path, entry in Tree(root).walk() if not isinstance(entry, Directory)}
-
-
-def test_changes_between_remove_before_they_put() -> None:
-    old, new = Directory({"x": Directory({"y": A}), "z": A}), Directory({"x": B, "z": AB})
-    changes = [(c.path, c.old, c.new) for c in changes_between("", old, new)]
-    assert changes == [
-        ("x/y", A, None),
-        ("x", DIRECTORY, B),
-        ("z", A, DIRECTORY),
-        ("z/x", None, A),
-        ("z/y", None, B),
-    ]
