@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.core.trees import three_trees
 from towline.core.change import changes_between
 from towline.core.direction import Direction
-from towline.core.entry import DIRECTORY, Directory, Entry, File, Symlink, Unsynced
+from towline.core.entry import Directory, Entry, File, Symlink, Unsynced
 from towline.core.problem import ProblemKind
 from towline.core.reconcile import Step, Verdict, judge, reconcile
 from towline.core.tree import Tree
