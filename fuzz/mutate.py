@@ -8,7 +8,7 @@ A mutant is one change to the syntax tree: a comparison turned, a condition nega
 higher, a call or a raise left out, a result replaced by None. It is killed if a test fails. What
 survives is a missing test, or a mutant that does the same. Module constants, annotations and what
 an error says are left alone. Each mutant runs in a fork that has pytest loaded, and of hypothesis's
-examples only fifty, the same each time.
+examples only 25, the same each time.
 """
 
 from __future__ import annotations

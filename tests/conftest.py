@@ -22,7 +22,7 @@ settings.register_profile("nightly", COMMON, max_examples=20_000, print_blob=Tru
 settings.register_profile(
     "mutation",  # Quick, the same each time, and nothing remembered: see fuzz/mutate.py.
     COMMON,
-    max_examples=50,
+    max_examples=25,
     database=None,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],
