@@ -138,6 +138,14 @@ def test_a_directory_of_mixed_directions_goes_when_nothing_in_it_stays() -> None
     ]
 
 
+def test_a_directory_of_one_direction_is_decided_as_a_whole() -> None:
+    ancestor = Directory({"d": Directory({"code": A})})
+    remote = Directory({"d": Directory({"code": A, "new": B})})
+    assert list(reconcile(ancestor, E, remote, _outputs_are_pulled)) == [
+        Step("d", PULL, remote.children["d"])
+    ]
+
+
 def test_a_file_in_place_of_a_directory_of_mixed_directions_is_decided_as_one() -> None:
     ancestor = Directory({"d": Directory({"code": A, "out": B})})
     assert list(reconcile(ancestor, E, Directory({"d": C}), _outputs_are_pulled)) == [
