@@ -7,6 +7,8 @@ import os
 import pytest
 
 from towline.core.path import (
+    DEPTH_MAX,
+    PATH_MAX,
     BadPathError,
     check_path,
     collisions,
@@ -23,6 +25,17 @@ from towline.core.path import (
 )
 def test_plain_relative_paths_pass(path: str) -> None:
     assert check_path(path) == path
+
+
+LONGEST = "/".join(["x" * 255] * 15 + ["x" * 127, "x" * 128])
+
+
+@pytest.mark.parametrize("path", [LONGEST, "x" * 255, "/".join("x" * DEPTH_MAX)])
+def test_paths_and_names_may_be_as_long_and_deep_as_the_limits(path: str) -> None:
+    assert len(LONGEST) == PATH_MAX
+    assert check_path(path) == path
+    with pytest.raises(BadPathError):
+        check_path(f"{path}x" if "/" not in path else f"{path}/x")
 
 
 @pytest.mark.parametrize(
