@@ -265,6 +265,7 @@ class Live:
         try:
             if self._rules_stale:
                 await self._refresh_rules()
+            self._local_stale = False  # The scan is by the rules just read.
             self.trees.local = await self._local.scan()
         except BaseException:  # Cancelled, most likely: it is still to be done.
             self._local_stale = True
@@ -478,6 +479,8 @@ class Live:
             self._refreshing = False
 
     async def _wait_for_more(self) -> None:
+        if self._rules is not None and (self._rules_stale or self._local_stale):
+            return
         deadline = self.planner.deadline() if self._told and self._local_known else None
         if deadline is None:
             await self._changed.wait()
