@@ -121,18 +121,15 @@ class Trees:
 
     def steps(self, paths: Iterable[str]) -> Iterator[Step]:
         """Yield what it takes for both sides to agree at and below each of these paths."""
-        done: set[str] = set()
-        for path in topmost(paths):
-            scope = self._scope(path)
-            if scope not in done:
-                done.add(scope)
-                yield from reconcile(
-                    self.ancestor.get(scope),
-                    self.local.get(scope),
-                    self.remote.get(scope),
-                    self._direction_of,
-                    scope,
-                )
+        # One path's scope may lie below another's: no path is decided about twice.
+        for scope in topmost({self._scope(path) for path in topmost(paths)}):
+            yield from reconcile(
+                self.ancestor.get(scope),
+                self.local.get(scope),
+                self.remote.get(scope),
+                self._direction_of,
+                scope,
+            )
 
     def _scope(self, path: str) -> str:
         """Return where to reconcile: higher up where one side has a file in a parent's place.
