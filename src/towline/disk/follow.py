@@ -16,6 +16,7 @@ from towline.core.change import Change, Result
 from towline.core.gather import Gather
 from towline.core.problem import ProblemKind
 from towline.disk.displaced import Kept
+from towline.disk.reading import Progress
 from towline.disk.replica import Observation, Replica
 from towline.disk.watch.base import Watch
 
@@ -38,6 +39,7 @@ class News:
     kept: list[Kept] = field(default_factory=list[Kept])
     scan_reason: str = ""  # Set when observations no longer suffice: scan, then go on.
     root_gone: bool = False
+    progress: Progress | None = None  # Of a large file that is being read.
 
 
 class Follower:
@@ -53,6 +55,8 @@ class Follower:
         self.watch = watch
         self._gather = gather
         self._cookies: dict[str, tuple[int, float]] = {}  # Name → (token, deadline).
+        self._met: list[tuple[int, set[str]]] = []  # Tokens, and what is read before they are told.
+        self._read_at: float | None = None
         self._review_at: float | None = None
         self._retry_at: float | None = None
         self._verify_interval_s = verify_interval_s
@@ -62,7 +66,7 @@ class Follower:
     def deadline(self) -> float | None:
         """When to call `step` even if the watch stays silent."""
         due = [self.watch.deadline(), self._gather.deadline(), self._review_at, self._verify_at]
-        due.append(self._retry_at)
+        due += [self._retry_at, self._reading_due()]
         due += [limit for _, limit in self._cookies.values()]
         return min((at for at in due if at is not None), default=None)
 
@@ -85,10 +89,12 @@ class Follower:
         if seen.rescan or self._gather.overflowed:
             news.scan_reason = "more changed at once than the watch could tell"
         self._arm_review(now)  # A scan may have come upon something, too.
-        self._meet_cookies(seen.cookies, now, news)
-        paths = self._gather.take_all() if news.settled else self._gather.take(now)
+        met = self._meet_cookies(seen.cookies, now, news)
+        paths = self._gather.take_all() if met else self._gather.take(now)
         if paths and not news.scan_reason:
             news.observations = self.replica.observe(paths)
+        self._met += [(token, self.replica.reading.paths) for token in met]
+        self._read_on(now, news)
         self._review(now, news)
         self._retry(now, news)
         self._verify(now, news)
@@ -124,14 +130,31 @@ class Follower:
         else:
             self._gather.release()
 
-    def _meet_cookies(self, cookies: frozenset[str], now: float, news: News) -> None:
-        for name in cookies:
-            if known := self._cookies.pop(name, None):
-                news.settled.append(known[0])
+    def _reading_due(self) -> float | None:
+        if self.replica.reading.delay_s() is None:
+            return None
+        return -math.inf if self._read_at is None else self._read_at
+
+    def _read_on(self, now: float, news: News) -> None:
+        """Read large files on, a bit with each step; tell the tokens that waited for them."""
+        due = self._reading_due()
+        if due is not None and now >= due:
+            observations, news.progress = self.replica.read_on()
+            news.observations += observations
+        delay_s = self.replica.reading.delay_s()
+        self._read_at = None if delay_s is None else now + delay_s
+        paths = self.replica.reading.paths
+        news.settled += [token for token, waited in self._met if waited.isdisjoint(paths)]
+        self._met = [met for met in self._met if not met[1].isdisjoint(paths)]
+
+    def _meet_cookies(self, cookies: frozenset[str], now: float, news: News) -> list[int]:
+        """Return the tokens whose cookies the watch told of, or failed to tell of in time."""
+        met = [known[0] for name in cookies if (known := self._cookies.pop(name, None))]
         late = [name for name, (_, limit) in self._cookies.items() if now >= limit]
         for name in late:
             news.scan_reason = "the watch did not tell of its own cookie"
-            news.settled.append(self._cookies.pop(name)[0])
+            met.append(self._cookies.pop(name)[0])
+        return met
 
     def _retry(self, now: float, news: News) -> None:
         """Look again at what could not be read: a disk that recovers tells nothing."""
