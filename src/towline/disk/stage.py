@@ -275,9 +275,7 @@ class Stage:
             self._append(descriptor, part, piece)
             left -= len(piece)
 
-    def _append_copied(
-        self, descriptor: int, part: _Part, source: Source, leaves: bytes
-    ) -> None:
+    def _append_copied(self, descriptor: int, part: _Part, source: Source, leaves: bytes) -> None:
         """Copy without reading: the digests of the blocks copied are known."""
         left = source.size
         while left:

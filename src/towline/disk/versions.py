@@ -30,9 +30,7 @@ class Basis:
 
 
 class Versions:
-    def __init__(
-        self, folder: Folder, cache: Cache, signatures: Signatures, stage: Stage
-    ) -> None:
+    def __init__(self, folder: Folder, cache: Cache, signatures: Signatures, stage: Stage) -> None:
         self._folder = folder
         self._cache = cache
         self._signatures = signatures

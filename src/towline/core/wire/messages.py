@@ -26,6 +26,7 @@ PREFIX = struct.Struct(">BI")  # Kind and flags, length of the header as sent.
 COMPRESSED = 0x80  # Flag in the first byte: what follows the prefix is zlib.
 PLAIN_MAX = 4 << 20  # Bytes of a message once decompressed: bounds what a bomb can cost.
 COMPRESS_MIN = 512  # Below this, compression saves nothing worth its time.
+COPY_SIZE = 4 << 20  # Bytes copied for one message at most: some two milliseconds.
 PART_SIZE = 256 << 10  # Content per message: small enough that its digest state stays cheap.
 HEADER_SIZE = PLAIN_MAX // 4  # Bytes of rows in one message, its longest row on top.
 ROWS_MAX = 4096  # Entries per message when a tree is told in parts.
@@ -223,14 +224,90 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class Copy:
+    """Either way: a stretch of a large content that the receiver has, in the version before.
+
+    It is staged as a `Part` would be, if the file `path` is still the content `basis`.
+    """
+
+    kind: ClassVar[int] = 18
+    digest: bytes
+    size: int  # Of the whole content, in bytes.
+    offset: int
+    length: int
+    path: str
+    basis: bytes
+    source: int  # Where the stretch begins in the file.
+
+    def pack(self) -> tuple[list[Any], bytes]:
+        stretch = [self.offset, self.length, self.source]
+        return [self.digest.hex(), self.size, self.path, self.basis.hex(), *stretch], b""
+
+    @classmethod
+    def unpack(cls, header: list[Any], body: bytes) -> Copy:
+        digest, size, path, basis, offset, length, source = fields.record(header, 7)
+        copy = cls(
+            fields.digest(digest),
+            fields.integer(size),
+            fields.integer(offset),
+            fields.integer(length, 1, COPY_SIZE),
+            fields.path(path),
+            fields.digest(basis),
+            fields.integer(source),
+        )
+        if copy.offset + copy.length > copy.size:
+            raise FieldError("a copy reaches beyond its content")
+        return copy
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """Laptop → machine: the first `size` bytes staged as `draft` are the start of `digest`.
+
+    A draft is what was copied before the digest of the new content was known. With a size of 0 it
+    is of no use.
+    """
+
+    kind: ClassVar[int] = 19
+    draft: bytes
+    digest: bytes
+    size: int
+
+    def pack(self) -> tuple[list[Any], bytes]:
+        return [self.draft.hex(), self.digest.hex(), self.size], b""
+
+    @classmethod
+    def unpack(cls, header: list[Any], body: bytes) -> Adopt:
+        draft, digest, size = fields.record(header, 3)
+        return cls(fields.digest(draft), fields.digest(digest), fields.integer(size))
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """A file to be sent, from `offset` bytes on.
+
+    `basis`: the content at the same path on the asking side, where it has a version of it.
+    """
+
+    path: str
+    file: File
+    offset: int = 0
+    basis: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Fetch:
     """Laptop → machine: send the content of these files, from the given offsets."""
 
     kind: ClassVar[int] = 9
-    wants: tuple[tuple[str, File, int], ...]  # Path, what it must still be, offset in bytes.
+    wants: tuple[Want, ...]
 
     def pack(self) -> tuple[list[Any], bytes]:
-        return [[path, fields.pack_entry(file), at] for path, file, at in self.wants], b""
+        wants = [
+            [want.path, fields.pack_entry(want.file), want.offset, want.basis and want.basis.hex()]
+            for want in self.wants
+        ]
+        return wants, b""
 
     @classmethod
     def unpack(cls, header: list[Any], body: bytes) -> Fetch:
@@ -383,6 +460,8 @@ Message = (
     | Apply
     | Applied
     | Part
+    | Copy
+    | Adopt
     | Fetch
     | Gone
     | Observed
@@ -405,6 +484,8 @@ _UNPACK: dict[int, Callable[[list[Any], bytes], Message]] = {
         Apply,
         Applied,
         Part,
+        Copy,
+        Adopt,
         Fetch,
         Gone,
         Observed,
@@ -531,12 +612,13 @@ def _change(value: Any) -> Change:
     )
 
 
-def _want(value: Any) -> tuple[str, File, int]:
-    path, file, offset = fields.record(value, 3)
+def _want(value: Any) -> Want:
+    path, file, offset, basis = fields.record(value, 4)
     entry = fields.entry(file)
     if not isinstance(entry, File):
         raise FieldError("only files have content to fetch")
-    return fields.path(path), entry, fields.integer(offset)
+    basis = fields.optional(basis, fields.digest)
+    return Want(fields.path(path), entry, fields.integer(offset), basis)
 
 
 def _pack_result(result: Result) -> list[Any]:
