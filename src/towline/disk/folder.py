@@ -118,6 +118,14 @@ class Folder:
     def read(self, descriptor: int, size: int) -> bytes:
         return os.read(descriptor, size)
 
+    def read_into(self, descriptor: int, buffer: memoryview) -> int:
+        """Fill `buffer` from where the file is; return how many bytes there were."""
+        if hasattr(os, "readv"):
+            return os.readv(descriptor, [buffer])
+        content = os.read(descriptor, len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
+
     def seek(self, descriptor: int, offset: int) -> None:
         os.lseek(descriptor, offset, os.SEEK_SET)
 
@@ -130,19 +138,17 @@ class Folder:
 
         The system does it, without copying at all where the file system can share blocks.
         """
-        if hasattr(os, "copy_file_range"):
+        if sys.platform == "linux":
             try:
                 return os.copy_file_range(source, target, size)
             except OSError as error:
                 if error.errno not in _NO_COPY:
                     raise
-        return self.write_all(target, os.read(source, min(size, COPY_PIECE)))
-
-    def write_all(self, descriptor: int, content: bytes) -> int:
-        left = memoryview(content)
+        piece = os.read(source, min(size, COPY_PIECE))
+        left = memoryview(piece)
         while left:
-            left = left[self.write(descriptor, left) :]
-        return len(content)
+            left = left[os.write(target, left) :]
+        return len(piece)
 
     def truncate(self, descriptor: int, size: int) -> None:
         os.ftruncate(descriptor, size)

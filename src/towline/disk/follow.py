@@ -18,12 +18,13 @@ from towline.core.problem import ProblemKind
 from towline.disk.displaced import Kept
 from towline.disk.reading import Progress
 from towline.disk.replica import Observation, Replica
-from towline.disk.watch.base import Watch
+from towline.disk.watch.base import Seen, Watch
 
 REVIEW_INTERVAL_S = 1.0  # How often replaced files that someone still had open are looked at.
 RETRY_INTERVAL_S = 5.0  # How often what could not be read is tried again, though nothing is told.
 RETRIES_MAX = 256  # Paths each time: a share of a broken disk must not keep us busy.
 VERIFY_INTERVAL_S = 600.0  # What no notice tells, a write through a map say, is found by then.
+INSTANT_S = 0.002  # Not worth another turn of a loop, whose timers may be 1 ms late.
 SETTLE_MAX_S = 1.0  # A cookie's event takes milliseconds; past this the watch has failed us.
 
 
@@ -37,6 +38,7 @@ class News:
     observations: list[Observation] = field(default_factory=list[Observation])
     settled: list[int] = field(default_factory=list[int])  # Tokens given to `settle`.
     kept: list[Kept] = field(default_factory=list[Kept])
+    contents: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])  # Of what was read.
     scan_reason: str = ""  # Set when observations no longer suffice: scan, then go on.
     root_gone: bool = False
     progress: Progress | None = None  # Of a large file that is being read.
@@ -62,6 +64,7 @@ class Follower:
         self._verify_interval_s = verify_interval_s
         self._verify_at = math.inf  # From the first scan on: when everything is looked at again.
         self._verifying: Generator[None, None, list[Observation]] | None = None
+        self._news = News()  # Taken in, and not told yet.
 
     def deadline(self) -> float | None:
         """When to call `step` even if the watch stays silent."""
@@ -79,8 +82,46 @@ class Follower:
 
     def step(self, now: float) -> News:
         """Take in what the watch tells; look at the paths whose time has come."""
-        news = News()
-        seen = self.watch.read()
+        self._take_in(self.watch.read(), now)
+        news, self._news = self._news, News()
+        self._arm_review(now)  # A scan may have come upon something, too.
+        paths = self._gather.take_all() if news.settled else self._gather.take(now)
+        if paths and not news.scan_reason:
+            news.observations = self.replica.observe(paths, news.contents)
+        self._read_on(now, news)
+        self._withhold(news)
+        self._review(now, news)
+        self._retry(now, news)
+        self._verify(now, news)
+        return news
+
+    def step_plain(self, now: float) -> News | None:
+        """As `step`, if there is nothing to look at now or in an instant; None: call `step`.
+
+        For a loop that must not be held up: nothing here waits for a disk.
+        """
+        seen = self.watch.read_plain()
+        if seen is not None:
+            self._take_in(seen, now)
+        if seen is None or self._has_work(now):
+            return None
+        news, self._news = self._news, News()
+        self._withhold(news)
+        return news
+
+    def quiet_at(self) -> float | None:
+        """When the paths gathered so far have been quiet for long enough."""
+        return self._gather.deadline()
+
+    def _has_work(self, now: float) -> bool:
+        gathered = self.quiet_at()
+        if gathered is not None and (self._news.settled or gathered <= now + INSTANT_S):
+            return True
+        due = (self._review_at, self._retry_at, self._verify_at, self._reading_due())
+        return any(at is not None and at <= now for at in due)
+
+    def _take_in(self, seen: Seen, now: float) -> None:
+        news = self._news
         self._gather.note(seen.paths, now)
         self._gather.note_writing(seen.writing, now)
         if seen.git_busy is not None:
@@ -88,17 +129,7 @@ class Follower:
         news.root_gone = seen.root_gone
         if seen.rescan or self._gather.overflowed:
             news.scan_reason = "more changed at once than the watch could tell"
-        self._arm_review(now)  # A scan may have come upon something, too.
-        met = self._meet_cookies(seen.cookies, now, news)
-        paths = self._gather.take_all() if met else self._gather.take(now)
-        if paths and not news.scan_reason:
-            news.observations = self.replica.observe(paths)
-        self._met += [(token, self.replica.reading.paths) for token in met]
-        self._read_on(now, news)
-        self._review(now, news)
-        self._retry(now, news)
-        self._verify(now, news)
-        return news
+        self._meet_cookies(seen.cookies, now, news)
 
     def scan_steps(self) -> Iterator[None]:
         """Scan the whole folder; afterwards the replica's tree holds what was found."""
@@ -136,25 +167,29 @@ class Follower:
         return -math.inf if self._read_at is None else self._read_at
 
     def _read_on(self, now: float, news: News) -> None:
-        """Read large files on, a bit with each step; tell the tokens that waited for them."""
+        """Read large files on, a bit with each step."""
         due = self._reading_due()
         if due is not None and now >= due:
             observations, news.progress = self.replica.read_on()
             news.observations += observations
         delay_s = self.replica.reading.delay_s()
         self._read_at = None if delay_s is None else now + delay_s
+
+    def _withhold(self, news: News) -> None:
+        """Keep tokens back until the large files that had changed before them are read."""
         paths = self.replica.reading.paths
-        news.settled += [token for token, waited in self._met if waited.isdisjoint(paths)]
+        self._met += [(token, paths) for token in news.settled]
+        news.settled = [token for token, waited in self._met if waited.isdisjoint(paths)]
         self._met = [met for met in self._met if not met[1].isdisjoint(paths)]
 
-    def _meet_cookies(self, cookies: frozenset[str], now: float, news: News) -> list[int]:
-        """Return the tokens whose cookies the watch told of, or failed to tell of in time."""
-        met = [known[0] for name in cookies if (known := self._cookies.pop(name, None))]
+    def _meet_cookies(self, cookies: frozenset[str], now: float, news: News) -> None:
+        for name in cookies:
+            if known := self._cookies.pop(name, None):
+                news.settled.append(known[0])
         late = [name for name, (_, limit) in self._cookies.items() if now >= limit]
         for name in late:
             news.scan_reason = "the watch did not tell of its own cookie"
-            met.append(self._cookies.pop(name)[0])
-        return met
+            news.settled.append(self._cookies.pop(name)[0])
 
     def _retry(self, now: float, news: News) -> None:
         """Look again at what could not be read: a disk that recovers tells nothing."""

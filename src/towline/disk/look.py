@@ -10,6 +10,8 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from mmap import mmap
 from typing import TypeVar, cast
 
 from towline.core.digest import digest_of
@@ -21,6 +23,8 @@ from towline.disk.folder import Folder
 from towline.disk.signatures import LARGE, BlockReader, Signatures
 
 PIECE = 1 << 20  # Bytes hashed between two yields: about a millisecond.
+KEPT_MAX = 4 << 20  # Bytes of contents kept from one round of looks: bounds memory.
+KEPT_FILE_MAX = 256 << 10  # Larger ones travel in parts, which are read as they go.
 ATTEMPTS_MAX = 4  # Tries to read a file that is being written before it is left for later.
 
 T = TypeVar("T")
@@ -29,10 +33,7 @@ Postpone = Callable[[str, os.stat_result], Entry | None]
 
 
 class Look:
-    """Looks at single paths of one folder. `size_max` (bytes): what is larger is not read.
-
-    `postpone`, where set, is asked what to take a large file for that would have to be read.
-    """
+    """Looks at single paths of one folder. `size_max` (bytes): what is larger is not read."""
 
     def __init__(
         self,
@@ -46,7 +47,28 @@ class Look:
         self.now_ns = now_ns
         self.signatures = signatures or Signatures()
         self.size_max: int | None = None
-        self.postpone: Postpone | None = None
+        self._postpone: Postpone | None = None
+        self._buffer = mmap(-1, PIECE)  # One for all: new memory for each piece costs more.
+        self._contents: dict[bytes, bytes] | None = None
+        self._room = 0  # Bytes that `_contents` may still get.
+
+    @contextmanager
+    def keeping(self, contents: dict[bytes, bytes] | None) -> Generator[None, None, None]:
+        """Put what is read of small files meanwhile into `contents`, by digest."""
+        self._contents, self._room = contents, KEPT_MAX
+        try:
+            yield
+        finally:
+            self._contents = None
+
+    @contextmanager
+    def postponing(self, postpone: Postpone) -> Generator[None, None, None]:
+        """Ask `postpone` meanwhile what to take a large file for that would have to be read."""
+        self._postpone = postpone
+        try:
+            yield
+        finally:
+            self._postpone = None
 
     def at(self, path: str) -> tuple[Entry | None, os.stat_result | None]:
         """Return the shallow entry at `path` and its lstat. Raises OSError but for absence."""
@@ -80,8 +102,8 @@ class Look:
         digest = self.cache.digest(path, stamp_of(status))
         if digest is not None:
             return File(digest, is_executable(status), status.st_size)
-        if self.postpone is not None and status.st_size > LARGE:
-            return self.postpone(path, status)
+        if self._postpone is not None and status.st_size > LARGE:
+            return self._postpone(path, status)
         reading = self.read_steps(path)
         while True:
             try:
@@ -111,6 +133,7 @@ class Look:
         descriptor = folder.open(path)
         try:
             before = folder.fstat(descriptor)
+            content = b""
             if before.st_size > LARGE:
                 digest = yield from self._large_steps(path, descriptor, before.st_size)
             else:
@@ -119,7 +142,11 @@ class Look:
             after = folder.fstat(descriptor)
         finally:
             folder.close_file(descriptor)
-        return (digest if stamp_of(before) == stamp_of(after) else None), after
+        if digest is None or stamp_of(before) != stamp_of(after):
+            return None, after
+        if content:
+            self._keep(digest, content)
+        return digest, after
 
     def _large_steps(
         self, path: str, descriptor: int, size: int
@@ -129,15 +156,22 @@ class Look:
         reader = BlockReader(self.signatures.get(last_digest) if last_digest else None)
         left = size
         while left:
-            piece = self._read(descriptor, min(PIECE, left))
-            if not piece:
+            filled = self._fill(descriptor, min(PIECE, left))
+            if not filled:
                 return None
-            reader.update(piece)
-            left -= len(piece)
+            reader.update(memoryview(self._buffer).toreadonly()[:filled])
+            left -= filled
             yield reader
         known = reader.known()
         self.signatures.put(known.signature.digest, known)
         return known.signature.digest
+
+    def _fill(self, descriptor: int, size: int) -> int:
+        """Read `size` bytes, or what there is until the end, into the buffer."""
+        buffer, filled = memoryview(self._buffer), 0
+        while filled < size and (more := self.folder.read_into(descriptor, buffer[filled:size])):
+            filled += more
+        return filled
 
     def _read(self, descriptor: int, size: int) -> bytes:
         """Read `size` bytes, or what there is until the end."""
@@ -145,6 +179,11 @@ class Look:
         while len(content) < size and (more := self.folder.read(descriptor, size - len(content))):
             content += more
         return content
+
+    def _keep(self, digest: bytes, content: bytes) -> None:
+        if self._contents is not None and len(content) <= min(KEPT_FILE_MAX, self._room):
+            self._contents[digest] = content
+            self._room -= len(content)
 
 
 def run_to_end(steps: Steps[T]) -> T:

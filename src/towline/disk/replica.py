@@ -132,24 +132,24 @@ class Replica:
         yield from self.scan_steps()
         return list(_differences("", known.root, self.tree.root))
 
-    def observe(self, paths: Iterable[str]) -> list[Observation]:
+    def observe(
+        self, paths: Iterable[str], contents: dict[bytes, bytes] | None = None
+    ) -> list[Observation]:
         """Look again at these paths; return what really changed, parents first.
 
-        A directory is looked at with all it holds; but a large file that would have to be read is
-        taken for what it was, and left to `read_on`. Paths that are ignored, unusable or towline's
-        own are skipped; so are those below another one in the result.
+        `contents` gets what is read of small files on the way. A directory is looked at with all
+        it holds; but a large file that would have to be read is taken for what it was, and left to
+        `read_on`. Paths that are ignored, unusable or towline's own are skipped; so are those below
+        another one in the result.
         """
         waiting, self._to_observe = self._to_observe, set()
         subjects = self._subjects({*paths, *waiting})
         if self._noted is not None:
             self._noted.update(subjects)
         changed: set[str] = set()
-        self._look.postpone = self._postpone
-        try:
+        with self._look.keeping(contents), self._look.postponing(self._postpone):
             for path in subjects:
                 changed.update(observation.path for observation in self._observe_one(path))
-        finally:
-            self._look.postpone = None
         # A later look may have found more below an earlier one: the tree has the last word.
         return [Observation(path, self.tree.get(path)) for path in _uppermost(changed)]
 

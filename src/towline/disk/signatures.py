@@ -78,11 +78,10 @@ class BlockReader:
             leaves = map(before.signature.leaf, range(before.signature.count))
             self._leaf_of = dict(zip(before.marks, leaves, strict=False))
 
-    def update(self, piece: bytes) -> None:
-        """Take the next bytes: whole blocks, but for the last call."""
-        view = memoryview(piece)
+    def update(self, piece: memoryview) -> None:
+        """Take the next bytes, read-only: whole blocks, but for the last call."""
         for start in range(0, len(piece), BLOCK):
-            self._take_block(view[start : start + BLOCK])
+            self._take_block(piece[start : start + BLOCK])
 
     def known(self) -> Known:
         return Known(self._hasher.signature(), self._marks)

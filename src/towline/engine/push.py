@@ -121,6 +121,7 @@ class Pusher:
         for path in {c.path for c in changes}.difference(c.path for c in ready):
             self._flights.land(path)
         group = self._open_group(ready, revision, last=True)
+        self._flights.sent(change.path for change in changes)
         await remote.send(Apply(group, revision, True, tuple(ready), contents))
 
     def queue(self, changes: Iterable[Change], revision: int, moment: int) -> None:
