@@ -168,6 +168,32 @@ def test_the_longest_unused_signatures_are_forgotten() -> None:
     assert signatures.get(b"a") == known
 
 
+def test_signatures_outlive_a_restart(tmp_path: Path) -> None:
+    reader = BlockReader()
+    reader.update(memoryview(BEFORE))
+    kept = Signatures()
+    kept.put(digest_of(BEFORE), reader.known())
+    kept.save(tmp_path / "blocks")
+    again = Signatures()
+    again.load(tmp_path / "blocks")
+    assert again.get(digest_of(BEFORE)) == Known(reader.known().signature)
+
+
+@pytest.mark.parametrize("size", [0, 10, 40, 500])
+def test_a_saved_file_cut_short_is_no_harm(tmp_path: Path, size: int) -> None:
+    reader = BlockReader()
+    reader.update(memoryview(BEFORE))
+    kept = Signatures()
+    kept.put(digest_of(BEFORE), reader.known())
+    kept.save(tmp_path / "blocks")
+    content = (tmp_path / "blocks").read_bytes()
+    (tmp_path / "blocks").write_bytes(content[:-1] if size == 500 else content[:size])
+    again = Signatures()
+    again.load(tmp_path / "blocks")
+    again.load(tmp_path / "none")
+    assert again.get(digest_of(BEFORE)) is None
+
+
 # Making one version of the other.
 
 
@@ -196,8 +222,9 @@ def test_a_new_version_is_staged_out_of_the_old_one(tmp_path: Path, known: bool)
     (tmp_path / PATH).write_bytes(BEFORE)
     cache = tmp_path.parent / "cache"
     replica = replica_of(tmp_path, now_ns=settled_now, cache_file=cache)
-    if not known:  # After a restart digests are known, blocks are not: what is copied is read.
+    if not known:  # Digests are known, blocks are not: what is copied is read.
         replica.save_cache()
+        (tmp_path.parent / "cache-blocks").unlink()
         replica = replica_of(tmp_path, now_ns=settled_now, cache_file=cache)
     digest, size = digest_of(AFTER), len(AFTER)
     basis = Basis(PATH, digest_of(BEFORE))

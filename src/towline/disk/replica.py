@@ -67,14 +67,16 @@ class Replica:
         self.tree = Tree()
         self.problems: dict[str, Problem] = {}
         self.left_out: list[LeftOut] = []
-        signatures = Signatures()
-        self.stage = Stage(folder, now_ns, stage_max, signatures)
+        self._signatures = Signatures()
+        if cache_file is not None:
+            self._signatures.load(_signatures_file(cache_file))
+        self.stage = Stage(folder, now_ns, stage_max, self._signatures)
         self._now_ns = now_ns
         self._cache_file = cache_file
         self._cache = load_cache(cache_file) if cache_file else Cache()
-        self._look = Look(folder, self._cache, now_ns, signatures)
+        self._look = Look(folder, self._cache, now_ns, self._signatures)
         self.reading = Reading(self._look)
-        self.versions = Versions(folder, self._cache, signatures, self.stage)
+        self.versions = Versions(folder, self._cache, self._signatures, self.stage)
         self._just_read: dict[str, Entry | None] = {}
         self._displaced = Displaced(folder, host, now_ns)
         self._apply = Apply(self._look, self.stage, self._displaced, durable=durable)
@@ -244,6 +246,7 @@ class Replica:
         """Write the digests known to the cache file, if there is one. Raises OSError."""
         if self._cache_file is not None:
             self._cache.save(self._cache_file)
+            self._signatures.save(_signatures_file(self._cache_file))
 
     # Scanning.
 
@@ -370,6 +373,10 @@ class Replica:
             pieces.append(piece)
             size -= len(piece)
         return b"".join(pieces)
+
+
+def _signatures_file(cache_file: Path) -> Path:
+    return cache_file.with_name(f"{cache_file.name}-blocks")
 
 
 def _is_usable(path: str) -> bool:

@@ -7,14 +7,20 @@ bits of a hash under a key that this process alone has. They never leave it; dig
 
 from __future__ import annotations
 
+import os
+import struct
 import sys
 from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from towline.core.digest import BLOCK, Hasher, Signature, digest_of
+from towline.core.digest import BLOCK, DIGEST_SIZE, Hasher, Signature, digest_of
 
 LARGE = 1 << 20  # Bytes. Up to here a file is read within a millisecond, and sent whole.
 TOTAL_MAX = 64 << 20  # Bytes of digests and marks: those of some 170 GB.
+_MAGIC = b"towline signatures 1\n"
+_ENTRY = struct.Struct(">QI")  # Size of the content, number of its blocks.
 _HAS_MARKS = sys.hash_info.algorithm.startswith("siphash")
 
 
@@ -61,6 +67,45 @@ class Signatures:
         self._total += known.held
         while self._total > self._total_max:
             self._total -= self._known.pop(next(iter(self._known))).held
+
+    def save(self, file: Path) -> None:
+        """Write the signatures to `file` in one step; marks are this process's own. Raises OSError.
+
+        The latest come last, as they are put again when they are loaded.
+        """
+        temporary = file.with_name(f".{file.name}.{os.getpid()}")
+        try:
+            with temporary.open("wb") as written:
+                written.write(_MAGIC)
+                for known in self._known.values():
+                    signature = known.signature
+                    written.write(_ENTRY.pack(signature.size, signature.count) + signature.leaves)
+            temporary.replace(file)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+
+    def load(self, file: Path) -> None:
+        """Take up what was saved; of a missing or damaged file what can be read. Never raises."""
+        try:
+            content = file.read_bytes()
+        except OSError:
+            return
+        if content.startswith(_MAGIC) and len(content) <= 2 * self._total_max:
+            for signature in _unpacked(content, len(_MAGIC)):
+                self.put(signature.digest, Known(signature))
+
+
+def _unpacked(content: bytes, at: int) -> Iterator[Signature]:
+    """Yield the signatures from `at` on. Each is its own proof: its digest is made of it."""
+    while at + _ENTRY.size <= len(content):
+        size, count = _ENTRY.unpack_from(content, at)
+        at += _ENTRY.size
+        leaves = content[at : at + count * DIGEST_SIZE]
+        at += count * DIGEST_SIZE
+        if len(leaves) != count * DIGEST_SIZE or count != -(-size // BLOCK):
+            return
+        yield Signature(size, leaves)
 
 
 class BlockReader:
