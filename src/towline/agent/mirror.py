@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import enum
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
 
 from towline.agent.roots import Root, RootError
-from towline.core.change import Outcome, Result
+from towline.core.change import Change, Outcome, Result
 from towline.core.delta import Stretch, from_offset, pieces
+from towline.core.entry import DIRECTORY
 from towline.core.ignore import Rules
 from towline.core.wire.frames import ProtocolError
 from towline.core.wire.messages import (
@@ -40,18 +41,18 @@ from towline.core.wire.messages import (
     Observed,
     Part,
     Refusal,
+    Rename,
     Rescan,
-    Row,
     SetRules,
     Settle,
     Settled,
     TreeEnd,
-    Want,
     fitting,
     header_size_of,
     rows_of,
     tree_parts,
 )
+from towline.core.wire.records import Row, Want
 from towline.disk.replica import Observation
 from towline.disk.versions import Basis
 
@@ -121,6 +122,8 @@ class Mirror:
         match message:
             case Apply():
                 self._apply(root, message, now)
+            case Rename():
+                self._rename(root, message, now)
             case Part() | Copy() | Adopt():
                 self._stage(root, message)
             case Fetch():
@@ -204,16 +207,28 @@ class Mirror:
     def _apply(self, root: Root, apply: Apply, now: float) -> None:
         results, observations = root.follower.apply(apply.changes, apply.contents, now)
         root.note_carried_out(apply.changes, results)
-        self._send(Applied(apply.group, tuple(results)))
+        self._answer(apply.group, results, observations)
+        if apply.last:
+            self._revisions.add(apply.revision)
+            self._count_revisions()
+
+    def _rename(self, root: Root, rename: Rename, now: float) -> None:
+        source, target = rename.source, rename.target
+        result, observations = root.follower.rename(source, target, rename.digest, now)
+        both = (Change(target, None, DIRECTORY), Change(source, DIRECTORY, None))
+        root.note_carried_out(both, (result, replace(result, path=source)))
+        self._answer(rename.group, [result], observations)
+
+    def _answer(
+        self, group: int, results: Sequence[Result], observations: Iterable[Observation]
+    ) -> None:
+        self._send(Applied(group, tuple(results)))
         failed = next((result for result in results if result.outcome is not Outcome.DONE), None)
         if failed is not None:
             for token, reason in self._asked.items():
                 self._asked[token] = reason or f"{failed.path}: {_why(failed)}"
         for message in _observed(observations):
             self._send(message)
-        if apply.last:
-            self._revisions.add(apply.revision)
-            self._count_revisions()
 
     def _count_revisions(self) -> None:
         while self.revision + 1 in self._revisions:

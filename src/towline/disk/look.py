@@ -18,7 +18,7 @@ from towline.core.digest import digest_of
 from towline.core.entry import DIRECTORY, Entry, File, Symlink, Unsynced
 from towline.core.path import parent_of
 from towline.core.problem import ProblemKind
-from towline.disk.cache import Cache, stamp_of
+from towline.disk.cache import Cache, Stamp, stamp_of
 from towline.disk.folder import Folder
 from towline.disk.signatures import LARGE, BlockReader, Signatures
 
@@ -49,6 +49,7 @@ class Look:
         self.size_max: int | None = None
         self._postpone: Postpone | None = None
         self._buffer = mmap(-1, PIECE)  # One for all: new memory for each piece costs more.
+        self.moved: dict[Stamp, bytes] = {}  # Digests of files whose directory is gone, or moved.
         self._contents: dict[bytes, bytes] | None = None
         self._room = 0  # Bytes that `_contents` may still get.
 
@@ -99,7 +100,7 @@ class Look:
     def _file_steps(self, path: str, status: os.stat_result) -> Steps[Entry | None]:
         if self.size_max is not None and status.st_size > self.size_max:
             return Unsynced(ProblemKind.TOO_LARGE)
-        digest = self.cache.digest(path, stamp_of(status))
+        digest = self.cache.digest(path, stamp_of(status)) or self._moved_here(path, status)
         if digest is not None:
             return File(digest, is_executable(status), status.st_size)
         if self._postpone is not None and status.st_size > LARGE:
@@ -124,6 +125,17 @@ class Look:
                 self.cache.put(path, stamp_of(status), digest, read_at_ns=read_at_ns)
                 return File(digest, is_executable(status), status.st_size)
         return Unsynced(ProblemKind.CHANGING)
+
+    def _moved_here(self, path: str, status: os.stat_result) -> bytes | None:
+        """Return the digest of a file that came with its directory: nothing of its stamp differs.
+
+        The stamp holds the inode, and the ctime of any write or rename of the file itself.
+        """
+        stamp = stamp_of(status)
+        digest = self.moved.get(stamp)
+        if digest is not None:
+            self.cache.put_own(path, stamp, digest)
+        return digest
 
     def _hash_steps(
         self, path: str

@@ -23,9 +23,9 @@ from towline.core.wire.messages import (
     Copy,
     Fetch,
     Part,
-    Want,
     header_size_of,
 )
+from towline.core.wire.records import Want
 from towline.disk.versions import Basis
 from towline.engine.bell import Bell
 from towline.engine.flights import Flights, Way
