@@ -237,12 +237,12 @@ class Copy:
     source: int  # Where the stretch begins in the file.
 
     def pack(self) -> tuple[list[Any], bytes]:
-        stretch = [self.offset, self.length, self.source]
-        return [self.digest.hex(), self.size, self.path, self.basis.hex(), *stretch], b""
+        stretch = [self.digest.hex(), self.size, self.offset, self.length]
+        return [*stretch, self.path, self.basis.hex(), self.source], b""
 
     @classmethod
     def unpack(cls, header: list[Any], body: bytes) -> Copy:
-        digest, size, path, basis, offset, length, source = fields.record(header, 7)
+        digest, size, offset, length, path, basis, source = fields.record(header, 7)
         copy = cls(
             fields.digest(digest),
             fields.integer(size),
@@ -284,7 +284,7 @@ class Fetch:
     """Laptop → machine: send the content of these files, from the given offsets."""
 
     kind: ClassVar[int] = 9
-    wants: tuple[Want, ...]
+    wants: tuple[Want, ...]  # The digest: of the version at that path on the laptop.
 
     def pack(self) -> tuple[list[Any], bytes]:
         return [records.pack_want(want) for want in self.wants], b""
