@@ -60,8 +60,9 @@ class Reading:
         if steps is None:
             return None, None
         try:
-            for _ in range(PIECES):
-                reader = next(steps)
+            reader = next(steps)
+            for _ in range(PIECES - 1):
+                next(steps)
         except StopIteration as end:
             entry: Entry | None = end.value
         except (FileNotFoundError, NotADirectoryError):

@@ -110,7 +110,9 @@ class Puller:
     async def take_copy(self, copy: Copy) -> None:
         """Take bytes of a content that was asked for from the file that was named with it."""
         basis = self._bases.get(copy.digest)
-        if copy.digest not in self._awaited or basis != Basis(copy.path, copy.basis):
+        if basis is None or basis != Basis(copy.path, copy.basis):
+            return
+        if copy.digest not in self._awaited:
             return
         stretch = Stretch(copy.offset, copy.length, copy.source)
         try:
