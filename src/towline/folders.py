@@ -84,6 +84,7 @@ def open_folder(
             local_life=incarnation.id,
             direction_of=_direction_of(pair, options),
             compress=compress,
+            name=request.name,
             bandwidth=options.bandwidth,
         ),
         make_local,

@@ -17,10 +17,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Protocol
 
+from towline.agent.changes import Changes
 from towline.agent.roots import Root, RootError
 from towline.core.change import Outcome, Result
-from towline.core.entry import File
+from towline.core.entry import Directory, Entry, File
 from towline.core.ignore import Rules
+from towline.core.path import join
 from towline.core.wire.frames import ProtocolError
 from towline.core.wire.messages import (
     HEADER_SIZE,
@@ -74,11 +76,25 @@ class Outlet(Protocol):
 
 
 class Mirror:
-    """`open_root` gives the folder a `Begin` names, or raises `RootError` with the reason."""
+    """`open_root` gives the folder a `Begin` names, or raises `RootError` with the reason.
 
-    def __init__(self, outlet: Outlet, open_root: Callable[[Begin], Root]) -> None:
+    All that changes in the folder, by whatever hand, is noted in `changes`. `notebook` is the line
+    that loads the extension in a notebook here.
+    """
+
+    def __init__(
+        self,
+        outlet: Outlet,
+        open_root: Callable[[Begin], Root],
+        changes: Changes,
+        notebook: str = "",
+    ) -> None:
         self._outlet = outlet
         self._open_root = open_root
+        self._changes = changes
+        self._notebook = notebook
+        self.name = ""  # Of the workspace, as the laptop has it.
+        self.laptop = ""
         self._root: Root | None = None
         self._outbox: deque[Message] = deque()  # For the sync lane, while it has no room.
         self._telling: Iterator[Message | None] | None = None  # A scan, then the tree it found.
@@ -88,6 +104,8 @@ class Mirror:
         self._revisions: set[int] = set()  # Those applied beyond the whole ones.
         self.revision = 0  # The highest one of which no part is missing, nor of any before.
         self.flushed: list[Flushed] = []  # Answers from the laptop, for whoever asked.
+        self.settled: list[int] = []  # Tokens of `settle`: all that happened before it is noted.
+        self._partly: set[int] = set()  # Revisions of which something is applied, not all.
         self._is_refused = False
         self.is_over = False  # The folder is gone: whoever wants one has to begin anew.
 
@@ -139,6 +157,22 @@ class Mirror:
             del self._asked[next(iter(self._asked))]
         self._send(Flush(token, timeout_s))
 
+    def settle(self, token: int, now: float) -> None:
+        """Note all that was changed here before now; `token` comes in `settled` once it is."""
+        if self._root is None:
+            self.settled.append(token)
+            return
+        try:
+            self._root.follower.settle(-token, now)  # The laptop's own tokens are positive.
+        except OSError:
+            self._changes.note_all()
+            self.settled.append(token)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no revision is half applied: its other half may still be on its way."""
+        return not self._partly
+
     def deadline(self) -> float | None:
         """When to call `step` even if nothing arrives and nothing is seen."""
         return None if self.watched is None else self.watched.follower.deadline()
@@ -163,6 +197,7 @@ class Mirror:
             self._is_refused = True
             return self._send(Refusal(str(error)))
         self._root = root
+        self.name, self.laptop = begin.name, begin.host
         self.revision = begin.revision
         self._send(
             Begun(
@@ -172,6 +207,7 @@ class Mirror:
                 new=root.incarnation.new,
                 partials=tuple(sorted(root.replica.stage.partials().items())),
                 watching=root.watching,
+                notebook=self._notebook,
             )
         )
         self._telling = self._tell_tree(root)
@@ -179,6 +215,8 @@ class Mirror:
 
     def _tell_tree(self, root: Root) -> Iterator[Message | None]:
         """Scan, unless the root is known to be as its replica has it; then tell the tree."""
+        if not root.is_known:
+            self._changes.note_all()  # What a scan finds is told to nobody path by path.
         yield from root.ensure_scanned()
         yield from tree_parts(root.replica.tree)
         problems = fitting(root.replica.problems.values(), lambda at: header_size_of(at.path, at))
@@ -199,14 +237,19 @@ class Mirror:
     def _apply(self, root: Root, apply: Apply, now: float) -> None:
         results, observations = root.follower.apply(apply.changes, apply.contents, now)
         root.note_carried_out(apply.changes, results)
+        done = (result.path for result in results if result.outcome is Outcome.DONE)
+        self._changes.note(f"{root.path}/{path}" for path in done)
         self._send(Applied(apply.group, tuple(results)))
         failed = next((result for result in results if result.outcome is not Outcome.DONE), None)
         if failed is not None:
             for token, reason in self._asked.items():
                 self._asked[token] = reason or f"{failed.path}: {_why(failed)}"
+        self._note(root, observations)
         for message in _observed(observations):
             self._send(message)
+        self._partly.add(apply.revision)
         if apply.last:
+            self._partly.discard(apply.revision)
             self._revisions.add(apply.revision)
             self._count_revisions()
 
@@ -243,16 +286,28 @@ class Mirror:
         news = root.follower.step(now)
         if news.root_gone or (news.scan_reason and not root.exists):
             self.is_over = True
+            self._changes.note_all()
         elif news.scan_reason:
             self._rescan(root, news.scan_reason)
         else:
+            self._note(root, news.observations)
             for message in _observed(news.observations):
                 self._send(message)
         for token in news.settled:
-            self._send(Settled(token))
+            if token < 0:
+                self.settled.append(-token)
+            else:
+                self._send(Settled(token))
+
+    def _note(self, root: Root, observations: Iterable[Observation]) -> None:
+        for observation in observations:
+            self._changes.note(
+                f"{root.path}/{path}" for path in _files_in(observation.path, observation.entry)
+            )
 
     def _rescan(self, root: Root, reason: str) -> None:
         root.note_lost()
+        self._changes.note_all()
         self._send(Rescan(reason))
         self._telling = self._tell_tree(root)
 
@@ -265,7 +320,9 @@ class Mirror:
         data = root.replica.read_part(path, file, offset, PART_SIZE)
         if data is None:
             # The laptop learns what is there now before it hears that the other is gone.
-            for message in _observed(root.replica.observe([path])):
+            observations = root.replica.observe([path])
+            self._note(root, observations)
+            for message in _observed(observations):
                 self._send(message)
             self._send(Gone(path, file.digest))
         else:
@@ -280,6 +337,14 @@ class Mirror:
             self._outlet.send(Lane.SYNC, message)
         else:
             self._outbox.append(message)
+
+
+def _files_in(path: str, entry: Entry | None) -> Iterator[str]:
+    """Yield the path, and those of all that is in it."""
+    yield path
+    if isinstance(entry, Directory):
+        for name, child in entry.children.items():
+            yield from _files_in(join(path, name), child)
 
 
 def _why(failed: Result) -> str:

@@ -327,6 +327,7 @@ class Live:
             self.folder.local_life,
             self._store.revision,
             self._rules.to_wire(),
+            self.folder.name,
         )
         await remote.send(begin)
 
@@ -444,7 +445,8 @@ class Live:
             reason = str(error)
         finally:
             self._questions -= 1
-        await remote.send(Flushed(flush.token, self._store.revision, reason))
+        revision = self.pusher.revision_sent(self._store.revision)
+        await remote.send(Flushed(flush.token, revision, reason))
 
     # -- Planning -----------------------------------------------------------------------------
 

@@ -45,6 +45,7 @@ class OpenRevision:
     groups: int = 0
     changes: int = 0
     paths: list[str] = field(default_factory=list[str])  # The first few, for people.
+    bulk: bool = False  # Something of it goes by the lane that others overtake.
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ class Pusher:
         self._revisions: dict[int, OpenRevision] = {}
         self._emptied: list[int] = []  # Revisions whose last queued change fell away unsent.
         self._queued = Bell()
+        self._reading: list[int] = []  # Moments of the small groups that are not sent yet.
         self._partials: dict[bytes, int] = {}  # What the machine has staged of which content.
 
     @property
@@ -86,6 +88,18 @@ class Pusher:
         """Whether nothing noted up to `moment` waits in the queue."""
         return all(queued.moment > moment for queued in self._queue.values())
 
+    def revision_sent(self, newest: int) -> int:
+        """Return the revision up to which all is there for whoever hears of it on the sync lane.
+
+        `newest` is the last one that was begun.
+        """
+        bulk = (number for number, revision in self._revisions.items() if revision.bulk)
+        return min(bulk, default=newest + 1) - 1
+
+    def is_sent(self, moment: int) -> bool:
+        """As `is_done`, and no small group of that moment is still being read."""
+        return self.is_done(moment) and all(at > moment for at in self._reading)
+
     def is_small(self, changes: Sequence[Change]) -> bool:
         moved = moved_contents(changes)
         size = sum(c.content_size for c in changes if not _is_moved(c, moved))
@@ -104,11 +118,16 @@ class Pusher:
         """Send a group at once, as a whole. What cannot be read as planned is left out."""
         for change in changes:  # Before anything is awaited: they are not at rest.
             self._flights.start(change.path, Way.HOT, change.new, moment)
-        ready, contents = await self._with_contents(changes, moment)
-        for path in {c.path for c in changes}.difference(c.path for c in ready):
-            self._flights.land(path)
-        group = self._open_group(ready, revision, last=True)
-        await remote.send(Apply(group, revision, True, tuple(ready), contents))
+        oldest = min((self._flights.moment_of(change.path) for change in changes), default=moment)
+        self._reading.append(oldest)
+        try:
+            ready, contents = await self._with_contents(changes, moment)
+            for path in {c.path for c in changes}.difference(c.path for c in ready):
+                self._flights.land(path)
+            group = self._open_group(ready, revision, last=True)
+            await remote.send(Apply(group, revision, True, tuple(ready), contents))
+        finally:
+            self._reading.remove(oldest)
 
     def queue(self, changes: Iterable[Change], revision: int, moment: int) -> None:
         for change in changes:
@@ -117,6 +136,7 @@ class Pusher:
             self._queue[change.path] = Queued(change, revision, moment)
             self._queue_size += change.content_size
             self._revisions[revision].queued += 1
+            self._revisions[revision].bulk = True
         self._queued.ring()
 
     def drop(self, path: str) -> None:

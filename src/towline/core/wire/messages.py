@@ -44,19 +44,21 @@ class Begin:
     life: str  # The incarnation of the laptop's folder.
     revision: int  # The last one of this workspace so far.
     rules: Any  # `Rules.to_wire()`.
+    name: str = ""  # Of the workspace, for people on the machine.
 
     def pack(self) -> tuple[list[Any], bytes]:
-        return [self.root, self.host, self.life, self.revision, self.rules], b""
+        return [self.root, self.host, self.life, self.revision, self.rules, self.name], b""
 
     @classmethod
     def unpack(cls, header: list[Any], body: bytes) -> Begin:
-        root, host, life, revision, rules = fields.record(header, 5)
+        root, host, life, revision, rules, name = fields.record(header, 6)
         return cls(
             fields.text(root),
             fields.text(host, 255),
             fields.text(life, 64),
             fields.integer(revision),
             rules,
+            fields.text(name, 64),
         )
 
 
@@ -71,14 +73,16 @@ class Begun:
     new: bool  # This life has just begun: nothing was agreed with it yet.
     partials: tuple[tuple[bytes, int], ...] = ()  # Digest → bytes already staged.
     watching: str = ""  # How changes are noticed, where it is not simply by notification.
+    notebook: str = ""  # What to type in a notebook there to load the extension.
 
     def pack(self) -> tuple[list[Any], bytes]:
         partials = [[digest.hex(), size] for digest, size in self.partials]
-        return [self.root, self.host, self.incarnation, self.new, partials, self.watching], b""
+        about = [self.root, self.host, self.incarnation, self.new]
+        return [*about, partials, self.watching, self.notebook], b""
 
     @classmethod
     def unpack(cls, header: list[Any], body: bytes) -> Begun:
-        root, host, incarnation, new, partials, watching = fields.record(header, 6)
+        root, host, incarnation, new, partials, watching, notebook = fields.record(header, 7)
         return cls(
             fields.sentence(root),
             fields.sentence(host),
@@ -86,6 +90,7 @@ class Begun:
             fields.boolean(new),
             fields.sequence(partials, _partial),
             fields.sentence(watching),
+            fields.sentence(notebook),
         )
 
 
