@@ -1,0 +1,1 @@
+"""The notebook in step with the project: what runs inside the kernel."""
