@@ -338,7 +338,8 @@ class World:
         before, act = self._saved(engine), self.laptop.acts
 
         def reply(answer: dict[str, Any]) -> None:
-            self.trace(f"flush on the machine: {answer}")
+            said = {key: value for key, value in answer.items() if key != "position"}
+            self.trace(f"flush on the machine: {said}")  # A position names a life at random.
             alive = engine is self.engine and not engine.is_dead and not agent.is_dead
             if alive and "error" not in answer:
                 failed = agent.mirror.failed if isinstance(agent.mirror, CountingMirror) else set()

@@ -65,7 +65,9 @@ def _ask(path: str) -> Found | None:
     if not isinstance(folders, list) or not folders:
         return None
     known = [
-        cast("dict[str, Any]", one) for one in cast("list[object]", folders) if isinstance(one, dict)
+        cast("dict[str, Any]", one)
+        for one in cast("list[object]", folders)
+        if isinstance(one, dict)
     ]
     roots = tuple(path for one in known if os.path.isabs(path := str(one.get("path", ""))))
     if not roots:

@@ -53,5 +53,6 @@ class Source(ABC):
     def wait(self, timeout_s: float) -> Answer:
         """Return once something has changed, or after `timeout_s`."""
 
+    @abstractmethod
     def close(self) -> None:
         """Let go of whatever is held."""

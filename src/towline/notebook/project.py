@@ -1,0 +1,128 @@
+"""One project in a kernel: where its changes are learned, and the reloader that takes them over."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+
+from towline.notebook import words
+from towline.notebook.callbacks import Callbacks
+from towline.notebook.policy import Kind, Trouble
+from towline.notebook.reload import Failure, Reloader, Report
+from towline.notebook.source import Answer, Source, Waiting
+
+TURNS_MAX = 4  # Loads in a row while files go on changing below them.
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one look: `lines` are to be said whatever is decided about `troubles`."""
+
+    troubles: tuple[Trouble, ...] = ()
+    lines: tuple[str, ...] = ()
+
+
+class Project:
+    """`namespace` is the notebook's."""
+
+    def __init__(
+        self, source: Source, namespace: MutableMapping[str, object], callbacks: Callbacks
+    ) -> None:
+        self.source = source
+        self.revision: int | None = None
+        self.paths = tuple(path for root in source.roots for path in _importable(root))
+        for path in reversed(self.paths):
+            if path not in sys.path:
+                sys.path.insert(0, path)
+        self.reloader = Reloader(self.paths, namespace)
+        self._callbacks = callbacks
+        self._failure: Failure | None = None
+        self._held_back: set[str] = set()
+
+    @property
+    def name(self) -> str:
+        return self.source.name
+
+    def close(self) -> None:
+        self.reloader.close()
+        self.source.close()
+
+    def take(self, waiting: Waiting, *, until_whole: bool) -> Outcome:
+        """Take the answer to `source.begin`, and load what it names."""
+        answer = self.source.finish(waiting)
+        troubles = [] if answer.trouble is None else [answer.trouble]
+        self._note(answer)
+        if until_whole and not answer.whole and answer.trouble is None:
+            answer = self._wait_whole(waiting)
+        if not answer.whole:
+            kind = answer.trouble.kind if answer.trouble else Kind.SLOW
+            troubles = [Trouble(kind, "a part of the next revision is here, not all of it")]
+        return self._load(troubles)
+
+    def take_what_is_here(self) -> Outcome:
+        """Load what has arrived, if it is whole; never wait."""
+        answer = self.source.peek()
+        self._note(answer)
+        return self._load([]) if answer.whole else Outcome()
+
+    def absorb(self, answer: Answer) -> None:
+        """Take note of an answer that somebody else waited for; it is loaded with the next."""
+        self._note(answer)
+
+    def _wait_whole(self, waiting: Waiting) -> Answer:
+        """Wait for the rest of a revision, a turn at a time; `waiting` ends it."""
+        for _ in range(WHOLE_TURNS):
+            answer = self.source.wait(WHOLE_TURN_S)
+            self._note(answer)
+            if answer.whole or answer.trouble is not None:
+                break
+            waiting()
+        return answer
+
+    def _note(self, answer: Answer) -> None:
+        self.revision = answer.revision
+        if answer.changed is None:
+            self.reloader.note_all()
+        elif answer.changed:
+            self.reloader.note(answer.changed)
+            self._held_back.update(path for path in answer.changed if path.endswith(".py"))
+        if answer.changed != ():
+            self._callbacks.note(answer.changed, self.source.roots)
+
+    def _load(self, troubles: list[Trouble]) -> Outcome:
+        """Load what is noted, again where files changed meanwhile: all of one moment, or none."""
+        lines: list[str] = []
+        for _ in range(TURNS_MAX):
+            report = self.reloader.reload()
+            lines += [words.left(thing) for thing in report.left]
+            if not report.modules and report.failure is self._failure:
+                break
+            self._failure, is_new = report.failure, report.failure is not self._failure
+            if is_new and report.failure is not None:
+                lines += words.shown(report.failure)
+            later = self.source.peek()
+            self._note(later)
+            if later.changed == ():
+                break
+        else:
+            troubles.append(Trouble(Kind.SLOW, "files change faster than they can be loaded"))
+        return self._outcome(report, troubles, lines)
+
+    def _outcome(self, report: Report, troubles: list[Trouble], lines: list[str]) -> Outcome:
+        if report.failure is None:
+            self._held_back.clear()
+        else:
+            named = words.failed(report.failure, self.source.roots[0], len(self._held_back))
+            troubles.append(Trouble(Kind.BROKEN, named))
+        return Outcome(tuple(troubles), tuple(lines))
+
+
+WHOLE_TURN_S = 0.2
+WHOLE_TURNS = 10  # Two seconds: as long as a cell waits for anything.
+
+
+def _importable(root: str) -> list[str]:
+    source = os.path.join(root, "src")
+    return [root, source] if os.path.isdir(source) else [root]
