@@ -320,6 +320,7 @@ class Workspace:
             watching=" ".join(filter(None, (live.watching for live in self._lives))),
             progress=self._progress(),
             last_paths=self._last_paths,
+            notebook=self._lives[0].machine.notebook if self._lives[0].machine else "",
         )
 
     def _present_state(self) -> events.State:

@@ -19,6 +19,7 @@ from typing import Any, TypeGuard, cast
 from towline.agent.changes import Changes
 from towline.agent.loop import TransportDeadError
 from towline.agent.mirror import Lane, Mirror
+from towline.agent.offer import offer
 from towline.agent.roots import Roots
 from towline.core.wire.events import Closed, Event, Lost, Message, Opened, Silent
 from towline.core.wire.frames import LINE_ID_SIZE, Hello, ProtocolError
@@ -363,7 +364,8 @@ class AgentService:
 
 def open_service(workspace: str) -> AgentService:
     """Return the service of a workspace's agent, by the clock of this machine."""
-    return AgentService(Roots(), f"towline agent of {workspace}", time.monotonic())
+    software = f"towline agent of {workspace}"
+    return AgentService(Roots(), software, time.monotonic(), notebook=offer())
 
 
 class _LineOutlet:

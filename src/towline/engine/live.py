@@ -505,6 +505,7 @@ class Live:
                 new_machine=self.machine is not None and self.machine.new,
                 machine_path=self.machine.root if self.machine else self.folder.machine_path,
                 left_out=self._local.left_out,
+                notebook=self.machine.notebook if self.machine else "",
             )
         )
 

@@ -1,5 +1,6 @@
 """The bundle: the program for the machine, one zip of exactly `core`, `disk` and `agent`.
 
+`notebook` travels in it for the kernels there; the agent does not import it.
 The same sources give the same bytes, so the digest names the version: same digest, same program.
 """
 
@@ -15,16 +16,10 @@ from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
 
-import towline
-
 RINGS = ("core", "disk", "agent")
+BESIDE = ("notebook",)
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # The earliest time that a zip can hold.
-_PACKAGE = f'''\
-"""The part of towline that runs on the machine."""
-
-__version__ = "{towline.__version__}"
-'''
 # Old Pythons must be able to parse this one, to say what is wrong instead of a traceback.
 _MAIN = """\
 import sys
@@ -58,8 +53,9 @@ def load_bundle() -> Bundle:
 def agent_sources() -> dict[str, bytes]:
     """Return the sources that go to the machine by their path in the bundle."""
     package = resources.files("towline")
-    sources = {"__main__.py": _MAIN.encode(), "towline/__init__.py": _PACKAGE.encode()}
-    for ring in RINGS:
+    facade = (package / "__init__.py").read_bytes()
+    sources = {"__main__.py": _MAIN.encode(), "towline/__init__.py": facade}
+    for ring in (*RINGS, *BESIDE):
         sources.update(_sources_in(package / ring, f"towline/{ring}"))
     return sources
 

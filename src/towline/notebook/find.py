@@ -69,7 +69,8 @@ def _ask(path: str) -> Found | None:
         for one in cast("list[object]", folders)
         if isinstance(one, dict)
     ]
-    roots = tuple(path for one in known if os.path.isabs(path := str(one.get("path", ""))))
+    named = [str(one.get("path", "")) for one in known]
+    roots = tuple(root for root in named if os.path.isabs(root))
     if not roots:
         return None
     name = str(known[0].get("name") or os.path.basename(roots[0]))

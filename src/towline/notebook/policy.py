@@ -34,6 +34,7 @@ class Trouble:
     kind: Kind
     reason: str
     since: float | None = None  # Unix time.
+    detail: tuple[str, ...] = ()  # Further lines, where it is new.
 
 
 RULES = {

@@ -94,28 +94,30 @@ class Project:
     def _load(self, troubles: list[Trouble]) -> Outcome:
         """Load what is noted, again where files changed meanwhile: all of one moment, or none."""
         lines: list[str] = []
+        before = self._failure
         for _ in range(TURNS_MAX):
             report = self.reloader.reload()
             lines += [words.left(thing) for thing in report.left]
             if not report.modules and report.failure is self._failure:
                 break
-            self._failure, is_new = report.failure, report.failure is not self._failure
-            if is_new and report.failure is not None:
-                lines += words.shown(report.failure)
+            self._failure = report.failure
             later = self.source.peek()
             self._note(later)
             if later.changed == ():
                 break
         else:
             troubles.append(Trouble(Kind.SLOW, "files change faster than they can be loaded"))
-        return self._outcome(report, troubles, lines)
+        return self._outcome(report, troubles, lines, is_new=report.failure is not before)
 
-    def _outcome(self, report: Report, troubles: list[Trouble], lines: list[str]) -> Outcome:
+    def _outcome(
+        self, report: Report, troubles: list[Trouble], lines: list[str], *, is_new: bool
+    ) -> Outcome:
         if report.failure is None:
             self._held_back.clear()
         else:
             named = words.failed(report.failure, self.source.roots[0], len(self._held_back))
-            troubles.append(Trouble(Kind.BROKEN, named))
+            detail = words.shown(report.failure) if is_new else ()
+            troubles.append(Trouble(Kind.BROKEN, named, detail=detail))
         return Outcome(tuple(troubles), tuple(lines))
 
 

@@ -17,6 +17,10 @@ def running(revision: int | None) -> str:
 
 def stopped(trouble: Trouble) -> str:
     """Why a cell was not run."""
+    return "\n".join((_stopped(trouble), *trouble.detail))
+
+
+def _stopped(trouble: Trouble) -> str:
     if trouble.kind is Kind.AWAY:
         return f"{PREFIX}cell NOT run: {trouble.reason}{_since(trouble)} - {TO_GO_ON}"
     if trouble.kind is Kind.BROKEN:
@@ -27,6 +31,10 @@ def stopped(trouble: Trouble) -> str:
 
 def went_on(trouble: Trouble, revision: int | None) -> str:
     """On what a cell runs that could not be had in step."""
+    return "\n".join((_went_on(trouble, revision), *trouble.detail))
+
+
+def _went_on(trouble: Trouble, revision: int | None) -> str:
     if trouble.kind is Kind.AWAY:
         return f"{PREFIX}{trouble.reason}{_since(trouble)}: running {running(revision)}"
     return f"{PREFIX}{trouble.reason} - still running {running(revision)}"
@@ -40,12 +48,12 @@ def failed(failure: Failure, root: str, held_back: int) -> str:
     return f"{where}: {failure.message}{held}"
 
 
-def shown(failure: Failure) -> list[str]:
+def shown(failure: Failure) -> tuple[str, ...]:
     """The line of code, and a caret below it."""
     if not failure.text:
-        return []
+        return ()
     caret = [" " * (failure.column - 1) + "^"] if failure.column else []
-    return [f"    {line}" for line in (failure.text, *caret)]
+    return tuple(f"    {line}" for line in (failure.text, *caret))
 
 
 def left(thing: Left) -> str:

@@ -24,7 +24,9 @@ PROBLEM = Problem("x", ProblemKind.UNREADABLE, "Permission denied")
 
 EXAMPLES: list[Message] = [
     messages.Begin("~/project", "laptop", "cd" * 16, 7, [["rules"]], "vision"),
-    messages.Begun("/srv/project", "gpu", "ab" * 16, True, ((FILE.digest, 10),), "polled", "%run x"),
+    messages.Begun(
+        "/srv/project", "gpu", "ab" * 16, True, ((FILE.digest, 10),), "polled", "%run x"
+    ),
     messages.SetRules({"any": "value"}),
     messages.TreePart((("d", DIRECTORY), ("d/x", FILE), ("l", Symlink("d/x")))),
     messages.TreeEnd(False, (PROBLEM,), (("x", FILE), ("y", None))),
