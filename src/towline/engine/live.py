@@ -46,6 +46,7 @@ from towline.engine.barrier import Barrier, FlushError
 from towline.engine.bell import Bell
 from towline.engine.flights import Flights
 from towline.engine.folder import Folder
+from towline.engine.history import History
 from towline.engine.local import Local
 from towline.engine.notices import Notices
 from towline.engine.plan import Planner
@@ -82,6 +83,7 @@ class Live:
         is_rule_file: Callable[[str], bool],
         report: Callable[[events.Event], None],
         touched: Callable[[], None] = lambda: None,
+        history: History | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.folder = folder
@@ -94,9 +96,10 @@ class Live:
         self._notices = Notices(store, report)
         self._touched = touched
         self._local = make_local(self._absorb)
-        self.trees = Trees(store, folder.mirror, folder.direction_of)
+        self._history = history
+        self.trees = Trees(store, folder.mirror, folder.direction_of, self._note_agreed)
         self.flights = Flights()
-        self.pusher = Pusher(self._local, self.trees, self.flights)
+        self.pusher = Pusher(self._local, self.trees, self.flights, self._keep)
         self.puller = Puller(self._local, self.flights, self._landed_here)
         self.planner = Planner(
             self.trees,
@@ -521,7 +524,7 @@ class Live:
             if result.path != change.path:
                 raise ProtocolError("an answer to other changes than were sent")
             self._landed_one(change, result, "machine", self.trees.remote, agreed)
-        self.trees.agree(agreed)
+        self.trees.agree(agreed, group.revision)
         if whole is not None:
             self._note_revision(*whole)
         self._after_landing()
@@ -571,6 +574,15 @@ class Live:
     def _ignores(self, path: str, entry: Entry | None) -> bool:
         rules = self._rules
         return rules is not None and rules.ignores(path, isinstance(entry, Directory))
+
+    def _note_agreed(self, agreed: Sequence[Row], revision: int | None) -> None:
+        if self._history is not None:
+            number = self._store.revision if revision is None else revision
+            self._history.note(self.folder.mirror, number, agreed)
+
+    def _keep(self, contents: Mapping[bytes, bytes]) -> None:
+        if self._history is not None:
+            self._history.keep(contents)
 
     def _after_landing(self) -> None:
         self._landed.ring()

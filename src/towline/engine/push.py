@@ -7,7 +7,7 @@ out there and planned anew. Contents are read as they are sent, so the queue hol
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from towline.core.change import Change, holds, moved_contents
@@ -56,7 +56,16 @@ class Queued:
 
 
 class Pusher:
-    def __init__(self, local: Local, trees: Trees, flights: Flights) -> None:
+    """`keep` is handed the contents that were sent."""
+
+    def __init__(
+        self,
+        local: Local,
+        trees: Trees,
+        flights: Flights,
+        keep: Callable[[Mapping[bytes, bytes]], None],
+    ) -> None:
+        self._keep = keep
         self._local = local
         self._trees = trees
         self._flights = flights
@@ -126,6 +135,7 @@ class Pusher:
                 self._flights.land(path)
             group = self._open_group(ready, revision, last=True)
             await remote.send(Apply(group, revision, True, tuple(ready), contents))
+            self._keep(contents)
         finally:
             self._reading.remove(oldest)
 
@@ -195,6 +205,7 @@ class Pusher:
             self._flights.start(change.path, Way.BULK, change.new, moment)
         group = self._open_group(ready, revision, last=last)
         await remote.send_bulk(Apply(group, revision, last, tuple(ready), contents))
+        self._keep(contents)
 
     def _is_queued(self, queued: Queued) -> bool:
         return self._queue.get(queued.change.path) is queued

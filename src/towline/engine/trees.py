@@ -6,7 +6,7 @@ was carried out. The engine's loop alone touches them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from towline.core.direction import Direction
 from towline.core.entry import DIRECTORY, Directory, Entry, Unsynced, shallow
@@ -18,13 +18,22 @@ from towline.engine.ancestor import Store
 
 
 class Trees:
-    def __init__(self, store: Store, mirror: int, direction_of: Callable[[str], Direction]) -> None:
+    """`noted` is called with what was agreed on, and the revision that brought it, if one did."""
+
+    def __init__(
+        self,
+        store: Store,
+        mirror: int,
+        direction_of: Callable[[str], Direction],
+        noted: Callable[[Sequence[tuple[str, Entry | None]], int | None], None] = lambda *_: None,
+    ) -> None:
         self.ancestor = Tree()
         self.local = Tree()
         self.remote = Tree()
         self._store = store
         self._mirror = mirror
         self._direction_of = direction_of
+        self._noted = noted
 
     def open_ancestor(self, life: str, rules: Rules) -> None:
         """Take up the ancestor of this life, without what is no longer synced."""
@@ -44,7 +53,9 @@ class Trees:
             if tree is self.ancestor:
                 self.forget(dropped)
 
-    def agree(self, agreed: Iterable[tuple[str, Entry | None]]) -> None:
+    def agree(
+        self, agreed: Iterable[tuple[str, Entry | None]], revision: int | None = None
+    ) -> None:
         """Both sides hold these entries now (shallow)."""
         made: list[tuple[str, Entry | None]] = []
         for path, entry in agreed:
@@ -56,6 +67,7 @@ class Trees:
             self.ancestor.put_shallow(path, entry)
         if made:
             self._store.agree(self._mirror, made)
+            self._noted(made, revision)
 
     def gone_below(self, path: str) -> list[str]:
         """Return what was agreed on below `path` and is on neither side any more."""

@@ -10,7 +10,7 @@ from IPython.core.getipython import get_ipython
 
 from towline.notebook.barrier import Barrier
 from towline.notebook.extension import current
-from towline.notebook.gate import Waiting
+from towline.notebook.waiting import Waiting
 
 Function = TypeVar("Function", bound=Callable[[list[Path]], object])
 
@@ -30,7 +30,7 @@ def on_change(pattern: str) -> Callable[[Function], Function]:
 
 
 def wait_for(path: str, timeout_s: float) -> Path:
-    waiting = Waiting()
+    waiting = Waiting(path)
     try:
         return _barrier().wait_for(path, timeout_s, waiting)
     finally:

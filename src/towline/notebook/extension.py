@@ -19,11 +19,11 @@ from towline.notebook.linked import Linked
 from towline.notebook.magic import Magic
 from towline.notebook.policy import Kind
 from towline.notebook.project import Project
+from towline.notebook.waiting import Waiting
 from towline.notebook.watched import Watched
 
 FIRST_SYNC_S = 3600.0  # Ctrl-C ends the wait; the cells after it wait on their own.
 TURN_S = 1.0
-AWAY_MAX_S = 10.0  # How long a machine that has only just been linked may be without its laptop.
 
 
 class Extension:
@@ -78,31 +78,21 @@ class Extension:
 
     def _wait_for_first_sync(self, project: Project) -> str:
         """Return once all is here, or what stands in the way of it."""
-        began = time.monotonic()
-        shown = False
-        while True:
-            project.source.begin(TURN_S)
-            answer = project.source.finish(lambda: None)
-            project.absorb(answer)
-            waited_s = time.monotonic() - began
-            trouble = answer.trouble
-            if trouble is None:
-                outcome = ""
-                break
-            limit = AWAY_MAX_S if trouble.kind is Kind.AWAY else FIRST_SYNC_S
-            if trouble.kind is Kind.AWAY or waited_s > limit:
-                outcome = words.went_on(trouble, project.revision).removeprefix(words.PREFIX)
-                break
-            if not shown:
-                shown = True
-                print(f"{words.PREFIX}waiting for the first sync …", end="", flush=True)  # noqa: T201
-            if waited_s < TURN_S:
-                time.sleep(TURN_S / 10)  # Refused at once: held, or the folder was named just now.
-        if shown:
-            from IPython.display import clear_output
-
-            clear_output()
-        return outcome
+        waiting = Waiting("the first sync")
+        until = time.monotonic() + FIRST_SYNC_S
+        try:
+            while True:
+                project.source.begin(TURN_S)
+                answer = project.source.finish(waiting)
+                project.absorb(answer)
+                trouble = answer.trouble
+                if trouble is None:
+                    return ""
+                if trouble.kind is Kind.AWAY or time.monotonic() > until:
+                    return words.went_on(trouble, project.revision).removeprefix(words.PREFIX)
+                project.absorb(project.source.wait(TURN_S / 4))  # It may have been refused at once.
+        finally:
+            waiting.end()
 
 
 def load(shell: Any) -> Extension:

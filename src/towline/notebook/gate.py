@@ -10,7 +10,6 @@ from __future__ import annotations
 import ast
 import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -19,8 +18,8 @@ from IPython.core.error import InputRejected
 
 from towline.notebook import words
 from towline.notebook.barrier import Barrier, Verdict
+from towline.notebook.waiting import Waiting
 
-WAITING_SHOWN_S = 0.3  # A wait that is shorter is not worth a word.
 CELLS_KEPT = 500  # Of `%towline where`.
 
 
@@ -89,7 +88,7 @@ class Gate:
 
     def _cross(self, cell: str) -> str:
         """Have everything in step; return why the cell may not run, if it may not."""
-        waiting = Waiting()
+        waiting = Waiting("what was saved on the laptop")
         try:
             self._find_projects()
             verdict = self._barrier.before_cell(waiting)
@@ -174,25 +173,6 @@ class Gate:
         except Exception:
             return {}
         return header if isinstance(header, dict) else {}
-
-
-class Waiting:
-    """Says that a cell waits once that has gone on for a while, and takes it back at the end."""
-
-    def __init__(self) -> None:
-        self._began = time.monotonic()
-        self._is_shown = False
-
-    def __call__(self) -> None:
-        if not self._is_shown and time.monotonic() - self._began > WAITING_SHOWN_S:
-            self._is_shown = True
-            print(f"{words.PREFIX}waiting for what was saved on the laptop …", end="", flush=True)  # noqa: T201
-
-    def end(self) -> None:
-        if self._is_shown:
-            from IPython.display import clear_output
-
-            clear_output()
 
 
 def _is_ours(cell: str) -> bool:
