@@ -99,8 +99,46 @@ class Kernel:
             if reply["parent_header"].get("msg_id") == message:
                 return reply
 
+    def has(self, *, feature: str) -> bool:
+        """Whether the kernel says that it supports a feature of the protocol."""
+        message = self.client.kernel_info()
+        features: list[str] = self._reply(message)["content"].get("supported_features", [])
+        return feature in features
+
+    def create_subshell(self) -> str:
+        request = self.client.session.msg("create_subshell_request")
+        self.client.control_channel.send(request)
+        subshell: str = self.client.get_control_msg(timeout=CELL_S)["content"]["subshell_id"]
+        return subshell
+
+    def run_in(self, subshell: str, cell: str) -> Ran:
+        content = {
+            "code": cell,
+            "silent": False,
+            "store_history": True,
+            "user_expressions": {},
+            "allow_stdin": False,
+            "stop_on_error": True,
+        }
+        request = self.client.session.msg("execute_request", content)
+        request["header"]["subshell_id"] = subshell
+        self.client.shell_channel.send(request)
+        return self.collect(request["header"]["msg_id"])
+
+    def heard(self) -> str:
+        """Return what has been printed and not been collected yet; `collect` misses it then."""
+        text = ""
+        while self.client.iopub_channel.msg_ready():
+            told = self.client.get_iopub_msg(timeout=CELL_S)
+            text += told["content"].get("text", "") if told["msg_type"] == "stream" else ""
+        return text
+
     def interrupt(self) -> None:
         self.manager.interrupt_kernel()
+
+    def restart(self) -> None:
+        self.manager.restart_kernel(now=True)
+        self.client.wait_for_ready(timeout=READY_S)
 
 
 @contextmanager
@@ -108,8 +146,8 @@ def kernel_in(
     directory: Path, environment: Mapping[str, str], python: str = sys.executable
 ) -> Generator[Kernel]:
     """A kernel that runs in `directory`, of an interpreter that has ipykernel."""
-    config = directory.parent / "ipython"
-    place = directory.parent / f"k{os.urandom(3).hex()}"
+    config = directory / ".ipython"
+    place = directory / f".k{os.urandom(3).hex()}"
     manager = KernelManager(connection_file=f"{place}.json", transport="ipc", ip=str(place))
     argv = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     manager.kernel_spec.argv = argv  # type: ignore[union-attr]

@@ -178,4 +178,4 @@ class Gate:
 def _is_ours(cell: str) -> bool:
     """Whether a cell only speaks to towline: that must be possible also when nothing else is."""
     lines = [line.strip() for line in cell.strip().splitlines() if line.strip()]
-    return bool(lines) and all(line.startswith(("%towline", "%load_ext")) for line in lines)
+    return bool(lines) and all(line.startswith(("%towline", "%load_ext", "%unload_ext")) for line in lines)

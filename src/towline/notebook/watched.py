@@ -25,9 +25,9 @@ class Watched(Source):
         root = os.path.realpath(directory)
         self.name = os.path.basename(root) or root
         self.roots = (root,)
-        rules = Rules([DEFAULT_SOURCE])
-        self._watch: Watch = open_watch(Path(root), lambda path: rules.ignores(path, True))
-        self._watch.start()
+        self._rules = Rules([DEFAULT_SOURCE])
+        self._watch = self._open()
+        self._is_gone = False
         self._until = 0.0
         self._process = os.getpid()
 
@@ -47,13 +47,18 @@ class Watched(Source):
         changed: set[str] = set()
         is_all = False
         try:
+            if self._is_gone:
+                self._watch.close()
+                self._watch, self._is_gone, is_all = self._open(), False, True
             cookie = self._watch.place_cookie()
         except OSError as error:
-            return Answer(None, trouble=Trouble(Kind.SLOW, f"{self.name}: {error.strerror}"))
+            self._is_gone = True
+            return Answer(None, trouble=Trouble(Kind.SLOW, f"{self.roots[0]}: {error.strerror}"))
         while True:
             seen = self._watch.read()
             changed |= seen.paths | seen.writing
-            if seen.rescan or seen.root_gone:
+            self._is_gone = self._is_gone or seen.root_gone
+            if seen.rescan:
                 self._watch.rewatch()
                 is_all = True
             if cookie in seen.cookies:
@@ -82,6 +87,11 @@ class Watched(Source):
 
     def close(self) -> None:
         self._watch.close()
+
+    def _open(self) -> Watch:
+        watch = open_watch(Path(self.roots[0]), lambda path: self._rules.ignores(path, True))
+        watch.start()
+        return watch
 
     def _answer(self, changed: set[str], is_all: bool) -> Answer:
         root = self.roots[0]
