@@ -1,0 +1,130 @@
+"""Who holds what cannot be changed in place: at most one look at the whole heap for a reload.
+
+`gc.get_referrers` takes all its targets at once; what it costs grows with the heap, so it is asked
+only when something may be left behind.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterable
+from types import (
+    AsyncGeneratorType,
+    CellType,
+    CodeType,
+    CoroutineType,
+    FrameType,
+    FunctionType,
+    GeneratorType,
+)
+from typing import Any
+
+RUNNING = (GeneratorType, CoroutineType, AsyncGeneratorType)
+
+
+class Census:
+    """Targets, and after `take` who refers to them."""
+
+    def __init__(self) -> None:
+        self._targets: dict[int, Any] = {}
+        self._found: list[Any] = []
+
+    def ask_for(self, targets: Iterable[Any]) -> None:
+        for target in targets:
+            self._targets[id(target)] = target
+
+    def take(self) -> None:
+        """Look through the heap once, if anything was asked for."""
+        if self._targets:
+            targets = tuple(self._targets.values())
+            self._found = gc.get_referrers(*targets)
+
+    def functions_with(self, codes: dict[int, Any]) -> list[FunctionType]:
+        return [
+            found
+            for found in self._found
+            if isinstance(found, FunctionType) and id(found.__code__) in codes
+        ]
+
+    def running(self, codes: dict[int, str]) -> Counter[str]:
+        """Count generators and coroutines that stand inside some code, by its name."""
+        counts: Counter[str] = Counter()
+        for found in self._found:
+            if isinstance(found, RUNNING):
+                code, frame = _state(found)
+                if frame is not None and id(code) in codes:
+                    counts[codes[id(code)]] += 1
+        return counts
+
+    def instances(self, kinds: Iterable[type]) -> list[Any]:
+        wanted = {id(kind) for kind in kinds}
+        return [found for found in self._found if id(type(found)) in wanted]
+
+    def holders(self, target: Any, ours: set[int]) -> list[Any]:
+        """Return what refers to one target, itself no part of this reload."""
+        return [
+            found
+            for found in self._found
+            if id(found) not in ours
+            and not isinstance(found, FrameType)
+            and found is not self._targets
+            and any(inner is target for inner in gc.get_referents(found))
+        ]
+
+
+def _state(running: Any) -> tuple[CodeType, FrameType | None]:
+    for prefix in ("gi", "cr", "ag"):
+        code = getattr(running, f"{prefix}_code", None)
+        if code is not None:
+            return code, getattr(running, f"{prefix}_frame")
+    raise TypeError(running)
+
+
+def heirs(kind: type) -> list[type]:
+    """Return a class and everything below it."""
+    found = [kind]
+    for child in found:
+        found += [heir for heir in type.__subclasses__(child) if heir not in found]
+    return found
+
+
+def threads_inside(codes: dict[int, str]) -> list[tuple[str, str]]:
+    """Return (name of the code, name of the thread) for each thread that stands inside some."""
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    found: list[tuple[str, str]] = []
+    for ident, top in sys._current_frames().items():  # noqa: SLF001  # pyright: ignore
+        frame: FrameType | None = top
+        while frame is not None:
+            if id(frame.f_code) in codes:
+                found.append((codes[id(frame.f_code)], names.get(ident, "?")))
+                break
+            frame = frame.f_back
+    return found
+
+
+def replace_in(holder: Any, old: Any, new: Any) -> bool:
+    """Put `new` where a container holds `old`; say whether it could be done."""
+    if isinstance(holder, CellType):
+        holder.cell_contents = new
+        return True
+    if type(holder) is list:
+        holder[:] = [new if item is old else item for item in holder]
+        return True
+    if type(holder) is set:
+        holder.discard(old)
+        holder.add(new)
+        return True
+    if type(holder) is dict:
+        if any(key is old for key in holder):
+            content = [(new if k is old else k, new if v is old else v) for k, v in holder.items()]
+            holder.clear()
+            holder.update(content)
+        else:
+            for key, value in list(holder.items()):
+                if value is old:
+                    holder[key] = new
+        return True
+    return False

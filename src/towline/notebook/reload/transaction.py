@@ -1,0 +1,501 @@
+"""One reload: runs what is due, module by module in the order of imports, all of it or nothing.
+
+It raises what the modules' own code raises; whoever calls it then has the journal take all back.
+What could not follow is collected in `left`.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import sys
+from collections.abc import Iterator
+from types import CodeType, FunctionType
+from typing import Any
+
+from towline.notebook.reload.body import ClassBody
+from towline.notebook.reload.groups import Groups
+from towline.notebook.reload.journal import Journal
+from towline.notebook.reload.leftovers import Leftovers
+from towline.notebook.reload.merge import Merge, same_value
+from towline.notebook.reload.modules import Modules, Record
+from towline.notebook.reload.names import MISSING, Names
+from towline.notebook.reload.patch import can_take, nested_pairs, patch_code, same_behaviour
+from towline.notebook.reload.reach import is_opaque, reach
+from towline.notebook.reload.report import Left
+from towline.notebook.reload.source import RAN, Source, Unit, index_codes
+from towline.notebook.reload.taint import Key, Taint
+from towline.notebook.reload.work import (
+    Work,
+    body_only,
+    definitions,
+    header_of,
+    is_partial,
+    key_of,
+    mark_changes,
+    start,
+    unchanged,
+)
+
+ROUNDS_MAX = 5  # Modules that import each other may need another look.
+LRU = type(functools.lru_cache(lambda: None))
+COSTLY_S = 1.0  # An import that took longer is not repeated for a value that may be the same.
+
+
+class Transaction:
+    """Everything one reload knows while it runs."""
+
+    def __init__(
+        self,
+        modules: Modules,
+        changed: list[tuple[Record, Source]],
+        names: Names,
+        journal: Journal,
+    ) -> None:
+        self.journal = journal
+        self.merge = Merge(self.journal)
+        self._modules = modules
+        self._names = names
+        self._sources = {record.name: source for record, source in changed}
+        self.taint = Taint(modules, self.source_of)
+        self.works = {record.name: start(record, source) for record, source in changed}
+        self.values: dict[Key, tuple[Any, Any, bool]] = {}  # Old, new, and whether made there.
+        self.leftovers = Leftovers(self.journal)
+        self.touched: list[str] = []
+        self.said: dict[str, str] = {}
+
+    def source_of(self, name: str) -> Source | None:
+        if name in self._sources:
+            return self._sources[name]
+        record = self._modules.get(name)
+        return record.source if record is not None else None
+
+    def run(self) -> list[Left]:
+        """Carry it out; return what is left behind."""
+        self.journal.keep_imports()
+        for work in self.works.values():
+            mark_changes(work, self.taint)
+        self.taint.spread()
+        groups = Groups(self.works, self.taint, self._work_of, self.source_of)
+        groups.settle(self)
+        for _ in range(ROUNDS_MAX):
+            if not any([self._run_module(work) for work in self._in_order()]):
+                break
+        for work in self.works.values():
+            self._move_lines(work)
+        self._clear_caches()
+        self._follow_names()
+        return self.leftovers.settle(self)
+
+    def names_from(self, record: Record) -> list[str]:
+        """Return the notebook's names that hold a module, or something made in it."""
+        return sorted(
+            name
+            for name, value in self._names.namespace.items()
+            if not name.startswith("_")
+            and (value is record.module or getattr(value, "__module__", None) == record.name)
+        )
+
+    # Which modules, in which order
+
+    def _work_of(self, name: str) -> Work | None:
+        if name not in self.works:
+            record = self._modules.get(name)
+            if record is None:
+                return None
+            self.works[name] = unchanged(record)
+        return self.works[name]
+
+    def _in_order(self) -> Iterator[Work]:
+        """Yield the modules that may have something to run, imported ones first."""
+        concerned = set(self.works)
+        for record in self._modules:
+            source = self.source_of(record.name)
+            if source is not None and self._modules.get(record.name) and self.taint.may_concern(source):
+                concerned.add(record.name)
+        seen: set[str] = set()
+        ordered: list[str] = []
+        first = sorted(concerned, key=self._order_of)
+        for name in first:
+            self._visit(name, concerned, seen, ordered)
+        for name in ordered:
+            if (work := self._work_of(name)) is not None:
+                yield work
+
+    def _order_of(self, name: str) -> int:
+        record = self._modules.get(name)
+        return record.order if record is not None else 0
+
+    def _visit(self, name: str, concerned: set[str], seen: set[str], ordered: list[str]) -> None:
+        if name in seen:
+            return
+        seen.add(name)
+        source = self.source_of(name)
+        needed = source.imported & concerned if source is not None else set[str]()
+        for other in sorted(needed, key=self._order_of):
+            self._visit(other, concerned, seen, ordered)
+        ordered.append(name)
+
+    # A module
+
+    def _run_module(self, work: Work) -> bool:
+        """Run what is due in it; say whether anything was."""
+        self.taint.spread()
+        ran = False
+        if work.removed() and not work.touched:
+            self._enter(work)
+            self._remove_names(work)
+        for unit in work.new.units:
+            if id(unit) in work.done:
+                continue
+            if id(unit) in work.forced or work.changed(unit):
+                ran = self._take_over(work, unit) or ran
+            elif reason := self.taint.reason(work.name, unit):
+                ran = self._again(work, unit, reason) or ran
+            elif self.taint.given(work.name, unit) and not self._follows(work, unit):
+                ran = self._run_unit(work, unit) or ran
+        return ran
+
+    def _enter(self, work: Work) -> None:
+        if work.touched:
+            return
+        work.enter()
+        self.touched.append(work.name)
+        namespace = work.record.namespace
+        self.journal.keep_namespace(namespace)
+        self.journal.undone_by(setattr, work.record, "codes", dict(work.record.codes))
+        for value in list(namespace.values()):
+            self.journal.keep(value)
+
+    def _remove_names(self, work: Work) -> None:
+        namespace = work.record.namespace
+        for name in sorted(work.removed()):
+            if name in namespace:
+                self._changed_value(work, name, namespace[name], MISSING)
+                del namespace[name]
+
+    def _take_over(self, work: Work, unit: Unit) -> bool:
+        self._enter(work)
+        if id(unit) not in work.forced:
+            if body_only(work, unit) and self._patch(work, unit):
+                work.done.add(id(unit))
+                return True
+            if isinstance(unit.node, ast.ClassDef) and self._into_class(work, unit):
+                return True
+        return self._run_unit(work, unit)
+
+    def _again(self, work: Work, unit: Unit, reason: str) -> bool:
+        """Run a unit that did not change itself, but depends on what did."""
+        self._enter(work)
+        if isinstance(unit.node, ast.ClassDef) and self._into_class(work, unit):
+            return True
+        values = not isinstance(unit.node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        if values and not unit.is_import and work.record.seconds > COSTLY_S:
+            work.done.add(id(unit))
+            for name in sorted(unit.binds):
+                self.leftovers.say(
+                    f"{work.name}.{name}", f"stale: {reason} changed", "its import is slow: reload it by hand"
+                )
+            return False
+        return self._run_unit(work, unit, reason)
+
+    # A unit
+
+    def _run_unit(self, work: Work, unit: Unit, reason: str = "") -> bool:
+        self._enter(work)
+        work.done.add(id(unit))
+        namespace = work.record.namespace
+        names = self._bound_by(work, unit)
+        before = {name: namespace.get(name, MISSING) for name in names}
+        code = unit.code()
+        namespace.pop(RAN, None)
+        try:
+            exec(code, namespace)  # noqa: S102 - The person's own module.
+        except ImportError as error:
+            if work.changed(unit) or not unit.is_import:
+                raise
+            self.leftovers.say(f"{work.name}", f"imports what is gone: {error.msg}", "edit it")
+            return True
+        finally:
+            ran = namespace.pop(RAN, not unit.guards)
+        work.record.codes.update(index_codes(code))
+        if not ran:
+            self._drop_unbound(work, unit)
+            return True
+        self._docstring(work, unit)
+        for name in self._bound_by(work, unit) | names:
+            self._settle(work, unit, name, before.get(name, MISSING), namespace.get(name, MISSING))
+            if reason:
+                self.said[f"{work.name}.{name}"] = f"made again, because {reason} changed"
+        self._run_later_binders(work, unit)
+        return True
+
+    def _bound_by(self, work: Work, unit: Unit) -> set[str]:
+        names = set(unit.binds)
+        if isinstance(unit.node, ast.ImportFrom) and unit.node.names[0].name == "*":
+            for chain in unit.analysis.now.reads:
+                module: Any = sys.modules.get(chain[1])
+                space = vars(module) if module is not None else {}
+                public = [name for name in space if not name.startswith("_")]
+                names |= set(space.get("__all__", public))
+        return names
+
+    def _settle(self, work: Work, unit: Unit, name: str, old: Any, new: Any) -> None:
+        """Decide what a name holds after its statement ran."""
+        if new is old or new is MISSING:
+            return
+        namespace = work.record.namespace
+        kept = new
+        if old is not MISSING:
+            if same_value(old, new):
+                kept = old
+            elif self._is_successor(work, unit, name, old, new):
+                kept = self._merged(work, unit, name, old, new)
+        if kept is not new:
+            namespace[name] = kept
+        if kept is not old:
+            self._changed_value(work, name, old, kept)
+            self.said.setdefault(f"{work.name}.{name}", "has a new value")
+        else:
+            self.said.setdefault(f"{work.name}.{name}", "changed in place")
+
+    def _merged(self, work: Work, unit: Unit, name: str, old: Any, new: Any) -> Any:
+        label = f"{work.name}.{name}"
+        before = work.before(unit)
+        if isinstance(unit.node, ast.ClassDef) and before is not None:
+            inner = work.class_diff(unit)
+            removed = {n for u in inner.vanished for n in u.binds}
+            state = {n for _, u in inner.same for n in u.binds if isinstance(u.node, ast.Assign)}
+            due = {n for _, u in inner.same for n in u.binds if self.taint.reason(work.name, u)}
+            self.merge.bodies[label] = (removed, state - due)
+        if isinstance(old, type) and isinstance(new, type):
+            self.leftovers.class_made_again(label, old, new)
+        kept = self.merge.value(old, new, label)
+        if kept is new and unit.name and type(old) is type(new) and not isinstance(old, type):
+            kept = self._poured(old, new)
+        return kept
+
+    def _poured(self, old: Any, new: Any) -> Any:
+        """Give an object that a decorator made the attributes of the one it makes now."""
+        attributes = getattr(old, "__dict__", None)
+        if is_opaque(old) or not isinstance(attributes, dict):
+            return new
+        self.journal.keep(attributes)
+        attributes.clear()
+        attributes.update(vars(new))
+        return old
+
+    def _is_successor(self, work: Work, unit: Unit, name: str, old: Any, new: Any) -> bool:
+        """Whether the new object was made in place of the old one, and is no other's."""
+        if unit.is_import:
+            return False
+        if unit.name:
+            return work.before(unit) is not None or unit.name in _bound_before(work)
+        namespace = work.record.namespace
+        others = [value for other, value in namespace.items() if other != name]
+        if any(value is old or value is new for value in others):
+            return False
+        home: Any = sys.modules.get(getattr(new, "__module__", None) or "")
+        known = vars(home).get(getattr(new, "__name__", "")) if home is not None else None
+        if known is new and home is not work.record.module:
+            return False
+        return getattr(old, "__qualname__", None) == getattr(new, "__qualname__", None)
+
+    def _changed_value(self, work: Work, name: str, old: Any, new: Any) -> None:
+        key = (work.name, name)
+        first = self.values.get(key)
+        made_there = _made_there(work, name, old)
+        self.values[key] = (first[0] if first else old, new, first[2] if first else made_there)
+        self.taint.mark_value(key)
+
+    def _drop_unbound(self, work: Work, unit: Unit) -> None:
+        """A branch is no longer taken: what only it had bound is gone."""
+        namespace = work.record.namespace
+        for name in unit.binds & _bound_before(work):
+            binders = [u for u in work.new.units if name in u.binds]
+            guarded = all(u.guards and id(u) in work.done for u in binders)
+            if guarded and name in namespace and name not in self._ran_names(work):
+                self._changed_value(work, name, namespace[name], MISSING)
+                del namespace[name]
+
+    def _ran_names(self, work: Work) -> set[str]:
+        return {key[1] for key in self.values if key[0] == work.name}
+
+    def _run_later_binders(self, work: Work, unit: Unit) -> None:
+        after = False
+        for other in work.new.units:
+            if after and other.binds & unit.binds and id(other) not in work.done:
+                work.forced.add(id(other))
+            after = after or other is unit
+
+    def _docstring(self, work: Work, unit: Unit) -> None:
+        if unit.node is work.new.tree.body[0] and isinstance(unit.node, ast.Expr):
+            work.record.namespace["__doc__"] = ast.get_docstring(work.new.tree, clean=False)
+
+    def _follows(self, work: Work, unit: Unit) -> bool:
+        """Whether what a unit made of a function leads to that very function."""
+        namespace = work.record.namespace
+        if not unit.binds:
+            return True  # Handed on for later: what was handed on has the new code.
+        for name in unit.binds:
+            value = namespace.get(name)
+            if value is None or is_opaque(value) or not any(reach([value], work.name)):
+                return False
+        return True
+
+    # Functions in place
+
+    def _patch(self, work: Work, unit: Unit) -> bool:
+        """Give a function, wherever its decorators have put it, its new body."""
+        old = work.before(unit)
+        assert old is not None
+        value = work.record.namespace.get(unit.name)
+        decorated = bool(getattr(unit.node, "decorator_list", ()))
+        if decorated and callable(value) and is_opaque(value):
+            return False
+        return self.patch_function(work, unit.name, old.node, unit.node)
+
+    def patch_function(self, work: Work, name: str, old: Any, new: Any) -> bool:
+        before = work.record.codes.get(key_of(old))
+        after = work.new.function_code(new)
+        if before is None or after is None:
+            return False
+        found = self._functions(work, before)
+        if not found or not all(can_take(function, after) for function in found):
+            return False
+        self._replace(work, before, after, f"{work.name}.{name}")
+        work.record.codes[key_of(new)] = after
+        self.said[f"{work.name}.{name}"] = "changed in place"
+        return True
+
+    def _functions(self, work: Work, code: CodeType) -> list[FunctionType]:
+        found = work.functions.get(id(code))
+        if found is None:
+            found = self.leftovers.search(code)
+            work.functions[id(code)] = found
+        return found
+
+    def _replace(self, work: Work, before: CodeType, after: CodeType, label: str) -> None:
+        for function in self._functions(work, before):
+            patch_code(function, after, self.journal)
+        self.leftovers.code_changed(before, after, label)
+        for old, new in nested_pairs(before, after):
+            inside = f"{label}.<locals>.{old.co_name}"
+            work.record.codes[new.co_name, new.co_firstlineno] = new
+            self.leftovers.nested_changed(old, new, inside, same_behaviour(old, new))
+
+    def _into_class(self, work: Work, unit: Unit) -> bool:
+        """Run only what changed in a class's body, or depends on what did."""
+        if not is_partial(work, unit):
+            return False
+        if self.taint.reason(work.name, header_of(work, unit)):
+            return False
+        body = ClassBody.of(self, work, unit)
+        if body is None or not body.run():
+            return False
+        work.done.add(id(unit))
+        return True
+
+    # At the end
+
+    def _move_lines(self, work: Work) -> None:
+        """Give functions that only stand elsewhere their new lines."""
+        if work.old is work.new:
+            return
+        self._enter(work)
+        pairs = list(work.diff.same)
+        for unit in work.new.units:
+            if id(unit) in work.classes:
+                pairs += work.classes[id(unit)].same
+        known = work.record.codes
+        moved: dict[tuple[str, int], CodeType] = {}
+        for old, new in pairs:
+            for a, b in definitions(old.node, new.node):
+                if (before := known.get(key_of(a))) is not None:
+                    after = self._moved(work, before, work.new.function_code(b))
+                    moved[key_of(b)] = after
+                    moved.update(index_codes(after))
+        self._move_classes(work)
+        work.record.codes = {**work.new.codes, **_unmoved(known, work.new.codes), **moved}
+
+    def _moved(self, work: Work, before: CodeType, after: CodeType | None) -> CodeType:
+        functions = work.functions.get(id(before))
+        if after is None or not functions or not same_behaviour(before, after):
+            return before
+        for function in functions:
+            if function.__code__ is before:
+                patch_code(function, after, self.journal)
+        for old, new in nested_pairs(before, after):
+            self.leftovers.nested_changed(old, new, old.co_name, True)
+        return after
+
+    def _move_classes(self, work: Work) -> None:
+        for node in work.new.tree.body:
+            kind = work.record.namespace.get(getattr(node, "name", ""))
+            if isinstance(node, ast.ClassDef) and isinstance(kind, type):
+                lines = kind.__dict__.get("__firstlineno__")
+                start = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+                if lines is not None and lines != start and kind.__module__ == work.name:
+                    self.journal.set(kind, "__firstlineno__", start)
+
+    def _clear_caches(self) -> None:
+        """Results that a changed function, or one that uses it, has cached are no longer true."""
+        for module, name in self.taint.behaviours:
+            record = self._modules.get(module)
+            value: Any = record.namespace.get(name.partition(".")[0]) if record else None
+            for part in name.split(".")[1:]:
+                value = getattr(value, "__dict__", {}).get(part)
+            value = getattr(value, "__func__", value)
+            if type(value) is LRU:
+                value.cache_clear()
+            elif isinstance(value, functools.cached_property):
+                self.leftovers.cached_property_changed(module, name, value)
+
+    def _follow_names(self) -> None:
+        self._names.read_history()
+        for (module, name), (old, new, made_there) in self.values.items():
+            held = self._names.follow(module, name, old, new, made_there, self.journal)
+            for bound in held:
+                self.leftovers.say(
+                    f"{module}.{name}", "deleted", f"the notebook still holds it: `del {bound}`"
+                )
+            if old is not MISSING:
+                self._follow_in_modules(module, name, old, new)
+                self.leftovers.value_replaced(f"{module}.{name}", old, new)
+
+    def _follow_in_modules(self, module: str, name: str, old: Any, new: Any) -> None:
+        """Rebind names that no statement binds: set by `__getattr__`, or by a star."""
+        for record in self._modules:
+            space = record.namespace
+            source = self.source_of(record.name)
+            if space.get(name, MISSING) is not old or (record.name, name) in self.values:
+                continue
+            if source is None or name in _names_of(source):
+                continue
+            if new is not MISSING:
+                self.journal.put(space, name, new)
+            elif module in source.stars:
+                self.journal.drop(space, name)
+
+
+def _names_of(source: Source) -> set[str]:
+    return set().union(*(unit.binds for unit in source.units))
+
+
+def _bound_before(work: Work) -> set[str]:
+    return set().union(*(unit.binds for unit in work.old.units))
+
+
+def _made_there(work: Work, name: str, value: Any) -> bool:
+    """Whether the object under a name was made by its statement, not taken from elsewhere."""
+    for unit in work.old.units:
+        if name in unit.binds and isinstance(unit.node, ast.Assign | ast.AnnAssign):
+            return not isinstance(unit.node.value, ast.Name | ast.Attribute)
+        if name in unit.binds and unit.is_import:
+            return False
+    return getattr(value, "__module__", work.name) == work.name
+
+
+def _unmoved(known: dict[Any, CodeType], new: dict[Any, CodeType]) -> dict[Any, CodeType]:
+    """Return the code objects of statements that were compiled alone, at the lines of the new text."""
+    return {key: code for key, code in known.items() if key in new and same_behaviour(code, new[key])}
