@@ -88,7 +88,7 @@ def nobody_looks_at_what_was_swapped_out() -> Iterator[None]:
 @contextmanager
 def kernels_hear_of_the_laptop_only() -> Iterator[None]:
     """What is changed on the machine itself is not noted for kernels."""
-    with mock.patch.object(mirror.Mirror, "_note", lambda *_: None):
+    with mock.patch.object(mirror.Mirror, "_note", return_value=None):
         yield
 
 

@@ -35,7 +35,7 @@ class Merge:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._seen: set[tuple[int, int]] = set()
+        self._kept: dict[tuple[int, int], tuple[Any, Any, Any]] = {}  # Old, new, what is held.
         self.replaced: list[tuple[str, Any, Any]] = []  # Name, the old object, the new one.
         self.twins: list[tuple[Any, Any]] = []  # What was made, and what it was poured into.
         self.forwarded: list[FunctionType] = []
@@ -44,10 +44,14 @@ class Merge:
 
     def value(self, old: Any, new: Any, label: str) -> Any:
         """Return what a name that held `old` is to hold, now that `new` was made for it."""
-        if old is new or (id(old), id(new)) in self._seen:
+        if old is new:
             return old
-        self._seen.add((id(old), id(new)))
+        pair = (id(old), id(new))
+        if pair in self._kept:  # Met before: in a circle, or under the name of another module.
+            return self._kept[pair][2]
+        self._kept[pair] = (old, new, old)
         kept = self._merged(old, new, label)
+        self._kept[pair] = (old, new, kept)  # Held, so that no other object gets their ids.
         if kept is not old and not is_simple(old):
             self.replaced.append((label, old, new))
         elif kept is old and callable(new):
