@@ -192,8 +192,11 @@ class Planner:
                 continue
             if self._direction_of(path) is Direction.PULL:
                 continue
-            self._flights.clean(path)
             chained.append(Change(path, flight.newest, entry))
+        if not self._pusher.is_small(chained):  # By the other lane they would not follow, but wait.
+            return []
+        for change in chained:
+            self._flights.clean(change.path)
         return chained
 
     def _carry_out(self, steps: Iterable[Step], at_once: bool) -> tuple[list[Change], list[Change]]:
