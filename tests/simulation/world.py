@@ -503,6 +503,8 @@ class World:
             return "the laptop has events"
         if not agent.is_idle:
             return "the agent is not idle"
+        if agent.service._line.statistics().unacknowledged:  # The wire may have stalled for good.
+            return "the agent does not know whether it was heard"
         return ""
 
     def _check_end(self, engine: Engine) -> None:

@@ -10,6 +10,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from towline.core.entry import DIRECTORY, Entry, File, Symlink, Unsynced, new_digest
@@ -19,6 +20,8 @@ from towline.disk.cache import Cache, stamp_of
 from towline.disk.folder import Folder
 
 PIECE = 1 << 20  # Bytes hashed between two yields: under a millisecond.
+KEPT_MAX = 4 << 20  # Bytes of contents kept from one round of looks: bounds memory.
+KEPT_FILE_MAX = 256 << 10  # Larger ones travel in parts, which are read as they go.
 ATTEMPTS_MAX = 4  # Tries to read a file that is being written before it is left for later.
 
 T = TypeVar("T")
@@ -33,6 +36,17 @@ class Look:
         self.cache = cache
         self.now_ns = now_ns
         self.size_max: int | None = None
+        self._contents: dict[bytes, bytes] | None = None
+        self._room = 0  # Bytes that `_contents` may still get.
+
+    @contextmanager
+    def keeping(self, contents: dict[bytes, bytes] | None) -> Generator[None, None, None]:
+        """Put what is read of small files meanwhile into `contents`, by digest."""
+        self._contents, self._room = contents, KEPT_MAX
+        try:
+            yield
+        finally:
+            self._contents = None
 
     def at(self, path: str) -> tuple[Entry | None, os.stat_result | None]:
         """Return the shallow entry at `path` and its lstat. Raises OSError but for absence."""
@@ -81,9 +95,10 @@ class Look:
         descriptor = folder.open(path)
         try:
             before = folder.fstat(descriptor)
-            hasher, size = new_digest(), 0
+            hasher, size, first = new_digest(), 0, b""
             while piece := folder.read(descriptor, PIECE):
                 hasher.update(piece)
+                first = first or piece
                 size += len(piece)
                 if len(piece) == PIECE:
                     yield
@@ -93,7 +108,17 @@ class Look:
         finally:
             folder.close_file(descriptor)
         whole = size == after.st_size and stamp_of(before) == stamp_of(after)
-        return (hasher.digest() if whole else None), after
+        if not whole:
+            return None, after
+        digest = hasher.digest()
+        if len(first) == size:
+            self._keep(digest, first)
+        return digest, after
+
+    def _keep(self, digest: bytes, content: bytes) -> None:
+        if self._contents is not None and len(content) <= min(KEPT_FILE_MAX, self._room):
+            self._contents[digest] = content
+            self._room -= len(content)
 
 
 def run_to_end(steps: Steps[T]) -> T:

@@ -124,19 +124,23 @@ class Replica:
         yield from self.scan_steps()
         return list(_differences("", known.root, self.tree.root))
 
-    def observe(self, paths: Iterable[str]) -> list[Observation]:
+    def observe(
+        self, paths: Iterable[str], contents: dict[bytes, bytes] | None = None
+    ) -> list[Observation]:
         """Look again at these paths; return what really changed, parents first.
 
-        A directory is looked at with all it holds. Paths that are ignored, unusable or towline's
-        own are skipped; so are those below another one in the result.
+        `contents` gets what is read of small files on the way. A directory is looked at with all
+        it holds. Paths that are ignored, unusable or towline's own are skipped; so are those below
+        another one in the result.
         """
         waiting, self._to_observe = self._to_observe, set()
         subjects = self._subjects({*paths, *waiting})
         if self._noted is not None:
             self._noted.update(subjects)
         changed: set[str] = set()
-        for path in subjects:
-            changed.update(observation.path for observation in self._observe_one(path))
+        with self._look.keeping(contents):
+            for path in subjects:
+                changed.update(observation.path for observation in self._observe_one(path))
         # A later look may have found more below an earlier one: the tree has the last word.
         return [Observation(path, self.tree.get(path)) for path in _uppermost(changed)]
 

@@ -90,7 +90,7 @@ class Barrier:
 
     def _is_sent(self, moment: int) -> bool:
         """Whether all noted up to `moment` is on the machine, or on its way there in order."""
-        return self._is_known() and self._flights.is_sent(moment) and self._pusher.is_sent(moment)
+        return self._is_known() and self._flights.is_sent(moment) and self._pusher.is_done(moment)
 
     def _check(self, moment: int) -> None:
         """Raise where waiting cannot help."""

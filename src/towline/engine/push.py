@@ -76,7 +76,6 @@ class Pusher:
         self._revisions: dict[int, OpenRevision] = {}
         self._emptied: list[int] = []  # Revisions whose last queued change fell away unsent.
         self._queued = Bell()
-        self._reading: list[int] = []  # Moments of the small groups that are not sent yet.
         self._partials: dict[bytes, int] = {}  # What the machine has staged of which content.
 
     @property
@@ -105,10 +104,6 @@ class Pusher:
         bulk = (number for number, revision in self._revisions.items() if revision.bulk)
         return min(bulk, default=newest + 1) - 1
 
-    def is_sent(self, moment: int) -> bool:
-        """As `is_done`, and no small group of that moment is still being read."""
-        return self.is_done(moment) and all(at > moment for at in self._reading)
-
     def is_small(self, changes: Sequence[Change]) -> bool:
         moved = moved_contents(changes)
         size = sum(c.content_size for c in changes if not _is_moved(c, moved))
@@ -127,17 +122,13 @@ class Pusher:
         """Send a group at once, as a whole. What cannot be read as planned is left out."""
         for change in changes:  # Before anything is awaited: they are not at rest.
             self._flights.start(change.path, Way.HOT, change.new, moment)
-        oldest = min((self._flights.moment_of(change.path) for change in changes), default=moment)
-        self._reading.append(oldest)
-        try:
-            ready, contents = await self._with_contents(changes, moment)
-            for path in {c.path for c in changes}.difference(c.path for c in ready):
-                self._flights.land(path)
-            group = self._open_group(ready, revision, last=True)
-            await remote.send(Apply(group, revision, True, tuple(ready), contents))
-            self._keep(contents)
-        finally:
-            self._reading.remove(oldest)
+        ready, contents = await self._with_contents(changes, moment)
+        for path in {c.path for c in changes}.difference(c.path for c in ready):
+            self._flights.land(path)
+        group = self._open_group(ready, revision, last=True)
+        self._flights.sent(change.path for change in changes)
+        await remote.send(Apply(group, revision, True, tuple(ready), contents))
+        self._keep(contents)
 
     def queue(self, changes: Iterable[Change], revision: int, moment: int) -> None:
         for change in changes:
