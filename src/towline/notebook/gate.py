@@ -21,6 +21,7 @@ from towline.notebook.barrier import Barrier, Verdict
 from towline.notebook.waiting import Waiting
 
 CELLS_KEPT = 500  # Of `%towline where`.
+OURS = ("%towline", "%load_ext", "%unload_ext")
 
 
 class CellNotRunError(InputRejected):  # type: ignore[misc,unused-ignore]
@@ -178,4 +179,6 @@ class Gate:
 def _is_ours(cell: str) -> bool:
     """Whether a cell only speaks to towline: that must be possible also when nothing else is."""
     lines = [line.strip() for line in cell.strip().splitlines() if line.strip()]
-    return bool(lines) and all(line.startswith(("%towline", "%load_ext", "%unload_ext")) for line in lines)
+    return bool(lines) and all(
+        line.startswith(("%towline", "%load_ext", "%unload_ext")) for line in lines
+    )
