@@ -101,6 +101,18 @@ def test_what_is_changed_on_the_machine_counts_as_well(laptop: Laptop) -> None:
             assert kernel.value("module.VALUE") == str(value)
 
 
+def test_modules_that_are_not_synced_are_looked_after_as_well(laptop: Laptop) -> None:
+    save(laptop.project / ".gitignore", "made.py\n")
+    with laptop.linked(), notebook(laptop) as kernel:
+        save(laptop.there / "made.py", "VALUE = 1\n")
+        assert kernel.value("import made; made.VALUE") == "1"
+        save(laptop.there / "made.py", "VALUE = 2\n")
+        assert kernel.value("made.VALUE") == "2"
+        save(laptop.project / ".gitignore", "# nothing\n")
+        save(laptop.there / "made.py", "VALUE = 3\n")
+        assert kernel.value("made.VALUE") == "3"
+
+
 def test_each_cell_says_on_which_revision_it_ran(laptop: Laptop) -> None:
     save(laptop.project / "module.py", "VALUE = 1\n")
     with laptop.linked(), notebook(laptop) as kernel:

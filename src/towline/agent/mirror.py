@@ -168,6 +168,13 @@ class Mirror:
             self._changes.note_all()
             self.settled.append(token)
 
+    def holds(self, path: str) -> bool:
+        """Whether what happens to the file at this absolute path is noted."""
+        root = self._root
+        if root is None or not path.startswith(f"{root.path}/"):
+            return False
+        return isinstance(root.replica.tree.get(path[len(str(root.path)) + 1 :]), File)
+
     @property
     def is_whole(self) -> bool:
         """Whether no revision is half applied: its other half may still be on its way."""

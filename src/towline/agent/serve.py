@@ -158,6 +158,8 @@ class AgentService:
                 self._flush(request.get("timeout", FLUSH_DEFAULT_S), request.get("since"), reply)
             case "changes":
                 reply({**self._news(request.get("since")), **self._presence()})
+            case "unwatched":
+                reply(self._unwatched(request.get("paths")))
             case "wait":
                 self._listen(request.get("timeout", FLUSH_DEFAULT_S), request.get("since"), reply)
             case "status":
@@ -237,6 +239,14 @@ class AgentService:
             "position": self._changes.position,
             "whole": all(mirror.is_whole for mirror in self._mirrors.values()),
         }
+
+    def _unwatched(self, paths: object) -> dict[str, Any]:
+        """Say which of these files nobody would hear of: ignored ones, links that lead out."""
+        if not isinstance(paths, list):
+            return {"error": "paths must be a list"}
+        named = [path for path in cast("list[object]", paths) if isinstance(path, str)]
+        mirrors = self._mirrors.values()
+        return {"unwatched": [p for p in named if not any(mirror.holds(p) for mirror in mirrors)]}
 
     def _presence(self) -> dict[str, Any]:
         away_s = 0.0 if self._attached else round(self._now - self._away_since, 3)

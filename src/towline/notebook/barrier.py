@@ -66,6 +66,12 @@ class Barrier:
             outcomes = [project.take(waiting, until_whole=True) for project in self.projects]
             return self._judge(outcomes)
 
+    def after_cell(self, cell: str) -> None:
+        """A cell is over; `cell` is its text if it ran to its end."""
+        with self._lock:
+            for project in self.projects:
+                project.after_cell(cell)
+
     def in_between(self) -> Verdict:
         """For what runs without being a cell: load what has arrived, wait for nothing."""
         with self._lock:

@@ -125,9 +125,7 @@ class Gate:
     def _after_cell(self, result: Any = None) -> None:
         self._here.why_not = ""
         cell = getattr(getattr(result, "info", None), "raw_cell", "")
-        if cell and getattr(result, "success", False):
-            for project in self._barrier.projects:
-                project.reloader.saw(cell)
+        self._barrier.after_cell(cell if getattr(result, "success", False) else "")
 
     # -- What is told -------------------------------------------------------------------------
 

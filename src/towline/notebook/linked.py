@@ -10,7 +10,7 @@ import json
 import select
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from towline.agent.ask import ANSWER_MAX, NoAgentError, connect_to
@@ -21,6 +21,7 @@ from towline.notebook.source import Answer, Source, Waiting
 CONNECT_S = 2.0  # The agent is on this machine; it answers late only where that is very busy.
 ANSWER_MARGIN_S = 2.0  # The agent keeps the time of a flush; past this it is not to be waited for.
 TURN_S = 0.05  # How often a waiting kernel looks whether it is to give up.
+PATHS_ASKED = 100  # In one request, which is a line of at most 64 KiB.
 AGAIN_S = 0.05  # Between questions while a link is being made.
 
 
@@ -69,6 +70,16 @@ class Linked(Source):
         self._send({"verb": "wait", "since": self._position, "timeout": timeout_s})
         limit = time.monotonic() + timeout_s + ANSWER_MARGIN_S
         return self._answer(self._read(limit, _patiently))
+
+    def unwatched(self, paths: Sequence[str]) -> Sequence[str]:
+        found: list[str] = []
+        for at in range(0, len(paths), PATHS_ASKED):
+            asked = paths[at : at + PATHS_ASKED]
+            self._send({"verb": "unwatched", "paths": asked})
+            said = self._read(time.monotonic() + ANSWER_MARGIN_S, _patiently) or {}
+            told = said.get("unwatched")
+            found += asked if not isinstance(told, list) else set(asked) & set(map(str, told))
+        return found
 
     def close(self) -> None:
         if self._sock is not None:

@@ -13,6 +13,8 @@ from towline.notebook.policy import Kind, Trouble
 from towline.notebook.reload import Failure, Reloader, Report
 from towline.notebook.source import Answer, Source, Waiting
 
+Stamp = tuple[int, ...]
+
 TURNS_MAX = 4  # Loads in a row while files go on changing below them.
 
 
@@ -40,6 +42,8 @@ class Project:
         self._callbacks = callbacks
         self._failure: Failure | None = None
         self._held_back: set[str] = set()
+        self._module_count = 0
+        self._unwatched: dict[str, Stamp] = {}  # Modules whose files the source does not tell of.
 
     @property
     def name(self) -> str:
@@ -48,6 +52,14 @@ class Project:
     def close(self) -> None:
         self.reloader.close()
         self.source.close()
+
+    def after_cell(self, cell: str) -> None:
+        """A cell has run: what it imported is ours from now on."""
+        if cell:
+            self.reloader.saw(cell)
+        if self.reloader.modules != self._module_count:
+            self._module_count = self.reloader.modules
+            self._find_unwatched()
 
     def take(self, waiting: Waiting, *, until_whole: bool) -> Outcome:
         """Take the answer to `source.begin`, and load what it names."""
@@ -83,13 +95,28 @@ class Project:
 
     def _note(self, answer: Answer) -> None:
         self.revision = answer.revision
+        self._look_at_unwatched()
         if answer.changed is None:
+            self._module_count = -1  # What is watched may be other files than before.
             self.reloader.note_all()
         elif answer.changed:
             self.reloader.note(answer.changed)
             self._held_back.update(path for path in answer.changed if path.endswith(".py"))
         if answer.changed != ():
             self._callbacks.note(answer.changed, self.source.roots)
+
+    def _find_unwatched(self) -> None:
+        """Find the modules that lie in the project and are not kept in step: ignored ones, say."""
+        files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+        below = tuple(f"{root}/" for root in self.source.roots)
+        ours = sorted(f for f in files if isinstance(f, str) and f.startswith(below))
+        self._unwatched = {path: _stamp(path) for path in self.source.unwatched(ours)}
+
+    def _look_at_unwatched(self) -> None:
+        for path, before in self._unwatched.items():
+            now = self._unwatched[path] = _stamp(path)
+            if now != before:
+                self.reloader.note([path])
 
     def _load(self, troubles: list[Trouble]) -> Outcome:
         """Load what is noted, again where files changed meanwhile: all of one moment, or none."""
@@ -123,6 +150,14 @@ class Project:
 
 WHOLE_TURN_S = 0.2
 WHOLE_TURNS = 10  # Two seconds: as long as a cell waits for anything.
+
+
+def _stamp(path: str) -> Stamp:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return ()
+    return (status.st_mtime_ns, status.st_size, status.st_ino)
 
 
 def _importable(root: str) -> list[str]:

@@ -7,7 +7,7 @@ nothing and decides nothing.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from towline.notebook.policy import Trouble
@@ -52,6 +52,10 @@ class Source(ABC):
     @abstractmethod
     def wait(self, timeout_s: float) -> Answer:
         """Return once something has changed, or after `timeout_s`."""
+
+    @abstractmethod
+    def unwatched(self, paths: Sequence[str]) -> Sequence[str]:
+        """Return those of these files whose changes are told by no answer."""
 
     @abstractmethod
     def close(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import select
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from towline.core.ignore import DEFAULT_SOURCE, Rules
@@ -84,6 +85,16 @@ class Watched(Source):
             if answer.changed != () or left_s <= 0:
                 return answer
             self._wait_readable(left_s)
+
+    def unwatched(self, paths: Sequence[str]) -> Sequence[str]:
+        root = f"{self.roots[0]}/"
+        return [
+            path
+            for path in paths
+            if not path.startswith(root)
+            or self._rules.ignores(path[len(root) :], False)
+            or os.path.realpath(path) != path  # A link's target may change unseen.
+        ]
 
     def close(self) -> None:
         self._watch.close()
