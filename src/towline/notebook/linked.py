@@ -16,7 +16,7 @@ from typing import Any, cast
 from towline.agent.ask import ANSWER_MAX, NoAgentError, connect_to
 from towline.notebook.find import Found, find
 from towline.notebook.policy import Kind, Trouble
-from towline.notebook.source import Answer, Source, Waiting
+from towline.notebook.source import Answer, Source, Waiting, shown
 
 CONNECT_S = 2.0  # The agent is on this machine; it answers late only where that is very busy.
 ANSWER_MARGIN_S = 2.0  # The agent keeps the time of a flush; past this it is not to be waited for.
@@ -43,7 +43,7 @@ class Linked(Source):
 
     @property
     def about(self) -> str:
-        return f"{self.name} from {self._found.laptop}, in {', '.join(self.roots)}"
+        return f"{self.name} from {self._found.laptop}, in {', '.join(map(shown, self.roots))}"
 
     def begin(self, timeout_s: float) -> None:
         self._asked_at, self._timeout_s = time.monotonic(), timeout_s

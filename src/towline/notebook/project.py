@@ -33,7 +33,8 @@ class Project:
         self, source: Source, namespace: MutableMapping[str, object], callbacks: Callbacks
     ) -> None:
         self.source = source
-        self.revision: int | None = None
+        self.revision: int | None = None  # Whose code is loaded; what is here may be later.
+        self._here: int | None = None
         self.paths = tuple(path for root in source.roots for path in _importable(root))
         for path in reversed(self.paths):
             if path not in sys.path:
@@ -94,7 +95,7 @@ class Project:
         return answer
 
     def _note(self, answer: Answer) -> None:
-        self.revision = answer.revision
+        self._here = answer.revision
         self._look_at_unwatched()
         if answer.changed is None:
             self._module_count = -1  # What is watched may be other files than before.
@@ -140,6 +141,7 @@ class Project:
         self, report: Report, troubles: list[Trouble], lines: list[str], *, is_new: bool
     ) -> Outcome:
         if report.failure is None:
+            self.revision = self._here
             self._held_back.clear()
         else:
             named = words.failed(report.failure, self.source.roots[0], len(self._held_back))

@@ -6,6 +6,7 @@ nothing and decides nothing.
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,12 @@ class Answer:
     revision: int | None = None  # None where there are none: without a laptop.
     trouble: Trouble | None = None
     whole: bool = True  # Whether no revision is here by half.
+
+
+def shown(path: str) -> str:
+    """Return a path as a person writes it."""
+    home = os.path.expanduser("~")
+    return f"~{path[len(home) :]}" if path.startswith(f"{home}/") else path
 
 
 class Source(ABC):

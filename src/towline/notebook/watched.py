@@ -14,7 +14,7 @@ from pathlib import Path
 from towline.core.ignore import DEFAULT_SOURCE, Rules
 from towline.disk.watch import ModeKind, Watch, open_watch
 from towline.notebook.policy import Kind, Trouble
-from towline.notebook.source import Answer, Source, Waiting
+from towline.notebook.source import Answer, Source, Waiting, shown
 
 TURN_S = 0.05
 
@@ -36,7 +36,7 @@ class Watched(Source):
     def about(self) -> str:
         mode = self._watch.mode
         how = "" if mode.kind is ModeKind.NOTIFIED else f" ({mode.sentence})"
-        return f"{self.roots[0]}, watched here{how}"
+        return f"{shown(self.roots[0])}, watched here{how}"
 
     def begin(self, timeout_s: float) -> None:
         self._until = time.monotonic() + timeout_s
