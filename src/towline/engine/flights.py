@@ -38,7 +38,6 @@ class Flights:
         self._dirty: dict[str, int] = {}
         self._flying: dict[str, Flight] = {}
         self._flying_below: Counter[str] = Counter()
-        self._unsent: set[str] = set()  # Hot, and their content is still being read.
         self._moment = 0
 
     @property
@@ -81,9 +80,9 @@ class Flights:
         for path, moment in taken.items():
             self._dirty[path] = min(moment, self._dirty.get(path, moment))
 
-    def clean(self, path: str) -> None:
-        """`path` needs no reconciling: what made it dirty is taken care of."""
-        self._dirty.pop(path, None)
+    def clean(self, path: str) -> int:
+        """`path` is dirty no more: what made it so is taken care of. Return since when it was."""
+        return self._dirty.pop(path)
 
     def is_hot(self, path: str) -> bool:
         flight = self._flying.get(path)
@@ -101,19 +100,12 @@ class Flights:
         )
 
     def start(self, path: str, way: Way, new: Entry | None, moment: int) -> None:
-        """A change is on its way from now on; a hot one is `sent` later."""
-        if way is Way.HOT:
-            self._unsent.add(path)
         flight = self._flying.get(path)
         if flight is not None:
             flight.newest, flight.count = new, flight.count + 1
             return
         self._flying[path] = Flight(way, new, moment)
         self._flying_below.update(parents_of(path))
-
-    def sent(self, paths: Iterable[str]) -> None:
-        """What was started hot goes out now, before all that is sent later."""
-        self._unsent.difference_update(paths)
 
     def land(self, path: str) -> bool:
         """One change of `path` is answered. True: it was the last one in flight there."""
@@ -140,7 +132,6 @@ class Flights:
             self._dirty[path] = min(flight.moment, self._dirty.get(path, flight.moment))
         self._flying.clear()
         self._flying_below.clear()
-        self._unsent.clear()
         return sent
 
     def is_done(self, moment: int) -> bool:
@@ -150,10 +141,9 @@ class Flights:
         )
 
     def is_sent(self, moment: int) -> bool:
-        """As `is_done`, but what was sent hot has arrived before all that is sent later."""
+        """As `is_done`, but what is on its way hot has arrived before all that is sent later."""
         return all(at > moment for at in self._dirty.values()) and all(
-            flight.moment > moment or (flight.way is not Way.BULK and path not in self._unsent)
-            for path, flight in self._flying.items()
+            flight.moment > moment or flight.way is not Way.BULK for flight in self._flying.values()
         )
 
     def moment_of(self, path: str) -> int:

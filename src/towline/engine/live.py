@@ -527,7 +527,7 @@ class Live:
         self.trees.agree(agreed, group.revision)
         if whole is not None:
             self._note_revision(*whole)
-        self._after_landing()
+        self._after_landing(agreed)
 
     def _landed_here(self, landed: Sequence[tuple[Change, Result]]) -> None:
         """Changes from the machine were carried out on the laptop."""
@@ -539,7 +539,7 @@ class Live:
         paths = [path for path, _ in agreed]
         if paths:
             self._report(events.Received(len(paths), tuple(paths[:PATHS_SHOWN])))
-        self._after_landing()
+        self._after_landing(agreed)
 
     def _landed_one(
         self,
@@ -584,7 +584,9 @@ class Live:
         if self._history is not None:
             self._history.keep(contents)
 
-    def _after_landing(self) -> None:
+    def _after_landing(self, agreed: Sequence[tuple[str, Entry | None]]) -> None:
+        if left := self.trees.left_alone(path for path, entry in agreed if entry is None):
+            self.flights.note(left)
         self._landed.ring()
         self._changed.ring()
 

@@ -9,7 +9,7 @@ its pusher and puller.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -71,6 +71,7 @@ class Planner:
         self._wall_clock = wall_clock
         self._accepted = False
         self._noticed_at: float | None = None
+        self._planning: int | None = None  # The oldest moment of what is being planned and sent.
         self._refusals: Counter[str] = Counter()
         self._pen: set[str] = set()
         self._pen_until = 0.0
@@ -79,6 +80,7 @@ class Planner:
 
     def begin_life(self) -> None:
         """The next plan is a first one: it sees all deletions at once and needs no pen."""
+        self._planning = None
         self._pen.clear()
         self._ripe.clear()
         self._refusals.clear()
@@ -93,33 +95,44 @@ class Planner:
             due.append(self._retry_at)
         return min(due, default=None)
 
+    def is_done(self, moment: int) -> bool:
+        """Whether nothing noted up to `moment` has been taken up but not sent yet."""
+        return self._planning is None or self._planning > moment
+
     async def plan(self, remote: Remote) -> None:
         """Take what is dirty and free to go, and set it going."""
         self._take_back(anyio.current_time())
         began, self._noticed_at = self._noticed_at or anyio.current_time(), None
-        chained = self._take_chained()
+        chained, since = self._take_chained()
         dirty = self._flights.take_free()
         steps = list(self._trees.steps(dirty))
         if not dirty and not chained:
             return
+        self._planning = min([since, *dirty.values()])
         reason = "" if self._accepted else self._why_hold(steps)
         if reason:
             self.held = reason
             self._flights.restore(dirty)
         else:
-            at_once = self._accepted or "" in dirty
-            self.held, self._accepted = "", False
-            moment = min(dirty.values(), default=self._flights.moment)
-            blocked = [step.path for step in steps if self._flights.blocks(step.path)]
-            self._flights.restore(dict.fromkeys(blocked, moment))
-            steps = [step for step in steps if not self._flights.blocks(step.path)]
-            pushes, pulls = self._carry_out(steps, at_once)
-            self._ripe.difference_update(dirty)
-            self._let_go(dirty, [*pushes, *pulls])
-            self._puller.queue(pulls, moment)
-            await self._push(remote, pushes, moment, began)
+            await self._set_going(remote, dirty, steps, began)
         if chained:
-            await self._push(remote, chained, self._flights.moment, began)
+            await self._push(remote, chained, since, began)
+        self._planning = None
+
+    async def _set_going(
+        self, remote: Remote, dirty: Mapping[str, int], steps: Sequence[Step], began: float
+    ) -> None:
+        at_once = self._accepted or "" in dirty
+        self.held, self._accepted = "", False
+        moment = min(dirty.values(), default=self._flights.moment)
+        blocked = [step.path for step in steps if self._flights.blocks(step.path)]
+        self._flights.restore(dict.fromkeys(blocked, moment))
+        steps = [step for step in steps if not self._flights.blocks(step.path)]
+        pushes, pulls = self._carry_out(steps, at_once)
+        self._ripe.difference_update(dirty)
+        self._let_go(dirty, [*pushes, *pulls])
+        self._puller.queue(pulls, moment)
+        await self._push(remote, pushes, moment, began)
 
     def noticed(self, now: float) -> None:
         """Something was noticed on the laptop: the next revision is as old as the first of it."""
@@ -180,8 +193,11 @@ class Planner:
             self._retry_at = now + RETRY_S
             self._flights.note(self.stuck)
 
-    def _take_chained(self) -> list[Change]:
-        """Return the saves of files whose last save is still on its way: they follow it."""
+    def _take_chained(self) -> tuple[list[Change], int]:
+        """Return the saves of files whose last save is still on its way: they follow it.
+
+        Also return the oldest moment of them.
+        """
         chained: list[Change] = []
         for path in [path for path in self._flights.dirty if self._flights.is_hot(path)]:
             flight = self._flights.get(path)
@@ -194,10 +210,9 @@ class Planner:
                 continue
             chained.append(Change(path, flight.newest, entry))
         if not self._pusher.is_small(chained):  # By the other lane they would not follow, but wait.
-            return []
-        for change in chained:
-            self._flights.clean(change.path)
-        return chained
+            return [], self._flights.moment
+        moments = [self._flights.clean(change.path) for change in chained]
+        return chained, min(moments, default=self._flights.moment)
 
     def _carry_out(self, steps: Iterable[Step], at_once: bool) -> tuple[list[Change], list[Change]]:
         """Do what needs neither side; return the changes to push and those to pull."""

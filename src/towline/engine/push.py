@@ -126,7 +126,6 @@ class Pusher:
         for path in {c.path for c in changes}.difference(c.path for c in ready):
             self._flights.land(path)
         group = self._open_group(ready, revision, last=True)
-        self._flights.sent(change.path for change in changes)
         await remote.send(Apply(group, revision, True, tuple(ready), contents))
         self._keep(contents)
 

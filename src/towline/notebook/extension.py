@@ -74,6 +74,7 @@ class Extension:
             return say("interrupted: the first sync goes on; cells wait for it")
         if trouble:
             return say(trouble)
+        self.barrier.in_between()
         return say(f"revision {project.revision} of {project.source.about}; {_modules(project)}")
 
     def _wait_for_first_sync(self, project: Project) -> str:
