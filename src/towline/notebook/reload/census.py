@@ -36,6 +36,10 @@ class Census:
         for target in targets:
             self._targets[id(target)] = target
 
+    def close(self) -> None:
+        self._targets.clear()
+        self._found.clear()
+
     def take(self) -> None:
         """Look through the heap once, if anything was asked for."""
         if self._targets:

@@ -20,6 +20,7 @@ from towline.notebook.reload.journal import Journal
 from towline.notebook.reload.merge import is_simple
 from towline.notebook.reload.names import MISSING
 from towline.notebook.reload.patch import GENERATORS, can_take, forward, patch_code, rebuilt
+from towline.notebook.reload.reach import walk
 from towline.notebook.reload.report import Left
 from towline.notebook.reload.work import CONSTRUCTORS
 
@@ -45,6 +46,14 @@ class Leftovers:
 
     def say(self, name: str, reason: str, next_step: str) -> None:
         self._said[name, reason] = Left(name, reason, next_step)
+
+    def close(self) -> None:
+        self._census.close()
+        self._codes.clear()
+        self._kept.clear()
+        self._constructors.clear()
+        self._replaced.clear()
+        self._properties.clear()
 
     # Questions
 
@@ -110,8 +119,10 @@ class Leftovers:
 
     def settle(self, transaction: Transaction) -> list[Left]:
         twins = [(new, old) for new, old in transaction.merge.twins if _is_twin_held(new)]
+        forwarded = {id(function) for function in transaction.merge.forwarded}
+        self._replaced = [entry for entry in self._replaced if id(entry[1]) not in forwarded]
         for label, old, new in transaction.merge.replaced:
-            if not any(entry[1] is old for entry in self._replaced):
+            if id(old) not in forwarded and not any(entry[1] is old for entry in self._replaced):
                 self._replaced.append((label, old, new))
                 self._census.ask_for([old])
         self._census.ask_for(new for new, _ in twins)
@@ -121,7 +132,7 @@ class Leftovers:
         self._swap_twins(twins)
         self._name_running()
         self._empty_properties()
-        self._name_instances()
+        self._name_instances(_inside_values(transaction))
         ours = self._ours(transaction)
         for label, old, new in self._replaced:
             self._settle_replaced(label, old, new, ours)
@@ -168,9 +179,9 @@ class Leftovers:
                 if name in getattr(instance, "__dict__", {}):
                     self._journal.drop(instance.__dict__, name)
 
-    def _name_instances(self) -> None:
+    def _name_instances(self, known: set[int]) -> None:
         for kind, label, name, gained in self._constructors.values():
-            found = self._census.instances(heirs(kind))
+            found = [one for one in self._census.instances(heirs(kind)) if id(one) not in known]
             lacking = [word for word in sorted(gained) if any(_lacks(one, word) for one in found)]
             count = _live(len(found))
             if lacking:
@@ -219,6 +230,12 @@ class Leftovers:
         held |= {id(entry) for entry in transaction.values.values()}
         held |= {id(entry) for entry in self._constructors.values()}
         return held | transaction.journal.ours()
+
+
+def _inside_values(transaction: Transaction) -> set[int]:
+    """Return what was made in this reload, or is on its way out in it."""
+    pairs = [(module, old, new) for (module, _), (old, new, _) in transaction.values.items()]
+    return {id(one) for module, *values in pairs for one in walk(values, module)}
 
 
 def _is_held(code: CodeType) -> bool:

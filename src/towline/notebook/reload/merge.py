@@ -42,6 +42,12 @@ class Merge:
         self.gone: list[tuple[str, Any]] = []  # Enum members that are no more.
         self.bodies: dict[str, tuple[set[str], set[str]]] = {}  # Of a class: removed, to be kept.
 
+    def close(self) -> None:
+        self.replaced.clear()
+        self.twins.clear()
+        self.forwarded.clear()
+        self.gone.clear()
+
     def value(self, old: Any, new: Any, label: str) -> Any:
         """Return what a name that held `old` is to hold, now that `new` was made for it."""
         if old is new or (id(old), id(new)) in self._seen:
