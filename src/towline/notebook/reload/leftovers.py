@@ -229,7 +229,7 @@ class Leftovers:
         held |= {id(entry) for entry in (*transaction.merge.twins, *transaction.merge.gone)}
         held |= {id(entry) for entry in transaction.values.values()}
         held |= {id(entry) for entry in self._constructors.values()}
-        return held | transaction.journal.ours()
+        return held | transaction.journal.ours() | transaction.merge.ours()
 
 
 def _inside_values(transaction: Transaction) -> set[int]:
