@@ -168,7 +168,7 @@ def main(wanted: list[str]) -> int:
             except BaseException:
                 failed += 1
                 print(f"=== {scenario.name}")
-                traceback.print_exc(limit=-3 if not wanted else None, file=sys.stdout)
+                traceback.print_exc(limit=-1 if not wanted else None, file=sys.stdout)
     print(f"{failed} failed of {len(scenarios())}")
     return failed
 

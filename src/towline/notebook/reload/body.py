@@ -78,7 +78,8 @@ class ClassBody:
         due: list[Unit] = []
         reason = self._transaction.taint.reason
         for unit in units:
-            if id(unit) in changed or unit.binds & names or reason(self._work.name, unit):
+            reads = {chain[0] for chain in unit.analysis.now.reads}
+            if id(unit) in changed or (unit.binds | reads) & names or reason(self._work.name, unit):
                 due.append(unit)
                 names |= unit.binds
         return [unit for unit in units if unit in due or self._shares(unit, names, units)]

@@ -10,7 +10,7 @@ import ast
 import gc
 import sys
 from collections.abc import Iterable
-from types import CodeType, FunctionType, ModuleType
+from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from towline.notebook.reload.census import Census, heirs, replace_in, threads_inside
@@ -19,7 +19,7 @@ from towline.notebook.reload.effects import names_bound
 from towline.notebook.reload.journal import Journal
 from towline.notebook.reload.merge import is_simple
 from towline.notebook.reload.names import MISSING
-from towline.notebook.reload.patch import GENERATORS, can_take, forward, patch_code, rebuilt
+from towline.notebook.reload.patch import GENERATORS, can_take, forward, patch_code, rebuilt, same_behaviour
 from towline.notebook.reload.reach import walk
 from towline.notebook.reload.report import Left
 from towline.notebook.reload.work import CONSTRUCTORS
@@ -90,10 +90,10 @@ class Leftovers:
         """Ask for instances if the new class makes them otherwise."""
         for name in CONSTRUCTORS:
             a, b = old.__dict__.get(name), new.__dict__.get(name)
-            if _code(a) != _code(b):
+            if not _same_code(a, b):
                 self._ask_about(old, label, name, _fields(new) - _fields(old))
                 return
-        if _fields(old) != _fields(new):
+        if _fields(old) != _fields(new) or _defaults(old) != _defaults(new):
             self._ask_about(old, label, "fields", _fields(new) - _fields(old))
 
     def _ask_about(self, kind: type, label: str, name: str, gained: set[str]) -> None:
@@ -121,10 +121,11 @@ class Leftovers:
         twins = [(new, old) for new, old in transaction.merge.twins if _is_twin_held(new)]
         forwarded = {id(function) for function in transaction.merge.forwarded}
         self._replaced = [entry for entry in self._replaced if id(entry[1]) not in forwarded]
-        for label, old, new in transaction.merge.replaced:
-            if id(old) not in forwarded and not any(entry[1] is old for entry in self._replaced):
-                self._replaced.append((label, old, new))
-                self._census.ask_for([old])
+        # No closure here: its cells would hold what is asked for.
+        known = forwarded | {id(entry[1]) for entry in self._replaced}
+        fresh = [entry for entry in transaction.merge.replaced if id(entry[1]) not in known]
+        self._replaced += fresh
+        self._census.ask_for(entry[1] for entry in fresh)
         self._census.ask_for(new for new, _ in twins)
         self._census.ask_for(member for _, member in transaction.merge.gone)
         self._census.take()
@@ -264,11 +265,20 @@ def _is_part_of(holder: Any, kind: type) -> bool:
 
 def _counts(holder: Any, old: Any) -> bool:
     """Whether a holder is somebody's, and not a part of the old object itself."""
-    if isinstance(old, type) and not isinstance(holder, dict | list | set):
-        return False
+    if isinstance(old, type):
+        return _holds_class(holder, old)
     if isinstance(holder, dict):
         return "__builtins__" not in holder or holder.get("__name__") == "__main__"
-    return isinstance(holder, list | tuple | set) or hasattr(type(holder), "__slots__")
+    return not isinstance(holder, FrameType | ModuleType)
+
+
+def _holds_class(holder: Any, old: type) -> bool:
+    if isinstance(holder, dict):
+        return not any(holder is kind.__dict__ for kind in heirs(old)) and _counts(holder, None)
+    if isinstance(holder, tuple):
+        parts = [part for kind in heirs(old) for part in (kind.__mro__, kind.__bases__)]
+        return not any(holder is part for part in parts)
+    return isinstance(holder, list | set)
 
 
 def _move(instance: Any, kind: type, journal: Journal) -> bool:
@@ -306,10 +316,16 @@ def _fields(kind: type) -> set[str]:
     return found | set(kind.__dict__.get("_fields", ()))
 
 
-def _code(function: Any) -> Any:
-    function = getattr(function, "__func__", function)
-    code = getattr(function, "__code__", None)
-    return code.co_code if code is not None else function
+def _defaults(kind: type) -> list[str]:
+    fields = kind.__dict__.get("__dataclass_fields__", {})
+    return [f"{name}={field.default!r}" for name, field in fields.items() if is_simple(field.default)]
+
+
+def _same_code(a: Any, b: Any) -> bool:
+    a, b = (getattr(one, "__func__", one) for one in (a, b))
+    if isinstance(a, FunctionType) and isinstance(b, FunctionType):
+        return same_behaviour(a.__code__, b.__code__)
+    return a is b or type(a) is type(b) is not FunctionType
 
 
 def _maker(label: str) -> str:

@@ -61,6 +61,7 @@ class Transaction:
         self.works = {record.name: start(record, source) for record, source in changed}
         self.values: dict[Key, tuple[Any, Any, bool]] = {}  # Old, new, and whether made there.
         self.leftovers = Leftovers(self.journal)
+        self._groups = Groups(self.works, self.taint, self._work_of, self.source_of)
         self.touched: list[str] = []
         self.said: dict[str, str] = {}
 
@@ -78,8 +79,7 @@ class Transaction:
         for work in self.works.values():
             mark_changes(work, self.taint)
         self.taint.spread()
-        groups = Groups(self.works, self.taint, self._work_of, self.source_of)
-        groups.settle(self)
+        self._groups.settle(self)
         for _ in range(ROUNDS_MAX):
             if not any([self._run_module(work) for work in self._in_order()]):
                 break
@@ -93,6 +93,7 @@ class Transaction:
 
     def close(self) -> None:
         """Let go of everything old, so that the next reload does not find it held."""
+        self.journal.close()
         self.works.clear()
         self.values.clear()
         self.merge.close()
@@ -208,6 +209,8 @@ class Transaction:
                     f"{work.name}.{name}", f"stale: {reason} changed", "its import is slow: reload it by hand"
                 )
             return False
+        if unit.name:
+            self._groups.before_again(self, work, unit)
         return self._run_unit(work, unit, reason)
 
     # A unit
