@@ -182,6 +182,24 @@ class History:
         self._db.execute("COMMIT")
 
 
+class Record:
+    """What one folder has to say to the history, if there is one. `newest`: the last revision."""
+
+    def __init__(self, history: History | None, mirror: int, newest: Callable[[], int]) -> None:
+        self._history = history
+        self._mirror = mirror
+        self._newest = newest
+
+    def agreed(self, rows: Iterable[Row], revision: int | None) -> None:
+        """Both sides hold these entries, by that revision or since the last one."""
+        if self._history is not None:
+            self._history.note(self._mirror, self._newest() if revision is None else revision, rows)
+
+    def keep(self, contents: Mapping[bytes, bytes]) -> None:
+        if self._history is not None:
+            self._history.keep(contents)
+
+
 class Past:
     """The same file, read by a command. Raises `sqlite3.Error`."""
 

@@ -46,7 +46,7 @@ from towline.engine.barrier import Barrier, FlushError
 from towline.engine.bell import Bell
 from towline.engine.flights import Flights
 from towline.engine.folder import Folder
-from towline.engine.history import History
+from towline.engine.history import History, Record
 from towline.engine.local import Local
 from towline.engine.notices import Notices
 from towline.engine.plan import Planner
@@ -96,10 +96,10 @@ class Live:
         self._notices = Notices(store, report)
         self._touched = touched
         self._local = make_local(self._absorb)
-        self._history = history
-        self.trees = Trees(store, folder.mirror, folder.direction_of, self._note_agreed)
+        record = Record(history, folder.mirror, lambda: store.revision)
+        self.trees = Trees(store, folder.mirror, folder.direction_of, record.agreed)
         self.flights = Flights()
-        self.pusher = Pusher(self._local, self.trees, self.flights, self._keep)
+        self.pusher = Pusher(self._local, self.trees, self.flights, record.keep)
         self.puller = Puller(self._local, self.flights, self._landed_here)
         self.planner = Planner(
             self.trees,
@@ -574,15 +574,6 @@ class Live:
     def _ignores(self, path: str, entry: Entry | None) -> bool:
         rules = self._rules
         return rules is not None and rules.ignores(path, isinstance(entry, Directory))
-
-    def _note_agreed(self, agreed: Sequence[Row], revision: int | None) -> None:
-        if self._history is not None:
-            number = self._store.revision if revision is None else revision
-            self._history.note(self.folder.mirror, number, agreed)
-
-    def _keep(self, contents: Mapping[bytes, bytes]) -> None:
-        if self._history is not None:
-            self._history.keep(contents)
 
     def _after_landing(self, agreed: Sequence[tuple[str, Entry | None]]) -> None:
         if left := self.trees.left_alone(path for path, entry in agreed if entry is None):

@@ -78,7 +78,8 @@ class ClassBody:
         due: list[Unit] = []
         reason = self._transaction.taint.reason
         for unit in units:
-            if id(unit) in changed or unit.binds & names or reason(self._work.name, unit):
+            reads = {chain[0] for chain in unit.analysis.now.reads}
+            if id(unit) in changed or (unit.binds | reads) & names or reason(self._work.name, unit):
                 due.append(unit)
                 names |= unit.binds
         return [unit for unit in units if unit in due or self._shares(unit, names, units)]
@@ -99,7 +100,7 @@ class ClassBody:
     def _remove(self) -> None:
         bound = set().union(*(u.binds for u in self._diff.changed), *(n.binds for _, n in self._diff.same))
         for unit in self._diff.vanished:
-            for name in sorted(unit.binds - bound):
+            for name in (mangled(name, self._kind) for name in sorted(unit.binds - bound)):
                 if name in self._kind.__dict__:
                     self._transaction.journal.delete(self._kind, name)
 
@@ -113,7 +114,8 @@ class ClassBody:
         cell: Any = namespace.pop("__classcell__", None)
         if isinstance(cell, CellType):
             cell.cell_contents = self._kind
-        for name in sorted(set().union(*(unit.binds for unit in units))):
+        for bound in sorted(set().union(*(unit.binds for unit in units))):
+            name = mangled(bound, self._kind)
             if name in namespace:
                 self._set(name, namespace[name])
 
@@ -161,3 +163,10 @@ class ClassBody:
                 before = kind.__dict__["__abstractmethods__"]
                 self._transaction.journal.undone_by(setattr, kind, "__abstractmethods__", before)
                 update_abstractmethods(kind)
+
+
+def mangled(name: str, kind: type) -> str:
+    """Return the name that a class really has for `name` in its body."""
+    if name.startswith("__") and not name.endswith("__"):
+        return f"_{kind.__name__.lstrip('_')}{name}"
+    return name

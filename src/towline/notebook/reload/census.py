@@ -36,11 +36,15 @@ class Census:
         for target in targets:
             self._targets[id(target)] = target
 
+    def close(self) -> None:
+        self._targets.clear()
+        self._found.clear()
+
     def take(self) -> None:
         """Look through the heap once, if anything was asked for."""
         if self._targets:
             targets = tuple(self._targets.values())
-            self._found = gc.get_referrers(*targets)
+            self._found = [one for one in gc.get_referrers(*targets) if one is not targets]
 
     def functions_with(self, codes: dict[int, Any]) -> list[FunctionType]:
         return [

@@ -31,7 +31,7 @@ def merge_members(old: Any, new: Any, journal: Journal) -> list[tuple[str, Any]]
         if member._name_ == name:  # The others are aliases of these.
             kept[id(member)] = _kept(old, old._member_map_.get(name), member, journal)
     gone = [
-        (f"{old.__qualname__}.{name}", member)
+        (f"{old.__module__}.{old.__qualname__}.{name}", member)
         for name, member in old._member_map_.items()
         if name not in new._member_map_
     ]

@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from types import CodeType, ModuleType
 
+from towline.notebook.reload.journal import Journal
+
 Imported = Callable[[ModuleType, str, bytes, CodeType, float], None]
 FOREIGN = ("site-packages", "dist-packages")  # An environment that lies inside the project.
 
@@ -82,11 +84,11 @@ class Finder:
     def _may_be_ours(self, name: str, path: Sequence[str] | None) -> bool:
         if path is not None:
             return any(entry in self._roots or is_below(entry, self._roots) for entry in path)
-        last = name.rpartition(".")[2]
+        below = [entry for entry in sys.path if is_below(entry, self._roots)]
         return any(
-            os.path.exists(os.path.join(root, last + ".py"))
-            or os.path.isdir(os.path.join(root, last))
-            for root in self._roots
+            os.path.exists(os.path.join(root, name + ".py"))
+            or os.path.isdir(os.path.join(root, name))
+            for root in (*self._roots, *below)
         )
 
     def _found_by_others(
@@ -100,6 +102,19 @@ class Finder:
             if spec is not None:
                 return spec
         return None
+
+
+def relocate(module: ModuleType, spec: ModuleSpec, journal: Journal) -> None:
+    """Tell a module that it comes from another file: a package now, or no longer."""
+    locations = spec.submodule_search_locations
+    package = spec.name if locations is not None else spec.name.rpartition(".")[0]
+    facts = {"__file__": spec.origin, "__spec__": spec, "__loader__": spec.loader}
+    for name, value in {**facts, "__cached__": spec.cached, "__package__": package}.items():
+        journal.set(module, name, value)
+    if locations is not None:
+        journal.set(module, "__path__", locations)
+    else:
+        journal.delete(module, "__path__")
 
 
 def invalidate() -> None:

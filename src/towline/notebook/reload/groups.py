@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from towline.notebook.reload.source import Source, Unit
@@ -58,6 +59,7 @@ class Groups:
     def _settle_unit(self, transaction: Transaction, work: Work, unit: Unit) -> None:
         keys = self._changes(work.name, work.old, unit)
         settled = False
+        self._withdraw_from_receivers(transaction, work, unit)
         for key in sorted(keys):
             if key[1] in unit.binds and key[0] == work.name:
                 continue
@@ -116,9 +118,23 @@ class Groups:
             container.pop(entry, None)
             return True
         made = work.record.namespace.get(unit.name) if unit.name else None
-        if made is None or type(container) not in (dict, list, set):
-            return False
-        return _take_out(container, made, transaction)
+        return made is not None and _take_out_of(container, made, transaction)
+
+    def before_again(self, transaction: Transaction, work: Work, unit: Unit) -> None:
+        """A definition runs again though it did not change: what it had entered is taken out."""
+        for key in sorted(self._changes(work.name, work.new, unit)):
+            if key[0] != work.name or key[1] not in unit.binds:
+                if not self._withdraw(transaction, work, unit, key):
+                    self._force(key)
+        self._withdraw_from_receivers(transaction, work, unit)
+
+    def _withdraw_from_receivers(self, transaction: Transaction, work: Work, unit: Unit) -> None:
+        """`@app.route` enters a function into what `app` holds."""
+        made = work.record.namespace.get(unit.name) if unit.name else None
+        for chain in unit.analysis.now.calls:
+            receiver: Any = work.record.namespace.get(chain[0])
+            if made is not None and len(chain) > 1 and not isinstance(receiver, ModuleType | type):
+                _take_out_of(receiver, made, transaction)
 
     def _force(self, key: Key) -> bool:
         home = self._work_of(key[0])
@@ -158,16 +174,26 @@ def _entry_of(node: ast.stmt) -> Any:
     return None
 
 
+def _take_out_of(holder: Any, made: Any, transaction: Transaction) -> bool:
+    """Take an object out of a container, or out of those that an object has as attributes."""
+    if type(holder) in (dict, list, set):
+        return _take_out(holder, made, transaction)
+    inside = [value for value in getattr(holder, "__dict__", {}).values()]
+    found = [_take_out(value, made, transaction) for value in inside if type(value) in (dict, list, set)]
+    return any(found)
+
+
 def _take_out(container: Any, made: Any, transaction: Transaction) -> bool:
     transaction.journal.keep(container)
     if isinstance(container, dict):
-        for name in [name for name, value in container.items() if value is made]:
+        names = [name for name, value in container.items() if value is made]
+        for name in names:
             del container[name]
-            return True
-        return False
+        return bool(names)
     if isinstance(container, set):
-        had = made in container
-        container.discard(made)
+        had = any(item is made for item in container)
+        if had:
+            container.discard(made)
         return had
     had = any(item is made for item in container)
     container[:] = [item for item in container if item is not made]

@@ -87,6 +87,10 @@ class Journal:
         if interrupted is not None:
             raise interrupted
 
+    def close(self) -> None:
+        """Forget the way back, and let go of what was old."""
+        self._undo.clear()
+
     def ours(self) -> set[int]:
         """Return the ids of what the journal itself holds old objects in."""
         return {id(held) for entry in self._undo for held in (entry, entry[1], *entry[1][1:])}

@@ -10,7 +10,7 @@ import ast
 import gc
 import sys
 from collections.abc import Iterable
-from types import CodeType, FunctionType, ModuleType
+from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from towline.notebook.reload.census import Census, heirs, replace_in, threads_inside
@@ -19,7 +19,8 @@ from towline.notebook.reload.effects import names_bound
 from towline.notebook.reload.journal import Journal
 from towline.notebook.reload.merge import is_simple
 from towline.notebook.reload.names import MISSING
-from towline.notebook.reload.patch import GENERATORS, can_take, forward, patch_code, rebuilt
+from towline.notebook.reload.patch import GENERATORS, can_take, forward, patch_code, rebuilt, same_behaviour
+from towline.notebook.reload.reach import walk
 from towline.notebook.reload.report import Left
 from towline.notebook.reload.work import CONSTRUCTORS
 
@@ -45,6 +46,14 @@ class Leftovers:
 
     def say(self, name: str, reason: str, next_step: str) -> None:
         self._said[name, reason] = Left(name, reason, next_step)
+
+    def close(self) -> None:
+        self._census.close()
+        self._codes.clear()
+        self._kept.clear()
+        self._constructors.clear()
+        self._replaced.clear()
+        self._properties.clear()
 
     # Questions
 
@@ -81,10 +90,10 @@ class Leftovers:
         """Ask for instances if the new class makes them otherwise."""
         for name in CONSTRUCTORS:
             a, b = old.__dict__.get(name), new.__dict__.get(name)
-            if _code(a) != _code(b):
+            if not _same_code(a, b):
                 self._ask_about(old, label, name, _fields(new) - _fields(old))
                 return
-        if _fields(old) != _fields(new):
+        if _fields(old) != _fields(new) or _defaults(old) != _defaults(new):
             self._ask_about(old, label, "fields", _fields(new) - _fields(old))
 
     def _ask_about(self, kind: type, label: str, name: str, gained: set[str]) -> None:
@@ -110,10 +119,13 @@ class Leftovers:
 
     def settle(self, transaction: Transaction) -> list[Left]:
         twins = [(new, old) for new, old in transaction.merge.twins if _is_twin_held(new)]
-        for label, old, new in transaction.merge.replaced:
-            if not any(entry[1] is old for entry in self._replaced):
-                self._replaced.append((label, old, new))
-                self._census.ask_for([old])
+        forwarded = {id(function) for function in transaction.merge.forwarded}
+        self._replaced = [entry for entry in self._replaced if id(entry[1]) not in forwarded]
+        # No closure here: its cells would hold what is asked for.
+        known = forwarded | {id(entry[1]) for entry in self._replaced}
+        fresh = [entry for entry in transaction.merge.replaced if id(entry[1]) not in known]
+        self._replaced += fresh
+        self._census.ask_for(entry[1] for entry in fresh)
         self._census.ask_for(new for new, _ in twins)
         self._census.ask_for(member for _, member in transaction.merge.gone)
         self._census.take()
@@ -121,7 +133,7 @@ class Leftovers:
         self._swap_twins(twins)
         self._name_running()
         self._empty_properties()
-        self._name_instances()
+        self._name_instances(_inside_values(transaction))
         ours = self._ours(transaction)
         for label, old, new in self._replaced:
             self._settle_replaced(label, old, new, ours)
@@ -168,9 +180,9 @@ class Leftovers:
                 if name in getattr(instance, "__dict__", {}):
                     self._journal.drop(instance.__dict__, name)
 
-    def _name_instances(self) -> None:
+    def _name_instances(self, known: set[int]) -> None:
         for kind, label, name, gained in self._constructors.values():
-            found = self._census.instances(heirs(kind))
+            found = [one for one in self._census.instances(heirs(kind)) if id(one) not in known]
             lacking = [word for word in sorted(gained) if any(_lacks(one, word) for one in found)]
             count = _live(len(found))
             if lacking:
@@ -218,7 +230,13 @@ class Leftovers:
         held |= {id(entry) for entry in (*transaction.merge.twins, *transaction.merge.gone)}
         held |= {id(entry) for entry in transaction.values.values()}
         held |= {id(entry) for entry in self._constructors.values()}
-        return held | transaction.journal.ours()
+        return held | transaction.journal.ours() | transaction.merge.ours()
+
+
+def _inside_values(transaction: Transaction) -> set[int]:
+    """Return what was made in this reload, or is on its way out in it."""
+    pairs = [(module, old, new) for (module, _), (old, new, _) in transaction.values.items()]
+    return {id(one) for module, *values in pairs for one in walk(values, module)}
 
 
 def _is_held(code: CodeType) -> bool:
@@ -247,11 +265,20 @@ def _is_part_of(holder: Any, kind: type) -> bool:
 
 def _counts(holder: Any, old: Any) -> bool:
     """Whether a holder is somebody's, and not a part of the old object itself."""
-    if isinstance(old, type) and not isinstance(holder, dict | list | set):
-        return False
+    if isinstance(old, type):
+        return _holds_class(holder, old)
     if isinstance(holder, dict):
         return "__builtins__" not in holder or holder.get("__name__") == "__main__"
-    return isinstance(holder, list | tuple | set) or hasattr(type(holder), "__slots__")
+    return not isinstance(holder, FrameType | ModuleType)
+
+
+def _holds_class(holder: Any, old: type) -> bool:
+    if isinstance(holder, dict):
+        return not any(holder is kind.__dict__ for kind in heirs(old)) and _counts(holder, None)
+    if isinstance(holder, tuple):
+        parts = [part for kind in heirs(old) for part in (kind.__mro__, kind.__bases__)]
+        return not any(holder is part for part in parts)
+    return isinstance(holder, list | set)
 
 
 def _move(instance: Any, kind: type, journal: Journal) -> bool:
@@ -289,10 +316,16 @@ def _fields(kind: type) -> set[str]:
     return found | set(kind.__dict__.get("_fields", ()))
 
 
-def _code(function: Any) -> Any:
-    function = getattr(function, "__func__", function)
-    code = getattr(function, "__code__", None)
-    return code.co_code if code is not None else function
+def _defaults(kind: type) -> list[str]:
+    fields = kind.__dict__.get("__dataclass_fields__", {})
+    return [f"{name}={field.default!r}" for name, field in fields.items() if is_simple(field.default)]
+
+
+def _same_code(a: Any, b: Any) -> bool:
+    a, b = (getattr(one, "__func__", one) for one in (a, b))
+    if isinstance(a, FunctionType) and isinstance(b, FunctionType):
+        return same_behaviour(a.__code__, b.__code__)
+    return a is b or type(a) is type(b) is not FunctionType
 
 
 def _maker(label: str) -> str:

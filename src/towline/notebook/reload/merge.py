@@ -35,24 +35,34 @@ class Merge:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._kept: dict[tuple[int, int], tuple[Any, Any, Any]] = {}  # Old, new, what is held.
+        self._results: dict[tuple[int, int], tuple[Any, Any, Any]] = {}  # With both, so ids stay theirs.
         self.replaced: list[tuple[str, Any, Any]] = []  # Name, the old object, the new one.
         self.twins: list[tuple[Any, Any]] = []  # What was made, and what it was poured into.
         self.forwarded: list[FunctionType] = []
         self.gone: list[tuple[str, Any]] = []  # Enum members that are no more.
         self.bodies: dict[str, tuple[set[str], set[str]]] = {}  # Of a class: removed, to be kept.
 
+    def close(self) -> None:
+        self._results.clear()
+        self.replaced.clear()
+        self.twins.clear()
+        self.forwarded.clear()
+        self.gone.clear()
+
+    def ours(self) -> set[int]:
+        return {id(entry) for entry in self._results.values()}
+
     def value(self, old: Any, new: Any, label: str) -> Any:
         """Return what a name that held `old` is to hold, now that `new` was made for it."""
-        if old is new:
-            return old
-        pair = (id(old), id(new))
-        if pair in self._kept:  # Met before: in a circle, or under the name of another module.
-            return self._kept[pair][2]
-        self._kept[pair] = (old, new, old)
+        if old is new or is_simple(old):
+            return new
+        key = (id(old), id(new))
+        if key in self._results:
+            return self._results[key][2]
+        self._results[key] = (old, new, old)  # While it is being merged: it may contain itself.
         kept = self._merged(old, new, label)
-        self._kept[pair] = (old, new, kept)  # Held, so that no other object gets their ids.
-        if kept is not old and not is_simple(old):
+        self._results[key] = (old, new, kept)
+        if kept is not old:
             self.replaced.append((label, old, new))
         elif kept is old and callable(new):
             self.twins.append((new, old))

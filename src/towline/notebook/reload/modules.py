@@ -82,7 +82,7 @@ class Modules:
         return None
 
     def names_for(self, path: str) -> list[str]:
-        """Return the names under which a file could be imported and something already is."""
+        """Return the names under which a file could be imported, below each root."""
         stem = path[: -len(".py")]
         if os.path.basename(stem) == "__init__":
             stem = os.path.dirname(stem)
@@ -90,13 +90,15 @@ class Modules:
         for root in self.roots:
             if stem.startswith(root + os.sep):
                 name = stem[len(root) + 1 :].replace(os.sep, ".")
-                names += [name] if name in sys.modules and name not in names else []
+                names += [name] if name not in names else []
         return names
 
     def adopt(self, name: str) -> Record | None:
         """Take up a module that the hook has not seen, with the text that its file has now."""
         module = sys.modules.get(name)
         path = getattr(module, "__file__", None)
+        if module is not None and path is None and hasattr(module, "__path__"):
+            return self._adopt_namespace(module)
         if module is None or not isinstance(path, str) or not path.endswith(".py"):
             return None
         if not is_below(os.path.abspath(path), self.roots) or name == "__main__":
@@ -108,6 +110,13 @@ class Modules:
             return None
         self._imported(module, path, data, None, 0.0)
         return self._records[name]
+
+    def _adopt_namespace(self, module: ModuleType) -> Record:
+        """Take up a package without a file: it may get one."""
+        source = Source(module.__name__, "", True, b"")
+        record = Record(module.__name__, module, source, {}, len(self._records))
+        self.remember(record)
+        return record
 
     def forget(self, record: Record) -> None:
         self._records.pop(record.name, None)
@@ -127,8 +136,9 @@ class Modules:
         self._by_path = {path: set(names) for path, names in by_path.items()}
 
     def _adopt_all(self) -> None:
-        for name in list(sys.modules):
-            self.adopt(name)
+        for name, module in list(sys.modules.items()):
+            if getattr(module, "__file__", None):
+                self.adopt(name)
 
     def _imported(
         self, module: ModuleType, path: str, data: bytes, code: CodeType | None, seconds: float

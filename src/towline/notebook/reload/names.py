@@ -67,7 +67,8 @@ class Names:
             if value is not old or not self._came_from(bound, module, name, old, made_there):
                 continue
             if new is MISSING:
-                left.append(bound)
+                if made_there or self._imported.get(bound) == (module, name):
+                    left.append(bound)
             else:
                 journal.put(self.namespace, bound, new)
         return left

@@ -47,7 +47,12 @@ def functions_of(module: ModuleType) -> list[FunctionType]:
 
 
 def reach(values: Iterable[Any], module: str) -> Iterator[FunctionType]:
-    """Yield the functions inside some values; only classes of `module` are entered."""
+    """Yield the functions inside some values."""
+    return (value for value in walk(values, module) if isinstance(value, FunctionType))
+
+
+def walk(values: Iterable[Any], module: str) -> Iterator[Any]:
+    """Yield what is inside some values; only classes of `module` are entered."""
     seen: set[int] = set()
     waiting = [(value, 0) for value in values]
     steps = 0
@@ -57,8 +62,7 @@ def reach(values: Iterable[Any], module: str) -> Iterator[FunctionType]:
             continue
         steps += 1
         seen.add(id(value))
-        if isinstance(value, FunctionType):
-            yield value
+        yield value
         if depth < DEPTH_MAX:
             waiting += [(inner, depth + 1) for inner in _inside(value, module)]
 

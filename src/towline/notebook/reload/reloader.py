@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import linecache
 import os
+import sys
 import time
 from collections.abc import Iterable, MutableMapping, Sequence
 
 from towline.notebook.reload.failure import failure_of
-from towline.notebook.reload.finder import invalidate, is_below
+from towline.notebook.reload.finder import invalidate, is_below, relocate
 from towline.notebook.reload.journal import Journal
 from towline.notebook.reload.modules import Known, Modules, Record, real, stamp_of
 from towline.notebook.reload.names import Names
@@ -111,24 +112,29 @@ class Reloader:
         there = [path for path, text in texts.items() if text is not None]
         self._vanished.bring_back(there, journal)
         changed, gone = self._sort(texts)
-        if not changed and not gone:
+        new = self._awaited(there)
+        if not changed and not gone and not new:
             self._cured()
             return Report(left=tuple(left))
         failure = _compile_all(changed, self._modules.roots)
         if failure is not None:
             self._roll_back(journal, known)
             return self._failed(texts, failure)
+        transaction = Transaction(self._modules, changed, self._names, journal)
         try:
-            transaction = Transaction(self._modules, changed, self._names, journal)
+            self._relocate(changed, journal)
             left += self._vanished.remove(gone, transaction)
-            left += transaction.run()
+            left += transaction.run(new)
         except KeyboardInterrupt:
             self._roll_back(journal, known)
             raise
         except BaseException as error:
             self._roll_back(journal, known)
             return self._failed(texts, failure_of(error, self._modules.roots))
-        return self._commit(transaction, changed, gone, left)
+        else:
+            return self._commit(transaction, changed, gone, left)
+        finally:
+            transaction.close()
 
     def _sort(self, texts: dict[str, bytes | None]) -> tuple[list[tuple[Record, Source]], list[Record]]:
         """Return the modules with another text, and those without a file."""
@@ -151,6 +157,8 @@ class Reloader:
         if text is None:
             return found
         for name in self._modules.names_for(path):
+            if name not in sys.modules:
+                continue
             record = self._modules.get(name) or self._modules.adopt(name)
             if record is not None and record not in found:
                 found.append(record)
@@ -168,6 +176,23 @@ class Reloader:
             return None
         is_package = spec.submodule_search_locations is not None
         return Source(record.name, spec.origin, is_package, data)
+
+    def _awaited(self, paths: list[str]) -> list[str]:
+        """Return names of modules that are not loaded, but that some text of ours may ask for."""
+        names = {name for path in paths for name in self._modules.names_for(path)}
+        return sorted(
+            name
+            for name in names
+            if name not in sys.modules
+            and any(record.source.mentions(name.rpartition(".")[2]) for record in self._modules)
+        )
+
+    def _relocate(self, changed: list[tuple[Record, Source]], journal: Journal) -> None:
+        for record, source in changed:
+            if source.path != record.source.path:
+                spec = self._modules.finder.find_again(record.name)
+                if spec is not None:
+                    relocate(record.module, spec, journal)
 
     def _roll_back(self, journal: Journal, known: Known) -> None:
         journal.take_back()

@@ -17,7 +17,7 @@ from towline.notebook.reload.source import Source, Unit
 
 Key = tuple[str, str]  # Module, and a qualified name in it.
 
-MAKING = ("__init__", "__new__", "__post_init__", "__call__")
+MAKING = ("__init__", "__new__", "__post_init__")
 SUBCLASSING = ("__init_subclass__", "__set_name__", "__class_getitem__")
 OF_CONTAINERS = frozenset(dir(dict)) | frozenset(dir(list)) | frozenset(dir(str)) | frozenset(dir(set))
 FOLLOWED_MAX = 10  # Re-exports of re-exports.
@@ -134,15 +134,18 @@ class Taint:
         )
 
     def _makes(self, key: Key) -> bool:
-        """Whether calling a class runs a constructor that is marked."""
-        return any((key[0], f"{key[1]}.{method}") in self.behaviours for method in MAKING)
+        """Whether calling a class, or an object, runs a method that is marked."""
+        value = self._live(*key)
+        if value is None or isinstance(value, type):
+            return any((key[0], f"{key[1]}.{method}") in self.behaviours for method in MAKING)
+        return any(member in self.behaviours for member in self._members(value, "__call__"))
 
     def _subclassing(self, key: Key) -> bool:
         kind = self._live(*key)
         if not isinstance(kind, type):
             return False
         hooks = [(base, name) for base in kind.__mro__ for name in SUBCLASSING]
-        hooks += [(meta, name) for meta in type(kind).__mro__ for name in (*MAKING, "__prepare__")]
+        hooks += [(meta, name) for meta in type(kind).__mro__ for name in (*MAKING, "__call__", "__prepare__")]
         return any((base.__module__, f"{base.__qualname__}.{name}") in self.behaviours for base, name in hooks)
 
     # Names to keys
@@ -181,7 +184,8 @@ class Taint:
         if source is None:
             return keys
         if rest[0] == STAR:
-            return keys | {key for key in self.values if key[0] == module and key[1][:1] != "_"}
+            changed = {key for key in self.values if key[0] == module}
+            return keys | {key for key in changed if key[1][:1] != "_" or key[1] == "__all__"}
         return keys | self._own(module, source, rest, depth)
 
     def _members(self, value: Any, name: str) -> Iterable[Key]:

@@ -21,7 +21,7 @@ from towline.notebook.reload.merge import Merge, same_value
 from towline.notebook.reload.modules import Modules, Record
 from towline.notebook.reload.names import MISSING, Names
 from towline.notebook.reload.patch import can_take, nested_pairs, patch_code, same_behaviour
-from towline.notebook.reload.reach import is_opaque, reach
+from towline.notebook.reload.reach import is_opaque, reach, walk
 from towline.notebook.reload.report import Left
 from towline.notebook.reload.source import RAN, Source, Unit, index_codes
 from towline.notebook.reload.taint import Key, Taint
@@ -61,6 +61,7 @@ class Transaction:
         self.works = {record.name: start(record, source) for record, source in changed}
         self.values: dict[Key, tuple[Any, Any, bool]] = {}  # Old, new, and whether made there.
         self.leftovers = Leftovers(self.journal)
+        self._groups = Groups(self.works, self.taint, self._work_of, self.source_of)
         self.touched: list[str] = []
         self.said: dict[str, str] = {}
 
@@ -70,14 +71,15 @@ class Transaction:
         record = self._modules.get(name)
         return record.source if record is not None else None
 
-    def run(self) -> list[Left]:
+    def run(self, new_modules: list[str]) -> list[Left]:
         """Carry it out; return what is left behind."""
         self.journal.keep_imports()
+        for name in new_modules:
+            self.taint.mark_value((name, ""))
         for work in self.works.values():
             mark_changes(work, self.taint)
         self.taint.spread()
-        groups = Groups(self.works, self.taint, self._work_of, self.source_of)
-        groups.settle(self)
+        self._groups.settle(self)
         for _ in range(ROUNDS_MAX):
             if not any([self._run_module(work) for work in self._in_order()]):
                 break
@@ -85,7 +87,17 @@ class Transaction:
             self._move_lines(work)
         self._clear_caches()
         self._follow_names()
+        for work in self.works.values():
+            work.functions.clear()  # So that they are not found as held, by us.
         return self.leftovers.settle(self)
+
+    def close(self) -> None:
+        """Let go of everything old, so that the next reload does not find it held."""
+        self.journal.close()
+        self.works.clear()
+        self.values.clear()
+        self.merge.close()
+        self.leftovers.close()
 
     def names_from(self, record: Record) -> list[str]:
         """Return the notebook's names that hold a module, or something made in it."""
@@ -197,6 +209,8 @@ class Transaction:
                     f"{work.name}.{name}", f"stale: {reason} changed", "its import is slow: reload it by hand"
                 )
             return False
+        if unit.name:
+            self._groups.before_again(self, work, unit)
         return self._run_unit(work, unit, reason)
 
     # A unit
@@ -283,6 +297,7 @@ class Transaction:
         self.journal.keep(attributes)
         attributes.clear()
         attributes.update(vars(new))
+        self.merge.replaced = [entry for entry in self.merge.replaced if entry[1] is not old]
         return old
 
     def _is_successor(self, work: Work, unit: Unit, name: str, old: Any, new: Any) -> bool:
@@ -445,23 +460,24 @@ class Transaction:
             value: Any = record.namespace.get(name.partition(".")[0]) if record else None
             for part in name.split(".")[1:]:
                 value = getattr(value, "__dict__", {}).get(part)
-            value = getattr(value, "__func__", value)
-            if type(value) is LRU:
-                value.cache_clear()
-            elif isinstance(value, functools.cached_property):
-                self.leftovers.cached_property_changed(module, name, value)
+            for inner in walk([value], module):
+                if type(inner) is LRU:
+                    inner.cache_clear()
+                elif isinstance(inner, functools.cached_property):
+                    self.leftovers.cached_property_changed(module, name, inner)
 
     def _follow_names(self) -> None:
         self._names.read_history()
         for (module, name), (old, new, made_there) in self.values.items():
             held = self._names.follow(module, name, old, new, made_there, self.journal)
-            for bound in held:
+            for bound in held if new is MISSING else ():
                 self.leftovers.say(
                     f"{module}.{name}", "deleted", f"the notebook still holds it: `del {bound}`"
                 )
             if old is not MISSING:
                 self._follow_in_modules(module, name, old, new)
-                self.leftovers.value_replaced(f"{module}.{name}", old, new)
+                if made_there:
+                    self.leftovers.value_replaced(f"{module}.{name}", old, new)
 
     def _follow_in_modules(self, module: str, name: str, old: Any, new: Any) -> None:
         """Rebind names that no statement binds: set by `__getattr__`, or by a star."""
