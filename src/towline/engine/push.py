@@ -63,7 +63,7 @@ class Pusher:
         local: Local,
         trees: Trees,
         flights: Flights,
-        keep: Callable[[Mapping[bytes, bytes]], None],
+        keep: Callable[[Mapping[bytes, bytes]], None] = lambda _: None,
     ) -> None:
         self._keep = keep
         self._local = local

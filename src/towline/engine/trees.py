@@ -16,6 +16,8 @@ from towline.core.reconcile import Step, reconcile
 from towline.core.tree import Tree
 from towline.engine.ancestor import Store
 
+Noted = Callable[[Sequence[tuple[str, Entry | None]], "int | None"], None]
+
 
 class Trees:
     """`noted` is called with what was agreed on, and the revision that brought it, if one did."""
@@ -25,7 +27,7 @@ class Trees:
         store: Store,
         mirror: int,
         direction_of: Callable[[str], Direction],
-        noted: Callable[[Sequence[tuple[str, Entry | None]], int | None], None] = lambda *_: None,
+        noted: Noted | None = None,
     ) -> None:
         self.ancestor = Tree()
         self.local = Tree()
@@ -67,7 +69,8 @@ class Trees:
             self.ancestor.put_shallow(path, entry)
         if made:
             self._store.agree(self._mirror, made)
-            self._noted(made, revision)
+            if self._noted is not None:
+                self._noted(made, revision)
 
     def gone_below(self, path: str) -> list[str]:
         """Return what was agreed on below `path` and is on neither side any more."""

@@ -63,7 +63,7 @@ class Barrier:
                 return self._judge(outcomes)
             for project in self.projects:  # All at once: the slowest is what it takes.
                 project.source.begin(self.timeout_s)
-            outcomes = [project.take(waiting, until_whole=True) for project in self.projects]
+            outcomes = [project.take(waiting) for project in self.projects]
             return self._judge(outcomes)
 
     def after_cell(self, cell: str) -> None:

@@ -12,7 +12,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from IPython.core.error import InputRejected
 
@@ -147,7 +147,7 @@ class Gate:
         def finish_metadata(*arguments: Any, **named: Any) -> Any:
             metadata = finish(*arguments, **named)
             known = {p.name: p.revision for p in self._barrier.projects if p.revision is not None}
-            if self.is_on and known and isinstance(metadata, dict):
+            if self.is_on and known:
                 metadata["towline"] = {"revisions": known}
             return metadata
 
@@ -171,7 +171,7 @@ class Gate:
             header = kernel.get_parent().get("header", {})
         except Exception:
             return {}
-        return header if isinstance(header, dict) else {}
+        return cast("dict[str, Any]", header) if isinstance(header, dict) else {}
 
 
 def _is_ours(cell: str) -> bool:

@@ -78,7 +78,8 @@ class Linked(Source):
             self._send({"verb": "unwatched", "paths": asked})
             said = self._read(time.monotonic() + ANSWER_MARGIN_S, _patiently) or {}
             told = said.get("unwatched")
-            found += asked if not isinstance(told, list) else set(asked) & set(map(str, told))
+            known = cast("list[object]", told) if isinstance(told, list) else list(asked)
+            found += [path for path in asked if path in known]
         return found
 
     def close(self) -> None:

@@ -62,36 +62,36 @@ class Project:
             self._module_count = self.reloader.modules
             self._find_unwatched()
 
-    def take(self, waiting: Waiting, *, until_whole: bool) -> Outcome:
+    def take(self, waiting: Waiting) -> Outcome:
         """Take the answer to `source.begin`, and load what it names."""
         answer = self.source.finish(waiting)
-        troubles = [] if answer.trouble is None else [answer.trouble]
         self._note(answer)
-        if until_whole and not answer.whole and answer.trouble is None:
-            answer = self._wait_whole(waiting)
+        if not answer.whole and answer.trouble is None:
+            answer = self._wait_whole(answer, waiting)
+        troubles = [] if answer.trouble is None else [answer.trouble]
         if not answer.whole:
             kind = answer.trouble.kind if answer.trouble else Kind.SLOW
-            troubles = [Trouble(kind, "a part of the next revision is here, not all of it")]
-        return self._load(troubles)
+            return Outcome((Trouble(kind, "a part of the next revision is here, and not loaded"),))
+        return self._load(troubles, waiting)
 
     def take_what_is_here(self) -> Outcome:
         """Load what has arrived, if it is whole; never wait."""
         answer = self.source.peek()
         self._note(answer)
-        return self._load([]) if answer.whole else Outcome()
+        return self._load([], None) if answer.whole else Outcome()
 
     def absorb(self, answer: Answer) -> None:
         """Take note of an answer that somebody else waited for; it is loaded with the next."""
         self._note(answer)
 
-    def _wait_whole(self, waiting: Waiting) -> Answer:
-        """Wait for the rest of a revision, a turn at a time; `waiting` ends it."""
+    def _wait_whole(self, answer: Answer, waiting: Waiting) -> Answer:
+        """Wait for the rest of a revision, a turn at a time; what `waiting` raises ends it."""
         for _ in range(WHOLE_TURNS):
-            answer = self.source.wait(WHOLE_TURN_S)
-            self._note(answer)
             if answer.whole or answer.trouble is not None:
                 break
             waiting()
+            answer = self.source.wait(WHOLE_TURN_S)
+            self._note(answer)
         return answer
 
     def _note(self, answer: Answer) -> None:
@@ -119,13 +119,12 @@ class Project:
             if now != before:
                 self.reloader.note([path])
 
-    def _load(self, troubles: list[Trouble]) -> Outcome:
+    def _load(self, troubles: list[Trouble], waiting: Waiting | None) -> Outcome:
         """Load what is noted, again where files changed meanwhile: all of one moment, or none."""
         lines: list[str] = []
-        before = self._failure
+        told = self._failure
+        report = self._reload(lines)
         for _ in range(TURNS_MAX):
-            report = self.reloader.reload()
-            lines += [words.left(thing) for thing in report.left]
             if not report.modules and report.failure is self._failure:
                 break
             self._failure = report.failure
@@ -133,9 +132,17 @@ class Project:
             self._note(later)
             if later.changed == ():
                 break
+            if waiting is not None:
+                self._wait_whole(later, waiting)
+            report = self._reload(lines)
         else:
             troubles.append(Trouble(Kind.SLOW, "files change faster than they can be loaded"))
-        return self._outcome(report, troubles, lines, is_new=report.failure is not before)
+        return self._outcome(report, troubles, lines, is_new=report.failure is not told)
+
+    def _reload(self, lines: list[str]) -> Report:
+        report = self.reloader.reload()
+        lines += [words.left(thing) for thing in report.left]
+        return report
 
     def _outcome(
         self, report: Report, troubles: list[Trouble], lines: list[str], *, is_new: bool
