@@ -1,7 +1,7 @@
 """Notebooks in step: is a cell ever stale, and what does it cost? `nox -s bench-notebook`.
 
     python -m bench.notebook                 # all of it, 1,000 edits a place; some ten minutes
-    python -m bench.notebook --edits 50      # a short one
+    python -m bench.notebook --edits 50      # a short one; with 0 what a cell costs, alone
     python -m bench.notebook --write         # and into docs/guide-notebook.md
 
 A save on the laptop and the cell at once, at several distances: random edits of several files, of
@@ -201,6 +201,17 @@ def cell_times(kernel: Kernel) -> dict[str, float]:
 
 
 def tables(edits: int, distances: list[int]) -> Iterator[str]:
+    """Yield the lines of both tables; without edits only the second."""
+    if edits:
+        yield from counts(edits, distances)
+        yield ""
+    yield "| round trip | modules loaded | a bare cell | towline adds | `%autoreload 2` adds |"
+    yield "| --- | --- | --- | --- | --- |"
+    for rtt_ms in distances:
+        yield from costs_at(rtt_ms)
+
+
+def counts(edits: int, distances: list[int]) -> Iterator[str]:
     yield "| | round trip | edits | stale | mixed | not run | cell, p50 |"
     yield "| --- | --- | --- | --- | --- | --- | --- |"
     for rtt_ms in distances:
@@ -210,11 +221,6 @@ def tables(edits: int, distances: list[int]) -> Iterator[str]:
             for delay_s in (0, 1):
                 count = lsyncd_at(rtt_ms, min(edits, LSYNCD_EDITS), delay_s)
                 yield count.row(f"lsyncd, delay {delay_s} s, `%autoreload 2`", rtt_ms)
-    yield ""
-    yield "| round trip | modules loaded | a bare cell | towline adds | `%autoreload 2` adds |"
-    yield "| --- | --- | --- | --- | --- |"
-    for rtt_ms in distances:
-        yield from costs_at(rtt_ms)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -20,7 +20,6 @@ from towline.notebook.magic import Magic
 from towline.notebook.policy import Kind
 from towline.notebook.project import Project
 from towline.notebook.waiting import Waiting
-from towline.notebook.watched import Watched
 
 FIRST_SYNC_S = 3600.0  # Ctrl-C ends the wait; the cells after it wait on their own.
 TURN_S = 1.0
@@ -59,6 +58,8 @@ class Extension:
 
     def watch(self, directory: str) -> None:
         """Keep a folder of this computer in step, without any laptop."""
+        from towline.notebook.watched import Watched  # With the watch it is as much as the rest.
+
         path = os.path.abspath(os.path.expanduser(directory or "."))
         try:
             project = self.barrier.add(Watched(path))
