@@ -87,6 +87,10 @@ class CountingMirror(mirror.Mirror):
         self.applied.add(apply.group)
         self._world.check_whole(self)
 
+    def _rename(self, root: roots.Root, rename: messages.Rename, now: float) -> None:
+        super()._rename(root, rename, now)
+        self.applied.add(rename.group)
+
 
 class World:
     def __init__(self, seed: int, place: Path, report: Report) -> None:

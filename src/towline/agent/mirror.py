@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import enum
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
 
 from towline.agent.changes import Changes
 from towline.agent.roots import Root, RootError
-from towline.core.change import Outcome, Result
-from towline.core.entry import Directory, Entry, File
+from towline.core.change import Change, Outcome, Result
+from towline.core.entry import DIRECTORY, Directory, Entry, File
 from towline.core.ignore import Rules
 from towline.core.path import join
 from towline.core.wire.frames import ProtocolError
@@ -39,8 +39,8 @@ from towline.core.wire.messages import (
     Observed,
     Part,
     Refusal,
+    Rename,
     Rescan,
-    Row,
     SetRules,
     Settle,
     Settled,
@@ -50,6 +50,7 @@ from towline.core.wire.messages import (
     rows_of,
     tree_parts,
 )
+from towline.core.wire.records import Row
 from towline.disk.replica import Observation
 
 OBSERVED_ROWS = 2048  # Rows per message: keeps each far below the limit of a message.
@@ -134,6 +135,8 @@ class Mirror:
         match message:
             case Apply():
                 self._apply(root, message, now)
+            case Rename():
+                self._rename(root, message, now)
             case Part():
                 self._stage(root, message)
             case Fetch():
@@ -246,7 +249,31 @@ class Mirror:
         root.note_carried_out(apply.changes, results)
         done = (result.path for result in results if result.outcome is Outcome.DONE)
         self._changes.note(f"{root.path}/{path}" for path in done)
-        self._send(Applied(apply.group, tuple(results)))
+        self._partly.add(apply.revision)
+        self._answer(root, apply.group, results, observations)
+        if apply.last:
+            self._partly.discard(apply.revision)
+            self._revisions.add(apply.revision)
+            self._count_revisions()
+
+    def _rename(self, root: Root, rename: Rename, now: float) -> None:
+        source, target = rename.source, rename.target
+        result, observations = root.follower.rename(source, target, rename.digest, now)
+        both = (Change(target, None, DIRECTORY), Change(source, DIRECTORY, None))
+        root.note_carried_out(both, (result, replace(result, path=source)))
+        if result.outcome is Outcome.DONE:
+            moved = Observation(target, root.replica.tree.get(target))
+            self._note(root, (Observation(source, None), moved))
+        self._answer(root, rename.group, [result], observations)
+
+    def _answer(
+        self,
+        root: Root,
+        group: int,
+        results: Sequence[Result],
+        observations: Iterable[Observation],
+    ) -> None:
+        self._send(Applied(group, tuple(results)))
         failed = next((result for result in results if result.outcome is not Outcome.DONE), None)
         if failed is not None:
             for token, reason in self._asked.items():
@@ -254,11 +281,6 @@ class Mirror:
         self._note(root, observations)
         for message in _observed(observations):
             self._send(message)
-        self._partly.add(apply.revision)
-        if apply.last:
-            self._partly.discard(apply.revision)
-            self._revisions.add(apply.revision)
-            self._count_revisions()
 
     def _count_revisions(self) -> None:
         while self.revision + 1 in self._revisions:

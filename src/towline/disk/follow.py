@@ -142,6 +142,14 @@ class Follower:
         self._arm_review(now)
         return results, observations + self.replica.observe(())
 
+    def rename(
+        self, source: str, target: str, digest: bytes, now: float
+    ) -> tuple[Result, list[Observation]]:
+        """Give a directory another name; return also what came to light: what else was in it."""
+        result = self.replica.rename(source, target, digest)
+        self._arm_review(now)
+        return result, self.replica.observe(())
+
     def _arm_review(self, now: float) -> None:
         """Look soon at what was swapped out, if somebody had it open."""
         if self._review_at is None and self.replica.has_retired:

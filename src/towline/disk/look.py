@@ -16,7 +16,7 @@ from typing import TypeVar
 from towline.core.entry import DIRECTORY, Entry, File, Symlink, Unsynced, new_digest
 from towline.core.path import parent_of
 from towline.core.problem import ProblemKind
-from towline.disk.cache import Cache, stamp_of
+from towline.disk.cache import Cache, Stamp, stamp_of
 from towline.disk.folder import Folder
 
 PIECE = 1 << 20  # Bytes hashed between two yields: under a millisecond.
@@ -36,6 +36,7 @@ class Look:
         self.cache = cache
         self.now_ns = now_ns
         self.size_max: int | None = None
+        self.moved: dict[Stamp, bytes] = {}  # Digests of files whose directory is gone, or moved.
         self._contents: dict[bytes, bytes] | None = None
         self._room = 0  # Bytes that `_contents` may still get.
 
@@ -77,7 +78,7 @@ class Look:
     def _file_steps(self, path: str, status: os.stat_result) -> Steps[Entry]:
         if self.size_max is not None and status.st_size > self.size_max:
             return Unsynced(ProblemKind.TOO_LARGE)
-        digest = self.cache.digest(path, stamp_of(status))
+        digest = self.cache.digest(path, stamp_of(status)) or self._moved_here(path, status)
         if digest is None:
             for _ in range(ATTEMPTS_MAX):
                 read_at_ns = self.now_ns()
@@ -88,6 +89,17 @@ class Look:
         if digest is None:
             return Unsynced(ProblemKind.CHANGING)
         return File(digest, is_executable(status), status.st_size)
+
+    def _moved_here(self, path: str, status: os.stat_result) -> bytes | None:
+        """Return the digest of a file that came with its directory: nothing of its stamp differs.
+
+        The stamp holds the inode, and the ctime of any write or rename of the file itself.
+        """
+        stamp = stamp_of(status)
+        digest = self.moved.get(stamp)
+        if digest is not None:
+            self.cache.put_own(path, stamp, digest)
+        return digest
 
     def _hash_steps(self, path: str) -> Steps[tuple[bytes | None, os.stat_result]]:
         """Hash the file; None instead of a digest if it changed while being read."""

@@ -21,11 +21,12 @@ from towline.core.direction import Direction
 from towline.core.entry import DIRECTORY, Directory, Entry, File, Symlink, shallow
 from towline.core.problem import Problem, ProblemKind
 from towline.core.reconcile import Step, Verdict, syncable
+from towline.core.rename import Rename, renames_among
 from towline.core.safety import why_hold
 from towline.engine.ancestor import Store
 from towline.engine.flights import Flights
 from towline.engine.pull import Puller
-from towline.engine.push import Pusher
+from towline.engine.push import Pusher, rename_as_change
 from towline.engine.remote import Remote
 from towline.engine.trees import Trees
 
@@ -128,11 +129,12 @@ class Planner:
         blocked = [step.path for step in steps if self._flights.blocks(step.path)]
         self._flights.restore(dict.fromkeys(blocked, moment))
         steps = [step for step in steps if not self._flights.blocks(step.path)]
+        renames, steps = self._take_renames(steps)
         pushes, pulls = self._carry_out(steps, at_once)
         self._ripe.difference_update(dirty)
         self._let_go(dirty, [*pushes, *pulls])
         self._puller.queue(pulls, moment)
-        await self._push(remote, pushes, moment, began)
+        await self._push(remote, pushes, moment, began, renames)
 
     def noticed(self, now: float) -> None:
         """Something was noticed on the laptop: the next revision is as old as the first of it."""
@@ -214,6 +216,15 @@ class Planner:
         moments = [self._flights.clean(change.path) for change in chained]
         return chained, min(moments, default=self._flights.moment)
 
+    def _take_renames(self, steps: Sequence[Step]) -> tuple[list[Rename], list[Step]]:
+        """Take out what only has another name. What was refused as a rename goes file by file."""
+        able = [step for step in steps if not self._refusals[step.path]]
+        renames = renames_among(able, self._trees.remote.get)
+        taken = {path for rename in renames for path in (rename.source, rename.target)}
+        for path in taken:
+            self._pusher.drop(path)
+        return renames, [step for step in steps if step.path not in taken]
+
     def _carry_out(self, steps: Iterable[Step], at_once: bool) -> tuple[list[Change], list[Change]]:
         """Do what needs neither side; return the changes to push and those to pull."""
         agreed: list[tuple[str, Entry | None]] = []
@@ -279,12 +290,20 @@ class Planner:
             changes += changes_between(path, DIRECTORY, syncable(winner))
 
     async def _push(
-        self, remote: Remote, changes: Sequence[Change], moment: int, began: float
+        self,
+        remote: Remote,
+        changes: Sequence[Change],
+        moment: int,
+        began: float,
+        renames: Sequence[Rename] = (),
     ) -> None:
-        if not changes:
+        if not changes and not renames:
             return
         revision = self._store.next_revision()
-        self._pusher.open_revision(revision, began, changes)
+        shown = [*map(rename_as_change, renames), *changes]
+        self._pusher.open_revision(revision, began, shown)
+        for rename in renames:
+            await self._pusher.send_rename(remote, rename, revision, moment)
         if self._pusher.is_small(changes):
             await self._pusher.send_small(remote, changes, revision, moment)
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 
 from towline.notebook import words
@@ -101,7 +101,7 @@ class Project:
             self._module_count = -1  # What is watched may be other files than before.
             self.reloader.note_all()
         elif answer.changed:
-            self.reloader.note(answer.changed)
+            self.reloader.note([*answer.changed, *_modules_below(answer.changed)])
             self._held_back.update(path for path in answer.changed if path.endswith(".py"))
         if answer.changed != ():
             self._callbacks.note(answer.changed, self.source.roots)
@@ -159,6 +159,15 @@ class Project:
 
 WHOLE_TURN_S = 0.2
 WHOLE_TURNS = 10  # Two seconds: as long as a cell waits for anything.
+
+
+def _modules_below(changed: Sequence[str]) -> list[str]:
+    """Return the files of modules below what is a folder, or was one: it stands for all in it."""
+    folders = tuple(f"{p}/" for p in changed if not p.endswith(".py") and not os.path.isfile(p))
+    if not folders:
+        return []
+    files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    return [file for file in files if isinstance(file, str) and file.startswith(folders)]
 
 
 def _stamp(path: str) -> Stamp:
