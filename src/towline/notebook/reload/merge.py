@@ -35,7 +35,9 @@ class Merge:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._results: dict[tuple[int, int], tuple[Any, Any, Any]] = {}  # With both, so ids stay theirs.
+        self._results: dict[
+            tuple[int, int], tuple[Any, Any, Any]
+        ] = {}  # With both, so ids stay theirs.
         self.replaced: list[tuple[str, Any, Any]] = []  # Name, the old object, the new one.
         self.twins: list[tuple[Any, Any]] = []  # What was made, and what it was poured into.
         self.forwarded: list[FunctionType] = []
@@ -108,7 +110,9 @@ class Merge:
 
     def _cells(self, old: FunctionType, new: FunctionType, label: str) -> None:
         names = old.__code__.co_freevars
-        for name, cell, made in zip(names, old.__closure__ or (), new.__closure__ or (), strict=True):
+        for name, cell, made in zip(
+            names, old.__closure__ or (), new.__closure__ or (), strict=True
+        ):
             if name == "__class__" or cell is made:
                 continue
             try:
@@ -169,7 +173,7 @@ class Merge:
 
     def _take_bases(self, old: type, new: type) -> bool:
         try:
-            self._journal.set(old, "__bases__", new.__bases__)
+            self._journal.assign(old, "__bases__", new.__bases__)
         except TypeError:  # CPython: from `object` alone, or another layout.
             return False
         return True
@@ -187,7 +191,10 @@ class Merge:
         members = enums.members_of(old)
         removed, unchanged = self.bodies.get(label, (None, set[str]()))
         for name, value in list(new.__dict__.items()):
-            if name in _SKIPPED or type(value).__name__ in ("member_descriptor", "getset_descriptor"):
+            if name in _SKIPPED or type(value).__name__ in (
+                "member_descriptor",
+                "getset_descriptor",
+            ):
                 continue
             if members and (name in members or enums.holds_member(value)):
                 continue
@@ -198,10 +205,10 @@ class Merge:
             if had is not None and callable_inside(had):
                 kept = self.value(had, value, f"{label}.{name}")
             if kept is not had:
-                self._journal.set(old, name, kept)
+                self._journal.assign(old, name, kept)
         for name in set(old.__dict__) - set(new.__dict__) - _SKIPPED - members:
             if removed is None or name in removed or _is_special(name):
-                self._journal.delete(old, name)
+                self._journal.erase(old, name)
 
 
 def _is_special(name: str) -> bool:

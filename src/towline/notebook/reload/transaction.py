@@ -123,7 +123,11 @@ class Transaction:
         concerned = set(self.works)
         for record in self._modules:
             source = self.source_of(record.name)
-            if source is not None and self._modules.get(record.name) and self.taint.may_concern(source):
+            if (
+                source is not None
+                and self._modules.get(record.name)
+                and self.taint.may_concern(source)
+            ):
                 concerned.add(record.name)
         seen: set[str] = set()
         ordered: list[str] = []
@@ -206,7 +210,9 @@ class Transaction:
             work.done.add(id(unit))
             for name in sorted(unit.binds):
                 self.leftovers.say(
-                    f"{work.name}.{name}", f"stale: {reason} changed", "its import is slow: reload it by hand"
+                    f"{work.name}.{name}",
+                    f"stale: {reason} changed",
+                    "its import is slow: reload it by hand",
                 )
             return False
         if unit.name:
@@ -451,7 +457,7 @@ class Transaction:
                 lines = kind.__dict__.get("__firstlineno__")
                 start = min([node.lineno, *(d.lineno for d in node.decorator_list)])
                 if lines is not None and lines != start and kind.__module__ == work.name:
-                    self.journal.set(kind, "__firstlineno__", start)
+                    self.journal.assign(kind, "__firstlineno__", start)
 
     def _clear_caches(self) -> None:
         """Results that a changed function, or one that uses it, has cached are no longer true."""
@@ -514,4 +520,6 @@ def _made_there(work: Work, name: str, value: Any) -> bool:
 
 def _unmoved(known: dict[Any, CodeType], new: dict[Any, CodeType]) -> dict[Any, CodeType]:
     """Return the code objects of statements that were compiled alone, at the lines of the new text."""
-    return {key: code for key, code in known.items() if key in new and same_behaviour(code, new[key])}
+    return {
+        key: code for key, code in known.items() if key in new and same_behaviour(code, new[key])
+    }
