@@ -34,6 +34,7 @@ class Census:
         self._codes: dict[int, CodeType] = {}
         self._kinds: dict[int, type] = {}
         self._found: list[Any] = []
+        self._holders: dict[int, list[Any]] = {}
 
     def ask_for(self, targets: Iterable[Any]) -> None:
         """Ask who refers to some objects."""
@@ -52,6 +53,7 @@ class Census:
         self._codes.clear()
         self._kinds.clear()
         self._found.clear()
+        self._holders.clear()
 
     def take(self) -> None:
         """Look through the heap once, if anything was asked for."""
@@ -64,6 +66,7 @@ class Census:
         if not few:
             kinds = {FunctionType, *RUNNING, *self._kinds.values()}
             self._found += [one for one in gc.get_objects() if type(one) in kinds]
+        self._sort_holders()
 
     def functions_with(self, codes: dict[int, Any]) -> list[FunctionType]:
         return [
@@ -89,13 +92,15 @@ class Census:
     def holders(self, target: Any, ours: set[int]) -> list[Any]:
         """Return what refers to one target, itself no part of this reload."""
         ours = ours | {id(self._targets), id(self._codes), id(self._kinds), id(self._found)}
-        return [
-            found
-            for found in self._found
-            if id(found) not in ours
-            and not isinstance(found, FrameType)
-            and any(inner is target for inner in gc.get_referents(found))
-        ]
+        return [one for one in self._holders.get(id(target), ()) if id(one) not in ours]
+
+    def _sort_holders(self) -> None:
+        for found in self._found:
+            if isinstance(found, FrameType):
+                continue
+            for inner in gc.get_referents(found):
+                if id(inner) in self._targets:
+                    self._holders.setdefault(id(inner), []).append(found)
 
 
 def _state(running: Any) -> tuple[CodeType, FrameType | None]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from towline.notebook.reload.transaction import Transaction
 
 CALLS_MAX = 4  # How deep it is looked for what a called function changes.
-_SILENT = frozenset({"print", "warn", "warnings", "logging", "basicConfig"})
+_SILENT = frozenset({"locals", "globals", "print", "warn", "warnings", "logging", "basicConfig"})
 
 
 class Groups:

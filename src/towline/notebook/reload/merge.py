@@ -27,6 +27,7 @@ _SKIPPED = frozenset(
     | {"_member_map_", "_member_names_", "_value2member_map_"}
 )
 _SIMPLE = (int, str, bytes, float, complex, bool, type(None), type(...))
+UNSETTABLE = ("__name__", "__class__")  # `type` has attributes of these names.
 COMPARED_MAX = 10_000
 
 
@@ -132,10 +133,13 @@ class Merge:
         return old if inside is old.__func__ else new
 
     def _property(self, old: property, new: property, label: str) -> property:
+        same = True
         for before, after in ((old.fget, new.fget), (old.fset, new.fset), (old.fdel, new.fdel)):
-            if before is not None and after is not None:
-                self.value(before, after, label)
-        return new
+            if before is None or after is None:
+                same = same and before is after
+            else:
+                same = self.value(before, after, label) is before and same
+        return old if same and old.__doc__ == new.__doc__ else new
 
     def _partial(self, old: Any, new: Any, label: str) -> Any:
         function = self._captured(old.func, new.func, label)
@@ -154,7 +158,7 @@ class Merge:
     # Classes
 
     def _class(self, old: type, new: type, label: str) -> type:
-        if not self._fits(old, new):
+        if not self._fits(old, new) or _unsettable(old, new):
             return new
         if old.__bases__ != new.__bases__ and not self._take_bases(old, new):
             return new
@@ -204,11 +208,21 @@ class Merge:
             kept = value
             if had is not None and callable_inside(had):
                 kept = self.value(had, value, f"{label}.{name}")
-            if kept is not had:
+            if kept is not had and name not in UNSETTABLE:
                 self._journal.assign(old, name, kept)
         for name in set(old.__dict__) - set(new.__dict__) - _SKIPPED - members:
             if removed is None or name in removed or _is_special(name):
                 self._journal.erase(old, name)
+
+
+def _unsettable(old: type, new: type) -> bool:
+    """Whether they define otherwise what CPython lets nobody set on a class that is there."""
+    for name in UNSETTABLE:
+        before, after = old.__dict__.get(name), new.__dict__.get(name)
+        both = isinstance(before, property) and isinstance(after, property)
+        if before is not after and not both:
+            return True
+    return False
 
 
 def _is_special(name: str) -> bool:

@@ -7,6 +7,7 @@ What could not follow is collected in `left`.
 from __future__ import annotations
 
 import ast
+import builtins
 import functools
 import sys
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ from towline.notebook.reload.work import (
     is_partial,
     key_of,
     mark_changes,
+    names_deleted,
     start,
     unchanged,
 )
@@ -224,11 +226,10 @@ class Transaction:
     def _run_unit(self, work: Work, unit: Unit, reason: str = "") -> bool:
         self._enter(work)
         work.done.add(id(unit))
+        self._supply(work, unit)
         namespace = work.record.namespace
-        names = self._bound_by(work, unit)
-        before = {name: namespace.get(name, MISSING) for name in names}
+        before = dict(namespace)
         code = unit.code()
-        namespace.pop(RAN, None)
         try:
             exec(code, namespace)  # noqa: S102 - The person's own module.
         except ImportError as error:
@@ -243,22 +244,30 @@ class Transaction:
             self._drop_unbound(work, unit)
             return True
         self._docstring(work, unit)
-        for name in self._bound_by(work, unit) | names:
+        for name in [name for name, value in namespace.items() if before.get(name) is not value]:
             self._settle(work, unit, name, before.get(name, MISSING), namespace.get(name, MISSING))
             if reason:
                 self.said[f"{work.name}.{name}"] = f"made again, because {reason} changed"
         self._run_later_binders(work, unit)
         return True
 
-    def _bound_by(self, work: Work, unit: Unit) -> set[str]:
-        names = set(unit.binds)
-        if isinstance(unit.node, ast.ImportFrom) and unit.node.names[0].name == "*":
-            for chain in unit.analysis.now.reads:
-                module: Any = sys.modules.get(chain[1])
-                space = vars(module) if module is not None else {}
-                public = [name for name in space if not name.startswith("_")]
-                names |= set(space.get("__all__", public))
-        return names
+    def _supply(self, work: Work, unit: Unit) -> None:
+        """Bind again what a unit reads and the module has deleted since, as `del` at its end does."""
+        namespace = work.record.namespace
+        effects = unit.analysis.now
+        names = {chain[0] for chain in effects.reads | effects.calls | effects.bases if chain[0]}
+        missing = {name for name in names if name not in namespace and not hasattr(builtins, name)}
+        if not missing:
+            return
+        for other in work.new.units:
+            if other is unit:
+                break
+            if other.binds & missing and id(other) not in work.done:
+                self._run_unit(work, other)
+        for other in work.new.units:
+            if isinstance(other.node, ast.Delete) and names_deleted(other) & missing:
+                work.forced.add(id(other))
+                work.done.discard(id(other))
 
     def _settle(self, work: Work, unit: Unit, name: str, old: Any, new: Any) -> None:
         """Decide what a name holds after its statement ran."""
@@ -278,6 +287,8 @@ class Transaction:
             self.said.setdefault(f"{work.name}.{name}", "has a new value")
         else:
             self.said.setdefault(f"{work.name}.{name}", "changed in place")
+            if isinstance(old, FunctionType):
+                self.taint.mark_behaviour((work.name, name))  # Its defaults may be others.
 
     def _merged(self, work: Work, unit: Unit, name: str, old: Any, new: Any) -> Any:
         label = f"{work.name}.{name}"
@@ -347,6 +358,9 @@ class Transaction:
         for other in work.new.units:
             if after and other.binds & unit.binds and id(other) not in work.done:
                 work.forced.add(id(other))
+            if after and names_deleted(other) & unit.binds:
+                work.forced.add(id(other))
+                work.done.discard(id(other))
             after = after or other is unit
 
     def _docstring(self, work: Work, unit: Unit) -> None:

@@ -196,5 +196,11 @@ def definitions(old: ast.AST, new: ast.AST) -> list[tuple[Function, Function]]:
     return [(a, b) for a, b in pairs if isinstance(a, _FUNCTIONS) and isinstance(b, _FUNCTIONS)]
 
 
+def names_deleted(unit: Unit) -> set[str]:
+    """Return the names that a `del` takes out of the module."""
+    targets = unit.node.targets if isinstance(unit.node, ast.Delete) else []
+    return {target.id for target in targets if isinstance(target, ast.Name)}
+
+
 def key_of(node: Function) -> tuple[str, int]:
     return (node.name, first_line(node))
