@@ -9,6 +9,7 @@ they do when called is not run here, only followed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from types import ModuleType
 from typing import Any
 
 from towline.notebook.reload.census import subclasses_of
@@ -179,9 +180,12 @@ class Taint:
             origin, attribute = source.imports[chain[0]]
             rest = chain[1:] if attribute is None else (attribute, *chain[1:])
             return keys | self._in_module(origin, rest, depth + 1)
+        value = self._live(module, chain[0])
+        if isinstance(value, ModuleType):  # A submodule is a name of its package, unasked.
+            return keys | self._in_module(value.__name__, chain[1:], depth + 1)
         if len(chain) > 1:
             keys.add((module, f"{chain[0]}.{chain[1]}"))
-            keys |= set(self._members(self._live(module, chain[0]), chain[1]))
+            keys |= set(self._members(value, chain[1]))
         for star in source.stars:
             if chain[0] != STAR:
                 keys |= self._in_module(star, chain, depth + 1)
