@@ -6,6 +6,7 @@ import ast
 from types import CellType
 from typing import TYPE_CHECKING, Any
 
+from towline.notebook.reload.census import subclasses_of
 from towline.notebook.reload.diff import only_body_changed
 from towline.notebook.reload.merge import callable_inside, same_value
 from towline.notebook.reload.source import Unit, index_codes
@@ -98,11 +99,13 @@ class ClassBody:
         return self._transaction.patch_function(self._work, name, old.node, unit.node)
 
     def _remove(self) -> None:
-        bound = set().union(*(u.binds for u in self._diff.changed), *(n.binds for _, n in self._diff.same))
+        bound = set().union(
+            *(u.binds for u in self._diff.changed), *(n.binds for _, n in self._diff.same)
+        )
         for unit in self._diff.vanished:
             for name in (mangled(name, self._kind) for name in sorted(unit.binds - bound)):
                 if name in self._kind.__dict__:
-                    self._transaction.journal.delete(self._kind, name)
+                    self._transaction.journal.erase(self._kind, name)
 
     def _run(self, units: list[Unit]) -> None:
         node = self._unit.node
@@ -128,7 +131,7 @@ class ClassBody:
         elif old is not MISSING and same_value(old, new):
             kept = old
         if kept is not old:
-            transaction.journal.set(self._kind, name, kept)
+            transaction.journal.assign(self._kind, name, kept)
             announce = getattr(type(kept), "__set_name__", None)
             if announce is not None:
                 announce(kept, self._kind, name)
@@ -142,13 +145,21 @@ class ClassBody:
             return
         node = self._unit.node
         assert isinstance(node, ast.ClassDef)
-        fields = [n for n in node.body if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)]
+        fields = [
+            n for n in node.body if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)
+        ]
         bare = [
             ast.copy_location(ast.AnnAssign(n.target, n.annotation, None, 1), n) for n in fields
         ]
         namespace = _Namespace(self._kind)
-        exec(self._work.new.class_body(node, [*bare] or [ast.copy_location(ast.Pass(), node)]), self._work.record.namespace, namespace)  # noqa: S102
-        self._transaction.journal.set(self._kind, "__annotations__", namespace.get("__annotations__", {}))
+        exec(
+            self._work.new.class_body(node, [*bare] or [ast.copy_location(ast.Pass(), node)]),
+            self._work.record.namespace,
+            namespace,
+        )
+        self._transaction.journal.assign(
+            self._kind, "__annotations__", namespace.get("__annotations__", {})
+        )
 
     def _abstract(self) -> None:
         """Tell an abstract class, and those below it, which methods are still missing."""
@@ -156,9 +167,9 @@ class ClassBody:
             return
         from abc import update_abstractmethods
 
-        waiting = [self._kind]
+        waiting: list[type] = [self._kind]
         for kind in waiting:
-            waiting += [heir for heir in type.__subclasses__(kind) if heir not in waiting]
+            waiting += [heir for heir in subclasses_of(kind) if heir not in waiting]
             if "__abstractmethods__" in kind.__dict__:
                 before = kind.__dict__["__abstractmethods__"]
                 self._transaction.journal.undone_by(setattr, kind, "__abstractmethods__", before)

@@ -22,6 +22,7 @@ from types import (
 )
 from typing import Any
 
+FEW = 16  # Each target slows the walk down; with more of them, all objects are listed instead.
 RUNNING = (GeneratorType, CoroutineType, AsyncGeneratorType)
 
 
@@ -30,21 +31,42 @@ class Census:
 
     def __init__(self) -> None:
         self._targets: dict[int, Any] = {}
+        self._codes: dict[int, CodeType] = {}
+        self._kinds: dict[int, type] = {}
         self._found: list[Any] = []
+        self._holders: dict[int, list[Any]] = {}
 
     def ask_for(self, targets: Iterable[Any]) -> None:
+        """Ask who refers to some objects."""
         for target in targets:
             self._targets[id(target)] = target
 
+    def ask_for_functions(self, codes: Iterable[CodeType]) -> None:
+        """Ask for functions, generators and coroutines that have some code."""
+        self._codes.update((id(code), code) for code in codes)
+
+    def ask_for_instances(self, kinds: Iterable[type]) -> None:
+        self._kinds.update((id(kind), kind) for kind in kinds)
+
     def close(self) -> None:
         self._targets.clear()
+        self._codes.clear()
+        self._kinds.clear()
         self._found.clear()
+        self._holders.clear()
 
     def take(self) -> None:
         """Look through the heap once, if anything was asked for."""
-        if self._targets:
-            targets = tuple(self._targets.values())
+        few = len(self._codes) + len(self._kinds) <= FEW
+        by_reference = {**self._codes, **self._kinds} if few else {}
+        targets = tuple({**self._targets, **by_reference}.values())
+        if targets:
+            by_reference.clear()
             self._found = [one for one in gc.get_referrers(*targets) if one is not targets]
+        if not few:
+            kinds = {FunctionType, *RUNNING, *self._kinds.values()}
+            self._found += [one for one in gc.get_objects() if type(one) in kinds]
+        self._sort_holders()
 
     def functions_with(self, codes: dict[int, Any]) -> list[FunctionType]:
         return [
@@ -69,14 +91,16 @@ class Census:
 
     def holders(self, target: Any, ours: set[int]) -> list[Any]:
         """Return what refers to one target, itself no part of this reload."""
-        return [
-            found
-            for found in self._found
-            if id(found) not in ours
-            and not isinstance(found, FrameType)
-            and found is not self._targets
-            and any(inner is target for inner in gc.get_referents(found))
-        ]
+        ours = ours | {id(self._targets), id(self._codes), id(self._kinds), id(self._found)}
+        return [one for one in self._holders.get(id(target), ()) if id(one) not in ours]
+
+    def _sort_holders(self) -> None:
+        for found in self._found:
+            if isinstance(found, FrameType):
+                continue
+            for inner in gc.get_referents(found):
+                if id(inner) in self._targets:
+                    self._holders.setdefault(id(inner), []).append(found)
 
 
 def _state(running: Any) -> tuple[CodeType, FrameType | None]:
@@ -87,11 +111,15 @@ def _state(running: Any) -> tuple[CodeType, FrameType | None]:
     raise TypeError(running)
 
 
+def subclasses_of(kind: type) -> list[type]:
+    return type.__subclasses__(kind)
+
+
 def heirs(kind: type) -> list[type]:
     """Return a class and everything below it."""
-    found = [kind]
+    found: list[type] = [kind]
     for child in found:
-        found += [heir for heir in type.__subclasses__(child) if heir not in found]
+        found += [heir for heir in subclasses_of(child) if heir not in found]
     return found
 
 
@@ -99,7 +127,7 @@ def threads_inside(codes: dict[int, str]) -> list[tuple[str, str]]:
     """Return (name of the code, name of the thread) for each thread that stands inside some."""
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     found: list[tuple[str, str]] = []
-    for ident, top in sys._current_frames().items():  # noqa: SLF001  # pyright: ignore
+    for ident, top in sys._current_frames().items():  # pyright: ignore[reportPrivateUsage]
         frame: FrameType | None = top
         while frame is not None:
             if id(frame.f_code) in codes:

@@ -16,10 +16,32 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 STAR = "*"
 
 CHANGERS = frozenset(
-    "append extend insert remove pop clear sort reverse add discard update setdefault popitem"
-    " appendleft extendleft popleft rotate register subscribe connect".split()
+    [
+        "append",
+        "extend",
+        "insert",
+        "remove",
+        "pop",
+        "clear",
+        "sort",
+        "reverse",
+        "add",
+        "discard",
+        "update",
+        "setdefault",
+        "popitem",
+        "appendleft",
+        "extendleft",
+        "popleft",
+        "rotate",
+        "register",
+        "subscribe",
+        "connect",
+    ]
 )
-CALL_WHAT_THEY_GET = frozenset("map filter sorted min max reduce sum any all list tuple".split())
+CALL_WHAT_THEY_GET = frozenset(
+    ["map", "filter", "sorted", "min", "max", "reduce", "sum", "any", "all", "list", "tuple"]
+)
 
 
 @dataclass
@@ -142,7 +164,7 @@ class _Reader(ast.NodeVisitor):
 
     # Functions, classes: now and later
 
-    def visit_FunctionDef(self, node: Function) -> None:  # noqa: N802
+    def visit_FunctionDef(self, node: Function) -> None:
         for decorator in node.decorator_list:
             self._call(decorator)
         self._defaults(node.args)
@@ -155,14 +177,16 @@ class _Reader(ast.NodeVisitor):
 
     visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815
 
-    def visit_Lambda(self, node: ast.Lambda) -> None:  # noqa: N802
+    def visit_Lambda(self, node: ast.Lambda) -> None:
         self._defaults(node.args)
         if self._in_function:
             self._body(node, [node.body])
         else:
             self._later(".".join([*self._qualname, "<lambda>"]), node, [node.body])
 
-    def _later(self, name: str, node: Function | ast.Lambda, body: list[ast.stmt] | list[ast.expr]) -> None:
+    def _later(
+        self, name: str, node: Function | ast.Lambda, body: list[ast.stmt] | list[ast.expr]
+    ) -> None:
         outer, self.effects, self._in_function = self.effects, Effects(), True
         classes, self._local = self._local, []  # A class's names are not seen from its methods.
         self._body(node, body)
@@ -190,7 +214,7 @@ class _Reader(ast.NodeVisitor):
             if annotation is not None:
                 self.visit(annotation)
 
-    def visit_ClassDef(self, node: ast.ClassDef) -> None:  # noqa: N802
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
         for decorator in node.decorator_list:
             self._call(decorator)
         for base in [*node.bases, *(keyword.value for keyword in node.keywords)]:
@@ -206,11 +230,11 @@ class _Reader(ast.NodeVisitor):
 
     # Names
 
-    def visit_Name(self, node: ast.Name) -> None:  # noqa: N802
+    def visit_Name(self, node: ast.Name) -> None:
         if isinstance(node.ctx, ast.Load):
             self._add(self.effects.reads, (node.id,))
 
-    def visit_Attribute(self, node: ast.Attribute) -> None:  # noqa: N802
+    def visit_Attribute(self, node: ast.Attribute) -> None:
         chain = chain_of(node)
         if chain is None or self._is_local(chain[0]):
             self.effects.touches.add(node.attr)
@@ -221,41 +245,41 @@ class _Reader(ast.NodeVisitor):
             self._add(self.effects.reads, chain[:-1])
             self._add(self.effects.changes, chain[:-1])
 
-    def visit_Subscript(self, node: ast.Subscript) -> None:  # noqa: N802
+    def visit_Subscript(self, node: ast.Subscript) -> None:
         if not isinstance(node.ctx, ast.Load):
             self._change(node.value)
         self.generic_visit(node)
 
-    def visit_AugAssign(self, node: ast.AugAssign) -> None:  # noqa: N802
+    def visit_AugAssign(self, node: ast.AugAssign) -> None:
         self._change(node.target)
         if (chain := chain_of(node.target)) is not None:
             self._add(self.effects.reads, chain)
         self.generic_visit(node)
 
-    def visit_Delete(self, node: ast.Delete) -> None:  # noqa: N802
+    def visit_Delete(self, node: ast.Delete) -> None:
         for target in node.targets:
             if isinstance(target, ast.Name):
                 self._change(target)
         self.generic_visit(node)
 
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:  # noqa: N802
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
         self.visit(node.target)
         if node.value is not None:
             self.visit(node.value)
         if not self._lazy and not self._in_function:
             self.visit(node.annotation)
 
-    def visit_Global(self, node: ast.Global) -> None:  # noqa: N802
+    def visit_Global(self, node: ast.Global) -> None:
         self.effects.changes.update((name,) for name in node.names)
 
     # Calls
 
-    def visit_Expr(self, node: ast.Expr) -> None:  # noqa: N802
+    def visit_Expr(self, node: ast.Expr) -> None:
         if isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Attribute):
             self._change(node.value.func.value)  # Called for its effect: on what it is called on.
         self.generic_visit(node)
 
-    def visit_Call(self, node: ast.Call) -> None:  # noqa: N802
+    def visit_Call(self, node: ast.Call) -> None:
         self._call(node.func)
         if isinstance(node.func, ast.Attribute) and node.func.attr in CHANGERS:
             self._change(node.func.value)
@@ -301,18 +325,20 @@ class _Reader(ast.NodeVisitor):
 
     # Imports
 
-    def visit_Import(self, node: ast.Import) -> None:  # noqa: N802
+    def visit_Import(self, node: ast.Import) -> None:
         for alias in node.names:
             self.effects.reads.add(("", alias.name))
 
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:  # noqa: N802
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         module = absolute(self._package, node.module, node.level)
         for alias in node.names:
             self.effects.reads.add(("", module, alias.name))
 
     # Comprehensions: their targets are local to them.
 
-    def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp) -> None:
+    def _comprehension(
+        self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp
+    ) -> None:
         targets = (generator.target for generator in node.generators)
         names = {n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name)}
         self._local.append(names)

@@ -40,7 +40,7 @@ def merge_members(old: Any, new: Any, journal: Journal) -> list[tuple[str, Any]]
     for name in _MAPS:
         table = {key: kept[id(member)] for key, member in getattr(new, name).items()}
         _refill(getattr(old, name), table, journal)
-    journal.set(old, "_member_names_", list(new._member_names_))
+    journal.assign(old, "_member_names_", list(new._member_names_))
     for name in new._member_map_:
         _publish(old, new, name, old._member_map_[name], journal)
     for member in kept.values():
@@ -67,7 +67,7 @@ def _same_data(member: Any, made: Any) -> bool:
 
 def _erase(kind: type, name: str, journal: Journal) -> None:
     if name in kind.__dict__:
-        journal.delete(kind, name)
+        journal.erase(kind, name)
 
 
 def _refill(table: dict[Any, Any], content: dict[Any, Any], journal: Journal) -> None:
@@ -79,8 +79,8 @@ def _refill(table: dict[Any, Any], content: dict[Any, Any], journal: Journal) ->
 def _publish(old: Any, new: Any, name: str, member: Any, journal: Journal) -> None:
     entry = new.__dict__.get(name)
     if isinstance(entry, enum.Enum):
-        journal.set(old, name, member)
+        journal.assign(old, name, member)
     elif entry is not None and name not in old.__dict__:
         if isinstance(getattr(entry, "member", None), enum.Enum):
             entry.member = member
-        journal.set(old, name, entry)
+        journal.assign(old, name, entry)

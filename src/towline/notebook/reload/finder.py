@@ -98,7 +98,7 @@ class Finder:
             if finder is self or isinstance(finder, Finder):
                 continue
             find = getattr(finder, "find_spec", None)
-            spec = find(name, path, target) if find is not None else None
+            spec: ModuleSpec | None = find(name, path, target) if find is not None else None
             if spec is not None:
                 return spec
         return None
@@ -110,11 +110,11 @@ def relocate(module: ModuleType, spec: ModuleSpec, journal: Journal) -> None:
     package = spec.name if locations is not None else spec.name.rpartition(".")[0]
     facts = {"__file__": spec.origin, "__spec__": spec, "__loader__": spec.loader}
     for name, value in {**facts, "__cached__": spec.cached, "__package__": package}.items():
-        journal.set(module, name, value)
+        journal.assign(module, name, value)
     if locations is not None:
-        journal.set(module, "__path__", locations)
+        journal.assign(module, "__path__", locations)
     else:
-        journal.delete(module, "__path__")
+        journal.erase(module, "__path__")
 
 
 def invalidate() -> None:
@@ -124,5 +124,3 @@ def invalidate() -> None:
         forget = getattr(finder, "invalidate_caches", None)
         if forget is not None:
             forget()
-
-

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from towline.notebook.reload.transaction import Transaction
 
 CALLS_MAX = 4  # How deep it is looked for what a called function changes.
-_SILENT = frozenset({"print", "warn", "warnings", "logging", "basicConfig"})
+_SILENT = frozenset({"locals", "globals", "print", "warn", "warnings", "logging", "basicConfig"})
 
 
 class Groups:
@@ -69,7 +69,9 @@ class Groups:
         if not settled and isinstance(unit.node, ast.Expr) and _has_effect(unit):
             line = unit.node.lineno
             transaction.leftovers.say(
-                work.name, f"what its old line {line} did stays", "restart the kernel if that matters"
+                work.name,
+                f"what its old line {line} did stays",
+                "restart the kernel if that matters",
             )
 
     def _changes(self, module: str, source: Source, unit: Unit) -> set[Key]:
@@ -93,7 +95,9 @@ class Groups:
         keys = self._taint.keys(module, chain)
         if source is not None and chain[0] in source.imports:
             origin, attribute = source.imports[chain[0]]
-            keys |= self._taint.keys("", ("", origin, *([attribute] if attribute else []), *chain[1:]))
+            keys |= self._taint.keys(
+                "", ("", origin, *([attribute] if attribute else []), *chain[1:])
+            )
         return keys
 
     def _owned(self, module: str, source: Source, chains: set[tuple[str, ...]]) -> set[Key]:
@@ -179,7 +183,9 @@ def _take_out_of(holder: Any, made: Any, transaction: Transaction) -> bool:
     if type(holder) in (dict, list, set):
         return _take_out(holder, made, transaction)
     inside = [value for value in getattr(holder, "__dict__", {}).values()]
-    found = [_take_out(value, made, transaction) for value in inside if type(value) in (dict, list, set)]
+    found = [
+        _take_out(value, made, transaction) for value in inside if type(value) in (dict, list, set)
+    ]
     return any(found)
 
 

@@ -26,7 +26,7 @@ class Journal:
         """Write down how to take back what the caller is about to do."""
         self._undo.append((undo, args))
 
-    def set(self, target: Any, name: str, value: Any) -> None:
+    def assign(self, target: Any, name: str, value: Any) -> None:
         """Set an attribute; of a class, past what its metaclass makes of that."""
         write, erase = _writers(target)
         old = _own(target, name)
@@ -36,7 +36,7 @@ class Journal:
             self.undone_by(write, target, name, old)
         write(target, name, value)
 
-    def delete(self, target: Any, name: str) -> None:
+    def erase(self, target: Any, name: str) -> None:
         write, erase = _writers(target)
         old = _own(target, name)
         if old is not _ABSENT:

@@ -13,13 +13,19 @@ from collections.abc import Iterable
 from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from towline.notebook.reload.census import Census, heirs, replace_in, threads_inside
+from towline.notebook.reload.census import Census, heirs, replace_in, subclasses_of, threads_inside
 from towline.notebook.reload.diff import Diff
-from towline.notebook.reload.effects import names_bound
 from towline.notebook.reload.journal import Journal
 from towline.notebook.reload.merge import is_simple
 from towline.notebook.reload.names import MISSING
-from towline.notebook.reload.patch import GENERATORS, can_take, forward, patch_code, rebuilt, same_behaviour
+from towline.notebook.reload.patch import (
+    GENERATORS,
+    can_take,
+    forward,
+    patch_code,
+    rebuilt,
+    same_behaviour,
+)
 from towline.notebook.reload.reach import walk
 from towline.notebook.reload.report import Left
 from towline.notebook.reload.work import CONSTRUCTORS
@@ -59,13 +65,15 @@ class Leftovers:
 
     def search(self, code: CodeType) -> list[FunctionType]:
         """Look through the heap now for functions with some code: they are in no module."""
-        return [f for f in gc.get_referrers(code) if isinstance(f, FunctionType) and f.__code__ is code]
+        return [
+            f for f in gc.get_referrers(code) if isinstance(f, FunctionType) and f.__code__ is code
+        ]
 
     def code_changed(self, old: CodeType, new: CodeType, label: str) -> None:
         self._kept.append(old)
         self._changed[id(old)] = label
         if old.co_flags & GENERATORS:
-            self._census.ask_for([old])
+            self._census.ask_for_functions([old])
 
     def nested_changed(self, old: CodeType, new: CodeType, label: str, same: bool) -> None:
         """A function made inside another: those that were made before may be held anywhere."""
@@ -73,13 +81,12 @@ class Leftovers:
         self._codes[id(old)] = (old, new, label, same)
         if not same:
             self._changed[id(old)] = label
-            if old.co_flags & GENERATORS or _is_held(old):
-                self._census.ask_for([old])
-        elif _is_held(old):
-            self._census.ask_for([old])
+        self._census.ask_for_functions([old])
 
     def constructor_changed(self, label: str, kind: type, changes: Diff) -> None:
-        touched = [unit for unit in (*changes.changed, *changes.vanished) if unit.name in CONSTRUCTORS]
+        touched = [
+            unit for unit in (*changes.changed, *changes.vanished) if unit.name in CONSTRUCTORS
+        ]
         if not touched:
             return
         before = _attributes_set(unit.node for unit in changes.vanished)
@@ -98,14 +105,16 @@ class Leftovers:
 
     def _ask_about(self, kind: type, label: str, name: str, gained: set[str]) -> None:
         self._constructors[id(kind)] = (kind, label, name, gained)
-        self._census.ask_for(heirs(kind))
+        self._census.ask_for_instances(heirs(kind))
 
     def value_replaced(self, label: str, old: Any, new: Any) -> None:
         """A name holds another object now: somebody may still have the old one."""
         if is_simple(old) or isinstance(old, ModuleType):
             return
         self._replaced.append((label, old, new))
-        self._census.ask_for([old, *(heirs(old) if isinstance(old, type) else ())])
+        self._census.ask_for([old])
+        if isinstance(old, type):
+            self._census.ask_for_instances(heirs(old))
 
     def cached_property_changed(self, module: str, name: str, value: Any) -> None:
         owner: Any = sys.modules.get(module)
@@ -113,12 +122,12 @@ class Leftovers:
             owner = getattr(owner, part, None)
         if isinstance(owner, type) and value.attrname:
             self._properties.append((owner, value.attrname))
-            self._census.ask_for(heirs(owner))
+            self._census.ask_for_instances(heirs(owner))
 
     # Answers
 
     def settle(self, transaction: Transaction) -> list[Left]:
-        twins = [(new, old) for new, old in transaction.merge.twins if _is_twin_held(new)]
+        twins = transaction.merge.twins
         forwarded = {id(function) for function in transaction.merge.forwarded}
         self._replaced = [entry for entry in self._replaced if id(entry[1]) not in forwarded]
         # No closure here: its cells would hold what is asked for.
@@ -204,7 +213,7 @@ class Leftovers:
         if stuck:
             why = "deleted" if new is MISSING else "another layout"
             self.say(label, f"{why}: {_live(stuck)} keep the old class", "re-create")
-        for heir in type.__subclasses__(old):
+        for heir in subclasses_of(old):
             if _is_alive(heir):
                 self._rebase(label, heir, old, new)
         self._name_holders(label, old, "old class" if new is not MISSING else "deleted", ours)
@@ -212,9 +221,13 @@ class Leftovers:
     def _rebase(self, label: str, heir: type, old: type, new: Any) -> None:
         bases = tuple(new if base is old else base for base in heir.__bases__)
         try:
-            self._journal.set(heir, "__bases__", bases)
+            self._journal.assign(heir, "__bases__", bases)
         except TypeError:
-            self.say(f"{heir.__module__}.{heir.__qualname__}", f"keeps the old base {label}", "define it again")
+            self.say(
+                f"{heir.__module__}.{heir.__qualname__}",
+                f"keeps the old base {label}",
+                "define it again",
+            )
 
     def _name_holders(self, label: str, old: Any, what: str, ours: set[int]) -> None:
         count = 0
@@ -237,21 +250,6 @@ def _inside_values(transaction: Transaction) -> set[int]:
     """Return what was made in this reload, or is on its way out in it."""
     pairs = [(module, old, new) for (module, _), (old, new, _) in transaction.values.items()]
     return {id(one) for module, *values in pairs for one in walk(values, module)}
-
-
-def _is_held(code: CodeType) -> bool:
-    """Whether a function that was made inside another one seems to be alive."""
-    return sys.getrefcount(code) > _IDLE_REFERENCES
-
-
-_IDLE_REFERENCES = 0
-
-
-def _is_twin_held(new: Any) -> bool:
-    return isinstance(new, type) or sys.getrefcount(new) > _TWIN_REFERENCES
-
-
-_TWIN_REFERENCES = 0
 
 
 def _is_alive(heir: type) -> bool:
@@ -318,7 +316,9 @@ def _fields(kind: type) -> set[str]:
 
 def _defaults(kind: type) -> list[str]:
     fields = kind.__dict__.get("__dataclass_fields__", {})
-    return [f"{name}={field.default!r}" for name, field in fields.items() if is_simple(field.default)]
+    return [
+        f"{name}={field.default!r}" for name, field in fields.items() if is_simple(field.default)
+    ]
 
 
 def _same_code(a: Any, b: Any) -> bool:

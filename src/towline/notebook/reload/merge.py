@@ -27,6 +27,7 @@ _SKIPPED = frozenset(
     | {"_member_map_", "_member_names_", "_value2member_map_"}
 )
 _SIMPLE = (int, str, bytes, float, complex, bool, type(None), type(...))
+UNSETTABLE = ("__name__", "__class__")  # `type` has attributes of these names.
 COMPARED_MAX = 10_000
 
 
@@ -35,7 +36,9 @@ class Merge:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._results: dict[tuple[int, int], tuple[Any, Any, Any]] = {}  # With both, so ids stay theirs.
+        self._results: dict[
+            tuple[int, int], tuple[Any, Any, Any]
+        ] = {}  # With both, so ids stay theirs.
         self.replaced: list[tuple[str, Any, Any]] = []  # Name, the old object, the new one.
         self.twins: list[tuple[Any, Any]] = []  # What was made, and what it was poured into.
         self.forwarded: list[FunctionType] = []
@@ -108,7 +111,9 @@ class Merge:
 
     def _cells(self, old: FunctionType, new: FunctionType, label: str) -> None:
         names = old.__code__.co_freevars
-        for name, cell, made in zip(names, old.__closure__ or (), new.__closure__ or (), strict=True):
+        for name, cell, made in zip(
+            names, old.__closure__ or (), new.__closure__ or (), strict=True
+        ):
             if name == "__class__" or cell is made:
                 continue
             try:
@@ -128,10 +133,13 @@ class Merge:
         return old if inside is old.__func__ else new
 
     def _property(self, old: property, new: property, label: str) -> property:
+        same = True
         for before, after in ((old.fget, new.fget), (old.fset, new.fset), (old.fdel, new.fdel)):
-            if before is not None and after is not None:
-                self.value(before, after, label)
-        return new
+            if before is None or after is None:
+                same = same and before is after
+            else:
+                same = self.value(before, after, label) is before and same
+        return old if same and old.__doc__ == new.__doc__ else new
 
     def _partial(self, old: Any, new: Any, label: str) -> Any:
         function = self._captured(old.func, new.func, label)
@@ -150,7 +158,7 @@ class Merge:
     # Classes
 
     def _class(self, old: type, new: type, label: str) -> type:
-        if not self._fits(old, new):
+        if not self._fits(old, new) or _unsettable(old, new):
             return new
         if old.__bases__ != new.__bases__ and not self._take_bases(old, new):
             return new
@@ -169,7 +177,7 @@ class Merge:
 
     def _take_bases(self, old: type, new: type) -> bool:
         try:
-            self._journal.set(old, "__bases__", new.__bases__)
+            self._journal.assign(old, "__bases__", new.__bases__)
         except TypeError:  # CPython: from `object` alone, or another layout.
             return False
         return True
@@ -187,7 +195,10 @@ class Merge:
         members = enums.members_of(old)
         removed, unchanged = self.bodies.get(label, (None, set[str]()))
         for name, value in list(new.__dict__.items()):
-            if name in _SKIPPED or type(value).__name__ in ("member_descriptor", "getset_descriptor"):
+            if name in _SKIPPED or type(value).__name__ in (
+                "member_descriptor",
+                "getset_descriptor",
+            ):
                 continue
             if members and (name in members or enums.holds_member(value)):
                 continue
@@ -197,11 +208,21 @@ class Merge:
             kept = value
             if had is not None and callable_inside(had):
                 kept = self.value(had, value, f"{label}.{name}")
-            if kept is not had:
-                self._journal.set(old, name, kept)
+            if kept is not had and name not in UNSETTABLE:
+                self._journal.assign(old, name, kept)
         for name in set(old.__dict__) - set(new.__dict__) - _SKIPPED - members:
             if removed is None or name in removed or _is_special(name):
-                self._journal.delete(old, name)
+                self._journal.erase(old, name)
+
+
+def _unsettable(old: type, new: type) -> bool:
+    """Whether they define otherwise what CPython lets nobody set on a class that is there."""
+    for name in UNSETTABLE:
+        before, after = old.__dict__.get(name), new.__dict__.get(name)
+        both = isinstance(before, property) and isinstance(after, property)
+        if before is not after and not both:
+            return True
+    return False
 
 
 def _is_special(name: str) -> bool:

@@ -47,11 +47,11 @@ class Modules:
         self._records: dict[str, Record] = {}
         self._by_path: dict[str, set[str]] = {}
         self._adopt_all()
-        sys.meta_path.insert(0, self.finder)  # type: ignore[arg-type]
+        sys.meta_path.insert(0, self.finder)
 
     def close(self) -> None:
         with contextlib.suppress(ValueError):
-            sys.meta_path.remove(self.finder)  # type: ignore[arg-type]
+            sys.meta_path.remove(self.finder)
 
     def __len__(self) -> int:
         return len(self._records)

@@ -12,7 +12,14 @@ from typing import Any
 from towline.notebook.reload.journal import Journal
 
 _MARK = "towline: the function that replaces this one"
-_ATTRIBUTES = ("__defaults__", "__kwdefaults__", "__doc__", "__name__", "__qualname__", "__module__")
+_ATTRIBUTES = (
+    "__defaults__",
+    "__kwdefaults__",
+    "__doc__",
+    "__name__",
+    "__qualname__",
+    "__module__",
+)
 GENERATORS = 0x20 | 0x80 | 0x200  # Generator, coroutine, asynchronous generator.
 
 
@@ -26,7 +33,7 @@ def forwarding_code(old: CodeType, new: FunctionType) -> CodeType:
     template = _forward.__code__
     constants = tuple(new if constant == _MARK else constant for constant in template.co_consts)
     return template.replace(
-        co_consts=constants,  # type: ignore[arg-type]
+        co_consts=constants,
         co_freevars=old.co_freevars,
         co_name=old.co_name,
         co_filename=old.co_filename,
@@ -39,15 +46,15 @@ def can_take(function: FunctionType, code: CodeType) -> bool:
 
 
 def patch_code(function: FunctionType, code: CodeType, journal: Journal) -> None:
-    journal.set(function, "__code__", code)
+    journal.assign(function, "__code__", code)
 
 
 def forward(function: FunctionType, target: FunctionType, journal: Journal) -> None:
     """Have a function that someone may hold call another one."""
     code = forwarding_code(function.__code__, target)
-    journal.set(function, "__defaults__", None)
-    journal.set(function, "__kwdefaults__", None)
-    journal.set(function, "__code__", code)
+    journal.assign(function, "__defaults__", None)
+    journal.assign(function, "__kwdefaults__", None)
+    journal.assign(function, "__code__", code)
 
 
 def rebuilt(function: FunctionType, code: CodeType) -> FunctionType | None:
@@ -56,7 +63,9 @@ def rebuilt(function: FunctionType, code: CodeType) -> FunctionType | None:
     if not set(code.co_freevars) <= set(cells):
         return None
     closure = tuple(cells[name] for name in code.co_freevars)
-    made = FunctionType(code, function.__globals__, function.__name__, function.__defaults__, closure)
+    made = FunctionType(
+        code, function.__globals__, function.__name__, function.__defaults__, closure
+    )
     made.__kwdefaults__ = function.__kwdefaults__
     return made
 
@@ -73,11 +82,11 @@ def set_cell(cell: CellType, value: Any, journal: Journal) -> None:
 def copy_attributes(old: FunctionType, new: FunctionType, journal: Journal) -> None:
     for name in _ATTRIBUTES:
         if getattr(old, name) is not getattr(new, name):
-            journal.set(old, name, getattr(new, name))
+            journal.assign(old, name, getattr(new, name))
     if old.__annotations__ != new.__annotations__:
-        journal.set(old, "__annotations__", dict(new.__annotations__))
+        journal.assign(old, "__annotations__", dict(new.__annotations__))
     if hasattr(new, "__type_params__"):
-        journal.set(old, "__type_params__", new.__type_params__)
+        journal.assign(old, "__type_params__", new.__type_params__)
 
 
 def same_behaviour(a: CodeType, b: CodeType) -> bool:

@@ -86,7 +86,9 @@ def _inside(value: Any, module: str) -> Iterable[Any]:
 
 def _is_plain(kind: type) -> bool:
     """Whether instances of a class hold nothing but attributes: no class written in C is below."""
-    return all(base is object or "__module__" in base.__dict__ and _heap(base) for base in kind.__mro__)
+    return all(
+        base is object or ("__module__" in base.__dict__ and _heap(base)) for base in kind.__mro__
+    )
 
 
 def _heap(kind: type) -> bool:

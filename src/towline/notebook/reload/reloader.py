@@ -136,18 +136,26 @@ class Reloader:
         finally:
             transaction.close()
 
-    def _sort(self, texts: dict[str, bytes | None]) -> tuple[list[tuple[Record, Source]], list[Record]]:
+    def _sort(
+        self, texts: dict[str, bytes | None]
+    ) -> tuple[list[tuple[Record, Source]], list[Record]]:
         """Return the modules with another text, and those without a file."""
         changed: dict[str, tuple[Record, Source]] = {}
         gone: dict[str, Record] = {}
         for path, text in texts.items():
-            if not is_below(path, self._modules.roots) and not is_below(real(path), self._modules.roots):
+            if not is_below(path, self._modules.roots) and not is_below(
+                real(path), self._modules.roots
+            ):
                 continue
             for record in self._concerned(path, text):
                 source = self._source_now(record, path, text)
                 if source is None:
                     gone[record.name] = record
-                elif source.data != record.source.data or source.path != record.source.path or record.doubted:
+                elif (
+                    source.data != record.source.data
+                    or source.path != record.source.path
+                    or record.doubted
+                ):
                     changed[record.name] = (record, source)
                     gone.pop(record.name, None)
         return list(changed.values()), list(gone.values())
@@ -230,7 +238,7 @@ class Reloader:
 
     def _remember(self, transaction: Transaction, left: list[Left], gone: list[Record]) -> None:
         when = time.strftime("%H:%M:%S")
-        events = {name: f"was reloaded at {when}" for name in transaction.touched}
+        events = dict.fromkeys(transaction.touched, f"was reloaded at {when}")
         events |= {name: f"{what} ({when})" for name, what in transaction.said.items()}
         events |= {record.name: f"was removed at {when}: its file is gone" for record in gone}
         for one in left:

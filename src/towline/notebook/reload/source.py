@@ -5,8 +5,8 @@ units with a guard. Nothing here runs code or knows a live module.
 """
 
 from __future__ import annotations
-
 import __future__
+
 import ast
 import functools
 import warnings
@@ -78,7 +78,9 @@ class Unit:
         """Compile it alone, at its own lines; guarded, it says whether it was run."""
         body: list[ast.stmt] = [self.node]
         if self.guards:
-            body.append(_at(self.node, ast.Assign([ast.Name(RAN, ast.Store())], ast.Constant(True))))
+            body.append(
+                _at(self.node, ast.Assign([ast.Name(RAN, ast.Store())], ast.Constant(True)))
+            )
         for test, branch in reversed(self.guards):
             empty: list[ast.stmt] = [_at(self.node, ast.Pass())]
             body = [_at(self.node, ast.If(test, body if branch else empty, [] if branch else body))]
@@ -148,13 +150,14 @@ class Source:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             module = ast.Module(body, [])
-            return compile(module, self.path, "exec", self.flags, dont_inherit=True)
+            code: CodeType = compile(module, self.path, "exec", self.flags, dont_inherit=True)
+            return code
 
     def class_body(self, node: ast.ClassDef, body: list[ast.stmt]) -> CodeType:
         """Compile some statements of a class, as its body: names are mangled, `super()` works."""
         shell = ast.ClassDef(name=node.name, bases=[], keywords=[], body=body, decorator_list=[])
         if hasattr(node, "type_params"):
-            shell.type_params = []
+            setattr(shell, "type_params", [])  # noqa: B010 - Not there before 3.12.
         code = self.compile([ast.copy_location(shell, node)])
         return next(c for c in code.co_consts if isinstance(c, CodeType) and c.co_name == node.name)
 

@@ -9,8 +9,10 @@ they do when called is not run here, only followed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from types import ModuleType
 from typing import Any
 
+from towline.notebook.reload.census import subclasses_of
 from towline.notebook.reload.effects import STAR, Chain, Effects
 from towline.notebook.reload.modules import Modules, Record
 from towline.notebook.reload.source import Source, Unit
@@ -19,7 +21,9 @@ Key = tuple[str, str]  # Module, and a qualified name in it.
 
 MAKING = ("__init__", "__new__", "__post_init__")
 SUBCLASSING = ("__init_subclass__", "__set_name__", "__class_getitem__")
-OF_CONTAINERS = frozenset(dir(dict)) | frozenset(dir(list)) | frozenset(dir(str)) | frozenset(dir(set))
+OF_CONTAINERS = (
+    frozenset(dir(dict)) | frozenset(dir(list)) | frozenset(dir(str)) | frozenset(dir(set))
+)
 FOLLOWED_MAX = 10  # Re-exports of re-exports.
 
 
@@ -64,7 +68,7 @@ class Taint:
         owner, _, method = key[1].rpartition(".")
         kind = self._live(key[0], owner) if owner else None
         if isinstance(kind, type):
-            for heir in type.__subclasses__(kind):
+            for heir in subclasses_of(kind):
                 if method not in heir.__dict__:
                     yield heir.__module__, f"{heir.__qualname__}.{method}"
 
@@ -80,7 +84,11 @@ class Taint:
     def _spread_into(self, module: str, source: Source) -> None:
         for name, words in source.later_words.items():
             key = (module, name)
-            if key not in self.behaviours and words & self.words and self._uses(module, source.later[name]):
+            if (
+                key not in self.behaviours
+                and words & self.words
+                and self._uses(module, source.later[name])
+            ):
                 self.mark_behaviour(key)
 
     def _uses(self, module: str, effects: Effects) -> bool:
@@ -145,8 +153,15 @@ class Taint:
         if not isinstance(kind, type):
             return False
         hooks = [(base, name) for base in kind.__mro__ for name in SUBCLASSING]
-        hooks += [(meta, name) for meta in type(kind).__mro__ for name in (*MAKING, "__call__", "__prepare__")]
-        return any((base.__module__, f"{base.__qualname__}.{name}") in self.behaviours for base, name in hooks)
+        hooks += [
+            (meta, name)
+            for meta in type(kind).__mro__
+            for name in (*MAKING, "__call__", "__prepare__")
+        ]
+        return any(
+            (base.__module__, f"{base.__qualname__}.{name}") in self.behaviours
+            for base, name in hooks
+        )
 
     # Names to keys
 
@@ -165,9 +180,12 @@ class Taint:
             origin, attribute = source.imports[chain[0]]
             rest = chain[1:] if attribute is None else (attribute, *chain[1:])
             return keys | self._in_module(origin, rest, depth + 1)
+        value = self._live(module, chain[0])
+        if isinstance(value, ModuleType):  # A submodule is a name of its package, unasked.
+            return keys | self._in_module(value.__name__, chain[1:], depth + 1)
         if len(chain) > 1:
             keys.add((module, f"{chain[0]}.{chain[1]}"))
-            keys |= set(self._members(self._live(module, chain[0]), chain[1]))
+            keys |= set(self._members(value, chain[1]))
         for star in source.stars:
             if chain[0] != STAR:
                 keys |= self._in_module(star, chain, depth + 1)
@@ -205,7 +223,9 @@ class Taint:
         return value
 
 
-def readers(taint: Taint, records: Iterable[Record], source_of: Callable[[str], Source | None]) -> list[Record]:
+def readers(
+    taint: Taint, records: Iterable[Record], source_of: Callable[[str], Source | None]
+) -> list[Record]:
     """Return the modules that may have to run something, by their text."""
     found: list[Record] = []
     for record in records:
@@ -217,7 +237,9 @@ def readers(taint: Taint, records: Iterable[Record], source_of: Callable[[str], 
 
 def _word(name: str) -> str:
     """Return the word by which users of a name can be found in a text."""
-    parts = [part for part in name.split(".") if not (part.startswith("__") and part.endswith("__"))]
+    parts = [
+        part for part in name.split(".") if not (part.startswith("__") and part.endswith("__"))
+    ]
     return parts[-1] if parts else name
 
 

@@ -7,6 +7,7 @@ What could not follow is collected in `left`.
 from __future__ import annotations
 
 import ast
+import builtins
 import functools
 import sys
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ from towline.notebook.reload.work import (
     is_partial,
     key_of,
     mark_changes,
+    names_deleted,
     start,
     unchanged,
 )
@@ -123,7 +125,11 @@ class Transaction:
         concerned = set(self.works)
         for record in self._modules:
             source = self.source_of(record.name)
-            if source is not None and self._modules.get(record.name) and self.taint.may_concern(source):
+            if (
+                source is not None
+                and self._modules.get(record.name)
+                and self.taint.may_concern(source)
+            ):
                 concerned.add(record.name)
         seen: set[str] = set()
         ordered: list[str] = []
@@ -206,7 +212,9 @@ class Transaction:
             work.done.add(id(unit))
             for name in sorted(unit.binds):
                 self.leftovers.say(
-                    f"{work.name}.{name}", f"stale: {reason} changed", "its import is slow: reload it by hand"
+                    f"{work.name}.{name}",
+                    f"stale: {reason} changed",
+                    "its import is slow: reload it by hand",
                 )
             return False
         if unit.name:
@@ -218,11 +226,10 @@ class Transaction:
     def _run_unit(self, work: Work, unit: Unit, reason: str = "") -> bool:
         self._enter(work)
         work.done.add(id(unit))
+        self._supply(work, unit)
         namespace = work.record.namespace
-        names = self._bound_by(work, unit)
-        before = {name: namespace.get(name, MISSING) for name in names}
+        before = dict(namespace)
         code = unit.code()
-        namespace.pop(RAN, None)
         try:
             exec(code, namespace)  # noqa: S102 - The person's own module.
         except ImportError as error:
@@ -237,22 +244,30 @@ class Transaction:
             self._drop_unbound(work, unit)
             return True
         self._docstring(work, unit)
-        for name in self._bound_by(work, unit) | names:
+        for name in [name for name, value in namespace.items() if before.get(name) is not value]:
             self._settle(work, unit, name, before.get(name, MISSING), namespace.get(name, MISSING))
             if reason:
                 self.said[f"{work.name}.{name}"] = f"made again, because {reason} changed"
         self._run_later_binders(work, unit)
         return True
 
-    def _bound_by(self, work: Work, unit: Unit) -> set[str]:
-        names = set(unit.binds)
-        if isinstance(unit.node, ast.ImportFrom) and unit.node.names[0].name == "*":
-            for chain in unit.analysis.now.reads:
-                module: Any = sys.modules.get(chain[1])
-                space = vars(module) if module is not None else {}
-                public = [name for name in space if not name.startswith("_")]
-                names |= set(space.get("__all__", public))
-        return names
+    def _supply(self, work: Work, unit: Unit) -> None:
+        """Bind again what a unit reads and the module has deleted since, as `del` at its end does."""
+        namespace = work.record.namespace
+        effects = unit.analysis.now
+        names = {chain[0] for chain in effects.reads | effects.calls | effects.bases if chain[0]}
+        missing = {name for name in names if name not in namespace and not hasattr(builtins, name)}
+        if not missing:
+            return
+        for other in work.new.units:
+            if other is unit:
+                break
+            if other.binds & missing and id(other) not in work.done:
+                self._run_unit(work, other)
+        for other in work.new.units:
+            if isinstance(other.node, ast.Delete) and names_deleted(other) & missing:
+                work.forced.add(id(other))
+                work.done.discard(id(other))
 
     def _settle(self, work: Work, unit: Unit, name: str, old: Any, new: Any) -> None:
         """Decide what a name holds after its statement ran."""
@@ -272,6 +287,8 @@ class Transaction:
             self.said.setdefault(f"{work.name}.{name}", "has a new value")
         else:
             self.said.setdefault(f"{work.name}.{name}", "changed in place")
+            if isinstance(old, FunctionType):
+                self.taint.mark_behaviour((work.name, name))  # Its defaults may be others.
 
     def _merged(self, work: Work, unit: Unit, name: str, old: Any, new: Any) -> Any:
         label = f"{work.name}.{name}"
@@ -341,6 +358,9 @@ class Transaction:
         for other in work.new.units:
             if after and other.binds & unit.binds and id(other) not in work.done:
                 work.forced.add(id(other))
+            if after and names_deleted(other) & unit.binds:
+                work.forced.add(id(other))
+                work.done.discard(id(other))
             after = after or other is unit
 
     def _docstring(self, work: Work, unit: Unit) -> None:
@@ -451,7 +471,7 @@ class Transaction:
                 lines = kind.__dict__.get("__firstlineno__")
                 start = min([node.lineno, *(d.lineno for d in node.decorator_list)])
                 if lines is not None and lines != start and kind.__module__ == work.name:
-                    self.journal.set(kind, "__firstlineno__", start)
+                    self.journal.assign(kind, "__firstlineno__", start)
 
     def _clear_caches(self) -> None:
         """Results that a changed function, or one that uses it, has cached are no longer true."""
@@ -514,4 +534,6 @@ def _made_there(work: Work, name: str, value: Any) -> bool:
 
 def _unmoved(known: dict[Any, CodeType], new: dict[Any, CodeType]) -> dict[Any, CodeType]:
     """Return the code objects of statements that were compiled alone, at the lines of the new text."""
-    return {key: code for key, code in known.items() if key in new and same_behaviour(code, new[key])}
+    return {
+        key: code for key, code in known.items() if key in new and same_behaviour(code, new[key])
+    }

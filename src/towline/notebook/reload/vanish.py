@@ -36,11 +36,11 @@ class Vanished:
         journal = transaction.journal
         for record in gone:
             transaction.taint.mark_value((record.name, ""))
-            journal.drop(sys.modules, record.name)  # type: ignore[arg-type]
+            journal.drop(sys.modules, record.name)
             parent, _, child = record.name.rpartition(".")
             holder = sys.modules.get(parent)
             if holder is not None and vars(holder).get(child) is record.module:
-                journal.delete(holder, child)
+                journal.erase(holder, child)
             self._gone[real(record.source.path)] = record
             self._modules.forget(record)
             left += self._held(record, transaction)
@@ -66,7 +66,7 @@ class Vanished:
                 continue
             journal.put(sys.modules, record.name, record.module)
             if holder is not None:
-                journal.set(holder, child, record.module)
+                journal.assign(holder, child, record.module)
             self._modules.remember(record)
 
     def restore(self) -> None:

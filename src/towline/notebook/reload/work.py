@@ -19,7 +19,16 @@ from towline.notebook.reload.taint import Taint
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 CONSTRUCTORS = ("__init__", "__new__", "__post_init__")
-_WHOLE_BASES = ("NamedTuple", "TypedDict", "Enum", "IntEnum", "StrEnum", "Flag", "IntFlag", "Protocol")
+_WHOLE_BASES = (
+    "NamedTuple",
+    "TypedDict",
+    "Enum",
+    "IntEnum",
+    "StrEnum",
+    "Flag",
+    "IntFlag",
+    "Protocol",
+)
 
 
 @dataclass(eq=False)
@@ -133,7 +142,9 @@ def is_partial(work: Work, unit: Unit) -> bool:
     touched = [*inner.changed, *inner.vanished]
     if "__slots__" in names_bound(u.node for u in touched):
         return False
-    if any(isinstance(u.node, ast.ClassDef | ast.If | ast.For | ast.Try | ast.With) for u in touched):
+    if any(
+        isinstance(u.node, ast.ClassDef | ast.If | ast.For | ast.Try | ast.With) for u in touched
+    ):
         return False
     if not _makes_more_of_its_body(new, work):
         return True
@@ -149,7 +160,10 @@ def _makes_more_of_its_body(node: ast.ClassDef, work: Work) -> bool:
     live: Any = work.record.namespace.get(node.name)
     if not isinstance(live, type) or type(live).__name__ not in ("type", "ABCMeta"):
         return True
-    bases = [base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "") for base in node.bases]
+    bases = [
+        base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "")
+        for base in node.bases
+    ]
     if any(base in _WHOLE_BASES for base in bases):
         return True
     return any("__init_subclass__" in base.__dict__ for base in live.__mro__[1:-1])
@@ -167,7 +181,7 @@ def header_of(work: Work, unit: Unit) -> Unit:
         decorator_list=node.decorator_list,
     )
     if hasattr(node, "type_params"):
-        bare.type_params = []
+        setattr(bare, "type_params", [])  # noqa: B010 - Not there before 3.12.
     return Unit(work.new, ast.copy_location(bare, node), unit.guards)
 
 
@@ -180,6 +194,12 @@ def definitions(old: ast.AST, new: ast.AST) -> list[tuple[Function, Function]]:
     """Pair the functions in two equal pieces of syntax."""
     pairs = zip(ast.walk(old), ast.walk(new), strict=True)
     return [(a, b) for a, b in pairs if isinstance(a, _FUNCTIONS) and isinstance(b, _FUNCTIONS)]
+
+
+def names_deleted(unit: Unit) -> set[str]:
+    """Return the names that a `del` takes out of the module."""
+    targets = unit.node.targets if isinstance(unit.node, ast.Delete) else []
+    return {target.id for target in targets if isinstance(target, ast.Name)}
 
 
 def key_of(node: Function) -> tuple[str, int]:
