@@ -101,6 +101,18 @@ def test_what_is_changed_on_the_machine_counts_as_well(laptop: Laptop) -> None:
             assert kernel.value("module.VALUE") == str(value)
 
 
+def test_a_package_under_another_name_is_importable_at_once(laptop: Laptop) -> None:
+    for name in ("__init__", "one", "two"):
+        save(laptop.project / f"old/{name}.py", f"VALUE = {name!r}\n")
+    with laptop.linked(), notebook(laptop) as kernel:
+        assert kernel.value("import old.one; old.one.VALUE") == "'one'"
+        (laptop.project / "old").rename(laptop.project / "new")
+        assert kernel.value("import new.one; new.one.VALUE") == "'one'"
+        assert "ModuleNotFoundError" in kernel.run("import old.two").error
+        save(laptop.project / "new/one.py", "VALUE = 2\n")
+        assert kernel.value("new.one.VALUE") == "2"
+
+
 def test_modules_that_are_not_synced_are_looked_after_as_well(laptop: Laptop) -> None:
     save(laptop.project / ".gitignore", "made.py\n")
     with laptop.linked(), notebook(laptop) as kernel:

@@ -32,6 +32,7 @@ Reply = Callable[[dict[str, Any]], None]
 FLUSH_DEFAULT_S = 2.0
 FLUSH_MAX_S = 60.0
 WAIT_MAX_S = 3600.0
+ASKED_MAX = 256  # Programs beside us that wait for an answer: many more than kernels there can be.
 SETTLE_S = 0.3  # For our own watch to tell what was changed here, when nobody else is waited for.
 MIRRORS_MAX = 64  # Folders of one workspace.
 # Then the sockets are looked at again. Bulk messages take ten milliseconds each: a save that comes
@@ -153,6 +154,8 @@ class AgentService:
 
     def request(self, request: dict[str, Any], reply: Reply) -> None:
         """Answer a program on the machine, at once or when the answer is there."""
+        if len(self._questions) + len(self._listeners) >= ASKED_MAX:
+            return reply({"error": f"{ASKED_MAX} programs wait for an answer already"})
         match request.get("verb"):
             case "flush":
                 self._flush(request.get("timeout", FLUSH_DEFAULT_S), request.get("since"), reply)
@@ -169,6 +172,7 @@ class AgentService:
                 reply({"ok": True})
             case op:
                 reply({"error": f"unknown request {op!r}"})
+        return None
 
     def _flush(self, timeout_s: object, since: object, reply: Reply) -> None:
         """Answer once all that was saved there, and changed here, before now is here and noted."""
