@@ -116,7 +116,7 @@ class Groups:
         """Take out of a container what a statement had put in, if that is certain."""
         home = self._work_of(key[0])
         container: Any = home.record.namespace.get(key[1]) if home is not None else None
-        entry = _entry_of(unit.node)
+        entry = entry_of(unit.node)
         if entry is not None and type(container) is dict:
             transaction.journal.keep(container)
             container.pop(entry, None)
@@ -169,7 +169,7 @@ class Groups:
                 work.forced.add(id(unit))
 
 
-def _entry_of(node: ast.stmt) -> Any:
+def entry_of(node: ast.stmt) -> Any:
     """Return the key of `D["key"] = ...`."""
     if isinstance(node, ast.Assign) and len(node.targets) == 1:
         target = node.targets[0]

@@ -15,7 +15,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from towline.notebook.reload.body import ClassBody
-from towline.notebook.reload.groups import Groups
+from towline.notebook.reload.groups import Groups, entry_of
 from towline.notebook.reload.journal import Journal
 from towline.notebook.reload.leftovers import Leftovers
 from towline.notebook.reload.merge import Merge, same_value
@@ -36,6 +36,7 @@ from towline.notebook.reload.work import (
     mark_changes,
     names_deleted,
     start,
+    touched_by,
     unchanged,
 )
 
@@ -243,6 +244,7 @@ class Transaction:
         if not ran:
             self._drop_unbound(work, unit)
             return True
+        work.ran |= unit.binds
         self._docstring(work, unit)
         for name in [name for name, value in namespace.items() if before.get(name) is not value]:
             self._settle(work, unit, name, before.get(name, MISSING), namespace.get(name, MISSING))
@@ -252,8 +254,15 @@ class Transaction:
         return True
 
     def _supply(self, work: Work, unit: Unit) -> None:
-        """Bind again what a unit reads and the module has deleted since, as `del` at its end does."""
+        """Let what a unit reads be as it was when the unit ran first: statements below it may have
+        bound it anew, changed it, or deleted it."""
         namespace = work.record.namespace
+        for name in self._changed_below(work, unit):
+            for other in work.new.units:
+                if other is unit:
+                    break
+                if not other.name and name in touched_by(other) and id(other) not in work.done:
+                    self._run_unit(work, other)
         effects = unit.analysis.now
         names = {chain[0] for chain in effects.reads | effects.calls | effects.bases if chain[0]}
         missing = {name for name in names if name not in namespace and not hasattr(builtins, name)}
@@ -268,6 +277,22 @@ class Transaction:
             if isinstance(other.node, ast.Delete) and names_deleted(other) & missing:
                 work.forced.add(id(other))
                 work.done.discard(id(other))
+
+    def _changed_below(self, work: Work, unit: Unit) -> list[str]:
+        """Return names that a unit needs and that are not, by now, what it would have found."""
+        effects = unit.analysis.now
+        needed = {chain[0] for chain in effects.reads | effects.calls | effects.bases if chain[0]}
+        own = {chain[0] for chain in effects.changes} | (unit.binds & needed)
+        if unit.name or entry_of(unit.node) is not None:
+            needed -= own  # One entry under its key: the others may stay.
+            own = set[str]()
+        found = set(own)
+        after = False
+        for other in work.new.units:
+            if after and not other.name:
+                found |= touched_by(other) & needed
+            after = after or other is unit
+        return sorted(name for name in found if name not in work.new.imports)
 
     def _settle(self, work: Work, unit: Unit, name: str, old: Any, new: Any) -> None:
         """Decide what a name holds after its statement ran."""
@@ -346,18 +371,16 @@ class Transaction:
         for name in unit.binds & _bound_before(work):
             binders = [u for u in work.new.units if name in u.binds]
             guarded = all(u.guards and id(u) in work.done for u in binders)
-            if guarded and name in namespace and name not in self._ran_names(work):
+            if guarded and name in namespace and name not in work.ran:
                 self._changed_value(work, name, namespace[name], MISSING)
                 del namespace[name]
-
-    def _ran_names(self, work: Work) -> set[str]:
-        return {key[1] for key in self.values if key[0] == work.name}
 
     def _run_later_binders(self, work: Work, unit: Unit) -> None:
         after = False
         for other in work.new.units:
-            if after and other.binds & unit.binds and id(other) not in work.done:
-                work.forced.add(id(other))
+            if after and touched_by(other) & unit.binds and id(other) not in work.done:
+                if not other.name or other.binds & unit.binds:
+                    work.forced.add(id(other))
             if after and names_deleted(other) & unit.binds:
                 work.forced.add(id(other))
                 work.done.discard(id(other))

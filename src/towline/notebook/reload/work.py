@@ -42,6 +42,7 @@ class Work:
     done: set[int] = field(default_factory=set[int])  # Units that were run or patched.
     forced: set[int] = field(default_factory=set[int])
     touched: bool = False
+    ran: set[str] = field(default_factory=set[str])  # Names bound by what was run.
     functions: dict[int, list[FunctionType]] = field(default_factory=dict[int, list[FunctionType]])
     classes: dict[int, Diff] = field(default_factory=dict[int, Diff])
 
@@ -136,6 +137,8 @@ def is_partial(work: Work, unit: Unit) -> bool:
     new = unit.node
     if old is None or not isinstance(old.node, ast.ClassDef) or not isinstance(new, ast.ClassDef):
         return False
+    if sum(unit.name in other.binds for other in work.new.units) > 1:
+        return False  # Which of them is alive is the last one's to say.
     if not same_header(old.node, new) or getattr(new, "type_params", []):
         return False
     inner = work.class_diff(unit)
@@ -194,6 +197,11 @@ def definitions(old: ast.AST, new: ast.AST) -> list[tuple[Function, Function]]:
     """Pair the functions in two equal pieces of syntax."""
     pairs = zip(ast.walk(old), ast.walk(new), strict=True)
     return [(a, b) for a, b in pairs if isinstance(a, _FUNCTIONS) and isinstance(b, _FUNCTIONS)]
+
+
+def touched_by(unit: Unit) -> set[str]:
+    """Return the names of the module that a unit binds, or whose objects it changes."""
+    return {chain[0] for chain in unit.analysis.now.changes} | unit.binds
 
 
 def names_deleted(unit: Unit) -> set[str]:
