@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,16 +24,16 @@ def stack(request: pytest.FixtureRequest) -> Stack:
     return stack_named(request.param)
 
 
+def home_of(laptop: Laptop) -> dict[str, str]:
+    """The environment of a kernel on the machine."""
+    return {"PATH": os.environ["PATH"], "HOME": str(laptop.machine.home), "LANG": "C.UTF-8"}
+
+
 @contextmanager
 def notebook(laptop: Laptop, stack: Stack | None = None, load: str = LOAD) -> Generator[Kernel]:
     """A kernel on the machine, in step with the laptop."""
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(laptop.machine.home),
-        "LANG": "C.UTF-8",
-    }
     python = (stack or today()).python
-    with kernel_in(laptop.machine.home, environment, python) as kernel:
+    with kernel_in(laptop.machine.home, home_of(laptop), python) as kernel:
         loaded = kernel.run(load)
         assert "towline: revision" in loaded.stdout, loaded
         yield kernel
@@ -99,6 +98,24 @@ def test_what_is_changed_on_the_machine_counts_as_well(laptop: Laptop) -> None:
         for value in range(1, 10):
             save(laptop.there / "module.py", f"VALUE = {value}\n")
             assert kernel.value("module.VALUE") == str(value)
+
+
+def test_loading_waits_for_the_first_sync_and_says_so(laptop: Laptop) -> None:
+    laptop.configure('bandwidth = "10 Mbit/s"\n')
+    save(laptop.project / "data.bin", os.urandom(3_000_000))
+    save(laptop.project / "zz.py", "VALUE = 1\n")
+    with kernel_in(laptop.machine.home, home_of(laptop)) as kernel:
+        link = laptop.start()
+        wait_until((laptop.there / ".towline").exists, "the folder is there")
+        wait_until((laptop.machine.home / ".cache/towline/notebook.py").exists, "it is offered")
+        loading = kernel.send(LOAD)
+        wait_until(lambda: "waiting for the first sync" in kernel.heard(), "it says that it waits")
+        loaded = kernel.collect(loading)
+        assert loaded.stdout.startswith("towline: revision 1 of proj"), (
+            "of the wait nothing is left"
+        )
+        assert kernel.value("import zz; zz.VALUE") == "1"
+        assert link.end() == 0
 
 
 def test_a_package_under_another_name_is_importable_at_once(laptop: Laptop) -> None:
@@ -234,17 +251,19 @@ def test_two_workspaces_in_one_kernel(laptop: Laptop, short_path: Path) -> None:
     save(laptop.project / "module.py", "VALUE = 1\n")
     with laptop_in(short_path / "other", laptop.machine) as other:
         save(other.project / "another.py", "VALUE = 1\n")
-        with laptop.linked(), other.linked("machine:second", "--name", "second"):
-            environment = {"PATH": os.environ["PATH"], "HOME": str(laptop.machine.home)}
-            with kernel_in(laptop.machine.home, environment, sys.executable) as kernel:
-                assert "several workspaces are linked: proj, second" in kernel.run(LOAD).stdout
-                assert "revision" in kernel.run("%towline use proj").stdout
-                assert "revision" in kernel.run("%towline use second").stdout
-                kernel.run("import module, another")
-                for value in ("2", "3"):
-                    save(laptop.project / "module.py", f"VALUE = {value}\n")
-                    save(other.project / "another.py", f"VALUE = {value}\n")
-                    assert kernel.value("module.VALUE, another.VALUE") == f"({value}, {value})"
+        with (
+            laptop.linked(),
+            other.linked("machine:second", "--name", "second"),
+            kernel_in(laptop.machine.home, home_of(laptop)) as kernel,
+        ):
+            assert "several workspaces are linked: proj, second" in kernel.run(LOAD).stdout
+            assert "revision" in kernel.run("%towline use proj").stdout
+            assert "revision" in kernel.run("%towline use second").stdout
+            kernel.run("import module, another")
+            for value in ("2", "3"):
+                save(laptop.project / "module.py", f"VALUE = {value}\n")
+                save(other.project / "another.py", f"VALUE = {value}\n")
+                assert kernel.value("module.VALUE, another.VALUE") == f"({value}, {value})"
 
 
 def test_a_kernel_that_was_there_first_takes_the_workspace_up(laptop: Laptop) -> None:
@@ -253,8 +272,7 @@ def test_a_kernel_that_was_there_first_takes_the_workspace_up(laptop: Laptop) ->
         pass
     os.kill(laptop.agent(), signal.SIGTERM)
     wait_until(lambda: not laptop.agents(), "the agent has ended")
-    environment = {"PATH": os.environ["PATH"], "HOME": str(laptop.machine.home)}
-    with kernel_in(laptop.machine.home, environment, sys.executable) as kernel:
+    with kernel_in(laptop.machine.home, home_of(laptop)) as kernel:
         assert "no workspace is linked" in kernel.run(LOAD).stdout
         with laptop.linked():
             ran = kernel.run("import module; module.VALUE")

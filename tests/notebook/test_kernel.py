@@ -127,6 +127,15 @@ def test_a_widget_s_callback_runs_what_is_here(kernel: Kernel, project: Path) ->
     assert kernel.value("seen") == "[2]"
 
 
+def test_what_is_run_in_silence_runs_what_is_here(kernel: Kernel, project: Path) -> None:
+    save(project / "module.py", "VALUE = 1\n")
+    kernel.run("import module")
+    save(project / "module.py", "VALUE = 2\n")
+    kernel.collect(kernel.send("seen = module.VALUE", silent=True))
+    kernel.run("%towline off")
+    assert kernel.value("seen") == "2"
+
+
 def test_cells_in_subshells_are_looked_after_too(kernel: Kernel, project: Path) -> None:
     if not kernel.has(feature="kernel subshells"):
         pytest.skip("this ipykernel has no subshells")

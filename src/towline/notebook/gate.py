@@ -45,7 +45,6 @@ class Gate:
         self._barrier = barrier
         self._find_projects = find_projects
         self._here = threading.local()  # Subshells run cells in threads of their own.
-        self._last_request = ""
         self._finish_metadata: Callable[..., Any] | None = None
 
     def open(self) -> None:
@@ -82,9 +81,9 @@ class Gate:
         self._here.why_not = ""
         request = self._request()
         # A cell that is run by a cell belongs to it: what it runs on does not change half-way.
-        if not self.is_on or (request and request == self._last_request):
+        if not self.is_on or (request and request == getattr(self._here, "request", "")):
             return
-        self._last_request = request
+        self._here.request = request
         self._here.why_not = self._cross(getattr(info, "raw_cell", ""))
 
     def _cross(self, cell: str) -> str:
@@ -115,7 +114,7 @@ class Gate:
 
     def _before_anything(self) -> None:
         """Before what is no cell, such as a widget's callback: load what is here, wait never."""
-        if not self.is_on or self._kind() in ("execute_request", ""):
+        if not self.is_on or self._is_cell():
             return
         try:
             self._say(self._barrier.in_between())
@@ -158,20 +157,23 @@ class Gate:
 
     def _request(self) -> str:
         """Return what names the request under way; nothing outside a kernel."""
-        return str(self._header().get("msg_id", ""))
+        return str(self._part("header").get("msg_id", ""))
 
-    def _kind(self) -> str:
-        return str(self._header().get("msg_type", ""))
+    def _is_cell(self) -> bool:
+        """Whether the hook before a cell follows: not for comms, nor for what is run in silence."""
+        kind = self._part("header").get("msg_type", "execute_request")
+        return kind == "execute_request" and not self._part("content").get("silent", False)
 
-    def _header(self) -> dict[str, Any]:
+    def _part(self, name: str) -> dict[str, Any]:
+        """Return a part of the message that the kernel answers just now."""
         kernel = getattr(self._shell, "kernel", None)
         if kernel is None:
             return {}
         try:
-            header = kernel.get_parent().get("header", {})
-        except Exception:
+            part = kernel.get_parent().get(name, {})
+        except Exception:  # Kernels differ; none of them may fail for a question of ours.
             return {}
-        return cast("dict[str, Any]", header) if isinstance(header, dict) else {}
+        return cast("dict[str, Any]", part) if isinstance(part, dict) else {}
 
 
 def _is_ours(cell: str) -> bool:
