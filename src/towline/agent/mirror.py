@@ -247,8 +247,8 @@ class Mirror:
     def _apply(self, root: Root, apply: Apply, now: float) -> None:
         results, observations = root.follower.apply(apply.changes, apply.contents, now)
         root.note_carried_out(apply.changes, results)
-        done = (result.path for result in results if result.outcome is Outcome.DONE)
-        self._changes.note(f"{root.path}/{path}" for path in done)
+        # Also what failed: half-way through, say, where the disk is full.
+        self._changes.note(f"{root.path}/{result.path}" for result in results)
         self._partly.add(apply.revision)
         self._answer(root, apply.group, results, observations)
         if apply.last:
@@ -261,9 +261,8 @@ class Mirror:
         result, observations = root.follower.rename(source, target, rename.digest, now)
         both = (Change(target, None, DIRECTORY), Change(source, DIRECTORY, None))
         root.note_carried_out(both, (result, replace(result, path=source)))
-        if result.outcome is Outcome.DONE:
-            moved = Observation(target, root.replica.tree.get(target))
-            self._note(root, (Observation(source, None), moved))
+        moved = Observation(target, root.replica.tree.get(target))
+        self._note(root, (Observation(source, None), moved))
         self._answer(root, rename.group, [result], observations)
 
     def _answer(
