@@ -9,6 +9,7 @@ they do when called is not run here, only followed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from types import ModuleType
 from typing import Any
 
@@ -107,17 +108,18 @@ class Taint:
             bool(self.values) and source.mentions("import *")
         )
 
-    def reason(self, module: str, unit: Unit) -> str:
-        """Return which mark makes a unit run again; "" if none does."""
+    def reason(self, module: str, unit: Unit, later: AbstractSet[Key] = frozenset()) -> str:
+        """Return which mark makes a unit run again; "" if none does. `later` are names whose mark
+        comes from statements below the unit: they are nothing to it."""
         effects = unit.analysis.now
         if not unit.words & self.words and not any(chain[-1] == STAR for chain in effects.reads):
             return ""
         for chain in effects.reads:
-            for key in self.keys(module, chain):
+            for key in self.keys(module, chain) - later:
                 if key in self.values or (key in self.shapes and not unit.is_import):
                     return _dotted(key)
         for chain in effects.calls:
-            for key in self.keys(module, chain):
+            for key in self.keys(module, chain) - later:
                 if key in self.behaviours or self._makes(key):
                     return _dotted(key)
         for chain in effects.bases:

@@ -10,6 +10,7 @@ import ast
 import builtins
 import functools
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from types import CodeType, FunctionType
 from typing import Any
@@ -40,6 +41,7 @@ from towline.notebook.reload.work import (
     unchanged,
 )
 
+RUNS_MAX = 4  # Of one statement in one reload: two that feed each other come to an end.
 ROUNDS_MAX = 5  # Modules that import each other may need another look.
 LRU = type(functools.lru_cache(lambda: None))
 COSTLY_S = 1.0  # An import that took longer is not repeated for a value that may be the same.
@@ -67,6 +69,10 @@ class Transaction:
         self._groups = Groups(self.works, self.taint, self._work_of, self.source_of)
         self.touched: list[str] = []
         self.said: dict[str, str] = {}
+        self._now = self._last_change = 0
+        self._runs: Counter[int] = Counter()
+        self._ran_at: dict[int, int] = {}
+        self._changed_at: dict[Key, int] = {}
 
     def source_of(self, name: str) -> Source | None:
         if name in self._sources:
@@ -160,16 +166,17 @@ class Transaction:
     def _run_module(self, work: Work) -> bool:
         """Run what is due in it; say whether anything was."""
         self.taint.spread()
+        self._clear_caches()
         ran = False
         if work.removed() and not work.touched:
             self._enter(work)
             self._remove_names(work)
         for unit in work.new.units:
-            if id(unit) in work.done:
+            if id(unit) in work.done and not self._outdated(work, unit):
                 continue
             if id(unit) in work.forced or work.changed(unit):
                 ran = self._take_over(work, unit) or ran
-            elif reason := self.taint.reason(work.name, unit):
+            elif reason := self.taint.reason(work.name, unit, self._marked_below(work, unit)):
                 ran = self._again(work, unit, reason) or ran
             elif self.taint.given(work.name, unit) and not self._follows(work, unit):
                 ran = self._run_unit(work, unit) or ran
@@ -227,7 +234,11 @@ class Transaction:
     def _run_unit(self, work: Work, unit: Unit, reason: str = "") -> bool:
         self._enter(work)
         work.done.add(id(unit))
+        work.forced.discard(id(unit))
+        self._runs[id(unit)] += 1
         self._supply(work, unit)
+        work.done.add(id(unit))  # What it was supplied with may have asked for it again.
+        work.forced.discard(id(unit))
         namespace = work.record.namespace
         before = dict(namespace)
         code = unit.code()
@@ -251,7 +262,31 @@ class Transaction:
             if reason:
                 self.said[f"{work.name}.{name}"] = f"made again, because {reason} changed"
         self._run_later_binders(work, unit)
+        self._now += 1
+        self._ran_at[id(unit)] = self._now
         return True
+
+    def _outdated(self, work: Work, unit: Unit) -> bool:
+        """Whether what a unit read has changed again since it ran."""
+        ran_at = self._ran_at.get(id(unit))
+        if ran_at is None or ran_at >= self._last_change or self._runs[id(unit)] >= RUNS_MAX:
+            return False
+        below = self._marked_below(work, unit)
+        keys = (key for chain in unit.analysis.now.reads for key in self.taint.keys(work.name, chain))
+        return any(self._changed_at.get(key, 0) > ran_at for key in keys if key not in below)
+
+    def _marked_below(self, work: Work, unit: Unit) -> set[Key]:
+        """Return names that only statements below a unit have bound anew in this reload."""
+        if not work.rebound:
+            return set()
+        ran_above: set[str] = set()
+        since = self._ran_at.get(id(unit), 0)
+        for other in work.new.units:
+            if other is unit:
+                break
+            if self._ran_at.get(id(other), 0) > since:
+                ran_above |= other.binds
+        return {(work.name, name) for name in work.rebound - ran_above}
 
     def _supply(self, work: Work, unit: Unit) -> None:
         """Let what a unit reads be as it was when the unit ran first: statements below it may have
@@ -261,7 +296,7 @@ class Transaction:
             for other in work.new.units:
                 if other is unit:
                     break
-                if not other.name and name in touched_by(other) and id(other) not in work.done:
+                if name in touched_by(other) and self._is_stale(work, other, name):
                     self._run_unit(work, other)
         effects = unit.analysis.now
         names = {chain[0] for chain in effects.reads | effects.calls | effects.bases if chain[0]}
@@ -278,6 +313,14 @@ class Transaction:
                 work.forced.add(id(other))
                 work.done.discard(id(other))
 
+    def _is_stale(self, work: Work, unit: Unit, name: str) -> bool:
+        """Whether what a unit gave a name is no longer what the name holds."""
+        if unit.name and name not in unit.binds:
+            return False
+        if id(unit) not in work.done:
+            return True
+        return name in work.rebound and self._runs[id(unit)] < RUNS_MAX
+
     def _changed_below(self, work: Work, unit: Unit) -> list[str]:
         """Return names that a unit needs and that are not, by now, what it would have found."""
         effects = unit.analysis.now
@@ -289,8 +332,8 @@ class Transaction:
         found = set(own)
         after = False
         for other in work.new.units:
-            if after and not other.name:
-                found |= touched_by(other) & needed
+            if after:
+                found |= (other.binds if other.name else touched_by(other)) & needed
             after = after or other is unit
         return sorted(name for name in found if name not in work.new.imports)
 
@@ -318,7 +361,8 @@ class Transaction:
     def _merged(self, work: Work, unit: Unit, name: str, old: Any, new: Any) -> Any:
         label = f"{work.name}.{name}"
         before = work.before(unit)
-        if isinstance(unit.node, ast.ClassDef) and before is not None:
+        alone = sum(name in other.binds for other in work.new.units) == 1
+        if isinstance(unit.node, ast.ClassDef) and before is not None and alone:
             inner = work.class_diff(unit)
             removed = {n for u in inner.vanished for n in u.binds}
             state = {n for _, u in inner.same for n in u.binds if isinstance(u.node, ast.Assign)}
@@ -364,6 +408,8 @@ class Transaction:
         made_there = _made_there(work, name, old)
         self.values[key] = (first[0] if first else old, new, first[2] if first else made_there)
         self.taint.mark_value(key)
+        self._now += 1
+        self._last_change = self._changed_at[key] = self._now
 
     def _drop_unbound(self, work: Work, unit: Unit) -> None:
         """A branch is no longer taken: what only it had bound is gone."""
@@ -378,9 +424,11 @@ class Transaction:
     def _run_later_binders(self, work: Work, unit: Unit) -> None:
         after = False
         for other in work.new.units:
-            if after and touched_by(other) & unit.binds and id(other) not in work.done:
+            again = self._runs[id(other)] < RUNS_MAX
+            if after and again and touched_by(other) & unit.binds:
                 if not other.name or other.binds & unit.binds:
                     work.forced.add(id(other))
+                    work.done.discard(id(other))
             if after and names_deleted(other) & unit.binds:
                 work.forced.add(id(other))
                 work.done.discard(id(other))

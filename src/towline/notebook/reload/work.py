@@ -6,6 +6,8 @@ Which statements are due is decided here; running them is `transaction`'s.
 from __future__ import annotations
 
 import ast
+import functools
+from collections import Counter
 from dataclasses import dataclass, field
 from types import FunctionType
 from typing import Any
@@ -54,6 +56,12 @@ class Work:
         """Return the names that the new text no longer binds."""
         bound: set[str] = set().union(*(unit.binds for unit in self.new.units))
         return set().union(*(unit.binds for unit in self.diff.vanished)) - bound
+
+    @functools.cached_property
+    def rebound(self) -> set[str]:
+        """Return the names that more than one statement binds."""
+        counts = Counter(name for unit in self.new.units for name in unit.binds)
+        return {name for name, count in counts.items() if count > 1}
 
     def changed(self, unit: Unit) -> bool:
         return any(unit is other for other in self.diff.changed)
