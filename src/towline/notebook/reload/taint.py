@@ -16,6 +16,7 @@ from typing import Any
 from towline.notebook.reload.census import subclasses_of
 from towline.notebook.reload.effects import STAR, Chain, Effects
 from towline.notebook.reload.modules import Modules, Record
+from towline.notebook.reload.peek import kind_of
 from towline.notebook.reload.source import Source, Unit
 
 Key = tuple[str, str]  # Module, and a qualified name in it.
@@ -157,7 +158,7 @@ class Taint:
         hooks = [(base, name) for base in kind.__mro__ for name in SUBCLASSING]
         hooks += [
             (meta, name)
-            for meta in type(kind).__mro__
+            for meta in kind_of(kind).__mro__
             for name in (*MAKING, "__call__", "__prepare__")
         ]
         return any(
@@ -189,7 +190,7 @@ class Taint:
             keys.add((module, f"{chain[0]}.{chain[1]}"))
             keys |= set(self._members(value, chain[1]))
         for star in source.stars:
-            if chain[0] != STAR:
+            if chain[:1] != (STAR,):
                 keys |= self._in_module(star, chain, depth + 1)
         return keys
 

@@ -23,9 +23,10 @@ from towline.notebook.reload.merge import Merge, same_value
 from towline.notebook.reload.modules import Modules, Record
 from towline.notebook.reload.names import MISSING, Names
 from towline.notebook.reload.patch import can_take, nested_pairs, patch_code, same_behaviour
+from towline.notebook.reload.peek import attributes_of, is_dict
 from towline.notebook.reload.reach import is_opaque, reach, walk
 from towline.notebook.reload.report import Left
-from towline.notebook.reload.source import RAN, Source, Unit, index_codes
+from towline.notebook.reload.source import RAN, Source, Unit, all_bound, index_codes
 from towline.notebook.reload.taint import Key, Taint
 from towline.notebook.reload.work import (
     Work,
@@ -90,7 +91,8 @@ class Transaction:
         self.taint.spread()
         self._groups.settle(self)
         for _ in range(ROUNDS_MAX):
-            if not any([self._run_module(work) for work in self._in_order()]):
+            ran = [self._run_module(work) for work in self._in_order()]
+            if not any(ran):
                 break
         for work in self.works.values():
             self._move_lines(work)
@@ -236,6 +238,7 @@ class Transaction:
         work.done.add(id(unit))
         work.forced.discard(id(unit))
         self._runs[id(unit)] += 1
+        self._name_circles(work, unit)
         self._supply(work, unit)
         work.done.add(id(unit))  # What it was supplied with may have asked for it again.
         work.forced.discard(id(unit))
@@ -266,13 +269,25 @@ class Transaction:
         self._ran_at[id(unit)] = self._now
         return True
 
+    def _name_circles(self, work: Work, unit: Unit) -> None:
+        """Say where running statements again may not end where a restart would."""
+        what = ""
+        if self._runs[id(unit)] >= RUNS_MAX:
+            what = "statements that feed each other in a circle"
+        elif isinstance(unit.node, ast.ClassDef) and unit.name in work.rebound and not unit.guards:
+            what = f"{unit.name} is defined twice"
+        if what:
+            self.leftovers.say(work.name, what, "restart the kernel to be sure")
+
     def _outdated(self, work: Work, unit: Unit) -> bool:
         """Whether what a unit read has changed again since it ran."""
         ran_at = self._ran_at.get(id(unit))
         if ran_at is None or ran_at >= self._last_change or self._runs[id(unit)] >= RUNS_MAX:
             return False
         below = self._marked_below(work, unit)
-        keys = (key for chain in unit.analysis.now.reads for key in self.taint.keys(work.name, chain))
+        keys = (
+            key for chain in unit.analysis.now.reads for key in self.taint.keys(work.name, chain)
+        )
         return any(self._changed_at.get(key, 0) > ran_at for key in keys if key not in below)
 
     def _marked_below(self, work: Work, unit: Unit) -> set[Key]:
@@ -327,8 +342,8 @@ class Transaction:
         needed = {chain[0] for chain in effects.reads | effects.calls | effects.bases if chain[0]}
         own = {chain[0] for chain in effects.changes} | (unit.binds & needed)
         if unit.name or entry_of(unit.node) is not None:
-            needed -= own  # One entry under its key: the others may stay.
-            own = set[str]()
+            own &= work.rebound
+            needed -= {chain[0] for chain in effects.changes} - own  # One entry: others may stay.
         found = set(own)
         after = False
         for other in work.new.units:
@@ -378,11 +393,11 @@ class Transaction:
     def _poured(self, old: Any, new: Any) -> Any:
         """Give an object that a decorator made the attributes of the one it makes now."""
         attributes = getattr(old, "__dict__", None)
-        if is_opaque(old) or not isinstance(attributes, dict):
+        if is_opaque(old) or not is_dict(attributes):
             return new
         self.journal.keep(attributes)
         attributes.clear()
-        attributes.update(vars(new))
+        attributes.update(attributes_of(new))
         self.merge.replaced = [entry for entry in self.merge.replaced if entry[1] is not old]
         return old
 
@@ -397,7 +412,7 @@ class Transaction:
         if any(value is old or value is new for value in others):
             return False
         home: Any = sys.modules.get(getattr(new, "__module__", None) or "")
-        known = vars(home).get(getattr(new, "__name__", "")) if home is not None else None
+        known = attributes_of(home).get(getattr(new, "__name__", ""))
         if known is new and home is not work.record.module:
             return False
         return getattr(old, "__qualname__", None) == getattr(new, "__qualname__", None)
@@ -586,11 +601,11 @@ class Transaction:
 
 
 def _names_of(source: Source) -> set[str]:
-    return set().union(*(unit.binds for unit in source.units))
+    return all_bound(source.units)
 
 
 def _bound_before(work: Work) -> set[str]:
-    return set().union(*(unit.binds for unit in work.old.units))
+    return all_bound(work.old.units)
 
 
 def _made_there(work: Work, name: str, value: Any) -> bool:
@@ -604,7 +619,7 @@ def _made_there(work: Work, name: str, value: Any) -> bool:
 
 
 def _unmoved(known: dict[Any, CodeType], new: dict[Any, CodeType]) -> dict[Any, CodeType]:
-    """Return the code objects of statements that were compiled alone, at the lines of the new text."""
+    """Return the code of statements that were compiled alone, at the lines of the new text."""
     return {
         key: code for key, code in known.items() if key in new and same_behaviour(code, new[key])
     }
