@@ -19,6 +19,7 @@ from towline.notebook.reload import Reloader
 
 MODULES = ("ra", "rb", "rc")  # Each may import those before it.
 EDITS = 4
+AGAIN = 0.2  # How often a name is one that may be bound already.
 
 
 class Package:
@@ -26,6 +27,7 @@ class Package:
 
     def __init__(self, choose: random.Random) -> None:
         self._choose = choose
+        self._count = 10
         self.statements: dict[str, list[tuple[str, str]]] = {name: [] for name in MODULES}
         for module in MODULES:
             for _ in range(choose.randint(4, 8)):
@@ -53,7 +55,10 @@ class Package:
 
     def _insert(self, module: str) -> None:
         index = self._choose.randint(0, len(self.statements[module]))
-        name = f"{self._choose.choice('KFCT')}{self._choose.randrange(6)}_{module}"
+        self._count += 1
+        kind = self._choose.choice("KFCT")
+        again = kind != "C" and self._choose.random() < AGAIN
+        name = f"{kind}{self._choose.randrange(6) if again else self._count}_{module}"
         self.statements[module].insert(index, self._statement(module, index, name))
 
     def _known(self, module: str, index: int, kinds: str) -> str:

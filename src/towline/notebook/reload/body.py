@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from towline.notebook.reload.census import subclasses_of
 from towline.notebook.reload.diff import only_body_changed
 from towline.notebook.reload.merge import callable_inside, same_value
-from towline.notebook.reload.source import Unit, index_codes
+from towline.notebook.reload.peek import kind_of
+from towline.notebook.reload.source import Unit, all_bound, index_codes
 from towline.notebook.reload.work import Work
 
 if TYPE_CHECKING:
@@ -99,9 +100,7 @@ class ClassBody:
         return self._transaction.patch_function(self._work, name, old.node, unit.node)
 
     def _remove(self) -> None:
-        bound = set().union(
-            *(u.binds for u in self._diff.changed), *(n.binds for _, n in self._diff.same)
-        )
+        bound = all_bound([*self._diff.changed, *(new for _, new in self._diff.same)])
         for unit in self._diff.vanished:
             for name in (mangled(name, self._kind) for name in sorted(unit.binds - bound)):
                 if name in self._kind.__dict__:
@@ -112,12 +111,12 @@ class ClassBody:
         assert isinstance(node, ast.ClassDef)
         code = self._work.new.class_body(node, [unit.node for unit in units])
         namespace = _Namespace(self._kind)
-        exec(code, self._work.record.namespace, namespace)  # noqa: S102 - The person's own class.
+        exec(code, self._work.record.namespace, namespace)  # noqa: S102 - Their own class.
         self._work.record.codes.update(index_codes(code))
         cell: Any = namespace.pop("__classcell__", None)
         if isinstance(cell, CellType):
             cell.cell_contents = self._kind
-        for bound in sorted(set().union(*(unit.binds for unit in units))):
+        for bound in sorted(all_bound(units)):
             name = mangled(bound, self._kind)
             if name in namespace:
                 self._set(name, namespace[name])
@@ -132,7 +131,7 @@ class ClassBody:
             kept = old
         if kept is not old:
             transaction.journal.assign(self._kind, name, kept)
-            announce = getattr(type(kept), "__set_name__", None)
+            announce = getattr(kind_of(kept), "__set_name__", None)
             if announce is not None:
                 announce(kept, self._kind, name)
             if not callable_inside(kept):
@@ -152,7 +151,7 @@ class ClassBody:
             ast.copy_location(ast.AnnAssign(n.target, n.annotation, None, 1), n) for n in fields
         ]
         namespace = _Namespace(self._kind)
-        exec(
+        exec(  # noqa: S102
             self._work.new.class_body(node, [*bare] or [ast.copy_location(ast.Pass(), node)]),
             self._work.record.namespace,
             namespace,

@@ -22,6 +22,8 @@ from types import (
 )
 from typing import Any
 
+from towline.notebook.reload.peek import is_dict, is_list, is_set, kind_of
+
 FEW = 16  # Each target slows the walk down; with more of them, all objects are listed instead.
 RUNNING = (GeneratorType, CoroutineType, AsyncGeneratorType)
 
@@ -65,7 +67,7 @@ class Census:
             self._found = [one for one in gc.get_referrers(*targets) if one is not targets]
         if not few:
             kinds = {FunctionType, *RUNNING, *self._kinds.values()}
-            self._found += [one for one in gc.get_objects() if type(one) in kinds]
+            self._found += [one for one in gc.get_objects() if kind_of(one) in kinds]
         self._sort_holders()
 
     def functions_with(self, codes: dict[int, Any]) -> list[FunctionType]:
@@ -87,7 +89,7 @@ class Census:
 
     def instances(self, kinds: Iterable[type]) -> list[Any]:
         wanted = {id(kind) for kind in kinds}
-        return [found for found in self._found if id(type(found)) in wanted]
+        return [found for found in self._found if id(kind_of(found)) in wanted]
 
     def holders(self, target: Any, ours: set[int]) -> list[Any]:
         """Return what refers to one target, itself no part of this reload."""
@@ -142,14 +144,14 @@ def replace_in(holder: Any, old: Any, new: Any) -> bool:
     if isinstance(holder, CellType):
         holder.cell_contents = new
         return True
-    if type(holder) is list:
+    if is_list(holder):
         holder[:] = [new if item is old else item for item in holder]
         return True
-    if type(holder) is set:
+    if is_set(holder):
         holder.discard(old)
         holder.add(new)
         return True
-    if type(holder) is dict:
+    if is_dict(holder):
         if any(key is old for key in holder):
             content = [(new if k is old else k, new if v is old else v) for k, v in holder.items()]
             holder.clear()

@@ -6,6 +6,7 @@ import enum
 from typing import Any
 
 from towline.notebook.reload.journal import Journal
+from towline.notebook.reload.peek import attributes_of, kind_of
 
 _MAPS = ("_member_map_", "_value2member_map_")
 _NOT_COPIED = ("_name_", "__objclass__")
@@ -45,15 +46,16 @@ def merge_members(old: Any, new: Any, journal: Journal) -> list[tuple[str, Any]]
         _publish(old, new, name, old._member_map_[name], journal)
     for member in kept.values():
         if "__objclass__" in vars(member):
-            journal.put(vars(member), "__objclass__", old)
+            journal.put(attributes_of(member), "__objclass__", old)
     return gone
 
 
 def _kept(old: Any, member: Any, made: Any, journal: Journal) -> Any:
+    attributes = attributes_of(made)
     if member is not None and member._name_ == made._name_ and _same_data(member, made):
-        for name, value in vars(made).items():
+        for name, value in attributes.items():
             if name not in _NOT_COPIED:
-                journal.put(vars(member), name, value)
+                journal.put(attributes_of(member), name, value)
         return member
     object.__setattr__(made, "__class__", old)
     return made
@@ -61,7 +63,7 @@ def _kept(old: Any, member: Any, made: Any, journal: Journal) -> Any:
 
 def _same_data(member: Any, made: Any) -> bool:
     """An IntEnum's member *is* its number: that cannot change in place."""
-    data = getattr(type(member), "_member_type_", object)
+    data = getattr(kind_of(member), "_member_type_", object)
     return data is object or data.__repr__(member) == data.__repr__(made)
 
 

@@ -6,7 +6,7 @@ within a second would run old code. What is not below the roots is left to the o
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import os
 import sys
 import time

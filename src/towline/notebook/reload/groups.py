@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from towline.notebook.reload.source import Source, Unit
+from towline.notebook.reload.peek import attributes_of, is_dict, is_set
+from towline.notebook.reload.source import Source, Unit, all_bound
 from towline.notebook.reload.taint import Key, Taint
 from towline.notebook.reload.work import Work, body_only, is_partial
 
@@ -52,9 +53,10 @@ class Groups:
         after = {id(old): new for new, old in work.diff.before.items()}
         for unit in work.diff.vanished:
             new = after.get(id(unit))
-            if new is None or not (body_only(work, new) or is_partial(work, new)):
-                if new is None or unit.analysis.now.calls or unit.analysis.now.changes:
-                    yield unit
+            in_place = new is not None and (body_only(work, new) or is_partial(work, new))
+            now = unit.analysis.now
+            if not in_place and (new is None or now.calls or now.changes):
+                yield unit
 
     def _settle_unit(self, transaction: Transaction, work: Work, unit: Unit) -> None:
         keys = self._changes(work.name, work.old, unit)
@@ -117,7 +119,7 @@ class Groups:
         home = self._work_of(key[0])
         container: Any = home.record.namespace.get(key[1]) if home is not None else None
         entry = entry_of(unit.node)
-        if entry is not None and type(container) is dict:
+        if entry is not None and is_dict(container):
             transaction.journal.keep(container)
             container.pop(entry, None)
             return True
@@ -127,9 +129,10 @@ class Groups:
     def before_again(self, transaction: Transaction, work: Work, unit: Unit) -> None:
         """A definition runs again though it did not change: what it had entered is taken out."""
         for key in sorted(self._changes(work.name, work.new, unit)):
-            if key[0] != work.name or key[1] not in unit.binds:
-                if not self._withdraw(transaction, work, unit, key):
-                    self._force(key)
+            if key[0] == work.name and key[1] in unit.binds:
+                continue
+            if not self._withdraw(transaction, work, unit, key):
+                self._force(key)
         self._withdraw_from_receivers(transaction, work, unit)
 
     def _withdraw_from_receivers(self, transaction: Transaction, work: Work, unit: Unit) -> None:
@@ -162,8 +165,8 @@ class Groups:
     def _make_rest_again(self, work: Work) -> None:
         """One of two statements that bind a name vanished: the other is in force now."""
         paired = {id(old) for old in work.diff.before.values()}
-        gone = set().union(*(u.binds for u in work.diff.vanished if id(u) not in paired))
-        fresh = set().union(*(u.binds for u in work.diff.changed))
+        gone = all_bound(unit for unit in work.diff.vanished if id(unit) not in paired)
+        fresh = all_bound(work.diff.changed)
         for unit in work.new.units:
             if unit.binds & (gone - fresh) or (unit.guards and unit.binds & gone):
                 work.forced.add(id(unit))
@@ -182,7 +185,7 @@ def _take_out_of(holder: Any, made: Any, transaction: Transaction) -> bool:
     """Take an object out of a container, or out of those that an object has as attributes."""
     if type(holder) in (dict, list, set):
         return _take_out(holder, made, transaction)
-    inside = [value for value in getattr(holder, "__dict__", {}).values()]
+    inside = list(attributes_of(holder).values())
     found = [
         _take_out(value, made, transaction) for value in inside if type(value) in (dict, list, set)
     ]
@@ -191,12 +194,12 @@ def _take_out_of(holder: Any, made: Any, transaction: Transaction) -> bool:
 
 def _take_out(container: Any, made: Any, transaction: Transaction) -> bool:
     transaction.journal.keep(container)
-    if isinstance(container, dict):
+    if is_dict(container):
         names = [name for name, value in container.items() if value is made]
         for name in names:
             del container[name]
         return bool(names)
-    if isinstance(container, set):
+    if is_set(container):
         had = any(item is made for item in container)
         if had:
             container.discard(made)

@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
+from towline.notebook.reload.peek import attributes_of, is_dict, is_set, kind_of
+
 COPIED_MAX = 20_000  # Containers beyond it are data, which a statement at import does not change.
 _ABSENT: Any = object()
 
@@ -59,7 +61,7 @@ class Journal:
 
     def keep(self, container: Any) -> None:
         """Remember what a container holds, for code of others that may change it."""
-        kind: Any = type(container)
+        kind = kind_of(container)
         if kind in (dict, list, deque, set) and len(container) <= COPIED_MAX:
             self.undone_by(_refill, container, container.copy())
 
@@ -100,7 +102,7 @@ def _refill(container: Any, copy: Any) -> None:
     if not _differs(container, copy):
         return
     container.clear()
-    if isinstance(container, dict | set):
+    if is_dict(container) or is_set(container):
         container.update(copy)
     else:
         container.extend(copy)
@@ -118,8 +120,8 @@ def _restore_imports(modules: dict[str, Any], path: list[str]) -> None:
     for name in [name for name in sys.modules if name not in modules]:
         module = sys.modules.pop(name)
         parent, _, child = name.rpartition(".")
-        holder = modules.get(parent)
-        if holder is not None and vars(holder).get(child) is module:
+        holder: Any = modules.get(parent)
+        if holder is not None and attributes_of(holder).get(child) is module:
             delattr(holder, child)
     for name, module in modules.items():
         if sys.modules.get(name) is not module:
@@ -149,9 +151,9 @@ def _quietly(erase: Callable[..., object], target: Any, name: str) -> None:
 def _differs(container: Any, copy: Any) -> bool:
     if len(container) != len(copy):
         return True
-    if isinstance(copy, dict):
-        pairs = zip(container.items(), copy.items(), strict=True)  # pyright: ignore
+    if is_dict(copy):
+        pairs = zip(container.items(), copy.items(), strict=True)
         return any(a[0] is not b[0] or a[1] is not b[1] for a, b in pairs)
-    if isinstance(copy, set):
-        return container != copy
+    if is_set(copy):
+        return bool(container != copy)
     return any(a is not b for a, b in zip(container, copy, strict=True))

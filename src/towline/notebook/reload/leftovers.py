@@ -26,6 +26,7 @@ from towline.notebook.reload.patch import (
     rebuilt,
     same_behaviour,
 )
+from towline.notebook.reload.peek import is_dict, is_tuple, kind_of
 from towline.notebook.reload.reach import walk
 from towline.notebook.reload.report import Left
 from towline.notebook.reload.work import CONSTRUCTORS
@@ -265,14 +266,14 @@ def _counts(holder: Any, old: Any) -> bool:
     """Whether a holder is somebody's, and not a part of the old object itself."""
     if isinstance(old, type):
         return _holds_class(holder, old)
-    if isinstance(holder, dict):
+    if is_dict(holder):
         return "__builtins__" not in holder or holder.get("__name__") == "__main__"
     return not isinstance(holder, FrameType | ModuleType)
 
 
 def _holds_class(holder: Any, old: type) -> bool:
     if isinstance(holder, dict):
-        return not any(holder is kind.__dict__ for kind in heirs(old)) and _counts(holder, None)
+        return _counts(holder, None)
     if isinstance(holder, tuple):
         parts = [part for kind in heirs(old) for part in (kind.__mro__, kind.__bases__)]
         return not any(holder is part for part in parts)
@@ -280,7 +281,7 @@ def _holds_class(holder: Any, old: type) -> bool:
 
 
 def _move(instance: Any, kind: type, journal: Journal) -> bool:
-    before = type(instance)
+    before = kind_of(instance)
     try:
         object.__setattr__(instance, "__class__", kind)
     except (TypeError, AttributeError):
@@ -292,10 +293,10 @@ def _move(instance: Any, kind: type, journal: Journal) -> bool:
 def _lacks(instance: Any, name: str) -> bool:
     if name in getattr(instance, "__dict__", {}):
         return False
-    if isinstance(instance, tuple):
-        fields = getattr(type(instance), "_fields", ())
+    if is_tuple(instance):
+        fields: tuple[str, ...] = getattr(kind_of(instance), "_fields", ())
         return name in fields and fields.index(name) >= len(instance)
-    return not any(name in kind.__dict__ for kind in type(instance).__mro__)
+    return not any(name in kind.__dict__ for kind in kind_of(instance).__mro__)
 
 
 def _attributes_set(nodes: Iterable[ast.AST]) -> set[str]:

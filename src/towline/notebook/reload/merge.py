@@ -19,6 +19,7 @@ from towline.notebook.reload.patch import (
     patch_code,
     set_cell,
 )
+from towline.notebook.reload.peek import is_dict
 from towline.notebook.reload.reach import reach
 
 _LRU = type(functools.lru_cache(lambda: None))
@@ -143,7 +144,7 @@ class Merge:
 
     def _partial(self, old: Any, new: Any, label: str) -> Any:
         function = self._captured(old.func, new.func, label)
-        state = (old.func, old.args, old.keywords, vars(old) or None)
+        state: Any = (old.func, old.args, old.keywords, vars(old) or None)
         self._journal.undone_by(old.__setstate__, state)
         old.__setstate__((function, new.args, new.keywords, vars(new) or None))
         return old
@@ -261,7 +262,7 @@ def same_value(old: Any, new: Any) -> bool:
         return bool(old == new) and repr(old) == repr(new)
     if type(old) in (list, tuple):
         return len(old) == len(new) <= COMPARED_MAX and all(map(same_value, old, new))
-    if type(old) is dict:
+    if is_dict(old) and type(old) is dict:
         if len(old) != len(new) or len(old) > COMPARED_MAX:
             return False
         pairs = zip(old.items(), new.items(), strict=True)

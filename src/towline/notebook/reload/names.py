@@ -13,6 +13,7 @@ from typing import Any
 
 from towline.notebook.reload.journal import Journal
 from towline.notebook.reload.merge import is_simple
+from towline.notebook.reload.peek import is_list
 
 MISSING: Any = object()
 HISTORY = "_ih"  # Where IPython keeps the cells that ran.
@@ -48,7 +49,7 @@ class Names:
     def read_history(self) -> None:
         """Catch up with IPython's history, if this is its namespace."""
         history = self.namespace.get(HISTORY)
-        if not isinstance(history, list):
+        if not is_list(history):
             return
         for cell in history[self._read :]:
             if isinstance(cell, str):
@@ -77,7 +78,7 @@ class Names:
         if bound.startswith("_") and bound != name:
             return False  # IPython's `_`, `_3`, `__`: results, not imports.
         if bound in self._imported:
-            origin, attribute = self._imported[bound]
+            _, attribute = self._imported[bound]
             return attribute == name or not is_simple(old)
         if self._told:
             return bound == name and (bool(self._stars) or not is_simple(old))

@@ -85,8 +85,9 @@ def copy_attributes(old: FunctionType, new: FunctionType, journal: Journal) -> N
             journal.assign(old, name, getattr(new, name))
     if old.__annotations__ != new.__annotations__:
         journal.assign(old, "__annotations__", dict(new.__annotations__))
-    if hasattr(new, "__type_params__"):
-        journal.assign(old, "__type_params__", new.__type_params__)
+    parameters: Any = getattr(new, "__type_params__", None)
+    if parameters is not None:
+        journal.assign(old, "__type_params__", parameters)
 
 
 def same_behaviour(a: CodeType, b: CodeType) -> bool:

@@ -20,6 +20,8 @@ from types import (
 )
 from typing import Any
 
+from towline.notebook.reload.peek import is_dict, kind_of
+
 DEPTH_MAX = 8
 STEPS_MAX = 20_000  # For one module: what holds more is data.
 CONTAINER_MAX = 1_000
@@ -69,19 +71,23 @@ def walk(values: Iterable[Any], module: str) -> Iterator[Any]:
 
 def _inside(value: Any, module: str) -> Iterable[Any]:
     if isinstance(value, FunctionType):
-        inner: list[Any] = [cell for cell in value.__closure__ or ()]
+        inner: list[Any] = list(value.__closure__ or ())
         return [*inner, *vars(value).values()]
     if isinstance(value, type):
         if value.__dict__.get("__module__") != module:
             return ()
         return list(value.__dict__.values())
     if isinstance(value, _CONTAINERS):
-        if len(value) > CONTAINER_MAX or (isinstance(value, dict) and "__builtins__" in value):
-            return ()
-        return list(value.values()) if isinstance(value, dict) else list(value)
-    if isinstance(value, _WRAPPERS) or _is_plain(type(value)):
+        return _content(value)
+    if isinstance(value, _WRAPPERS) or _is_plain(kind_of(value)):
         return gc.get_referents(value)
     return ()
+
+
+def _content(value: Any) -> Iterable[Any]:
+    if len(value) > CONTAINER_MAX or (is_dict(value) and "__builtins__" in value):
+        return ()
+    return list(value.values()) if is_dict(value) else list(value)
 
 
 def _is_plain(kind: type) -> bool:
@@ -92,11 +98,11 @@ def _is_plain(kind: type) -> bool:
 
 
 def _heap(kind: type) -> bool:
-    return bool(kind.__flags__ & (1 << 9)) and not kind.__module__ == "builtins"
+    return bool(kind.__flags__ & (1 << 9)) and kind.__module__ != "builtins"
 
 
 def is_opaque(value: Any) -> bool:
     """Whether a callable may keep something compiled or computed that cannot be seen."""
     if isinstance(value, (*_WRAPPERS, type)):
         return False
-    return not _is_plain(type(value))
+    return not _is_plain(kind_of(value))

@@ -10,7 +10,7 @@ import __future__
 import ast
 import functools
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.util import decode_source
 from types import CodeType
 
@@ -67,8 +67,10 @@ class Unit:
     @property
     def name(self) -> str:
         """Return the name of a `def` or `class`; else ""."""
-        defines = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-        return self.node.name if isinstance(self.node, defines) else ""
+        node = self.node
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            return node.name
+        return ""
 
     @property
     def is_import(self) -> bool:
@@ -167,11 +169,7 @@ class Source:
     @functools.cached_property
     def imports(self) -> dict[str, tuple[str, str | None]]:
         """Return, by name in the module, what it imports: a module, or an attribute of one."""
-        found: dict[str, tuple[str, str | None]] = {}
-        for chain, bound in self._import_chains():
-            if bound != "*":
-                found[bound] = chain
-        return found
+        return {bound: chain for chain, bound in self._import_chains() if bound != "*"}
 
     @functools.cached_property
     def stars(self) -> list[str]:
@@ -219,6 +217,11 @@ class Source:
     def mentions(self, word: str) -> bool:
         """Whether the word stands anywhere in the text. Cheap: nothing is parsed."""
         return word.encode() in self.data
+
+
+def all_bound(units: Iterable[Unit]) -> set[str]:
+    """Return the names that some units bind."""
+    return {name for unit in units for name in unit.binds}
 
 
 def first_line(node: ast.AST) -> int:

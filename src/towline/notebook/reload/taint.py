@@ -9,12 +9,14 @@ they do when called is not run here, only followed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from types import ModuleType
 from typing import Any
 
 from towline.notebook.reload.census import subclasses_of
 from towline.notebook.reload.effects import STAR, Chain, Effects
 from towline.notebook.reload.modules import Modules, Record
+from towline.notebook.reload.peek import kind_of
 from towline.notebook.reload.source import Source, Unit
 
 Key = tuple[str, str]  # Module, and a qualified name in it.
@@ -107,17 +109,18 @@ class Taint:
             bool(self.values) and source.mentions("import *")
         )
 
-    def reason(self, module: str, unit: Unit) -> str:
-        """Return which mark makes a unit run again; "" if none does."""
+    def reason(self, module: str, unit: Unit, later: AbstractSet[Key] = frozenset()) -> str:
+        """Return which mark makes a unit run again; "" if none does. `later` are names whose mark
+        comes from statements below the unit: they are nothing to it."""
         effects = unit.analysis.now
         if not unit.words & self.words and not any(chain[-1] == STAR for chain in effects.reads):
             return ""
         for chain in effects.reads:
-            for key in self.keys(module, chain):
+            for key in self.keys(module, chain) - later:
                 if key in self.values or (key in self.shapes and not unit.is_import):
                     return _dotted(key)
         for chain in effects.calls:
-            for key in self.keys(module, chain):
+            for key in self.keys(module, chain) - later:
                 if key in self.behaviours or self._makes(key):
                     return _dotted(key)
         for chain in effects.bases:
@@ -155,7 +158,7 @@ class Taint:
         hooks = [(base, name) for base in kind.__mro__ for name in SUBCLASSING]
         hooks += [
             (meta, name)
-            for meta in type(kind).__mro__
+            for meta in kind_of(kind).__mro__
             for name in (*MAKING, "__call__", "__prepare__")
         ]
         return any(
@@ -187,7 +190,7 @@ class Taint:
             keys.add((module, f"{chain[0]}.{chain[1]}"))
             keys |= set(self._members(value, chain[1]))
         for star in source.stars:
-            if chain[0] != STAR:
+            if chain[:1] != (STAR,):
                 keys |= self._in_module(star, chain, depth + 1)
         return keys
 

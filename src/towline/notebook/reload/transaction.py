@@ -10,6 +10,7 @@ import ast
 import builtins
 import functools
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from types import CodeType, FunctionType
 from typing import Any
@@ -22,9 +23,10 @@ from towline.notebook.reload.merge import Merge, same_value
 from towline.notebook.reload.modules import Modules, Record
 from towline.notebook.reload.names import MISSING, Names
 from towline.notebook.reload.patch import can_take, nested_pairs, patch_code, same_behaviour
+from towline.notebook.reload.peek import attributes_of, is_dict
 from towline.notebook.reload.reach import is_opaque, reach, walk
 from towline.notebook.reload.report import Left
-from towline.notebook.reload.source import RAN, Source, Unit, index_codes
+from towline.notebook.reload.source import RAN, Source, Unit, all_bound, index_codes
 from towline.notebook.reload.taint import Key, Taint
 from towline.notebook.reload.work import (
     Work,
@@ -40,6 +42,7 @@ from towline.notebook.reload.work import (
     unchanged,
 )
 
+RUNS_MAX = 4  # Of one statement in one reload: two that feed each other come to an end.
 ROUNDS_MAX = 5  # Modules that import each other may need another look.
 LRU = type(functools.lru_cache(lambda: None))
 COSTLY_S = 1.0  # An import that took longer is not repeated for a value that may be the same.
@@ -67,6 +70,10 @@ class Transaction:
         self._groups = Groups(self.works, self.taint, self._work_of, self.source_of)
         self.touched: list[str] = []
         self.said: dict[str, str] = {}
+        self._now = self._last_change = 0
+        self._runs: Counter[int] = Counter()
+        self._ran_at: dict[int, int] = {}
+        self._changed_at: dict[Key, int] = {}
 
     def source_of(self, name: str) -> Source | None:
         if name in self._sources:
@@ -84,7 +91,8 @@ class Transaction:
         self.taint.spread()
         self._groups.settle(self)
         for _ in range(ROUNDS_MAX):
-            if not any([self._run_module(work) for work in self._in_order()]):
+            ran = [self._run_module(work) for work in self._in_order()]
+            if not any(ran):
                 break
         for work in self.works.values():
             self._move_lines(work)
@@ -160,16 +168,17 @@ class Transaction:
     def _run_module(self, work: Work) -> bool:
         """Run what is due in it; say whether anything was."""
         self.taint.spread()
+        self._clear_caches()
         ran = False
         if work.removed() and not work.touched:
             self._enter(work)
             self._remove_names(work)
         for unit in work.new.units:
-            if id(unit) in work.done:
+            if id(unit) in work.done and not self._outdated(work, unit):
                 continue
             if id(unit) in work.forced or work.changed(unit):
                 ran = self._take_over(work, unit) or ran
-            elif reason := self.taint.reason(work.name, unit):
+            elif reason := self.taint.reason(work.name, unit, self._marked_below(work, unit)):
                 ran = self._again(work, unit, reason) or ran
             elif self.taint.given(work.name, unit) and not self._follows(work, unit):
                 ran = self._run_unit(work, unit) or ran
@@ -227,7 +236,12 @@ class Transaction:
     def _run_unit(self, work: Work, unit: Unit, reason: str = "") -> bool:
         self._enter(work)
         work.done.add(id(unit))
+        work.forced.discard(id(unit))
+        self._runs[id(unit)] += 1
+        self._name_circles(work, unit)
         self._supply(work, unit)
+        work.done.add(id(unit))  # What it was supplied with may have asked for it again.
+        work.forced.discard(id(unit))
         namespace = work.record.namespace
         before = dict(namespace)
         code = unit.code()
@@ -251,7 +265,43 @@ class Transaction:
             if reason:
                 self.said[f"{work.name}.{name}"] = f"made again, because {reason} changed"
         self._run_later_binders(work, unit)
+        self._now += 1
+        self._ran_at[id(unit)] = self._now
         return True
+
+    def _name_circles(self, work: Work, unit: Unit) -> None:
+        """Say where running statements again may not end where a restart would."""
+        what = ""
+        if self._runs[id(unit)] >= RUNS_MAX:
+            what = "statements that feed each other in a circle"
+        elif isinstance(unit.node, ast.ClassDef) and unit.name in work.rebound and not unit.guards:
+            what = f"{unit.name} is defined twice"
+        if what:
+            self.leftovers.say(work.name, what, "restart the kernel to be sure")
+
+    def _outdated(self, work: Work, unit: Unit) -> bool:
+        """Whether what a unit read has changed again since it ran."""
+        ran_at = self._ran_at.get(id(unit))
+        if ran_at is None or ran_at >= self._last_change or self._runs[id(unit)] >= RUNS_MAX:
+            return False
+        below = self._marked_below(work, unit)
+        keys = (
+            key for chain in unit.analysis.now.reads for key in self.taint.keys(work.name, chain)
+        )
+        return any(self._changed_at.get(key, 0) > ran_at for key in keys if key not in below)
+
+    def _marked_below(self, work: Work, unit: Unit) -> set[Key]:
+        """Return names that only statements below a unit have bound anew in this reload."""
+        if not work.rebound:
+            return set()
+        ran_above: set[str] = set()
+        since = self._ran_at.get(id(unit), 0)
+        for other in work.new.units:
+            if other is unit:
+                break
+            if self._ran_at.get(id(other), 0) > since:
+                ran_above |= other.binds
+        return {(work.name, name) for name in work.rebound - ran_above}
 
     def _supply(self, work: Work, unit: Unit) -> None:
         """Let what a unit reads be as it was when the unit ran first: statements below it may have
@@ -261,7 +311,7 @@ class Transaction:
             for other in work.new.units:
                 if other is unit:
                     break
-                if not other.name and name in touched_by(other) and id(other) not in work.done:
+                if name in touched_by(other) and self._is_stale(work, other, name):
                     self._run_unit(work, other)
         effects = unit.analysis.now
         names = {chain[0] for chain in effects.reads | effects.calls | effects.bases if chain[0]}
@@ -278,19 +328,27 @@ class Transaction:
                 work.forced.add(id(other))
                 work.done.discard(id(other))
 
+    def _is_stale(self, work: Work, unit: Unit, name: str) -> bool:
+        """Whether what a unit gave a name is no longer what the name holds."""
+        if unit.name and name not in unit.binds:
+            return False
+        if id(unit) not in work.done:
+            return True
+        return name in work.rebound and self._runs[id(unit)] < RUNS_MAX
+
     def _changed_below(self, work: Work, unit: Unit) -> list[str]:
         """Return names that a unit needs and that are not, by now, what it would have found."""
         effects = unit.analysis.now
         needed = {chain[0] for chain in effects.reads | effects.calls | effects.bases if chain[0]}
         own = {chain[0] for chain in effects.changes} | (unit.binds & needed)
         if unit.name or entry_of(unit.node) is not None:
-            needed -= own  # One entry under its key: the others may stay.
-            own = set[str]()
+            own &= work.rebound
+            needed -= {chain[0] for chain in effects.changes} - own  # One entry: others may stay.
         found = set(own)
         after = False
         for other in work.new.units:
-            if after and not other.name:
-                found |= touched_by(other) & needed
+            if after:
+                found |= (other.binds if other.name else touched_by(other)) & needed
             after = after or other is unit
         return sorted(name for name in found if name not in work.new.imports)
 
@@ -318,7 +376,8 @@ class Transaction:
     def _merged(self, work: Work, unit: Unit, name: str, old: Any, new: Any) -> Any:
         label = f"{work.name}.{name}"
         before = work.before(unit)
-        if isinstance(unit.node, ast.ClassDef) and before is not None:
+        alone = sum(name in other.binds for other in work.new.units) == 1
+        if isinstance(unit.node, ast.ClassDef) and before is not None and alone:
             inner = work.class_diff(unit)
             removed = {n for u in inner.vanished for n in u.binds}
             state = {n for _, u in inner.same for n in u.binds if isinstance(u.node, ast.Assign)}
@@ -334,11 +393,11 @@ class Transaction:
     def _poured(self, old: Any, new: Any) -> Any:
         """Give an object that a decorator made the attributes of the one it makes now."""
         attributes = getattr(old, "__dict__", None)
-        if is_opaque(old) or not isinstance(attributes, dict):
+        if is_opaque(old) or not is_dict(attributes):
             return new
         self.journal.keep(attributes)
         attributes.clear()
-        attributes.update(vars(new))
+        attributes.update(attributes_of(new))
         self.merge.replaced = [entry for entry in self.merge.replaced if entry[1] is not old]
         return old
 
@@ -353,7 +412,7 @@ class Transaction:
         if any(value is old or value is new for value in others):
             return False
         home: Any = sys.modules.get(getattr(new, "__module__", None) or "")
-        known = vars(home).get(getattr(new, "__name__", "")) if home is not None else None
+        known = attributes_of(home).get(getattr(new, "__name__", ""))
         if known is new and home is not work.record.module:
             return False
         return getattr(old, "__qualname__", None) == getattr(new, "__qualname__", None)
@@ -364,6 +423,8 @@ class Transaction:
         made_there = _made_there(work, name, old)
         self.values[key] = (first[0] if first else old, new, first[2] if first else made_there)
         self.taint.mark_value(key)
+        self._now += 1
+        self._last_change = self._changed_at[key] = self._now
 
     def _drop_unbound(self, work: Work, unit: Unit) -> None:
         """A branch is no longer taken: what only it had bound is gone."""
@@ -378,9 +439,11 @@ class Transaction:
     def _run_later_binders(self, work: Work, unit: Unit) -> None:
         after = False
         for other in work.new.units:
-            if after and touched_by(other) & unit.binds and id(other) not in work.done:
+            again = self._runs[id(other)] < RUNS_MAX
+            if after and again and touched_by(other) & unit.binds:
                 if not other.name or other.binds & unit.binds:
                     work.forced.add(id(other))
+                    work.done.discard(id(other))
             if after and names_deleted(other) & unit.binds:
                 work.forced.add(id(other))
                 work.done.discard(id(other))
@@ -538,11 +601,11 @@ class Transaction:
 
 
 def _names_of(source: Source) -> set[str]:
-    return set().union(*(unit.binds for unit in source.units))
+    return all_bound(source.units)
 
 
 def _bound_before(work: Work) -> set[str]:
-    return set().union(*(unit.binds for unit in work.old.units))
+    return all_bound(work.old.units)
 
 
 def _made_there(work: Work, name: str, value: Any) -> bool:
@@ -556,7 +619,7 @@ def _made_there(work: Work, name: str, value: Any) -> bool:
 
 
 def _unmoved(known: dict[Any, CodeType], new: dict[Any, CodeType]) -> dict[Any, CodeType]:
-    """Return the code objects of statements that were compiled alone, at the lines of the new text."""
+    """Return the code of statements that were compiled alone, at the lines of the new text."""
     return {
         key: code for key, code in known.items() if key in new and same_behaviour(code, new[key])
     }

@@ -6,6 +6,8 @@ Which statements are due is decided here; running them is `transaction`'s.
 from __future__ import annotations
 
 import ast
+import functools
+from collections import Counter
 from dataclasses import dataclass, field
 from types import FunctionType
 from typing import Any
@@ -14,7 +16,7 @@ from towline.notebook.reload.diff import Diff, diff, only_body_changed, same_hea
 from towline.notebook.reload.effects import Function, names_bound
 from towline.notebook.reload.modules import Record
 from towline.notebook.reload.reach import functions_of
-from towline.notebook.reload.source import Source, Unit, first_line
+from towline.notebook.reload.source import Source, Unit, all_bound, first_line
 from towline.notebook.reload.taint import Taint
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -52,8 +54,13 @@ class Work:
 
     def removed(self) -> set[str]:
         """Return the names that the new text no longer binds."""
-        bound: set[str] = set().union(*(unit.binds for unit in self.new.units))
-        return set().union(*(unit.binds for unit in self.diff.vanished)) - bound
+        return all_bound(self.diff.vanished) - all_bound(self.new.units)
+
+    @functools.cached_property
+    def rebound(self) -> set[str]:
+        """Return the names that more than one statement binds."""
+        counts = Counter(name for unit in self.new.units for name in unit.binds)
+        return {name for name, count in counts.items() if count > 1}
 
     def changed(self, unit: Unit) -> bool:
         return any(unit is other for other in self.diff.changed)
