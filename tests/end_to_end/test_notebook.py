@@ -15,7 +15,7 @@ from tests.end_to_end.laptop import Laptop, laptop_in, save, wait_until
 from tests.notebook.kernel import Kernel, Stack, kernel_in, stack_named, today
 
 LOAD = "%run ~/.cache/towline/notebook.py"
-EDITS = 60
+EDITS = 40
 NAMES = ("one", "two", "three", "deep.four")
 
 
@@ -288,7 +288,7 @@ def test_a_group_is_loaded_whole_or_not_yet(laptop: Laptop) -> None:
     names = ", ".join(f"m{number}" for number in range(count))
     with laptop.linked(), notebook(laptop) as kernel:
         kernel.run(f"import {names}\nmodules = [{names}]")
-        for value in range(1, 6):
+        for value in range(1, 4):
             for number in range(count):
                 text = f"VALUE = {value}\n# {os.urandom(size // 2).hex()}\n"
                 save(laptop.project / f"m{number}.py", text)
