@@ -41,6 +41,7 @@ def _paths_of(message: Message) -> list[str]:
 def main() -> None:
     import atheris  # type: ignore[import-not-found]
 
+    atheris.instrument_all()
     atheris.Setup(sys.argv, test_one_input)
     atheris.Fuzz()
 

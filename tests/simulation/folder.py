@@ -145,6 +145,13 @@ class SimulatedFolder(Folder):
         self._stamp(path)
         self._side.set_mtime(super().lstat(path).st_ino, mtime_ns)
 
+    def set_file_mtime(self, descriptor: int, mtime_ns: int) -> None:
+        self._enter("set_mtime")
+        super().set_file_mtime(descriptor, mtime_ns)
+        ino = os.fstat(descriptor).st_ino
+        self._side.stamp(ino)
+        self._side.set_mtime(ino, mtime_ns)
+
     def sync_file(self, descriptor: int) -> None:
         self._enter("sync_file")
 
@@ -191,7 +198,8 @@ class SimulatedFolder(Folder):
     def rmdir(self, path: str) -> None:
         self._enter("rmdir", path)
         super().rmdir(path)
-        self._side.notify(path, "path")
+        if not is_own_path(path):
+            self._side.notify(path, "path")
 
 
 def files_below(root: Path, *, with_own: bool = False) -> dict[str, os.stat_result]:

@@ -15,6 +15,7 @@ import enum
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import dropwhile
 from typing import Protocol
 
 from towline.agent.changes import Changes
@@ -272,8 +273,9 @@ class Mirror:
         results: Sequence[Result],
         observations: Iterable[Observation],
     ) -> None:
-        self._send(Applied(group, tuple(results)))
-        failed = next((result for result in results if result.outcome is not Outcome.DONE), None)
+        others = list(dropwhile(_is_plain, results))
+        self._send(Applied(group, tuple(others), len(results) - len(others)))
+        failed = next((result for result in others if result.outcome is not Outcome.DONE), None)
         if failed is not None:
             for token, reason in self._asked.items():
                 self._asked[token] = reason or f"{failed.path}: {_why(failed)}"
@@ -373,6 +375,10 @@ def _files_in(path: str, entry: Entry | None) -> Iterator[str]:
     if isinstance(entry, Directory):
         for name, child in entry.children.items():
             yield from _files_in(join(path, name), child)
+
+
+def _is_plain(result: Result) -> bool:
+    return result.outcome is Outcome.DONE and result.kept is None
 
 
 def _why(failed: Result) -> str:

@@ -50,7 +50,10 @@ class Follower:
         gather: Gather,
         *,
         verify_interval_s: float = VERIFY_INTERVAL_S,
+        is_watching: bool = True,
     ) -> None:
+        """`is_watching`: the watch was started. If not, the first scan does that, by its rules."""
+        self._is_watching = is_watching
         self.replica = replica
         self.watch = watch
         self._gather = gather
@@ -128,7 +131,11 @@ class Follower:
         """Scan the whole folder; afterwards the replica's tree holds what was found."""
         self._gather.take_all()
         self._verifying = None
-        self.watch.rewatch()
+        if self._is_watching:
+            self.watch.rewatch()
+        else:
+            self.watch.start()
+            self._is_watching = True
         yield from self.replica.scan_steps()
         self._verify_at = -math.inf  # The next step, which knows the time, sets it.
 

@@ -13,13 +13,14 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from towline.core.entry import DIRECTORY, Entry, File, Symlink, Unsynced, new_digest
+from towline.core.entry import DIRECTORY, Entry, File, Symlink, Unsynced, digest_of, new_digest
 from towline.core.path import parent_of
 from towline.core.problem import ProblemKind
 from towline.disk.cache import Cache, Stamp, stamp_of
 from towline.disk.folder import Folder
 
 PIECE = 1 << 20  # Bytes hashed between two yields: under a millisecond.
+SMALL_MAX = 64 << 10  # Bytes; up to this size a file is read at once.
 KEPT_MAX = 4 << 20  # Bytes of contents kept from one round of looks: bounds memory.
 KEPT_FILE_MAX = 256 << 10  # Larger ones travel in parts, which are read as they go.
 ATTEMPTS_MAX = 4  # Tries to read a file that is being written before it is left for later.
@@ -57,6 +58,17 @@ class Look:
             return None, None
         return run_to_end(self.entry_steps(path, status)), status
 
+    def at_once(self, path: str, status: os.stat_result) -> File | None:
+        """Return a regular file as far as one look tells; None where it takes `entry_steps`."""
+        size = status.st_size
+        if self.size_max is not None and size > self.size_max:
+            return None
+        stamp = stamp_of(status)
+        digest = self.cache.digest(path, stamp) or self._moved_here(path, status)
+        if digest is None:
+            digest = self._digest_at_once(path, stamp) if size <= SMALL_MAX else None
+        return None if digest is None else File(digest, is_executable(status), size)
+
     def entry_steps(self, path: str, status: os.stat_result) -> Steps[Entry | None]:
         """Yield while reading; return the shallow entry, None if it vanished meanwhile."""
         try:
@@ -89,6 +101,26 @@ class Look:
         if digest is None:
             return Unsynced(ProblemKind.CHANGING)
         return File(digest, is_executable(status), status.st_size)
+
+    def _digest_at_once(self, path: str, stamp: Stamp) -> bytes | None:
+        """Hash a small file in one piece; None if it is not at rest, or cannot be read."""
+        folder = self.folder
+        read_at_ns = self.now_ns()
+        try:
+            descriptor = folder.open(path)
+            try:
+                content = folder.read(descriptor, SMALL_MAX + 1)
+                after = stamp_of(folder.fstat(descriptor))
+            finally:
+                folder.close_file(descriptor)
+        except OSError:
+            return None
+        if len(content) != stamp.size or after != stamp:
+            return None
+        digest = digest_of(content)
+        self.cache.put(path, stamp, digest, read_at_ns=read_at_ns)
+        self._keep(digest, content)
+        return digest
 
     def _moved_here(self, path: str, status: os.stat_result) -> bytes | None:
         """Return the digest of a file that came with its directory: nothing of its stamp differs.

@@ -24,8 +24,9 @@ from towline.disk.apply import Apply
 from towline.disk.cache import Cache, Stamp, load_cache, stamp_of
 from towline.disk.displaced import Displaced, Kept
 from towline.disk.folder import STAGE, Folder, is_own_path
+from towline.disk.graft import Grafts
 from towline.disk.incarnation import RootState, root_state
-from towline.disk.look import Look, run_to_end
+from towline.disk.look import Look, is_executable, run_to_end
 from towline.disk.scan import LeftOut, Rules, Scan
 from towline.disk.stage import TOTAL_MAX, Stage
 
@@ -70,7 +71,8 @@ class Replica:
         self._cache = load_cache(cache_file) if cache_file else Cache()
         self._look = Look(folder, self._cache, now_ns)
         self._displaced = Displaced(folder, host, now_ns)
-        self._apply = Apply(self._look, self.stage, self._displaced, durable=durable)
+        self._grafts = Grafts(self._look)
+        self._apply = Apply(self._look, self.stage, self._displaced, self._grafts, durable=durable)
         self._to_observe: set[str] = set()  # Looked at with the next `observe`, event or not.
         self._noted: set[str] | None = None  # Seen or done while a scan runs.
         self._read_last: tuple[str, Stamp, bytes] | None = None
@@ -145,6 +147,18 @@ class Replica:
                 changed.update(observation.path for observation in self._observe_one(path))
         # A later look may have found more below an earlier one: the tree has the last word.
         return [Observation(path, self.tree.get(path)) for path in _uppermost(changed)]
+
+    def read_all(self, wanted: Iterable[tuple[str, File]]) -> list[bytes | None]:
+        """Read several files, as `read` does."""
+        read: list[bytes | None] = []
+        try:
+            for path, expected in wanted:
+                with suppress(OSError):
+                    self.folder.hold(parent_of(path))
+                read.append(self.read(path, expected))
+        finally:
+            self.folder.release()
+        return read
 
     def read(self, path: str, expected: File) -> bytes | None:
         """Return the content of a file of at most READ_MAX; None if it is not `expected` now."""
@@ -259,7 +273,8 @@ class Replica:
         """Deal with what an earlier life left; what fails now is tried with the next scan."""
         for name in names:
             with suppress(OSError):
-                self._displaced.recover(name)
+                if not self._grafts.recover(name):
+                    self._displaced.recover(name)
 
     # Observing.
 
@@ -287,6 +302,8 @@ class Replica:
         return _uppermost({self._uppermost_new(path) for path in usable})
 
     def _uppermost_new(self, path: str) -> str:
+        if isinstance(self.tree.get(parent_of(path)), Directory):
+            return path
         at = ""
         for name in path.split("/")[:-1]:
             at = join(at, name)
@@ -296,6 +313,8 @@ class Replica:
 
     def _observe_one(self, path: str) -> list[Observation]:
         old = self.tree.get(path)
+        if isinstance(old, File) and self._stands(path, old):
+            return []
         scan = Scan(self._look)
         new = self._entry_now(path, scan)
         changed = list(_differences(path, old, new))
@@ -308,6 +327,15 @@ class Replica:
             # Without this entry its parent may hold only what is ignored, or nothing at all.
             changed += self._observe_one(parent)
         return changed
+
+    def _stands(self, path: str, known: File) -> bool:
+        """Whether its stamp alone says that a file is as known: most often of our own writing."""
+        try:
+            status = self.folder.lstat(path)
+        except OSError:
+            return False
+        is_same = self._cache.digest(path, stamp_of(status)) == known.digest
+        return is_same and is_executable(status) == known.executable and path not in self.problems
 
     def _entry_now(self, path: str, scan: Scan) -> Entry | None:
         try:

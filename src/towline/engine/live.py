@@ -268,6 +268,7 @@ class Live:
         try:
             if self._rules_stale:
                 await self._refresh_rules()
+            self._local_stale = False  # The scan is by the rules just read.
             self.trees.local = await self._local.scan()
         except BaseException:  # Cancelled, most likely: it is still to be done.
             self._local_stale = True
@@ -401,7 +402,7 @@ class Live:
     def _synced(self, rows: Sequence[Row]) -> Iterator[Row]:
         """Leave out what the laptop does not sync, whatever the machine tells of it."""
         for path, entry in rows:
-            if self._rules and not self._rules.ignores(path, isinstance(entry, Directory)):
+            if self.trees.holds_here(path, entry) or not self._ignores(path, entry):
                 yield path, entry
 
     def _tree_told(self, end: TreeEnd) -> None:
@@ -483,6 +484,8 @@ class Live:
             self._refreshing = False
 
     async def _wait_for_more(self) -> None:
+        if self._rules is not None and (self._rules_stale or self._local_stale):
+            return
         deadline = self.planner.deadline() if self._told and self._local_known else None
         if deadline is None:
             await self._changed.wait()
@@ -523,7 +526,7 @@ class Live:
         group, whole = self.pusher.answered(applied.group)
         if group is None:
             raise ProtocolError("an answer to changes that were not sent")
-        agreed = self._landing.there(group, applied.results)
+        agreed = self._landing.there(group, applied)
         self.trees.agree(agreed, group.revision)
         if whole is not None:
             self._note_revision(*whole)

@@ -60,6 +60,7 @@ class Local:
         self._readable = readable
         self._rest = rest
         self._turn = anyio.Lock()
+        self._scanning = anyio.Event()  # The first scan, which begins to watch, has its turn.
         self._fresh: dict[bytes, bytes] = {}  # Contents read in the last look, by digest.
         self._token = 0
         self._settled: dict[int, anyio.Event] = {}
@@ -90,6 +91,7 @@ class Local:
             return Tree(self._replica.tree.root)
 
         async with self._turn:
+            self._scanning.set()
             return await self._run(work)
 
     async def follow(self) -> None:
@@ -108,6 +110,8 @@ class Local:
         token, arrived = self._token, anyio.Event()
         self._settled[token] = arrived
         try:
+            with anyio.fail_after(timeout_s):
+                await self._scanning.wait()
             async with self._turn:
                 now = anyio.current_time()
                 await self._run(lambda: self._follower.settle(token, now))
@@ -127,7 +131,7 @@ class Local:
         if None not in fresh:
             return fresh
         async with self._turn:
-            return await self._run(lambda: [self._replica.read(*want) for want in wanted])
+            return await self._run(lambda: self._replica.read_all(wanted))
 
     async def read_part(self, path: str, file: File, offset: int, size: int) -> bytes | None:
         async with self._turn:

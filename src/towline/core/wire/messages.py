@@ -29,6 +29,7 @@ PLAIN_MAX = 4 << 20  # Bytes of a message once decompressed: bounds what a bomb 
 COMPRESS_MIN = 512  # Below this, compression saves nothing worth its time.
 PART_SIZE = 256 << 10  # Content per message: small enough that its digest state stays cheap.
 HEADER_SIZE = PLAIN_MAX // 4  # Bytes of rows in one message, its longest row on top.
+CHANGES_MAX = 1 << 20  # In one message: more would not fit it.
 ROWS_MAX = 4096  # Entries per message when a tree is told in parts.
 
 T = TypeVar("T")
@@ -187,19 +188,28 @@ class Apply:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """Machine → laptop: what became of each change of a group."""
+    """Machine → laptop: what became of each change of a group.
+
+    The first `done` of them went as planned; `results` tells of all that follow.
+    """
 
     kind: ClassVar[int] = 7
     group: int
     results: tuple[Result, ...]
+    done: int = 0
 
     def pack(self) -> tuple[list[Any], bytes]:
-        return [self.group, [records.pack_result(result) for result in self.results]], b""
+        results = [records.pack_result(result) for result in self.results]
+        return [self.group, self.done, results], b""
 
     @classmethod
     def unpack(cls, header: list[Any], body: bytes) -> Applied:
-        group, results = fields.record(header, 2)
-        return cls(fields.integer(group), fields.sequence(results, records.result))
+        group, done, results = fields.record(header, 3)
+        return cls(
+            fields.integer(group),
+            fields.sequence(results, records.result),
+            fields.integer(done, 0, CHANGES_MAX),
+        )
 
 
 @dataclass(frozen=True, slots=True)
