@@ -80,6 +80,12 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session
+def endurance(session: nox.Session) -> None:
+    """A real link, edits on both sides, a bad network, for 30 minutes; writes docs/testing.md."""
+    session.run("python", "-m", "bench.soak", *(session.posargs or ["--minutes", "30", "--write"]))
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """towline beside its peers; writes docs/performance.md. After `--` what `-m bench` takes."""
     session.run("sh", "requirements/system.sh", "debian-bench.txt")

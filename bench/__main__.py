@@ -1,11 +1,15 @@
 """The whole comparison, or a part of it.
 
-    python -m bench                               # all; half an hour and more
+    python -m bench                               # all, in the time of a coffee
     python -m bench --quick                       # the most telling part, in three minutes
     python -m bench --only save,burst --peers towline,floor --places loopback
+    python -m bench --json run.json               # and keep what was measured
+    python -m bench --from run.json --write       # measure nothing: what a run says
+    python -m bench.agree run.json other.json     # whether two runs agree in order
     python -m bench --list
 
-Prints tables. With `--write` they also go into docs/performance.md, with the picture.
+Prints tables, and which limits held. With `--write` they also go into docs/performance.md, with the
+picture.
 """
 
 from __future__ import annotations
@@ -16,11 +20,11 @@ import sys
 import time
 from pathlib import Path
 
-from bench import page, picture, trees
+from bench import choice, page, picture, trees, verdict
 from bench.facts import machine_facts
 from bench.ground import Place, place_at
 from bench.peers import PEERS
-from bench.results import Results
+from bench.results import Results, read_results
 from bench.workloads import QUICK, SCENES, Bench, Scale
 from lab.wan import why_not as why_no_wan
 from tests.end_to_end.sshd import why_not as why_no_machine
@@ -30,11 +34,6 @@ WAN = (100.0, 100.0)  # Round trip in ms, Mbit/s.
 PLACES = {"loopback": (0.0, 0.0), "wan": WAN}
 QUICK_PEERS = ("towline", "floor", "tar", "tar.zst", "lsyncd-0", "rsync-loop")
 QUICK_WORKLOADS = ("save", "burst", "rename", "flush", "first: django")
-FEW_PEERS = {  # Scenes that say something about these only, or take the others too long.
-    "sizes": ("towline", "lsyncd-0", "rsync-loop", "mutagen", "unison"),
-    "hog": ("towline", "floor", "lsyncd-0", "mutagen"),
-    "resume": ("towline", "floor", "lsyncd-0", "mutagen"),
-}
 ALL_WORKLOADS = [workload for _, workloads in SCENES.values() for workload in workloads]
 
 
@@ -44,11 +43,13 @@ def main(argv: list[str] | None = None) -> int:
         print("workloads:", ", ".join(ALL_WORKLOADS), "\npeers:", ", ".join(PEERS))
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # With all that is cleaned up then.
-    results = Results()
+    if options.given:
+        tell(read_results(options.given), write=options.write)
+        return 0
     if reason := why_no_machine():
         print(f"nothing can be measured here: {reason}", file=sys.stderr)
         return 1
-    facts = machine_facts()
+    results = Results(facts=machine_facts())
     bench = Bench(results, QUICK if options.quick else Scale(), frozenset(options.only))
     began = time.monotonic()
     for name in options.places:
@@ -57,7 +58,12 @@ def main(argv: list[str] | None = None) -> int:
             continue
         with place_at(name, *PLACES[name]) as place:
             run_all(bench, place, options.peers)
-    tell(results, facts, time.monotonic() - began, write=options.write)
+        if options.json:
+            results.save(options.json)
+    results.facts += f" The run took {(time.monotonic() - began) / 60:.0f} minutes."
+    if options.json:
+        results.save(options.json)
+    tell(results, write=options.write)
     return 0
 
 
@@ -79,6 +85,10 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--peers", type=words(list(PEERS)), metavar="PEER,…")
     parser.add_argument("--places", type=words(list(PLACES)), default=list(PLACES))
     parser.add_argument("--write", action="store_true", help="write the page and the picture")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures there")
+    parser.add_argument(
+        "--from", dest="given", type=Path, nargs="+", metavar="FILE", help="tell what these hold"
+    )
     parser.add_argument("--list", action="store_true", help="name workloads and peers")
     options = parser.parse_args(argv)
     options.only = options.only or (QUICK_WORKLOADS if options.quick else ALL_WORKLOADS)
@@ -86,27 +96,32 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     return options
 
 
-def run_all(bench: Bench, place: Place, names: list[str]) -> None:
-    for scene_name, (scene, workloads) in SCENES.items():
+def run_all(bench: Bench, place: Place, chosen: list[str]) -> None:
+    for scene_name, (_, workloads) in SCENES.items():
         if not bench.wants(*workloads):
             continue
         if scene_name in ("django", "hog", "resume") and not _has_django(bench):
             continue
         if scene_name == "sizes" and place.link is not None:
             continue
-        for name in names:
-            if name not in FEW_PEERS.get(scene_name, names):
-                continue
-            peer = PEERS[name]
-            if peer.copies_only and not bench.wants(workloads[0]):
-                continue
-            if reason := peer.why_not():
-                bench.results.note(f"{name} was not run: {reason}")
-                continue
-            try:
-                scene(bench, place, peer)
-            except (OSError, TimeoutError, AssertionError) as error:
-                bench.results.note(f"{place.name}: {name} failed in {scene_name}: {error}")
+        if left_out := choice.left_out(place.name, scene_name):
+            bench.results.note(left_out)
+        for name in choice.peers_of(scene_name, place.name, chosen):
+            run_one(bench, place, scene_name, name)
+
+
+def run_one(bench: Bench, place: Place, scene_name: str, name: str) -> None:
+    scene, workloads = SCENES[scene_name]
+    peer = PEERS[name]
+    if peer.copies_only and not bench.wants(workloads[0]):
+        return
+    if reason := peer.why_not():
+        bench.results.note(f"{name} was not run: {reason}")
+        return
+    try:
+        scene(bench, place, peer)
+    except (OSError, TimeoutError, AssertionError) as error:
+        bench.results.note(f"{place.name}: {name} failed in {scene_name}: {error}")
 
 
 def _has_django(bench: Bench) -> bool:
@@ -118,15 +133,14 @@ def _has_django(bench: Bench) -> bool:
     return True
 
 
-def tell(results: Results, facts: str, took_s: float, *, write: bool) -> None:
-    tables = page.tables_of(results)
-    print(facts, *tables.values(), sep="\n\n")
-    if results.notes:
-        print("\n" + "\n".join(f"- {note}" for note in results.notes))
-    print(f"\n{took_s / 60:.1f} minutes")
+def tell(results: Results, *, write: bool) -> None:
+    """Print what a run says, and write it into the page if asked to."""
+    notes = "\n".join(f"- {note}" for note in results.notes) or "Everything could be run."
+    blocks = {"facts": results.facts, "verdict": verdict.table(results), "notes": notes}
+    blocks |= page.tables_of(results)
+    print(*blocks.values(), sep="\n\n")
     if write:
-        notes = "\n".join(f"- {note}" for note in results.notes) or "Everything could be run."
-        page.write_blocks(DOCS / "performance.md", {"facts": facts, "notes": notes, **tables})
+        page.write_blocks(DOCS / "performance.md", blocks)
         (DOCS / "img").mkdir(exist_ok=True)
         (DOCS / "img/performance.svg").write_text(picture.picture_of(results))
 

@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from bench.ground import Ground, Listing, listing
+from bench.ground import Ground, Listing, entry_at, listing
 from bench.results import NEVER
 
 POLL_S = 0.00015
-WALK_SHARE = 4  # A walk over the far side is followed by a pause of so many times its length.
+EXTRA_S = 0.05
 
 
 def when(holds: Callable[[], bool], timeout_s: float) -> float:
@@ -28,20 +28,36 @@ def when(holds: Callable[[], bool], timeout_s: float) -> float:
     return time.perf_counter()
 
 
+def holds(path: Path, content: bytes) -> bool:
+    """Return whether the file at `path` holds exactly `content`."""
+    name, size = os.fspath(path), len(content)
+    try:
+        if os.stat(name).st_size != size:
+            return False
+        with open(name, "rb", buffering=0) as file:
+            return file.read(size + 1) == content
+    except OSError:
+        return False
+
+
 def of_content(path: Path, content: bytes, timeout_s: float) -> float:
     """Return when the file at `path` was seen to hold exactly `content`."""
-    name, size = os.fspath(path), len(content)
+    return when(lambda: holds(path, content), timeout_s)
 
-    def holds() -> bool:
-        try:
-            if os.stat(name).st_size != size:
-                return False
-            with open(name, "rb", buffering=0) as file:
-                return file.read(size + 1) == content
-        except OSError:
-            return False
 
-    return when(holds, timeout_s)
+def with_another(
+    arrived: Callable[[], bool], other: Callable[[], bool], timeout_s: float
+) -> tuple[float, float]:
+    """Return when the first was seen, and when the other was if not later; else `NEVER`."""
+    other_at = NEVER
+
+    def both() -> bool:
+        nonlocal other_at
+        if other_at == NEVER and other():
+            other_at = time.perf_counter()
+        return arrived()
+
+    return when(both, timeout_s), other_at
 
 
 def of_contents(files: Iterable[tuple[Path, bytes]], timeout_s: float) -> float:
@@ -58,16 +74,32 @@ def of_contents(files: Iterable[tuple[Path, bytes]], timeout_s: float) -> float:
 def of_tree(ground: Ground, wanted: Listing, used_before: int, timeout_s: float) -> float:
     """Return when the far side held this tree, by names and sizes.
 
-    It is walked only once its file system counts enough files, and then not all the time.
+    It is walked only once its file system counts enough files. What a walk did not find is then
+    looked at on its own, so that walking neither slows the copy nor blurs the time.
     """
     ends_at = time.perf_counter() + timeout_s
-    least = used_before + len(wanted)
-    own_system = os.path.ismount(ground.far.parent)
-    while time.perf_counter() < ends_at:
-        if not own_system or ground.files_used() >= least:
-            began = time.perf_counter()
-            if listing(ground.far) == wanted:
-                return began
-            time.sleep(WALK_SHARE * (time.perf_counter() - began))
-        time.sleep(POLL_S)
+    if os.path.ismount(ground.far.parent):
+        least = used_before + len(wanted)
+        when(lambda: ground.files_used() >= least, timeout_s)
+    seen_at = time.perf_counter()
+    while seen_at < ends_at:
+        found = listing(ground.far)
+        if found == wanted:
+            return seen_at
+        lacking = [path for path, entry in wanted.items() if found.get(path) != entry]
+        seen_at = _of_entries(ground.far, wanted, lacking, ends_at - time.perf_counter())
+        if not lacking:  # There is more than there should be: names of a copy under way.
+            time.sleep(EXTRA_S)
     return NEVER
+
+
+def _of_entries(root: Path, wanted: Listing, paths: list[str], timeout_s: float) -> float:
+    """Return when each of these paths had been seen to be as wanted."""
+    waiting = list(paths)
+
+    def none_waits() -> bool:
+        while waiting and entry_at(root / waiting[-1]) == wanted[waiting[-1]]:
+            waiting.pop()
+        return not waiting
+
+    return when(none_waits, timeout_s)

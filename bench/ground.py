@@ -57,6 +57,11 @@ class Ground:
         status = self.link.status()
         return int(status["up"]["bytes"]) + int(status["down"]["bytes"])
 
+    def told(self) -> str:
+        """Return what the peer has printed so far."""
+        log = self.state / "log"
+        return log.read_text(errors="replace") if log.exists() else ""
+
     def files_used(self) -> int:
         """Return how many files the far side's file system holds, ours and others."""
         status = os.statvfs(self.far.parent)
@@ -129,9 +134,21 @@ def listing(root: Path) -> Listing:
     """Return path → (kind, size) of all below `root`, without what peers keep for themselves."""
     found: Listing = {}
     for path, status in _walk(str(root), ""):
-        is_file = stat.S_ISREG(status.st_mode)
-        found[path] = (stat.S_IFMT(status.st_mode), status.st_size if is_file else 0)
+        found[path] = _entry(status)
     return found
+
+
+def entry_at(path: Path) -> tuple[int, int] | None:
+    """Return what `listing` says of one path; None if nothing is there."""
+    try:
+        return _entry(path.lstat())
+    except OSError:
+        return None
+
+
+def _entry(status: os.stat_result) -> tuple[int, int]:
+    is_file = stat.S_ISREG(status.st_mode)
+    return stat.S_IFMT(status.st_mode), status.st_size if is_file else 0
 
 
 def _walk(directory: str, prefix: str) -> Iterator[tuple[str, os.stat_result]]:

@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench.results import Results
+from bench import sample
+from bench.results import NEVER, Results
 
 PLACES = {"loopback": "Loopback", "wan": "100 ms, 100 Mbit/s"}
 TABLES: dict[str, tuple[str, ...]] = {
@@ -19,6 +20,8 @@ TABLES: dict[str, tuple[str, ...]] = {
         "directory renamed",
         "flush",
         "after a cut",
+        "after a cut, from the new transport",
+        "sent again",
     ),
     "copies": (
         "first: django",
@@ -28,9 +31,19 @@ TABLES: dict[str, tuple[str, ...]] = {
         "large: 64 kB inserted",
         "relink",
     ),
-    "rest": ("idle, near", "idle, far", "memory, near", "memory, far"),
+    "rest": ("idle, near", "idle, far", "memory, near", "memory, far", "memory, both"),
 }
 SIZES = "save among "
+# What cannot be beaten, and is shown as a multiple: for an edit the floor, for a first copy a tar.
+REFERENCES = {
+    **dict.fromkeys(TABLES["edits"], "floor"),
+    "first: django": "tar.zst",
+    "first: small files": "tar",
+    "first: large file": "tar",
+    "large: 1 MB appended": "floor",
+    "large: 64 kB inserted": "floor",
+}
+REFERENCES_FAR = {"first: small files": "tar.zst"}  # There the wire decides.
 HEAD = """\
 # Performance
 
@@ -61,12 +74,35 @@ def table(results: Results, place: str, workloads: Sequence[str]) -> str:
     columns = [w for w in workloads if any(results.get(place, w, peer) for peer in peers)]
     if not columns:
         return ""
-    lines = [f"| {PLACES.get(place, place)} | {' | '.join(columns)} |"]
+    heads = [_head(results, place, column) for column in columns]
+    lines = [f"| {PLACES.get(place, place)} | {' | '.join(heads)} |"]
     lines.append(f"|---|{'--:|' * len(columns)}")
     for peer in peers:
-        figures = [results.get(place, column, peer) for column in columns]
-        lines.append(f"| {peer} | {' | '.join(str(f) if f else '-' for f in figures)} |")
+        cells = [_cell(results, place, column, peer) for column in columns]
+        lines.append(f"| {peer} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def reference(results: Results, place: str, workload: str) -> tuple[str, float] | None:
+    """Return who a workload is measured against, and its p50; None if it was not measured."""
+    who = (REFERENCES_FAR if place == "wan" else {}).get(workload) or REFERENCES.get(workload)
+    figure = results.get(place, workload, who) if who else None
+    return (who, figure.p50) if who and figure and figure.p50 != NEVER else None
+
+
+def _head(results: Results, place: str, workload: str) -> str:
+    found = reference(results, place, workload)
+    return f"{workload} (× {found[0]})" if found else workload
+
+
+def _cell(results: Results, place: str, workload: str, peer: str) -> str:
+    figure = results.get(place, workload, peer)
+    if figure is None:
+        return "-"
+    found = reference(results, place, workload)
+    if found is None or found[0] == peer or figure.p50 == NEVER:
+        return str(figure)
+    return f"{figure}, ×{sample.three_digits(figure.p50 / found[1])}"
 
 
 def with_blocks(page: str, blocks: Mapping[str, str]) -> str:

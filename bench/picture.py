@@ -10,7 +10,7 @@ from bench import sample
 from bench.page import PLACES, SIZES
 from bench.results import NEVER, Results
 
-WIDTH, ROW, LEFT, RIGHT, TITLE = 860, 22, 150, 20, 34
+WIDTH, ROW, LEFT, RIGHT, TITLE = 860, 22, 150, 90, 34
 PLOT = 240  # Height of the panel of lines.
 COLOURS = ("#0b7285", "#868e96", "#e8590c", "#5f3dc4", "#2b8a3e", "#c2255c", "#1864ab", "#846358")
 STYLE = "text{font:12px system-ui,sans-serif;fill:#495057}.t{font-weight:600;fill:#212529}"
@@ -98,6 +98,9 @@ def distribution(title: str, spread: Mapping[str, Sequence[float]]) -> tuple[str
             ' fill-opacity=".55"/>'
         )
         parts.append(f'<path d="M{mid} {y + 1}v14" stroke="{colour}" stroke-width="3"/>')
+        parts.append(
+            _text(WIDTH - RIGHT + 12, y + 12, sample.seconds(sample.percentile(known, 50)))
+        )
     return "\n".join(parts), height
 
 

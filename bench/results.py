@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sys
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 from bench import sample
 
@@ -18,6 +21,7 @@ class Figure:
     samples: tuple[float, ...]
     unit: str = "s"  # "s", "bytes", or "%" of one core.
     wire: float | None = None  # Bytes per sample, both ways; None: not counted.
+    patience_s: float | None = None  # How long was waited for what never came.
 
     @property
     def p50(self) -> float:
@@ -33,12 +37,14 @@ class Figure:
             text += f" ({self._word(self.p95)})"
         lost = self.samples.count(NEVER)
         if 0 < lost < len(self.samples):
-            text += f", {lost} of {len(self.samples)} never"
+            text += f", {lost} of {len(self.samples)} {self._word(NEVER)}"
         if self.wire is not None:
             text += f", {sample.size(self.wire)}"
         return text
 
     def _word(self, value: float) -> str:
+        if value == NEVER and self.patience_s is not None:
+            return f"> {sample.seconds(self.patience_s)}"
         if self.unit == "bytes":
             return sample.size(value)
         if self.unit == "%":
@@ -52,6 +58,7 @@ class Results:
 
     figures: dict[tuple[str, str, str], Figure] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    facts: str = ""  # Where and with what.
 
     def add(self, place: str, workload: str, peer: str, figure: Figure) -> None:
         self.figures[place, workload, peer] = figure
@@ -72,3 +79,28 @@ class Results:
                 peer for at, what, peer in self.figures if at == place and what in workloads
             )
         )
+
+    def save(self, path: Path) -> None:
+        """Write all of it as JSON; what never came is null there."""
+        figures = [
+            {"place": place, "workload": workload, "peer": peer, **asdict(figure)}
+            for (place, workload, peer), figure in self.figures.items()
+        ]
+        for figure in figures:
+            figure["samples"] = [None if at == NEVER else at for at in figure["samples"]]
+        whole = {"facts": self.facts, "notes": self.notes, "figures": figures}
+        path.write_text(json.dumps(whole, indent=1) + "\n")
+
+
+def read_results(paths: Iterable[Path]) -> Results:
+    """Return what these files hold together; of two figures for one thing the later file's."""
+    results = Results()
+    for path in paths:
+        whole = json.loads(path.read_text())
+        results.facts = whole["facts"]
+        results.notes += [note for note in whole["notes"] if note not in results.notes]
+        for row in whole["figures"]:
+            key = (row.pop("place"), row.pop("workload"), row.pop("peer"))
+            samples = tuple(NEVER if at is None else at for at in row.pop("samples"))
+            results.figures[key] = Figure(samples, **row)
+    return results

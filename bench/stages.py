@@ -1,6 +1,8 @@
 """Where the time of one save goes, stage by stage, from the write to the far rename and back.
 
     python -m bench.stages [--places loopback,wan] [--saves N] [--write]
+    python -m bench.stages --json before.json      # and, when something has changed,
+    python -m bench.stages --against before.json   # what it was, and what it is
 
 p50 of each stage on its own. The medians of stages need not add up to the median of the whole.
 """
@@ -8,9 +10,11 @@ p50 of each stage on its own. The medians of stages need not add up to the media
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from bench import page, sample, stamps, trees
 from bench.__main__ import DOCS, PLACES
@@ -22,6 +26,8 @@ from lab.wan import why_not as why_no_wan
 
 SAVES = 60
 MOMENTS = [name for _, _, _, name in stamps.ENGINE + stamps.AGENT + stamps.ANSWER]
+WHOLE = "all of it"
+Medians = dict[str, float]  # Moment → seconds after the moment before.
 SETTLE_S = 0.25  # For the answer of the last save to be written down.
 
 
@@ -31,15 +37,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--places", default="loopback,wan")
     parser.add_argument("--saves", type=int, default=SAVES)
     parser.add_argument("--write", action="store_true")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the medians there")
+    parser.add_argument("--against", type=Path, metavar="FILE", help="show those beside these")
     options = parser.parse_args(argv)
-    measured: dict[str, dict[str, list[float]]] = {}
+    measured: dict[str, Medians] = {}
     for name in options.places.split(","):
         if name == "wan" and (reason := why_no_wan()):
             print(f"no WAN link: {reason}", file=sys.stderr)
             continue
         with place_at(name, *PLACES[name]) as place:
-            measured[name] = stages_at(place, options.saves)
-    text = table(measured)
+            measured[name] = medians(stages_at(place, options.saves))
+    if options.json:
+        options.json.write_text(json.dumps(measured, indent=1) + "\n")
+    before = json.loads(options.against.read_text()) if options.against else {}
+    text = table(measured, before)
     print(text)
     if options.write:
         page.write_blocks(DOCS / "performance.md", {"stages": text})
@@ -63,7 +74,7 @@ def stages_at(place: Place, saves: int) -> dict[str, list[float]]:
     finally:
         towline.LAUNCH = launch
     read = stamps.read_stamps(engine, agent)
-    taken: dict[str, list[float]] = {name: [] for name in MOMENTS}
+    taken: dict[str, list[float]] = {name: [] for name in (*MOMENTS, WHOLE)}
     ends = [*began[1:], began[-1] + 10.0]
     for start, end in zip(began, ends, strict=True):
         mine = [(at, name) for at, name in read if start <= at < end]
@@ -90,30 +101,45 @@ def save_all(place: Place, count: int) -> list[float]:
 
 
 def one_save(start: float, mine: Sequence[tuple[float, str]]) -> dict[str, float]:
-    """Return how long after the moment before each moment of a save came, as far as it got."""
+    """Return how long after the moment before each moment of a save came.
+
+    One that did not come, or not after those before it, is passed over.
+    """
     took: dict[str, float] = {}
     before, rest = start, list(mine)
     for name in MOMENTS:
         index = next((i for i, (_, moment) in enumerate(rest) if moment == name), None)
-        if index is None:
-            break
-        took[name] = rest[index][0] - before
-        before, rest = rest[index][0], rest[index + 1 :]
+        if index is not None:
+            took[name] = rest[index][0] - before
+            before, rest = rest[index][0], rest[index + 1 :]
+    if took:
+        took[WHOLE] = before - start
     return took
 
 
-def table(measured: dict[str, dict[str, list[float]]]) -> str:
-    names = list(measured)
-    lines = [f"| until | {' | '.join(names)} |", f"|---|{'--:|' * len(names)}"]
-    lines += [
-        f"| {moment} | {' | '.join(_p50(measured[name][moment]) for name in names)} |"
-        for moment in MOMENTS
+def medians(taken: Mapping[str, Sequence[float]]) -> Medians:
+    return {name: sample.percentile(took, 50) for name, took in taken.items() if took}
+
+
+def table(measured: Mapping[str, Medians], before: Mapping[str, Medians]) -> str:
+    """Return Markdown: a row for each moment, a column for each place, and one for how it was."""
+    columns = [
+        (title, medians)
+        for name in measured
+        for title, medians in ((f"{name}, before", before.get(name)), (name, measured[name]))
+        if medians is not None
     ]
+    lines = [f"| until | {' | '.join(title for title, _ in columns)} |"]
+    lines.append(f"|---|{'--:|' * len(columns)}")
+    names = dict.fromkeys([*MOMENTS, *(name for _, medians in columns for name in medians)])
+    for name in sorted(names, key=lambda name: name == WHOLE):
+        cells = [_told(medians.get(name)) for _, medians in columns]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _p50(samples: Sequence[float]) -> str:
-    return sample.seconds(sample.percentile(samples, 50)) if samples else "-"
+def _told(value: float | None) -> str:
+    return "-" if value is None else sample.seconds(value)
 
 
 if __name__ == "__main__":

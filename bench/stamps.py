@@ -56,7 +56,10 @@ def install(side: str, log: Path) -> None:
             stamps.clear()
 
     for module, what, edge, name in SIDES[side]:
-        _wrap(importlib.import_module(module), what, edge, functools.partial(note, name))
+        try:
+            _wrap(importlib.import_module(module), what, edge, functools.partial(note, name))
+        except (ImportError, AttributeError) as error:  # It has another name by now.
+            print(f"no stamp for “{name}”: {error}", file=sys.stderr)
 
 
 def _wrap(module: Any, what: str, edge: str, note: Callable[[], None]) -> None:

@@ -10,32 +10,35 @@ import json
 import os
 import random
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bench import arrival, trees
+from bench import arrival, choice, cores, trees
 from bench.ground import Ground, Place, listing
 from bench.peers.base import Edit, Inserted, Moved, Peer, Running, Written
 from bench.peers.towline import Link
 from bench.processes import cpu_s, resident
 from bench.results import NEVER, Figure, Results
+from lab.wan import Link as WanLink
 
 SOURCE_SIZE = 28_000  # Bytes of the file that is saved.
 PAUSE_S = (0.03, 0.08)  # Between two saves: nobody saves in a rhythm.
 COPY_TIMEOUT_S = 300.0
-BUDGET_S = 60.0  # A workload of many saves ends here, if it has `FEW` at least.
+BUDGET_S = 8.0  # A workload of many saves ends here, if it has `FEW` at least.
 FEW = 5
+READY_TIMEOUT_S = 20.0
+BULK_PATIENCE_S = 15.0  # For a save beside a file that takes a minute and a half.
 BURST_FILES = 500
 RENAMED_FILES = 300
 APPENDED = 1 << 20
 INSERTED = 64 << 10
 REGION = 4096  # Bytes compared at each place of a large file that shows whether it is the new one.
 CUT_S = 5.0
+STEADY_S = 3.0  # Between two cuts: nobody is still recovering from the last one.
+CUT_FILE = 32 << 20  # Bytes that are on their way when the network goes: some three seconds' worth.
 LIVE_TIMEOUT_S = 60.0
 MARK = b"\n# save "
 
@@ -44,26 +47,29 @@ MARK = b"\n# save "
 class Scale:
     """How much of everything. The defaults are those of the page."""
 
-    saves: int = 40
+    saves: int = 60
     bursts: int = 5
+    copies: int = 3  # First copies of Django's tree, of towline and of the references.
     small_files: int = 50_000
     large_size: int = 512 << 20
     bulk_size: int = 1 << 30
-    bulk_size_far: int = 300 << 20
-    idle_s: float = 30.0
-    lost_after_s: float = 60.0  # What is not visible by then counts as lost.
+    idle_s: float = 10.0
+    lost_after_s: float = 30.0  # What is not visible by then counts as lost.
     sizes: tuple[int, ...] = (1_000, 10_000, 100_000, 200_000)
     relinks: int = 3
+    cuts: int = 3
 
 
 QUICK = Scale(
     saves=15,
     bursts=2,
+    copies=1,
     small_files=5_000,
     idle_s=3.0,
     lost_after_s=10.0,
     sizes=(1_000, 5_000),
     relinks=1,
+    cuts=1,
 )
 
 
@@ -93,10 +99,16 @@ class Scene:
         self.running = running
         self._probes = 0
 
-    def add(self, workload: str, samples: Sequence[float], wire: int | None = None) -> None:
+    def add(
+        self,
+        workload: str,
+        samples: Sequence[float],
+        wire: int | None = None,
+        patience_s: float | None = None,
+    ) -> None:
         """Record the figure of a workload; `wire` is of all samples together."""
         each = None if wire is None or not self.place.link else wire / len(samples)
-        figure = Figure(tuple(samples), wire=each)
+        figure = Figure(tuple(samples), wire=each, patience_s=patience_s or self.lost_after_s)
         self.bench.results.add(self.place.name, workload, self.peer.name, figure)
 
     def write(self, path: str, content: bytes) -> None:
@@ -122,11 +134,16 @@ class Scene:
         ends_at = time.perf_counter() + BUDGET_S
         while len(took) < count and (len(took) < FEW or time.perf_counter() < ends_at):
             path = paths[len(took) % len(paths)]
-            time.sleep(self.bench.chance.uniform(*PAUSE_S))
+            self.pause()
             took.append(self.save(path, self.next_content(path)))
             if took[-1] == NEVER:
                 break
         return took
+
+    def pause(self, seconds: float | None = None) -> None:
+        """Wait as a person does between two saves, and until the peer listens again."""
+        time.sleep(self.bench.chance.uniform(*PAUSE_S) if seconds is None else seconds)
+        arrival.when(self.running.listens, READY_TIMEOUT_S)
 
     def next_content(self, path: str) -> bytes:
         """Return the file with another last line, and never twice in a row of the same size.
@@ -149,23 +166,29 @@ class Scene:
         return False
 
 
-def copied(bench: Bench, place: Place, peer: Peer, ground: Ground, workload: str) -> Running | None:
-    """Start the peer and measure its first copy. None, and it is stopped, if that fails."""
+def copied(place: Place, peer: Peer, ground: Ground) -> tuple[Running, Figure]:
+    """Start the peer; return it with the figure of its first copy."""
     wanted = listing(ground.near)
     used, wire = ground.files_used(), ground.wire_bytes()
     began = time.perf_counter()
     running = peer.start(ground)
     took = arrival.of_tree(ground, wanted, used, COPY_TIMEOUT_S) - began
     carried = ground.wire_bytes() - wire
-    if bench.wants(workload):
-        figure = Figure((took,), wire=carried if place.link else None)
-        bench.results.add(place.name, workload, peer.name, figure)
-    if took == NEVER:
-        told = (ground.state / "log").read_text() if (ground.state / "log").exists() else ""
-        bench.results.note(f"{place.name}: {peer.name} did not finish {workload} {told[-500:]}")
-        running.stop()
-        return None
-    return running
+    return running, Figure((took,), wire=carried if place.link else None, patience_s=COPY_TIMEOUT_S)
+
+
+def copied_before(
+    place: Place, peer: Peer, fill: Callable[[Path], None], count: int
+) -> list[float]:
+    """Return the times of so many first copies, each by a peer of its own."""
+    took: list[float] = []
+    for _ in range(count):
+        with place.ground() as ground:
+            fill(ground.near)
+            running, figure = copied(place, peer, ground)
+            running.stop()
+            took += figure.samples
+    return took
 
 
 @contextmanager
@@ -175,15 +198,24 @@ def scene(
     peer: Peer,
     fill: Callable[[Path], None],
     workload: str,
+    copies: int = 1,
 ) -> Generator[Scene | None]:
     """Yield a peer in step with what `fill` put into the project; None if it cannot be had."""
+    before: list[float] = []
+    if bench.wants(workload) and (peer.copies_only or peer.name == "towline"):
+        before = copied_before(place, peer, fill, copies - 1)
     with place.ground() as ground:
         fill(ground.near)
-        running = copied(bench, place, peer, ground, workload)
-        if running is None:
-            yield None
-            return
+        running, figure = copied(place, peer, ground)
         try:
+            if bench.wants(workload):
+                figure = replace(figure, samples=(*before, *figure.samples))
+                bench.results.add(place.name, workload, peer.name, figure)
+            if NEVER in figure.samples:
+                told = ground.told()[-500:]
+                bench.results.note(f"{place.name}: {peer.name} did not finish {workload} {told}")
+                yield None
+                return
             acting = Scene(bench, place, peer, ground, running)
             live = not peer.copies_only and acting.wait_live()
             if not live and not peer.copies_only:
@@ -198,7 +230,8 @@ def scene(
 
 def django(bench: Bench, place: Place, peer: Peer) -> None:
     """Django's tree: first copy, saves, many files at once, a directory renamed, bulk beside."""
-    with scene(bench, place, peer, trees.put_django, "first: django") as acting:
+    copies = bench.scale.copies
+    with scene(bench, place, peer, trees.put_django, "first: django", copies) as acting:
         if acting is None:
             return
         near = acting.ground.near
@@ -211,7 +244,7 @@ def django(bench: Bench, place: Place, peer: Peer) -> None:
             rename(acting)
         if bench.wants("flush") and isinstance(acting.running, Link):
             flush(acting, acting.running)
-        if bench.wants("bulk") and peer.name != "floor":
+        if bench.wants("bulk") and peer.name not in choice.NOT_BULK:
             beside_bulk(acting, paths[0])
 
 
@@ -221,10 +254,11 @@ def small_files(bench: Bench, place: Place, peer: Peer) -> None:
     def fill(root: Path) -> None:
         trees.put_small_files(root, bench.scale.small_files)
 
-    with scene(bench, place, peer, fill, "first: small files") as acting:
+    copies = min(2, bench.scale.copies)
+    with scene(bench, place, peer, fill, "first: small files", copies) as acting:
         if acting is None:
             return
-        if bench.wants("idle"):
+        if bench.wants("idle") and place.link is None:
             idle(acting)
         if bench.wants("relink") and isinstance(acting.running, Link):
             relink(acting, acting.running)
@@ -261,26 +295,18 @@ def tree_sizes(bench: Bench, place: Place, peer: Peer) -> None:
 
 
 def hog(bench: Bench, place: Place, peer: Peer) -> None:
-    """Saves while all cores of the machine are busy."""
-    with scene(bench, place, peer, trees.put_django, "") as acting:
+    """Saves while the machine's processor is busy with work of its own."""
+    with cores.apart(place) as far_cores, scene(bench, place, peer, trees.put_django, "") as acting:
         if acting is None:
             return
         near = acting.ground.near
         path = str(trees.of_about(near, SOURCE_SIZE)[0].relative_to(near))
-        hogs = [
-            subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"])
-            for _ in range(os.cpu_count() or 1)
-        ]
-        try:
+        with cores.busy(far_cores):
             acting.add("save, far cores busy", acting.saves([path], bench.scale.saves))
-        finally:
-            for process in hogs:
-                process.kill()
-                process.wait()
 
 
 def resume(bench: Bench, place: Place, peer: Peer) -> None:
-    """A save during a cut of 5 s: from the network's return until it is visible."""
+    """What a cut of 5 s costs: a save made during it, and a file that was on its way."""
     if place.link is None:
         return
     with scene(bench, place, peer, trees.put_django, "") as acting:
@@ -288,20 +314,9 @@ def resume(bench: Bench, place: Place, peer: Peer) -> None:
             return
         near = acting.ground.near
         path = str(trees.of_about(near, SOURCE_SIZE)[0].relative_to(near))
-        took: list[float] = []
-        for _ in range(3):
-            acting.saves([path], FEW)
-            place.link.set(cut="on")
-            time.sleep(CUT_S / 2)
-            content = acting.next_content(path)
-            acting.write(path, content)
-            acting.running.told([Written(path)])
-            time.sleep(CUT_S / 2)
-            place.link.set(cut="off")
-            back = time.perf_counter()
-            there = arrival.of_content(acting.ground.far / path, content, acting.lost_after_s)
-            took.append(there - back)
-        acting.add("after a cut", took)
+        save_during_cut(acting, place.link, path)
+        if peer.name != "floor":
+            cut_while_sending(acting, place.link)
 
 
 # Workloads
@@ -319,9 +334,10 @@ def burst(acting: Scene, paths: Sequence[str]) -> None:
     """Many files changed at once, from the first write until the last one is visible."""
     took: list[float] = []
     wire = acting.ground.wire_bytes()
-    for _ in range(acting.bench.scale.bursts):
+    ends_at = time.perf_counter() + BUDGET_S
+    while len(took) < acting.bench.scale.bursts and time.perf_counter() < ends_at:
         contents = [(path, acting.next_content(path)) for path in paths]
-        time.sleep(0.3)
+        acting.pause(0.3)
         began = time.perf_counter()
         for path, content in contents:
             acting.write(path, content)
@@ -350,7 +366,7 @@ def rename(acting: Scene) -> None:
     wire = acting.ground.wire_bytes()
     for number in range(1, acting.bench.scale.bursts + 1):
         to = f"renamed{number}"
-        time.sleep(1.0)
+        acting.pause(1.0)
         began = time.perf_counter()
         (near / at).rename(near / to)
         acting.running.told([Moved(at, to)])
@@ -390,8 +406,7 @@ def flush(acting: Scene, link: Link) -> None:
 def beside_bulk(acting: Scene, path: str) -> None:
     """Saves while a large file is being sent; those after its arrival do not count."""
     scale = acting.bench.scale
-    size = scale.bulk_size if acting.place.link is None else scale.bulk_size_far
-    trees.put_large_file(acting.ground.state / "bulk.bin", size)
+    trees.put_large_file(acting.ground.state / "bulk.bin", scale.bulk_size)
     time.sleep(0.5)
     there = acting.ground.far / "bulk.bin"
     (acting.ground.state / "bulk.bin").rename(acting.ground.near / "bulk.bin")
@@ -399,17 +414,86 @@ def beside_bulk(acting: Scene, path: str) -> None:
     took: list[float] = []
     while len(took) < scale.saves and not there.exists():
         time.sleep(acting.bench.chance.uniform(*PAUSE_S))
-        took.append(acting.save(path, acting.next_content(path), COPY_TIMEOUT_S))
+        took.append(acting.save(path, acting.next_content(path), BULK_PATIENCE_S))
         if took[-1] == NEVER:
             break
     if took:
-        acting.add("save beside bulk", took)
+        acting.add("save beside bulk", took, patience_s=BULK_PATIENCE_S)
+    else:
+        acting.bench.results.note(
+            f"{acting.place.name}: {acting.peer.name} had sent the large file within half a second"
+        )
+
+
+def save_during_cut(acting: Scene, link: WanLink, path: str) -> None:
+    """From the network's return, and from a new transport's where it tells of one, to the save."""
+    since_network: list[float] = []
+    since_transport: list[float] = []
+    for _ in range(acting.bench.scale.cuts):
+        acting.saves([path], FEW)
+        time.sleep(STEADY_S)
+        link.set(cut="on")
+        time.sleep(CUT_S / 2)
+        content = acting.next_content(path)
+        acting.write(path, content)
+        acting.running.told([Written(path)])
+        time.sleep(CUT_S / 2)
+        told = acting.running.connections()
+        link.set(cut="off")
+        back = time.perf_counter()
+        there, up = arrival.with_another(
+            lambda content=content: arrival.holds(acting.ground.far / path, content),
+            lambda told=told: acting.running.connections() > told,
+            acting.lost_after_s,
+        )
+        since_network.append(there - back)
+        if up != NEVER:
+            since_transport.append(max(0.0, there - up))
+    acting.add("after a cut", since_network)
+    if since_transport:
+        acting.add("after a cut, from the new transport", since_transport)
+
+
+def cut_while_sending(acting: Scene, link: WanLink) -> None:
+    """How much more is carried for a file in whose middle the network was away for 5 s."""
+    plain = _wire_of_file(acting, link, "plain.bin", cut=False)
+    carried = _wire_of_file(acting, link, "cut.bin", cut=True)
+    if plain is not None and carried is not None:
+        figure = Figure((max(0, carried - plain),), unit="bytes")
+        acting.bench.results.add(acting.place.name, "sent again", acting.peer.name, figure)
+
+
+def _wire_of_file(acting: Scene, link: WanLink, name: str, *, cut: bool) -> int | None:
+    """Return the bytes that went over the link until a new file was there; None: never."""
+    trees.put_large_file(acting.ground.state / name, CUT_FILE)
+    time.sleep(STEADY_S)
+    wire = acting.ground.wire_bytes()
+    (acting.ground.state / name).rename(acting.ground.near / name)
+    acting.running.told([Written(name)])
+    if cut:
+        half = wire + CUT_FILE // 2
+        arrival.when(lambda: acting.ground.wire_bytes() >= half, acting.lost_after_s)
+        link.set(cut="on")
+        time.sleep(CUT_S)
+        link.set(cut="off")
+    there = acting.ground.far / name
+    found = arrival.when(lambda: size_of(there) == CUT_FILE, 2 * acting.lost_after_s)
+    time.sleep(0.5)  # For what is acknowledged after the fact.
+    return None if found == NEVER else acting.ground.wire_bytes() - wire
+
+
+def size_of(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
 
 
 def idle(acting: Scene) -> None:
     """Processor time of both sides while nothing happens, and the memory they hold."""
     time.sleep(2.0)
     sides = {"near": acting.running.near(), "far": acting.running.far()}
+    memory: list[int] = []
     before = {side: cpu_s(pids) for side, pids in sides.items()}
     time.sleep(acting.bench.scale.idle_s)
     for side, pids in sides.items():
@@ -417,7 +501,9 @@ def idle(acting: Scene) -> None:
         figures = acting.bench.results
         name, peer = acting.place.name, acting.peer.name
         figures.add(name, f"idle, {side}", peer, Figure((used,), unit="%"))
-        figures.add(name, f"memory, {side}", peer, Figure((resident(pids),), unit="bytes"))
+        memory.append(resident(pids))
+        figures.add(name, f"memory, {side}", peer, Figure((memory[-1],), unit="bytes"))
+    figures.add(name, "memory, both", peer, Figure((sum(memory),), unit="bytes"))
 
 
 def relink(acting: Scene, link: Link) -> None:
@@ -434,8 +520,8 @@ def relink(acting: Scene, link: Link) -> None:
 
 def append(acting: Scene, size: int) -> None:
     data = os.urandom(APPENDED)
+    acting.pause(1.0)
     wire = acting.ground.wire_bytes()
-    time.sleep(1.0)
     began = time.perf_counter()
     with (acting.ground.near / "large.bin").open("ab") as file:
         file.write(data)
@@ -454,7 +540,7 @@ def insert(acting: Scene, size: int) -> None:
         after = old.read(REGION)
         new.write(after)
         _copy(old.read, new.write, size)
-    time.sleep(1.0)
+    acting.pause(1.0)
     wire = acting.ground.wire_bytes()
     began = time.perf_counter()
     beside.rename(acting.ground.near / "large.bin")

@@ -112,7 +112,7 @@ LANES = {
     "Begin": "sync", "Begun": "sync", "SetRules": "sync", "TreePart": "sync", "TreeEnd": "sync",
     "Apply": "sync if small, else bulk", "Applied": "sync", "Part": "bulk", "Fetch": "sync",
     "Gone": "sync", "Observed": "sync", "Rescan": "sync", "Settle": "sync", "Settled": "sync",
-    "Flush": "sync", "Flushed": "sync", "Refusal": "sync",
+    "Flush": "sync", "Flushed": "sync", "Refusal": "sync", "Rename": "sync",
 }  # fmt: skip
 FIELD = re.compile(r"^ {4}(\w+): (.+?)(?: = .+?)?(?:  # (.*))?$")
 ON_THE_WIRE = {
@@ -131,7 +131,10 @@ ON_THE_WIRE = {
     "dict[bytes, bytes]": "list of (digest, length); the bytes make up the body, in this order",
     "tuple[tuple[str, File, int], ...]": "list of (path, file, integer)",
 }
-OTHERWISE = {("Part", "data"): "the body", ("Observed", "path"): "path", ("Gone", "path"): "path"}
+OTHERWISE = {
+    ("Part", "data"): "the body", ("Observed", "path"): "path", ("Gone", "path"): "path",
+    ("Rename", "source"): "path", ("Rename", "target"): "path",
+}  # fmt: skip
 
 
 def protocol() -> str:

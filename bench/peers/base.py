@@ -48,6 +48,14 @@ class Running(Protocol):
     def told(self, edits: Sequence[Edit]) -> None:
         """What has just been done in the near folder; only a floor needs to be told."""
 
+    def listens(self) -> bool:
+        """Whether it would notice a change now."""
+        ...
+
+    def connections(self) -> int:
+        """Return how often it has connected so far, where it tells; else 0."""
+        ...
+
     def near(self) -> list[int]:
         """Return the processes of the near side."""
         ...
@@ -84,6 +92,12 @@ class Processes:
 
     def told(self, edits: Sequence[Edit]) -> None:
         """It finds out by itself."""
+
+    def listens(self) -> bool:
+        return True
+
+    def connections(self) -> int:
+        return 0
 
     def near(self) -> list[int]:
         far = set(self.far())

@@ -1,4 +1,8 @@
-"""The loop that people write themselves: `while inotifywait; do rsync; done`."""
+"""The loop that people write themselves: `while inotifywait; do rsync; done`.
+
+While it copies it does not listen: a save that falls in between is lost until the next one. The
+benchmarks wait for it to listen again, or nothing but that would be measured.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,12 @@ from bench.ground import Ground
 from bench.peers.base import Processes, missing, run
 from bench.peers.lsyncd import shared_ssh
 
+LISTENS = "Watches established."  # inotifywait's word, on stderr.
+
 LOOP = """\
-copy() {{ rsync -az --delete -e {ssh} {near}/ {host}:{far}/; }}
+copy() {{ echo copying; rsync -az --delete -e {ssh} {near}/ {host}:{far}/; }}
 copy
-while inotifywait -qq -r -e close_write,move,create,delete {near}; do copy; done
+while inotifywait -r -e close_write,move,create,delete {near} >/dev/null; do copy; done
 """
 
 
@@ -22,11 +28,16 @@ class RsyncLoop:
     def why_not(self) -> str | None:
         return missing("rsync", "inotifywait")
 
-    def start(self, ground: Ground) -> Processes:
+    def start(self, ground: Ground) -> Loop:
         script = LOOP.format(
             ssh=quote(shared_ssh(ground)),
             near=quote(str(ground.near)),
             far=quote(str(ground.far)),
             host=ground.machine.name,
         )
-        return Processes(ground, [run(ground, ["/bin/sh", "-c", script])])
+        return Loop(ground, [run(ground, ["/bin/sh", "-c", script])])
+
+
+class Loop(Processes):
+    def listens(self) -> bool:
+        return self._ground.told().rstrip().endswith(LISTENS)

@@ -74,6 +74,9 @@ class Link(Processes):
             time.sleep(EVENT_POLL_S)
         raise TimeoutError(f"no {name}:\n{self._events.read_text()[-2000:]}")
 
+    def connections(self) -> int:
+        return self._events.read_bytes().count(b'"resumed"') + 1
+
     def socket(self) -> str:
         """Return the path of the engine's control socket."""
         (found,) = (self._ground.state / "run").rglob("*.sock")

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import stat
+import threading
 import time
 from contextlib import ExitStack
 
@@ -14,6 +15,7 @@ import pytest
 
 from tests.agent.conftest import Agent
 from towline.agent.ask import NoAgentError, ask, ask_on, connect_to, read_line
+from towline.agent.attach import hand_over
 from towline.agent.client import LINE_MAX
 from towline.agent.loop import LOCAL_MAX, UNKNOWN_MAX
 from towline.core.wire.events import Connected, Event, Message
@@ -27,11 +29,25 @@ def connected(agent: Agent) -> socket.socket:
     return connect_to(agent.place.socket, S)
 
 
-def attached(agent: Agent) -> socket.socket:
+def attaching(agent: Agent) -> socket.socket:
     sock = connected(agent)
     sock.sendall(b"ATTACH b1 nonce\n")
     assert read_line(sock, S) == b"OK\n"
     return sock
+
+
+def attached(agent: Agent) -> socket.socket:
+    """Return the far end of what the agent reads and writes."""
+    near, far = socket.socketpair()
+    sock, given = attaching(agent), near.dup()
+
+    def attach() -> None:
+        with sock:
+            hand_over(sock, near.detach(), given.detach())
+
+    threading.Thread(target=attach, daemon=True).start()
+    far.settimeout(S)
+    return far
 
 
 class Laptop:
@@ -216,3 +232,26 @@ def test_stop_is_answered_and_obeyed(agent: Agent) -> None:
     assert agent.wait_ended() == 0
     with pytest.raises(NoAgentError):
         ask("project", {}, S)
+
+
+def test_who_hands_over_anything_but_two_descriptors_is_let_go(agent: Agent) -> None:
+    with attaching(agent) as nothing, attaching(agent) as one, attaching(agent) as ended:
+        nothing.sendall(b"\0")
+        socket.send_fds(one, [b"\0"], [0])
+        ended.shutdown(socket.SHUT_WR)
+        assert [sock.recv(1) for sock in (nothing, one, ended)] == [b"", b"", b""]
+    assert ask("project", {"verb": "status"}, S)["attached"] is False
+
+
+def test_the_transport_ends_with_whoever_handed_it_over(agent: Agent) -> None:
+    """ssh's own end is seen late where a child of it still holds its pipes."""
+    near, far = socket.socketpair()
+    laptop = Laptop()
+    with attaching(agent) as sock, near, far:
+        socket.send_fds(sock, [b"\0"], [near.fileno(), near.fileno()])
+        near.close()
+        laptop.attach(far)
+        laptop.wait_for(Connected)
+        sock.shutdown(socket.SHUT_RDWR)
+        while far.recv(4096):
+            pass

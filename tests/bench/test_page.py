@@ -60,6 +60,7 @@ def test_few_samples_have_no_p95() -> None:
     assert str(Figure((0.001,), wire=2000.0)) == "1 ms, 2 kB"
     assert str(Figure((0.001, 0.002, NEVER))) == "2 ms, 1 of 3 never"
     assert str(Figure((NEVER,))) == "never"
+    assert str(Figure((NEVER,), patience_s=30.0)) == "> 30 s"
 
 
 @pytest.fixture
@@ -76,9 +77,9 @@ def results(capsys: pytest.CaptureFixture[str]) -> Results:
 
 def test_a_table_has_a_row_per_peer_and_a_column_per_workload(results: Results) -> None:
     assert table(results, "loopback", ("save, hot", "burst of 500", "flush")).splitlines() == [
-        "| Loopback | save, hot | flush |",
+        "| Loopback | save, hot (× floor) | flush |",
         "|---|--:|--:|",
-        "| towline | 3 ms | 1 ms |",
+        "| towline | 3 ms, ×4.29 | 1 ms |",
         "| floor | 700 µs | - |",
     ]
 

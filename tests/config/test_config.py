@@ -66,7 +66,7 @@ def test_without_anything_there_are_the_defaults(tmp_path: Path) -> None:
         ignore=(),
         size_max=100_000_000,
         compression=Compression.AUTO,
-        debounce_s=0.002,
+        debounce_s=0.0005,
         bandwidth=None,
         python=None,
         ssh=Ssh(),

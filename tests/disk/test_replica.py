@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from tests.disk.world import (
     OLD,
     RULES,
     PlainRules,
+    WatchedFolder,
     contents_of,
     file_of,
     left_in_stage,
@@ -25,6 +27,7 @@ from towline.core.change import Change, Outcome, Result, changes_between
 from towline.core.entry import DIRECTORY, Directory, Entry, Symlink, Unsynced
 from towline.core.path import BadPathError
 from towline.core.problem import Problem, ProblemKind
+from towline.core.rename import digest_of_directory
 from towline.core.tree import Tree
 from towline.disk.folder import Folder
 from towline.disk.replica import Observation, Replica
@@ -342,3 +345,86 @@ def test_what_was_to_be_moved_but_was_edited_is_lacking_and_stays(tmp_path: Path
     ]
     assert (tmp_path / "a").read_bytes() == EDIT
     assert not (tmp_path / "b").exists()
+
+
+def an_hour_later() -> int:
+    """A clock by which everything was written long ago."""
+    return time.time_ns() + 3600 * 10**9
+
+
+def renamed(replica: Replica, source: str, target: str) -> Result:
+    entry = replica.tree.get(source)
+    assert isinstance(entry, Directory)
+    return replica.rename(source, target, digest_of_directory(entry))
+
+
+def test_a_directory_gets_another_name_and_nothing_is_read_again(tmp_path: Path) -> None:
+    (tmp_path / "d" / "e").mkdir(parents=True)
+    (tmp_path / "d" / "e" / "x").write_bytes(OLD)
+    folder = WatchedFolder(tmp_path)
+    replica = replica_of(folder, now_ns=an_hour_later)
+    folder.calls.clear()
+    assert renamed(replica, "d", "n") == Result("n", Outcome.DONE)
+    assert (tmp_path / "n" / "e" / "x").read_bytes() == OLD
+    assert not (tmp_path / "d").exists()
+    assert replica.observe(["n", "d"]) == []
+    assert "read" not in folder.calls
+
+
+def test_what_else_was_in_a_renamed_directory_comes_along_and_is_told(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "x").write_bytes(OLD)
+    replica = replica_of(tmp_path)
+    (tmp_path / "d" / "x").write_bytes(EDIT)  # Not seen yet.
+    (tmp_path / "d" / "y").write_bytes(NEW)
+    assert renamed(replica, "d", "n").outcome is Outcome.DONE
+    assert replica.observe(()) == [
+        Observation("n/x", file_of(EDIT)),
+        Observation("n/y", NEW_FILE),
+    ]
+
+
+@pytest.mark.parametrize("target", ["taken", "d/n", "absent/n"])
+def test_a_rename_that_has_no_place_is_refused(tmp_path: Path, target: str) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "x").write_bytes(OLD)
+    replica = replica_of(tmp_path)
+    (tmp_path / "taken").write_bytes(EDIT)
+    assert renamed(replica, "d", target).outcome is Outcome.REFUSED
+    assert (tmp_path / "d" / "x").read_bytes() == OLD
+    assert (tmp_path / "taken").read_bytes() == EDIT
+
+
+def test_a_rename_of_what_is_known_to_be_different_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "x").write_bytes(OLD)
+    replica = replica_of(tmp_path)
+    digest = digest_of_directory(Directory({"x": NEW_FILE}))
+    assert replica.rename("d", "n", digest) == Result("n", Outcome.REFUSED)
+    assert (tmp_path / "d" / "x").read_bytes() == OLD
+
+
+def test_a_link_in_a_directorys_place_is_not_renamed(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "x").write_bytes(OLD)
+    replica = replica_of(tmp_path)
+    (tmp_path / "d").rename(tmp_path / "elsewhere")
+    (tmp_path / "d").symlink_to("elsewhere")
+    assert renamed(replica, "d", "n").outcome is Outcome.REFUSED
+    assert (tmp_path / "d").is_symlink()
+
+
+def test_files_whose_directory_moved_are_not_read_again(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "x").write_bytes(OLD)
+    replica = replica_of(tmp_path, now_ns=an_hour_later)
+    (tmp_path / "d").rename(tmp_path / "n")
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "x").write_bytes(NEW)
+    contents: dict[bytes, bytes] = {}
+    assert replica.observe(["d", "m", "n"], contents) == [
+        Observation("d", None),
+        Observation("m", Directory({"x": NEW_FILE})),
+        Observation("n", Directory({"x": OLD_FILE})),
+    ]
+    assert list(contents.values()) == [NEW]

@@ -127,3 +127,20 @@ def test_a_full_stage_fails_the_change_that_needs_it(tmp_path: Path) -> None:
     assert result.problem.kind is ProblemKind.DISK_FULL
     assert left_in_stage(tmp_path) == []
     assert os.listdir(tmp_path) == [".towline"]
+
+
+def test_what_could_not_be_kept_says_why_for_as_long_as_it_is_not_sent_again(
+    tmp_path: Path,
+) -> None:
+    stage, digest = stage_of(tmp_path, total_max=100), digest_of(LARGE)
+    stage.write(digest, 0, LARGE, len(LARGE))
+    assert [type(stage.trouble(digest)) for _ in range(2)] == [OSError, OSError]
+    stage.write(digest, 0, LARGE[:10], len(LARGE))
+    assert stage.trouble(digest) is None
+
+
+def test_a_part_that_could_not_be_removed_is_no_obstacle_for_the_next_one(tmp_path: Path) -> None:
+    stage, digest = stage_of(tmp_path), digest_of(LARGE)
+    stage.ensure_directory()
+    (tmp_path / ".towline/stage" / f"{digest.hex()}.part").write_bytes(b"left over")
+    assert stage.write(digest, 0, LARGE, len(LARGE))

@@ -100,6 +100,12 @@ class Machine:
         self.port = PORT_BEHIND_LINK if link else 0
         self._furnish(python)
 
+    @property
+    def pid(self) -> int:
+        """The sshd that takes connections."""
+        assert self._sshd is not None, "not started"
+        return self._sshd.pid
+
     def argv(self, command: str) -> list[str]:
         """Return the command line that runs `command` there, as the person would type it."""
         return ["ssh", "-F", str(self.config), self.name, command]

@@ -67,3 +67,10 @@ def test_what_is_forgotten_counts_as_new_on_the_side_that_has_it(trees: Trees) -
     assert list(trees.steps(["x"])) == [Step("x", Verdict.PULL, None)]
     trees.forget(["x"])
     assert list(trees.steps(["x"])) == [Step("x", Verdict.PUSH, A)]
+
+
+def test_a_directory_is_left_alone_where_one_side_lacks_it(trees: Trees) -> None:
+    trees.local = Tree(Directory({"here": DIRECTORY, "both": DIRECTORY}))
+    trees.remote = Tree(Directory({"there": DIRECTORY, "both": DIRECTORY}))
+    gone = ["here/x", "here/y", "there/x", "both/x", "nowhere/x", "x"]
+    assert trees.left_alone(gone) == {"here", "there"}

@@ -152,7 +152,7 @@ class Engine:
 
         def make_local(absorb: Callable[[News], None]) -> Local:
             follower = Follower(replica, watch, gather)
-            return Local(follower, absorb, run=self._run_blocking, readable=readable)
+            return Local(follower, absorb, run=self._run_blocking, readable=readable, rest=None)
 
         async def read_rules() -> Rules:
             sources = await self._run_blocking(lambda: read_sources(root, ()))

@@ -120,6 +120,9 @@ class SimulatedWatch(Watch):
     def deadline(self) -> float | None:
         return None
 
+    def read_plain(self) -> Seen | None:
+        return self.read() if self._random.random() < 0.5 else None
+
     def read(self) -> Seen:
         now = anyio.current_time()
         found = Found(rescan=self._rescan, root_gone=self._root_gone)

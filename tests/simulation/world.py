@@ -85,6 +85,10 @@ class CountingMirror(mirror.Mirror):
         self.applied.add(apply.group)
         self._world.check_whole(self)
 
+    def _rename(self, root: roots.Root, rename: messages.Rename, now: float) -> None:
+        super()._rename(root, rename, now)
+        self.applied.add(rename.group)
+
 
 class World:
     def __init__(self, seed: int, place: Path, report: Report) -> None:
@@ -478,6 +482,8 @@ class World:
             return "the laptop has events"
         if not agent.is_idle:
             return "the agent is not idle"
+        if agent.service._line.statistics().unacknowledged:  # The wire may have stalled for good.
+            return "the agent does not know whether it was heard"
         return ""
 
     def _check_end(self, engine: Engine) -> None:

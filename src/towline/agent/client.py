@@ -1,15 +1,18 @@
 """One end of the agent's unix socket: buffers, their limits, and who is on the other side.
 
-It knows bytes and lines; what they mean is the loop's business.
+It knows bytes and lines; what they mean is the loop's business. The transport's bytes do not pass
+through the socket: `attach` hands over the descriptors that ssh gave it.
 """
 
 from __future__ import annotations
 
 import enum
 import os
+import selectors
 import socket
 import struct
 import sys
+import time
 
 LINE_MAX = 64 << 10  # Bytes in one line of a local client: a request, never content.
 READ_SIZE = 256 << 10  # Bytes at once: few system calls for bulk, no long stay at one client.
@@ -29,35 +32,74 @@ class LineTooLongError(Exception):
 
 
 class Client:
-    """A connected socket that never blocks."""
+    """A connected socket that never blocks, or the two descriptors that it handed over."""
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         self.socket = sock
+        self.source = self.target = sock.fileno()
         self.role = Role.UNKNOWN
         self.incoming = bytearray()
         self.outgoing = bytearray()
         self.closed = False
         self.closes_when_sent = False
 
+    @property
+    def descriptors(self) -> set[int]:
+        return {self.socket.fileno(), self.source, self.target}
+
+    @property
+    def has_taken_over(self) -> bool:
+        """Whether bytes come and go on descriptors of their own; the socket then only ends."""
+        return self.source != self.socket.fileno()
+
+    def take_over(self) -> bool:
+        """Read and write the descriptors that the other side sends, from now on.
+
+        False: nothing has arrived yet. Raises OSError if it is not two descriptors.
+        """
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self.socket, 1, 2)
+        except (BlockingIOError, InterruptedError):
+            return False
+        if len(descriptors) != 2:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            raise ConnectionError("no descriptors came" if data else "it ended")
+        for descriptor in descriptors:
+            os.set_blocking(descriptor, False)
+        self.source, self.target = descriptors
+        return True
+
     def read(self) -> bytes | None:
         """Return what has arrived: b"" at the end of the stream, None if nothing has."""
         try:
-            return self.socket.recv(READ_SIZE)
+            return os.read(self.source, READ_SIZE)
         except (BlockingIOError, InterruptedError):
             return None
         except OSError:
             return b""
 
     def write(self) -> None:
-        """Send what the socket takes of `outgoing`. Raises OSError when the peer is gone."""
+        """Send what the other side takes of `outgoing`. Raises OSError when it is gone."""
         while self.outgoing:
             try:
-                sent = self.socket.send(self.outgoing)
+                sent = os.write(self.target, self.outgoing)
             except (BlockingIOError, InterruptedError):
                 return
             del self.outgoing[:sent]
+
+    def write_last(self, data: bytes, timeout_s: float) -> None:
+        """Send all of `data`, waiting for it. Raises OSError, and TimeoutError among them."""
+        self.outgoing += data
+        ends_at = time.monotonic() + timeout_s
+        with selectors.PollSelector() as selector:
+            selector.register(self.target, selectors.EVENT_WRITE)
+            while self.outgoing:
+                if not selector.select(max(0.0, ends_at - time.monotonic())):
+                    raise TimeoutError
+                self.write()
 
     def take_line(self) -> bytes | None:
         """Return the next whole line without its end, or None. Raises `LineTooLongError`."""
@@ -71,7 +113,12 @@ class Client:
         return line
 
     def close(self) -> None:
+        if self.closed:
+            return
         self.closed = True
+        if self.has_taken_over:
+            os.close(self.source)
+            os.close(self.target)
         self.socket.close()
 
 

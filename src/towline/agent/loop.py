@@ -179,6 +179,9 @@ class Loop:
     def _serve_client(self, client: Client) -> None:
         if client.closed:  # By an event earlier in the same turn.
             return
+        if client.role is Role.ATTACHING and not client.has_taken_over:
+            self._take_over(client)
+            return
         if (data := client.read()) is not None:
             if not data:
                 self._drop(client)
@@ -186,6 +189,19 @@ class Loop:
             self._take(client, data)
         if not client.closed and client is not self._transport:
             self._flush(client)
+
+    def _take_over(self, client: Client) -> None:
+        try:
+            if not client.take_over():
+                return
+        except OSError:
+            self._drop(client)
+            return
+        # The socket says no more: it can only end.
+        self._selector.modify(client.socket, selectors.EVENT_READ, lambda: self._drop(client))
+        self._selector.register(
+            client.source, selectors.EVENT_READ, lambda: self._serve_client(client)
+        )
 
     def _take(self, client: Client, data: bytes) -> None:
         if client.role is Role.TRANSPORT:
@@ -256,7 +272,8 @@ class Loop:
     def _drop(self, client: Client) -> None:
         if client.closed:
             return
-        self._selector.unregister(client.socket)
+        for descriptor in client.descriptors & self._selector.get_map().keys():
+            self._selector.unregister(descriptor)
         self._clients.remove(client)
         client.close()
         if client is self._transport:
@@ -342,10 +359,17 @@ class Loop:
         self._want(client, writable=bool(client.outgoing))
 
     def _want(self, client: Client, *, writable: bool) -> None:
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if writable else 0)
-        key = self._selector.get_key(client.socket)
-        if key.events != events:
-            self._selector.modify(client.socket, events, key.data)
+        """Wait until the client takes bytes, or no longer."""
+        known = self._selector.get_map().get(client.target)
+        events = selectors.EVENT_WRITE if writable else 0
+        if not client.has_taken_over:  # One descriptor for both ways.
+            events |= selectors.EVENT_READ
+        if known is None and events:
+            self._selector.register(client.target, events, lambda: self._serve_client(client))
+        elif known is not None and not events:
+            self._selector.unregister(client.target)
+        elif known is not None and known.events != events:
+            self._selector.modify(client.target, events, known.data)
 
     # Descriptors of the service
 
@@ -413,10 +437,8 @@ class Loop:
     def _say_farewell(self) -> None:
         if (transport := self._transport) is None:
             return
-        last = bytes(transport.outgoing) + self._service.bytes_to_send(self._clock())
-        transport.socket.settimeout(FAREWELL_S)
         with suppress(OSError):
-            transport.socket.sendall(last)
+            transport.write_last(self._service.bytes_to_send(self._clock()), FAREWELL_S)
 
 
 def _parse_request(line: bytes) -> dict[str, Any] | None:

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import enum
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
 
 from towline.agent.roots import Root, RootError
-from towline.core.change import Outcome, Result
-from towline.core.entry import File
+from towline.core.change import Change, Outcome, Result
+from towline.core.entry import DIRECTORY, File
 from towline.core.ignore import Rules
 from towline.core.wire.frames import ProtocolError
 from towline.core.wire.messages import (
@@ -37,8 +37,8 @@ from towline.core.wire.messages import (
     Observed,
     Part,
     Refusal,
+    Rename,
     Rescan,
-    Row,
     SetRules,
     Settle,
     Settled,
@@ -48,6 +48,7 @@ from towline.core.wire.messages import (
     rows_of,
     tree_parts,
 )
+from towline.core.wire.records import Row
 from towline.disk.replica import Observation
 
 OBSERVED_ROWS = 2048  # Rows per message: keeps each far below the limit of a message.
@@ -116,6 +117,8 @@ class Mirror:
         match message:
             case Apply():
                 self._apply(root, message, now)
+            case Rename():
+                self._rename(root, message, now)
             case Part():
                 self._stage(root, message)
             case Fetch():
@@ -199,16 +202,28 @@ class Mirror:
     def _apply(self, root: Root, apply: Apply, now: float) -> None:
         results, observations = root.follower.apply(apply.changes, apply.contents, now)
         root.note_carried_out(apply.changes, results)
-        self._send(Applied(apply.group, tuple(results)))
+        self._answer(apply.group, results, observations)
+        if apply.last:
+            self._revisions.add(apply.revision)
+            self._count_revisions()
+
+    def _rename(self, root: Root, rename: Rename, now: float) -> None:
+        source, target = rename.source, rename.target
+        result, observations = root.follower.rename(source, target, rename.digest, now)
+        both = (Change(target, None, DIRECTORY), Change(source, DIRECTORY, None))
+        root.note_carried_out(both, (result, replace(result, path=source)))
+        self._answer(rename.group, [result], observations)
+
+    def _answer(
+        self, group: int, results: Sequence[Result], observations: Iterable[Observation]
+    ) -> None:
+        self._send(Applied(group, tuple(results)))
         failed = next((result for result in results if result.outcome is not Outcome.DONE), None)
         if failed is not None:
             for token, reason in self._asked.items():
                 self._asked[token] = reason or f"{failed.path}: {_why(failed)}"
         for message in _observed(observations):
             self._send(message)
-        if apply.last:
-            self._revisions.add(apply.revision)
-            self._count_revisions()
 
     def _count_revisions(self) -> None:
         while self.revision + 1 in self._revisions:

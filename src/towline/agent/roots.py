@@ -16,7 +16,8 @@ from towline.core.change import Change, Outcome, Result, holds
 from towline.core.entry import Entry
 from towline.core.gather import Gather
 from towline.core.ignore import Rules
-from towline.core.wire.messages import Begin, Row
+from towline.core.wire.messages import Begin
+from towline.core.wire.records import Row
 from towline.disk.folder import Folder
 from towline.disk.follow import Follower
 from towline.disk.incarnation import Incarnation, RootState, read_or_create, root_state

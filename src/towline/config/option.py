@@ -76,7 +76,7 @@ OPTIONS: tuple[Option, ...] = (
         "`auto`: zlib, unless the link is faster than the compressor.",
     ),
     Option(
-        "debounce", DEBOUNCE, "2 ms",
+        "debounce", DEBOUNCE, "0.5 ms",
         "How long to wait after a change for others that belong to it.",
     ),
     Option(

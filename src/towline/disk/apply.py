@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -95,6 +96,27 @@ class Apply:
         finally:
             self._supply.finish()
             self._sync_touched()
+
+    def rename(self, source: str, target: str) -> Result:
+        """Give a directory another name, with all that is in it. The result is that of `target`.
+
+        Nothing is looked at in it: no content is replaced or dropped by this.
+        """
+        if problem := self._why_impossible(target, DIRECTORY):
+            return Result(target, Outcome.FAILED, problem=problem)
+        change = Change(target, None, DIRECTORY)
+        try:
+            if not stat.S_ISDIR(self._folder.lstat(source).st_mode):
+                return self._refused(change, None)
+            self._touched.update((parent_of(source), parent_of(target)))
+            self._folder.place(source, target)
+        except _PLACE_IS_NOT_AS_SEEN:
+            return self._refused(change, None)
+        except OSError as error:
+            return _failed(change, error)
+        finally:
+            self._sync_touched()
+        return Result(target, Outcome.DONE)
 
     # First: all contents into the stage.
 

@@ -80,6 +80,16 @@ class Cache:
         """Remember a file written here whose mtime was set by hand: any write would change it."""
         self._known[path] = (stamp, digest)
 
+    def stamp(self, path: str) -> Stamp | None:
+        """Return the stamp under which the digest of `path` is known."""
+        known = self._known.get(path)
+        return None if known is None else known[0]
+
+    def move(self, source: str, target: str) -> None:
+        """A directory above has another name: the file at `source` is at `target` now, the same."""
+        if (known := self._known.pop(source, None)) is not None:
+            self._known[target] = known
+
     def forget(self, path: str) -> None:
         self._known.pop(path, None)
 

@@ -17,12 +17,13 @@ from towline.core.gather import Gather
 from towline.core.problem import ProblemKind
 from towline.disk.displaced import Kept
 from towline.disk.replica import Observation, Replica
-from towline.disk.watch.base import Watch
+from towline.disk.watch.base import Seen, Watch
 
 REVIEW_INTERVAL_S = 1.0  # How often replaced files that someone still had open are looked at.
 RETRY_INTERVAL_S = 5.0  # How often what could not be read is tried again, though nothing is told.
 RETRIES_MAX = 256  # Paths each time: a share of a broken disk must not keep us busy.
 VERIFY_INTERVAL_S = 600.0  # What no notice tells, a write through a map say, is found by then.
+INSTANT_S = 0.002  # Not worth another turn of a loop, whose timers may be 1 ms late.
 SETTLE_MAX_S = 1.0  # A cookie's event takes milliseconds; past this the watch has failed us.
 
 
@@ -36,6 +37,7 @@ class News:
     observations: list[Observation] = field(default_factory=list[Observation])
     settled: list[int] = field(default_factory=list[int])  # Tokens given to `settle`.
     kept: list[Kept] = field(default_factory=list[Kept])
+    contents: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])  # Of what was read.
     scan_reason: str = ""  # Set when observations no longer suffice: scan, then go on.
     root_gone: bool = False
 
@@ -58,6 +60,7 @@ class Follower:
         self._verify_interval_s = verify_interval_s
         self._verify_at = math.inf  # From the first scan on: when everything is looked at again.
         self._verifying: Generator[None, None, list[Observation]] | None = None
+        self._news = News()  # Taken in, and not told yet.
 
     def deadline(self) -> float | None:
         """When to call `step` even if the watch stays silent."""
@@ -75,8 +78,43 @@ class Follower:
 
     def step(self, now: float) -> News:
         """Take in what the watch tells; look at the paths whose time has come."""
-        news = News()
-        seen = self.watch.read()
+        self._take_in(self.watch.read(), now)
+        news, self._news = self._news, News()
+        self._arm_review(now)  # A scan may have come upon something, too.
+        paths = self._gather.take_all() if news.settled else self._gather.take(now)
+        if paths and not news.scan_reason:
+            news.observations = self.replica.observe(paths, news.contents)
+        self._review(now, news)
+        self._retry(now, news)
+        self._verify(now, news)
+        return news
+
+    def step_plain(self, now: float) -> News | None:
+        """As `step`, if there is nothing to look at now or in an instant; None: call `step`.
+
+        For a loop that must not be held up: nothing here waits for a disk.
+        """
+        seen = self.watch.read_plain()
+        if seen is not None:
+            self._take_in(seen, now)
+        if seen is None or self._has_work(now):
+            return None
+        news, self._news = self._news, News()
+        return news
+
+    def quiet_at(self) -> float | None:
+        """When the paths gathered so far have been quiet for long enough."""
+        return self._gather.deadline()
+
+    def _has_work(self, now: float) -> bool:
+        gathered = self.quiet_at()
+        if gathered is not None and (self._news.settled or gathered <= now + INSTANT_S):
+            return True
+        due = (self._review_at, self._retry_at, self._verify_at)
+        return any(at is not None and at <= now for at in due)
+
+    def _take_in(self, seen: Seen, now: float) -> None:
+        news = self._news
         self._gather.note(seen.paths, now)
         self._gather.note_writing(seen.writing, now)
         if seen.git_busy is not None:
@@ -84,15 +122,7 @@ class Follower:
         news.root_gone = seen.root_gone
         if seen.rescan or self._gather.overflowed:
             news.scan_reason = "more changed at once than the watch could tell"
-        self._arm_review(now)  # A scan may have come upon something, too.
         self._meet_cookies(seen.cookies, now, news)
-        paths = self._gather.take_all() if news.settled else self._gather.take(now)
-        if paths and not news.scan_reason:
-            news.observations = self.replica.observe(paths)
-        self._review(now, news)
-        self._retry(now, news)
-        self._verify(now, news)
-        return news
 
     def scan_steps(self) -> Iterator[None]:
         """Scan the whole folder; afterwards the replica's tree holds what was found."""
@@ -111,6 +141,14 @@ class Follower:
         observations = [Observation(path, self.replica.tree.get(path)) for path in kept]
         self._arm_review(now)
         return results, observations + self.replica.observe(())
+
+    def rename(
+        self, source: str, target: str, digest: bytes, now: float
+    ) -> tuple[Result, list[Observation]]:
+        """Give a directory another name; return also what came to light: what else was in it."""
+        result = self.replica.rename(source, target, digest)
+        self._arm_review(now)
+        return result, self.replica.observe(())
 
     def _arm_review(self, now: float) -> None:
         """Look soon at what was swapped out, if somebody had it open."""

@@ -10,15 +10,18 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from towline.core.entry import DIRECTORY, Entry, File, Symlink, Unsynced, new_digest
 from towline.core.path import parent_of
 from towline.core.problem import ProblemKind
-from towline.disk.cache import Cache, stamp_of
+from towline.disk.cache import Cache, Stamp, stamp_of
 from towline.disk.folder import Folder
 
 PIECE = 1 << 20  # Bytes hashed between two yields: under a millisecond.
+KEPT_MAX = 4 << 20  # Bytes of contents kept from one round of looks: bounds memory.
+KEPT_FILE_MAX = 256 << 10  # Larger ones travel in parts, which are read as they go.
 ATTEMPTS_MAX = 4  # Tries to read a file that is being written before it is left for later.
 
 T = TypeVar("T")
@@ -33,6 +36,18 @@ class Look:
         self.cache = cache
         self.now_ns = now_ns
         self.size_max: int | None = None
+        self.moved: dict[Stamp, bytes] = {}  # Digests of files whose directory is gone, or moved.
+        self._contents: dict[bytes, bytes] | None = None
+        self._room = 0  # Bytes that `_contents` may still get.
+
+    @contextmanager
+    def keeping(self, contents: dict[bytes, bytes] | None) -> Generator[None, None, None]:
+        """Put what is read of small files meanwhile into `contents`, by digest."""
+        self._contents, self._room = contents, KEPT_MAX
+        try:
+            yield
+        finally:
+            self._contents = None
 
     def at(self, path: str) -> tuple[Entry | None, os.stat_result | None]:
         """Return the shallow entry at `path` and its lstat. Raises OSError but for absence."""
@@ -63,7 +78,7 @@ class Look:
     def _file_steps(self, path: str, status: os.stat_result) -> Steps[Entry]:
         if self.size_max is not None and status.st_size > self.size_max:
             return Unsynced(ProblemKind.TOO_LARGE)
-        digest = self.cache.digest(path, stamp_of(status))
+        digest = self.cache.digest(path, stamp_of(status)) or self._moved_here(path, status)
         if digest is None:
             for _ in range(ATTEMPTS_MAX):
                 read_at_ns = self.now_ns()
@@ -75,15 +90,27 @@ class Look:
             return Unsynced(ProblemKind.CHANGING)
         return File(digest, is_executable(status), status.st_size)
 
+    def _moved_here(self, path: str, status: os.stat_result) -> bytes | None:
+        """Return the digest of a file that came with its directory: nothing of its stamp differs.
+
+        The stamp holds the inode, and the ctime of any write or rename of the file itself.
+        """
+        stamp = stamp_of(status)
+        digest = self.moved.get(stamp)
+        if digest is not None:
+            self.cache.put_own(path, stamp, digest)
+        return digest
+
     def _hash_steps(self, path: str) -> Steps[tuple[bytes | None, os.stat_result]]:
         """Hash the file; None instead of a digest if it changed while being read."""
         folder = self.folder
         descriptor = folder.open(path)
         try:
             before = folder.fstat(descriptor)
-            hasher, size = new_digest(), 0
+            hasher, size, first = new_digest(), 0, b""
             while piece := folder.read(descriptor, PIECE):
                 hasher.update(piece)
+                first = first or piece
                 size += len(piece)
                 if len(piece) == PIECE:
                     yield
@@ -93,7 +120,17 @@ class Look:
         finally:
             folder.close_file(descriptor)
         whole = size == after.st_size and stamp_of(before) == stamp_of(after)
-        return (hasher.digest() if whole else None), after
+        if not whole:
+            return None, after
+        digest = hasher.digest()
+        if len(first) == size:
+            self._keep(digest, first)
+        return digest, after
+
+    def _keep(self, digest: bytes, content: bytes) -> None:
+        if self._contents is not None and len(content) <= min(KEPT_FILE_MAX, self._room):
+            self._contents[digest] = content
+            self._room -= len(content)
 
 
 def run_to_end(steps: Steps[T]) -> T:

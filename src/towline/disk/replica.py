@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from towline.core.change import Change, Outcome, Result, moved_contents
-from towline.core.entry import Directory, Entry, File, Unsynced, digest_of
+from towline.core.entry import Directory, Entry, File, Unsynced, digest_of, shallow
 from towline.core.path import BadPathError, check_path, is_below, join, parent_of
 from towline.core.problem import Problem, ProblemKind
+from towline.core.rename import digest_of_directory
 from towline.core.tree import Tree
 from towline.disk.apply import Apply
 from towline.disk.cache import Cache, Stamp, load_cache, stamp_of
@@ -124,19 +125,24 @@ class Replica:
         yield from self.scan_steps()
         return list(_differences("", known.root, self.tree.root))
 
-    def observe(self, paths: Iterable[str]) -> list[Observation]:
+    def observe(
+        self, paths: Iterable[str], contents: dict[bytes, bytes] | None = None
+    ) -> list[Observation]:
         """Look again at these paths; return what really changed, parents first.
 
-        A directory is looked at with all it holds. Paths that are ignored, unusable or towline's
-        own are skipped; so are those below another one in the result.
+        `contents` gets what is read of small files on the way. A directory is looked at with all
+        it holds. Paths that are ignored, unusable or towline's own are skipped; so are those below
+        another one in the result.
         """
         waiting, self._to_observe = self._to_observe, set()
         subjects = self._subjects({*paths, *waiting})
         if self._noted is not None:
             self._noted.update(subjects)
         changed: set[str] = set()
-        for path in subjects:
-            changed.update(observation.path for observation in self._observe_one(path))
+        self._look.moved = self._digests_moved(subjects)
+        with self._look.keeping(contents):
+            for path in subjects:
+                changed.update(observation.path for observation in self._observe_one(path))
         # A later look may have found more below an earlier one: the tree has the last word.
         return [Observation(path, self.tree.get(path)) for path in _uppermost(changed)]
 
@@ -184,6 +190,29 @@ class Replica:
             if self._noted is not None:
                 self._noted.add(change.path)
         return results
+
+    def rename(self, source: str, target: str, digest: bytes) -> Result:
+        """Give a directory another name, if all that is known to be in it has this digest.
+
+        What the next `observe` tells is what was not known to be in it.
+        """
+        entry = self.tree.get(source)
+        is_same = isinstance(entry, Directory) and digest_of_directory(entry) == digest
+        if not is_same or self._rules.ignores(target, True) or is_below(target, source):
+            result = Result(target, Outcome.REFUSED, actual=shallow(self.tree.get(target)))
+        else:
+            result = self._apply.rename(source, target)
+        if result.outcome is Outcome.DONE:
+            for path, _ in self.tree.walk(source):
+                self._cache.move(path, target + path.removeprefix(source))
+            self.tree.put(target, entry)
+            self.tree.put(source, None)
+        else:
+            self._note_told(result)
+        self._to_observe.update((source, target))
+        if self._noted is not None:
+            self._noted.update((source, target))
+        return result
 
     def _note_told(self, result: Result) -> None:
         """Whoever reads a refusal takes it for the truth: what differs from it is to be told."""
@@ -233,6 +262,24 @@ class Replica:
                 self._displaced.recover(name)
 
     # Observing.
+
+    def _digests_moved(self, subjects: Iterable[str]) -> dict[Stamp, bytes]:
+        """Return what is known of files in directories that are gone: they may be elsewhere."""
+        moved: dict[Stamp, bytes] = {}
+        for path in subjects:
+            if isinstance(self.tree.get(path), Directory) and not self._is_there(path):
+                for below, entry in self.tree.walk(path):
+                    stamp = self._cache.stamp(below)
+                    if stamp is not None and isinstance(entry, File):
+                        moved[stamp] = entry.digest
+        return moved
+
+    def _is_there(self, path: str) -> bool:
+        try:
+            self.folder.lstat(path)
+        except OSError:
+            return not path
+        return True
 
     def _subjects(self, paths: set[str]) -> list[str]:
         """Return what to look at for these paths: where one is new, its uppermost new parent."""

@@ -99,8 +99,8 @@ class Stage:
             return False
 
     def trouble(self, digest: bytes) -> OSError | None:
-        """Return, once, why this content could not be kept."""
-        return self._trouble.pop(digest, None)
+        """Return why this content could not be kept, until it is sent again from its start."""
+        return self._trouble.get(digest)
 
     def is_whole(self, digest: bytes, size: int) -> bool:
         """Whether all of this content is here and verified."""
@@ -160,8 +160,9 @@ class Stage:
             self._write_part(digest, content)
 
     def _note_trouble(self, digest: bytes, error: OSError) -> None:
-        if len(self._trouble) < PARTS_MAX:
-            self._trouble[digest] = error
+        self._trouble[digest] = error
+        if len(self._trouble) > PARTS_MAX:
+            del self._trouble[next(iter(self._trouble))]
         with suppress(OSError):
             self.discard(digest)
 
@@ -195,6 +196,7 @@ class Stage:
         if len(self._parts) >= PARTS_MAX:
             raise OSError(errno.EDQUOT, f"more than {PARTS_MAX} large contents on their way")
         self.ensure_directory()
+        self._unlink(_name(digest))  # One that was dropped, but could not be removed then.
         descriptor = self._folder.create(_name(digest))
         self._parts[digest] = _Part(0, new_digest())
         return descriptor

@@ -86,11 +86,16 @@ class Barrier:
             await self._landed.wait()
 
     def _is_done(self, moment: int) -> bool:
-        return self._is_known() and self._flights.is_done(moment) and self._pusher.is_done(moment)
+        return self._flights.is_done(moment) and self._none_waits(moment)
 
     def _is_sent(self, moment: int) -> bool:
         """Whether all noted up to `moment` is on the machine, or on its way there in order."""
-        return self._is_known() and self._flights.is_sent(moment) and self._pusher.is_done(moment)
+        return self._flights.is_sent(moment) and self._none_waits(moment)
+
+    def _none_waits(self, moment: int) -> bool:
+        """Whether nothing noted up to `moment` has yet to be seen, planned or sent."""
+        waits_not = self._planner.is_done(moment) and self._pusher.is_done(moment)
+        return self._is_known() and waits_not
 
     def _check(self, moment: int) -> None:
         """Raise where waiting cannot help."""

@@ -80,9 +80,9 @@ class Flights:
         for path, moment in taken.items():
             self._dirty[path] = min(moment, self._dirty.get(path, moment))
 
-    def clean(self, path: str) -> None:
-        """`path` needs no reconciling: what made it dirty is taken care of."""
-        self._dirty.pop(path, None)
+    def clean(self, path: str) -> int:
+        """`path` is dirty no more: what made it so is taken care of. Return since when it was."""
+        return self._dirty.pop(path)
 
     def is_hot(self, path: str) -> bool:
         flight = self._flying.get(path)

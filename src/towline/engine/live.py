@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 import anyio
 from anyio.abc import TaskGroup
 
-from towline.core.change import Change, Outcome, Result, holds
+from towline.core.change import Change, Result, holds
 from towline.core.conflict import is_conflict_copy
 from towline.core.entry import Directory, Entry, File
 from towline.core.ignore import Rules, Verdict
@@ -34,11 +34,11 @@ from towline.core.wire.messages import (
     Part,
     Refusal,
     Rescan,
-    Row,
     SetRules,
     TreeEnd,
     TreePart,
 )
+from towline.core.wire.records import Row
 from towline.disk.follow import News
 from towline.engine import events
 from towline.engine.ancestor import KeptConflict, Store
@@ -46,6 +46,7 @@ from towline.engine.barrier import Barrier, FlushError
 from towline.engine.bell import Bell
 from towline.engine.flights import Flights
 from towline.engine.folder import Folder
+from towline.engine.landing import Landing
 from towline.engine.local import Local
 from towline.engine.notices import Notices
 from towline.engine.plan import Planner
@@ -107,6 +108,9 @@ class Live:
             direction_of=folder.direction_of,
             hosts=self._hosts,
             wall_clock=wall_clock,
+        )
+        self._landing = Landing(
+            self.trees, self.flights, self.planner, self._notices, self._ignores
         )
         self._remote: Remote | None = None
         self._tasks: TaskGroup | None = None
@@ -511,65 +515,32 @@ class Live:
     def _landed_there(self, applied: Applied) -> None:
         """The machine has answered a group."""
         group, whole = self.pusher.answered(applied.group)
-        if group is None or len(group.changes) != len(applied.results):
+        if group is None:
             raise ProtocolError("an answer to changes that were not sent")
-        agreed: list[tuple[str, Entry | None]] = []
-        for change, result in zip(group.changes, applied.results, strict=True):
-            if result.path != change.path:
-                raise ProtocolError("an answer to other changes than were sent")
-            self._landed_one(change, result, "machine", self.trees.remote, agreed)
+        agreed = self._landing.there(group, applied.results)
         self.trees.agree(agreed)
         if whole is not None:
             self._note_revision(*whole)
-        self._after_landing()
+        self._after_landing(agreed)
 
     def _landed_here(self, landed: Sequence[tuple[Change, Result]]) -> None:
         """Changes from the machine were carried out on the laptop."""
-        agreed: list[tuple[str, Entry | None]] = []
-        for change, result in landed:
-            self._landed_one(change, result, "laptop", self.trees.local, agreed)
+        agreed = self._landing.here(landed)
+        for change, _ in landed:
             self._note_rule_file(change.path)
         self.trees.agree(agreed)
         paths = [path for path, _ in agreed]
         if paths:
             self._report(events.Received(len(paths), tuple(paths[:PATHS_SHOWN])))
-        self._after_landing()
-
-    def _landed_one(
-        self,
-        change: Change,
-        result: Result,
-        side: str,
-        tree: Tree,
-        agreed: list[tuple[str, Entry | None]],
-    ) -> None:
-        path = change.path
-        moment = self.flights.moment_of(path)
-        if result.kept is not None:
-            self._notices.conflict(path, result.kept, side)
-        match result.outcome:
-            case Outcome.DONE if self._ignores(path, change.new):  # Since it was sent.
-                self.planner.succeeded(path)
-            case Outcome.DONE:
-                tree.put_shallow(path, change.new)
-                agreed.append((path, change.new))
-                agreed += ((gone, None) for gone in self.trees.gone_below(path))
-                self.planner.succeeded(path)
-                self._notices.clear(side, path)
-            case Outcome.FAILED if result.problem is not None:
-                self.planner.failed(change, result.problem, side, moment)
-                self._notices.problem(side, result.problem)
-            case _:
-                if result.outcome is Outcome.REFUSED and not self._ignores(path, result.actual):
-                    tree.put_shallow(path, result.actual)
-                self.planner.refused(path, side, moment)
-        self.flights.land(path)
+        self._after_landing(agreed)
 
     def _ignores(self, path: str, entry: Entry | None) -> bool:
         rules = self._rules
         return rules is not None and rules.ignores(path, isinstance(entry, Directory))
 
-    def _after_landing(self) -> None:
+    def _after_landing(self, agreed: Sequence[tuple[str, Entry | None]]) -> None:
+        if left := self.trees.left_alone(path for path, entry in agreed if entry is None):
+            self.flights.note(left)
         self._landed.ring()
         self._changed.ring()
 

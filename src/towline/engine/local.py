@@ -6,6 +6,7 @@ to light is handed over in the loop, in order. Nothing here knows the other side
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
@@ -16,7 +17,7 @@ from towline.core.entry import File
 from towline.core.ignore import Rules
 from towline.core.problem import Problem
 from towline.core.tree import Tree
-from towline.disk.follow import Follower, News
+from towline.disk.follow import INSTANT_S, Follower, News
 from towline.disk.watch.base import ModeKind, Watch
 from towline.engine.events import LeftOut
 
@@ -50,13 +51,16 @@ class Local:
         *,
         run: RunBlocking = in_thread,
         readable: WaitReadable = wait_readable,
+        rest: Callable[[float], None] | None = time.sleep,
     ) -> None:
         self._follower = follower
         self._replica = follower.replica
         self._absorb = absorb
         self._run = run
         self._readable = readable
+        self._rest = rest
         self._turn = anyio.Lock()
+        self._fresh: dict[bytes, bytes] = {}  # Contents read in the last look, by digest.
         self._token = 0
         self._settled: dict[int, anyio.Event] = {}
 
@@ -114,7 +118,14 @@ class Local:
             del self._settled[token]
 
     async def read(self, wanted: Sequence[tuple[str, File]]) -> list[bytes | None]:
-        """Return the content of each file, or None where it is no longer the one wanted."""
+        """Return the content of each file, or None where it is no longer the one wanted.
+
+        What was read just now is not read again: also if another save came since, this is what
+        was saved, and the next follows.
+        """
+        fresh = [self._fresh.get(file.digest) for _, file in wanted]
+        if None not in fresh:
+            return fresh
         async with self._turn:
             return await self._run(lambda: [self._replica.read(*want) for want in wanted])
 
@@ -175,10 +186,22 @@ class Local:
         with anyio.move_on_after(deadline - anyio.current_time()):
             await self._readable(self._follower.watch)
 
+    def _step(self, now: float) -> News:
+        """Look at what is due, or is as good as due: others that belong to it may still come."""
+        due = self._follower.quiet_at()
+        if self._rest is not None and due is not None and now < due <= now + INSTANT_S:
+            self._rest(due - now)
+            now = due
+        return self._follower.step(now)
+
     async def _look(self) -> None:
         async with self._turn:
             now = anyio.current_time()
-            news = await self._run(lambda: self._follower.step(now))
+            news = self._follower.step_plain(now)
+            if news is None:
+                news = await self._run(lambda: self._step(now))
+            if news.observations:
+                self._fresh = news.contents
             self._absorb(news)
             for token in news.settled:
                 if token in self._settled:

@@ -9,7 +9,7 @@ its pusher and puller.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -21,11 +21,12 @@ from towline.core.direction import Direction
 from towline.core.entry import DIRECTORY, Directory, Entry, File, Symlink, shallow
 from towline.core.problem import Problem, ProblemKind
 from towline.core.reconcile import Step, Verdict, syncable
+from towline.core.rename import Rename, renames_among
 from towline.core.safety import why_hold
 from towline.engine.ancestor import Store
 from towline.engine.flights import Flights
 from towline.engine.pull import Puller
-from towline.engine.push import Pusher
+from towline.engine.push import Pusher, rename_as_change
 from towline.engine.remote import Remote
 from towline.engine.trees import Trees
 
@@ -71,6 +72,7 @@ class Planner:
         self._wall_clock = wall_clock
         self._accepted = False
         self._noticed_at: float | None = None
+        self._planning: int | None = None  # The oldest moment of what is being planned and sent.
         self._refusals: Counter[str] = Counter()
         self._pen: set[str] = set()
         self._pen_until = 0.0
@@ -79,6 +81,7 @@ class Planner:
 
     def begin_life(self) -> None:
         """The next plan is a first one: it sees all deletions at once and needs no pen."""
+        self._planning = None
         self._pen.clear()
         self._ripe.clear()
         self._refusals.clear()
@@ -93,33 +96,45 @@ class Planner:
             due.append(self._retry_at)
         return min(due, default=None)
 
+    def is_done(self, moment: int) -> bool:
+        """Whether nothing noted up to `moment` has been taken up but not sent yet."""
+        return self._planning is None or self._planning > moment
+
     async def plan(self, remote: Remote) -> None:
         """Take what is dirty and free to go, and set it going."""
         self._take_back(anyio.current_time())
         began, self._noticed_at = self._noticed_at or anyio.current_time(), None
-        chained = self._take_chained()
+        chained, since = self._take_chained()
         dirty = self._flights.take_free()
         steps = list(self._trees.steps(dirty))
         if not dirty and not chained:
             return
+        self._planning = min([since, *dirty.values()])
         reason = "" if self._accepted else self._why_hold(steps)
         if reason:
             self.held = reason
             self._flights.restore(dirty)
         else:
-            at_once = self._accepted or "" in dirty
-            self.held, self._accepted = "", False
-            moment = min(dirty.values(), default=self._flights.moment)
-            blocked = [step.path for step in steps if self._flights.blocks(step.path)]
-            self._flights.restore(dict.fromkeys(blocked, moment))
-            steps = [step for step in steps if not self._flights.blocks(step.path)]
-            pushes, pulls = self._carry_out(steps, at_once)
-            self._ripe.difference_update(dirty)
-            self._let_go(dirty, [*pushes, *pulls])
-            self._puller.queue(pulls, moment)
-            await self._push(remote, pushes, moment, began)
+            await self._set_going(remote, dirty, steps, began)
         if chained:
-            await self._push(remote, chained, self._flights.moment, began)
+            await self._push(remote, chained, since, began)
+        self._planning = None
+
+    async def _set_going(
+        self, remote: Remote, dirty: Mapping[str, int], steps: Sequence[Step], began: float
+    ) -> None:
+        at_once = self._accepted or "" in dirty
+        self.held, self._accepted = "", False
+        moment = min(dirty.values(), default=self._flights.moment)
+        blocked = [step.path for step in steps if self._flights.blocks(step.path)]
+        self._flights.restore(dict.fromkeys(blocked, moment))
+        steps = [step for step in steps if not self._flights.blocks(step.path)]
+        renames, steps = self._take_renames(steps)
+        pushes, pulls = self._carry_out(steps, at_once)
+        self._ripe.difference_update(dirty)
+        self._let_go(dirty, [*pushes, *pulls])
+        self._puller.queue(pulls, moment)
+        await self._push(remote, pushes, moment, began, renames)
 
     def noticed(self, now: float) -> None:
         """Something was noticed on the laptop: the next revision is as old as the first of it."""
@@ -180,9 +195,13 @@ class Planner:
             self._retry_at = now + RETRY_S
             self._flights.note(self.stuck)
 
-    def _take_chained(self) -> list[Change]:
-        """Return the saves of files whose last save is still on its way: they follow it."""
+    def _take_chained(self) -> tuple[list[Change], int]:
+        """Return the saves of files whose last save is still on its way: they follow it.
+
+        Also return the oldest moment of them.
+        """
         chained: list[Change] = []
+        since = self._flights.moment
         for path in [path for path in self._flights.dirty if self._flights.is_hot(path)]:
             flight = self._flights.get(path)
             entry = self._trees.local.get(path)
@@ -192,9 +211,18 @@ class Planner:
                 continue
             if self._direction_of(path) is Direction.PULL:
                 continue
-            self._flights.clean(path)
+            since = min(since, self._flights.clean(path))
             chained.append(Change(path, flight.newest, entry))
-        return chained
+        return chained, since
+
+    def _take_renames(self, steps: Sequence[Step]) -> tuple[list[Rename], list[Step]]:
+        """Take out what only has another name. What was refused as a rename goes file by file."""
+        able = [step for step in steps if not self._refusals[step.path]]
+        renames = renames_among(able, self._trees.remote.get)
+        taken = {path for rename in renames for path in (rename.source, rename.target)}
+        for path in taken:
+            self._pusher.drop(path)
+        return renames, [step for step in steps if step.path not in taken]
 
     def _carry_out(self, steps: Iterable[Step], at_once: bool) -> tuple[list[Change], list[Change]]:
         """Do what needs neither side; return the changes to push and those to pull."""
@@ -261,12 +289,20 @@ class Planner:
             changes += changes_between(path, DIRECTORY, syncable(winner))
 
     async def _push(
-        self, remote: Remote, changes: Sequence[Change], moment: int, began: float
+        self,
+        remote: Remote,
+        changes: Sequence[Change],
+        moment: int,
+        began: float,
+        renames: Sequence[Rename] = (),
     ) -> None:
-        if not changes:
+        if not changes and not renames:
             return
         revision = self._store.next_revision()
-        self._pusher.open_revision(revision, began, changes)
+        shown = [*map(rename_as_change, renames), *changes]
+        self._pusher.open_revision(revision, began, shown)
+        for rename in renames:
+            await self._pusher.send_rename(remote, rename, revision, moment)
         if self._pusher.is_small(changes):
             await self._pusher.send_small(remote, changes, revision, moment)
         else:

@@ -11,8 +11,10 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from towline.core.change import Change, holds, moved_contents
-from towline.core.entry import File
+from towline.core.entry import DIRECTORY, File
 from towline.core.path import is_below
+from towline.core.rename import Rename, digest_of_directory
+from towline.core.wire import messages
 from towline.core.wire.messages import HEADER_SIZE, PART_SIZE, Apply, Part, header_size_of
 from towline.engine.bell import Bell
 from towline.engine.flights import Flights, Way
@@ -34,6 +36,7 @@ class Group:
     revision: int
     last: bool
     changes: Sequence[Change]
+    rename: Rename | None = None  # What its one change stands for.
 
 
 @dataclass(slots=True)
@@ -109,6 +112,15 @@ class Pusher:
             self._flights.land(path)
         group = self._open_group(ready, revision, last=True)
         await remote.send(Apply(group, revision, True, tuple(ready), contents))
+
+    async def send_rename(self, remote: Remote, rename: Rename, revision: int, moment: int) -> None:
+        """Send a rename at once. Something else has to be the last of its revision."""
+        self._flights.start(rename.target, Way.HOT, rename.entry, moment)
+        self._flights.start(rename.source, Way.HOT, None, moment)
+        changes = [rename_as_change(rename)]
+        group = self._open_group(changes, revision, last=False, rename=rename)
+        digest = digest_of_directory(rename.entry)
+        await remote.send(messages.Rename(group, revision, rename.source, rename.target, digest))
 
     def queue(self, changes: Iterable[Change], revision: int, moment: int) -> None:
         for change in changes:
@@ -235,9 +247,11 @@ class Pusher:
     def _is_current(self, change: Change) -> bool:
         return holds(self._trees.local.get(change.path), change.new)
 
-    def _open_group(self, changes: Sequence[Change], revision: int, *, last: bool) -> int:
+    def _open_group(
+        self, changes: Sequence[Change], revision: int, *, last: bool, rename: Rename | None = None
+    ) -> int:
         self._next_group += 1
-        self._groups[self._next_group] = Group(revision, last, changes)
+        self._groups[self._next_group] = Group(revision, last, changes, rename)
         if revision in self._revisions:
             self._revisions[revision].groups += 1
         return self._next_group
@@ -249,6 +263,10 @@ class Pusher:
         revision.queued -= 1
         if not sent and not revision.queued:
             self._emptied.append(queued.revision)
+
+
+def rename_as_change(rename: Rename) -> Change:
+    return Change(rename.target, None, DIRECTORY)
 
 
 def _header_size(change: Change) -> int:

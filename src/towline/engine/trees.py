@@ -65,6 +65,14 @@ class Trees:
             if self.local.get(at) is None and self.remote.get(at) is None
         ]
 
+    def left_alone(self, gone: Iterable[str]) -> set[str]:
+        """Return the directories that held one of these paths and that one side lacks.
+
+        Whether they stay depends on what is left in them.
+        """
+        held = {path.rpartition("/")[0] for path in gone} - {""}
+        return {at for at in held if (self.local.get(at) is None) != (self.remote.get(at) is None)}
+
     def _unknown_parents(self, path: str) -> list[str]:
         """Return the directories above `path` that become part of the ancestor with it."""
         parents = parents_of(path)

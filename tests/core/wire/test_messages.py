@@ -49,6 +49,7 @@ EXAMPLES: list[Message] = [
     messages.Flush(6, 2.5),
     messages.Flushed(6, 12, "held"),
     messages.Refusal("no"),
+    messages.Rename(3, 9, "d", "e/d", FILE.digest),
 ]
 
 

@@ -14,13 +14,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
-from towline.core.change import Change, Outcome, Result
+from towline.core.change import Change, Result
 from towline.core.entry import Directory, Entry, File, Symlink, Unsynced
 from towline.core.problem import Problem
 from towline.core.tree import Tree
-from towline.core.wire import fields
+from towline.core.wire import fields, records
 from towline.core.wire.fields import FieldError
 from towline.core.wire.frames import ProtocolError
+from towline.core.wire.records import Row
 
 PREFIX = struct.Struct(">BI")  # Kind and flags, length of the header as sent.
 COMPRESSED = 0x80  # Flag in the first byte: what follows the prefix is zlib.
@@ -31,7 +32,6 @@ HEADER_SIZE = PLAIN_MAX // 4  # Bytes of rows in one message, its longest row on
 ROWS_MAX = 4096  # Entries per message when a tree is told in parts.
 
 T = TypeVar("T")
-Row = tuple[str, Entry | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Begun:
             fields.sentence(host),
             fields.text(incarnation, 64),
             fields.boolean(new),
-            fields.sequence(partials, _partial),
+            fields.sequence(partials, records.partial),
             fields.sentence(watching),
         )
 
@@ -112,11 +112,11 @@ class TreePart:
     rows: tuple[Row, ...]
 
     def pack(self) -> tuple[list[Any], bytes]:
-        return _pack_rows(self.rows), b""
+        return records.pack_rows(self.rows), b""
 
     @classmethod
     def unpack(cls, header: list[Any], body: bytes) -> TreePart:
-        return cls(fields.sequence(header, _row))
+        return cls(fields.sequence(header, records.row))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ class TreeEnd:
 
     def pack(self) -> tuple[list[Any], bytes]:
         problems = [fields.pack_problem(problem) for problem in self.problems]
-        return [self.exists, problems, _pack_rows(self.carried_out)], b""
+        return [self.exists, problems, records.pack_rows(self.carried_out)], b""
 
     @classmethod
     def unpack(cls, header: list[Any], body: bytes) -> TreeEnd:
@@ -142,7 +142,7 @@ class TreeEnd:
         return cls(
             fields.boolean(exists),
             fields.sequence(problems, fields.problem),
-            fields.sequence(carried_out, _row),
+            fields.sequence(carried_out, records.row),
         )
 
 
@@ -163,10 +163,7 @@ class Apply:
     contents: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
 
     def pack(self) -> tuple[list[Any], bytes]:
-        changes = [
-            [c.path, fields.pack_entry(c.old), fields.pack_entry(c.new), c.keep]
-            for c in self.changes
-        ]
+        changes = [records.pack_change(change) for change in self.changes]
         sizes = [[digest.hex(), len(content)] for digest, content in self.contents.items()]
         body = b"".join(self.contents.values())
         return [self.group, self.revision, self.last, changes, sizes], body
@@ -178,8 +175,8 @@ class Apply:
             fields.integer(group),
             fields.integer(revision),
             fields.boolean(last),
-            fields.sequence(changes, _change),
-            dict(_split(body, fields.sequence(sizes, _partial))),
+            fields.sequence(changes, records.change),
+            dict(records.split(body, fields.sequence(sizes, records.partial))),
         )
 
 
@@ -192,12 +189,12 @@ class Applied:
     results: tuple[Result, ...]
 
     def pack(self) -> tuple[list[Any], bytes]:
-        return [self.group, [_pack_result(result) for result in self.results]], b""
+        return [self.group, [records.pack_result(result) for result in self.results]], b""
 
     @classmethod
     def unpack(cls, header: list[Any], body: bytes) -> Applied:
         group, results = fields.record(header, 2)
-        return cls(fields.integer(group), fields.sequence(results, _result))
+        return cls(fields.integer(group), fields.sequence(results, records.result))
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +231,7 @@ class Fetch:
 
     @classmethod
     def unpack(cls, header: list[Any], body: bytes) -> Fetch:
-        return cls(fields.sequence(header, _want))
+        return cls(fields.sequence(header, records.want))
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,14 +266,14 @@ class Observed:
 
     def pack(self) -> tuple[list[Any], bytes]:
         problems = [fields.pack_problem(problem) for problem in self.problems]
-        return [list(self.replaced), _pack_rows(self.rows), problems], b""
+        return [list(self.replaced), records.pack_rows(self.rows), problems], b""
 
     @classmethod
     def unpack(cls, header: list[Any], body: bytes) -> Observed:
         replaced, rows, problems = fields.record(header, 3)
         return cls(
             fields.sequence(replaced, fields.path),
-            fields.sequence(rows, _row),
+            fields.sequence(rows, records.row),
             fields.sequence(problems, fields.problem),
         )
 
@@ -374,6 +371,35 @@ class Refusal:
         return cls(fields.sentence(fields.record(header, 1)[0]))
 
 
+@dataclass(frozen=True, slots=True)
+class Rename:
+    """Laptop → machine, on the lane sync: a directory has another name, and all in it is the same.
+
+    It is answered as an Apply of one change, that of `target`.
+    """
+
+    kind: ClassVar[int] = 24
+    group: int
+    revision: int
+    source: str
+    target: str
+    digest: bytes  # Of what is in it, as `core.rename` reckons.
+
+    def pack(self) -> tuple[list[Any], bytes]:
+        return [self.group, self.revision, self.source, self.target, self.digest.hex()], b""
+
+    @classmethod
+    def unpack(cls, header: list[Any], body: bytes) -> Rename:
+        group, revision, source, target, digest = fields.record(header, 5)
+        return cls(
+            fields.integer(group),
+            fields.integer(revision),
+            fields.path(source),
+            fields.path(target),
+            fields.digest(digest),
+        )
+
+
 Message = (
     Begin
     | Begun
@@ -392,6 +418,7 @@ Message = (
     | Flush
     | Flushed
     | Refusal
+    | Rename
 )
 
 _UNPACK: dict[int, Callable[[list[Any], bytes], Message]] = {
@@ -414,6 +441,7 @@ _UNPACK: dict[int, Callable[[list[Any], bytes], Message]] = {
         Flush,
         Flushed,
         Refusal,
+        Rename,
     )
 }
 
@@ -505,72 +533,3 @@ def _decompress(packed: bytes) -> bytes:
     if decompressor.unconsumed_tail or not decompressor.eof or decompressor.unused_data:
         raise ProtocolError(f"message exceeds {PLAIN_MAX} bytes or is cut short")
     return plain
-
-
-def _pack_rows(rows: Iterable[Row]) -> list[Any]:
-    return [[path, fields.pack_entry(entry)] for path, entry in rows]
-
-
-def _row(value: Any) -> Row:
-    path, entry = fields.record(value, 2)
-    return fields.path(path), fields.entry_or_absent(entry)
-
-
-def _partial(value: Any) -> tuple[bytes, int]:
-    digest, size = fields.record(value, 2)
-    return fields.digest(digest), fields.integer(size)
-
-
-def _change(value: Any) -> Change:
-    path, old, new, keep = fields.record(value, 4)
-    return Change(
-        fields.path(path),
-        fields.entry_or_absent(old),
-        fields.entry_or_absent(new),
-        fields.optional(keep, fields.path),
-    )
-
-
-def _want(value: Any) -> tuple[str, File, int]:
-    path, file, offset = fields.record(value, 3)
-    entry = fields.entry(file)
-    if not isinstance(entry, File):
-        raise FieldError("only files have content to fetch")
-    return fields.path(path), entry, fields.integer(offset)
-
-
-def _pack_result(result: Result) -> list[Any]:
-    return [
-        result.path,
-        result.outcome.value,
-        fields.pack_entry(result.actual),
-        None if result.problem is None else fields.pack_problem(result.problem),
-        result.kept,
-    ]
-
-
-def _result(value: Any) -> Result:
-    path, outcome, actual, problem, kept = fields.record(value, 5)
-    try:
-        known = Outcome(fields.text(outcome))
-    except ValueError:
-        raise FieldError(f"unknown outcome {outcome!r:.80}") from None
-    return Result(
-        fields.path(path),
-        known,
-        fields.entry_or_absent(actual),
-        fields.optional(problem, fields.problem),
-        fields.optional(kept, fields.path),
-    )
-
-
-def _split(body: bytes, sizes: Iterable[tuple[bytes, int]]) -> Iterator[tuple[bytes, bytes]]:
-    """Yield (digest, content) cut from the body, which must be used up exactly."""
-    offset = 0
-    for digest, size in sizes:
-        if offset + size > len(body):
-            raise FieldError("contents are longer than the body")
-        yield digest, body[offset : offset + size]
-        offset += size
-    if offset != len(body):
-        raise FieldError("the body is longer than its contents")

@@ -139,6 +139,13 @@ class Watch(ABC):
     def read(self) -> Seen:
         """Return what happened since the last call: at once, in bounded time, perhaps nothing."""
 
+    def read_plain(self) -> Seen | None:
+        """As `read`, if that takes no walk through directories; None: call `read`, it takes longer.
+
+        For a loop that must not be held up.
+        """
+        return None
+
     @abstractmethod
     def rewatch(self) -> None:
         """Bring the set of watched directories in line with the tree and the skip rule again.

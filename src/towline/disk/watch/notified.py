@@ -64,6 +64,7 @@ class InotifyWatch(Watch):
         self._directories = Directories()
         self._released: dict[int, str] = {}  # Watches given up whose last records may still come.
         self._git_lock = GitLock(self._root)
+        self._queued: list[Event] = []  # Records that were too much for `read_plain`.
         self._created: set[str] = set()  # Files made, not known to be written or closed.
         self._found = Found()
         self._cookies_wd = _NONE
@@ -84,10 +85,20 @@ class InotifyWatch(Watch):
         return self._inotify.fileno()
 
     def deadline(self) -> float | None:
-        return self._now() if self._found else self._poller.deadline()
+        return self._now() if self._found or self._queued else self._poller.deadline()
 
     def read(self) -> Seen:
-        for event in self._inotify.read(READ_MAX):
+        return self._take_all([*self._queued, *self._inotify.read(READ_MAX)])
+
+    def read_plain(self) -> Seen | None:
+        self._queued += self._inotify.read(READ_MAX)
+        if len(self._poller) or not all(map(self._is_plain, self._queued)):
+            return None
+        return self._take_all(self._queued)
+
+    def _take_all(self, events: list[Event]) -> Seen:
+        self._queued = []
+        for event in events:
             self._events += 1
             self._take(event)
         self._settle_created()
@@ -129,6 +140,10 @@ class InotifyWatch(Watch):
         )
 
     # Records, one by one.
+
+    def _is_plain(self, event: Event) -> bool:
+        """Whether the record tells of a name in a directory, and that name is no directory."""
+        return bool(event.name) and not event.mask & kernel.ISDIR
 
     def _take(self, event: Event) -> None:
         if event.mask & kernel.Q_OVERFLOW:

@@ -1,0 +1,91 @@
+"""Rows, changes and results as the plain values of a message header, packed and read strictly.
+
+As in `fields`, what reads raises `FieldError`, and nothing is coerced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from towline.core.change import Change, Outcome, Result
+from towline.core.entry import Entry, File
+from towline.core.wire import fields
+from towline.core.wire.fields import FieldError
+
+Row = tuple[str, Entry | None]
+"""A path, and what stands there; a directory comes without its children."""
+
+
+def pack_rows(rows: Iterable[Row]) -> list[Any]:
+    return [[path, fields.pack_entry(entry)] for path, entry in rows]
+
+
+def row(value: Any) -> Row:
+    path, entry = fields.record(value, 2)
+    return fields.path(path), fields.entry_or_absent(entry)
+
+
+def partial(value: Any) -> tuple[bytes, int]:
+    digest, size = fields.record(value, 2)
+    return fields.digest(digest), fields.integer(size)
+
+
+def pack_change(change: Change) -> list[Any]:
+    old, new = fields.pack_entry(change.old), fields.pack_entry(change.new)
+    return [change.path, old, new, change.keep]
+
+
+def change(value: Any) -> Change:
+    path, old, new, keep = fields.record(value, 4)
+    return Change(
+        fields.path(path),
+        fields.entry_or_absent(old),
+        fields.entry_or_absent(new),
+        fields.optional(keep, fields.path),
+    )
+
+
+def want(value: Any) -> tuple[str, File, int]:
+    path, file, offset = fields.record(value, 3)
+    entry = fields.entry(file)
+    if not isinstance(entry, File):
+        raise FieldError("only files have content to fetch")
+    return fields.path(path), entry, fields.integer(offset)
+
+
+def pack_result(result: Result) -> list[Any]:
+    return [
+        result.path,
+        result.outcome.value,
+        fields.pack_entry(result.actual),
+        None if result.problem is None else fields.pack_problem(result.problem),
+        result.kept,
+    ]
+
+
+def result(value: Any) -> Result:
+    path, outcome, actual, problem, kept = fields.record(value, 5)
+    try:
+        known = Outcome(fields.text(outcome))
+    except ValueError:
+        raise FieldError(f"unknown outcome {outcome!r:.80}") from None
+    return Result(
+        fields.path(path),
+        known,
+        fields.entry_or_absent(actual),
+        fields.optional(problem, fields.problem),
+        fields.optional(kept, fields.path),
+    )
+
+
+def split(body: bytes, sizes: Iterable[tuple[bytes, int]]) -> Iterator[tuple[bytes, bytes]]:
+    """Yield (digest, content) cut from the body, which must be used up exactly."""
+    offset = 0
+    for digest, size in sizes:
+        if offset + size > len(body):
+            raise FieldError("contents are longer than the body")
+        yield digest, body[offset : offset + size]
+        offset += size
+    if offset != len(body):
+        raise FieldError("the body is longer than its contents")

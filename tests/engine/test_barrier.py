@@ -1,0 +1,144 @@
+"""What a flush must wait for, though it is neither dirty nor in flight."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import anyio
+import pytest
+
+from towline.core.direction import Direction
+from towline.core.entry import Directory, Entry, File, digest_of
+from towline.core.tree import Tree
+from towline.core.wire.messages import Apply, Message
+from towline.engine.ancestor import Store
+from towline.engine.barrier import Barrier
+from towline.engine.bell import Bell
+from towline.engine.flights import Flights
+from towline.engine.plan import Planner
+from towline.engine.pull import Puller
+from towline.engine.push import Pusher
+from towline.engine.trees import Trees
+
+pytestmark = pytest.mark.anyio
+
+
+class SlowDisk:
+    """A project folder whose files are read only once `may_read` is set."""
+
+    def __init__(self, contents: dict[str, bytes]) -> None:
+        self.contents = contents
+        self.may_read = anyio.Event()
+        self.reads = anyio.Event()
+
+    async def settle(self, timeout_s: float) -> None:
+        """All that was saved has been noticed."""
+
+    async def read(self, wanted: Sequence[tuple[str, File]]) -> list[bytes | None]:
+        self.reads.set()
+        await self.may_read.wait()
+        return [self.contents[path] for path, _ in wanted]
+
+
+class Machine:
+    """Keeps what it is sent, and answers nothing."""
+
+    def __init__(self) -> None:
+        self.sent: list[Message] = []
+
+    async def send(self, message: Message) -> None:
+        self.sent.append(message)
+
+
+class Laptop:
+    """The engine's parts, as `Live` puts them together, over a disk and a machine of ours."""
+
+    def __init__(self, contents: dict[str, bytes]) -> None:
+        self.disk, self.machine = SlowDisk(contents), Machine()
+        store = Store(":memory:")
+        self.trees = Trees(store, 0, lambda _: Direction.BOTH)
+        self.flights, self.landed = Flights(), Bell()
+        self.pusher = Pusher(cast(Any, self.disk), self.trees, self.flights)
+        self.planner = Planner(
+            self.trees,
+            self.flights,
+            self.pusher,
+            Puller(cast(Any, self.disk), self.flights, lambda _: None),
+            store,
+            direction_of=lambda _: Direction.BOTH,
+            hosts=lambda: ("laptop", "machine"),
+            wall_clock=lambda: 0.0,
+        )
+        self.barrier = Barrier(
+            cast(Any, self.disk),
+            self.flights,
+            self.pusher,
+            self.planner,
+            self.landed,
+            is_known=lambda: True,
+            is_connected=lambda: True,
+            why_not=lambda: "",
+        )
+
+    def saves(self, path: str, content: bytes) -> None:
+        self.disk.contents[path] = content
+        entries: dict[str, Entry] = {p: file_of(c) for p, c in self.disk.contents.items()}
+        self.trees.local = Tree(Directory(entries))
+        self.flights.note([path])
+
+    async def plan(self) -> None:
+        await self.planner.plan(cast(Any, self.machine))
+        self.landed.ring()
+
+    async def flush(self) -> int:
+        """Return how much had been sent when it was told that all of it had."""
+        await self.barrier.flush(5.0, until_sent=True)
+        return len(self.machine.sent)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "trio"
+
+
+def file_of(content: bytes) -> File:
+    return File(digest_of(content), size=len(content))
+
+
+async def test_a_flush_waits_for_what_is_still_being_read() -> None:
+    laptop = Laptop({})
+    laptop.trees.remote = Tree(Directory({}))
+    laptop.saves("a", b"new")
+    await flushed_only_after_a_read(laptop)
+
+
+async def test_a_flush_waits_for_a_save_that_follows_one_in_flight() -> None:
+    laptop = Laptop({})
+    laptop.trees.remote = Tree(Directory({}))
+    laptop.saves("a", b"first")
+    laptop.disk.may_read.set()
+    await laptop.plan()
+    laptop.disk.may_read, laptop.disk.reads = anyio.Event(), anyio.Event()
+    laptop.saves("a", b"second")
+    await flushed_only_after_a_read(laptop)
+    assert [type(message) for message in laptop.machine.sent] == [Apply, Apply]
+
+
+async def flushed_only_after_a_read(laptop: Laptop) -> None:
+    before, told = len(laptop.machine.sent), []
+
+    async def flush() -> None:
+        told.append(await laptop.flush())
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(laptop.plan)
+        await laptop.disk.reads.wait()
+        tasks.start_soon(flush)
+        laptop.landed.ring()  # Something else has landed meanwhile.
+        await anyio.wait_all_tasks_blocked()
+        laptop.landed.ring()
+        await anyio.wait_all_tasks_blocked()
+        assert told == []
+        laptop.disk.may_read.set()
+    assert told == [before + 1]
