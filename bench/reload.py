@@ -1,4 +1,4 @@
-"""The reloader beside its peers: `python -m bench.reload [--write]`, in an environment that has them.
+"""The reloader beside its peers: `python -m bench.reload [--write]`, where they are installed.
 
 Each scenario of the table is played for each reloader in a process of its own, the way its users
 run it: IPython's `%autoreload 2` in a shell of IPython, jurigged with its watcher on files that are
@@ -131,7 +131,7 @@ RELOADERS: list[Callable[[], Any]] = [Towline, ImportlibReload, Autoreload, Juri
 
 
 def outcome(make: Callable[[], Any], scenario: Scenario) -> str:
-    """Play a scenario in a child process: "right", "told" (wrong, but a message names it), "silent"."""
+    """Play a scenario in a child process: "right"; "told", wrong but a message names it; "silent"."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:

@@ -160,11 +160,12 @@ def _many() -> tuple[str, str]:
         path.write_text(_classes(-turn - 1))
         os.utime(path, (time.time() + 100 + turn, time.time() + 100 + turn))
         theirs.append(_median(run, 1))
-    return tuple(
-        f"{statistics.median(taken[1:11]) * 1e3:.0f} -> {statistics.median(taken[-10:]) * 1e3:.0f} ms"
-        f" after {len(taken)}"
-        for taken in (ours, theirs)
-    )  # type: ignore[return-value]
+    return _first_and_last(ours), _first_and_last(theirs)
+
+
+def _first_and_last(taken: list[float]) -> str:
+    first, last = (statistics.median(part) * 1e3 for part in (taken[1:11], taken[-10:]))
+    return f"{first:.0f} ms, then {last:.0f} ms after {len(taken)}"
 
 
 ROWS: dict[str, Callable[[], tuple[str, str]]] = {

@@ -22,7 +22,6 @@ from types import ModuleType
 from bench.releases import PACKAGE, VERSIONS
 from towline.notebook.reload import Reloader
 
-
 RESULTS = Path(__file__).parent / "reload_results.json"
 
 
