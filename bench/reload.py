@@ -131,7 +131,7 @@ RELOADERS: list[Callable[[], Any]] = [Towline, ImportlibReload, Autoreload, Juri
 
 
 def outcome(make: Callable[[], Any], scenario: Scenario) -> str:
-    """Play a scenario in a child process: "right"; "told", wrong but a message names it; "silent"."""
+    """Play a scenario in a child process: "right"; "told", if wrong but named; "silent"."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:

@@ -131,15 +131,8 @@ class Transaction:
 
     def _in_order(self) -> Iterator[Work]:
         """Yield the modules that may have something to run, imported ones first."""
-        concerned = set(self.works)
-        for record in self._modules:
-            source = self.source_of(record.name)
-            if (
-                source is not None
-                and self._modules.get(record.name)
-                and self.taint.may_concern(source)
-            ):
-                concerned.add(record.name)
+        found = self.taint.concerned()
+        concerned = set(self.works) | {name for name in found if self._modules.get(name)}
         seen: set[str] = set()
         ordered: list[str] = []
         first = sorted(concerned, key=self._order_of)
