@@ -13,15 +13,16 @@ import pkgutil
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+from bench.releases import PACKAGE, VERSIONS
 from towline.notebook.reload import Reloader
 
-PACKAGE = "toolz"
-RELEASES = ("0.11.0", "0.11.1", "0.11.2", "0.12.0", "0.12.1", "1.0.0", "1.1.0")
+RESULTS = Path(__file__).parent / "reload_results.json"
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,12 @@ def play(wheels: Path, work: Path) -> list[Step]:
     """Take over release after release; `wheels` holds a wheel of each."""
     project = work / "project"
     project.mkdir(parents=True)
-    _unpack(wheels, RELEASES[0], project)
+    _unpack(wheels, VERSIONS[0], project)
     sys.path.insert(0, str(project))
     reloader = Reloader([str(project)])
     _import_all()
-    steps = [_tested(RELEASES[0], project, 0, (), 0.0)]
-    for release in RELEASES[1:]:
+    steps = [_tested(VERSIONS[0], project, 0, (), 0.0)]
+    for release in VERSIONS[1:]:
         changed = _unpack(wheels, release, project)
         reloader.note(changed)
         report = reloader.reload()
@@ -140,25 +141,28 @@ def _run_tests_fresh(project: Path) -> dict[str, str]:
     return outcomes
 
 
-def table(steps: list[Step]) -> str:
-    """Return the result as a table."""
-    rows = ["| release | files | tests | same as in a fresh process | named | ms |"]
-    rows.append("| --- | --- | --- | --- | --- | --- |")
-    for step in steps:
-        same = step.tests - len(step.differing)
-        rows.append(
-            f"| {PACKAGE} {step.release} | {step.files} | {step.tests} | {same} |"
-            f" {len(step.left)} | {step.milliseconds:.0f} |"
-        )
-    return "\n".join(rows)
+def rows(steps: list[Step]) -> list[list[str]]:
+    """Return the result: release, files, tests, the same as in a fresh process, named, ms."""
+    return [
+        [
+            f"{PACKAGE} {step.release}",
+            *map(str, (step.files, step.tests, step.tests - len(step.differing))),
+            str(len(step.left)),
+            f"{step.milliseconds:.0f}",
+        ]
+        for step in steps
+    ]
 
 
-def main(wheels: Path) -> int:
-    import tempfile
-
+def main(wheels: Path, write: bool) -> int:
     with tempfile.TemporaryDirectory() as work:
         steps = play(wheels, Path(work))
-    print(table(steps))
+    for row in rows(steps):
+        print(*row, sep="  ")
+    if write:
+        record = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+        record["history"] = rows(steps)
+        RESULTS.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
     for step in steps:
         for name in (*step.differing, *step.left):
             print(f"{step.release}: {name}")
@@ -166,4 +170,4 @@ def main(wheels: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), "--write" in sys.argv))

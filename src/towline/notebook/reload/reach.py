@@ -45,7 +45,8 @@ _NEVER = (ModuleType, CodeType, FrameType, BuiltinFunctionType, str, bytes, int,
 
 def functions_of(module: ModuleType) -> list[FunctionType]:
     """Return the functions that the names of a module lead to."""
-    return list(reach(vars(module).values(), module.__name__))
+    own = [value for name, value in vars(module).items() if not name.startswith("__")]
+    return list(reach(own, module.__name__))
 
 
 def reach(values: Iterable[Any], module: str) -> Iterator[FunctionType]:

@@ -104,9 +104,8 @@ class Reloader:
     def _take_over(self, noted: list[str]) -> Report:
         left = [_compiled(name) for path in noted if (name := self._modules.compiled_at(path))]
         texts = {path: _read(path) for path in noted if path.endswith(".py")}
-        if self._failed_with and all(texts.get(p) == t for p, t in self._failed_with.items()):
-            if set(texts) <= set(self._failed_with):
-                return Report(failure=self._failure, left=tuple(left))
+        if self._failed_with and texts == self._failed_with:
+            return Report(failure=self._failure, left=tuple(left))
         journal = Journal()
         known = self._modules.snapshot()
         there = [path for path, text in texts.items() if text is not None]
@@ -254,7 +253,7 @@ def _compile_all(changed: list[tuple[Record, Source]], roots: Sequence[str]) -> 
     for _, source in changed:
         try:
             _ = source.code, source.units
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # noqa: PERF203
             return failure_of(error, roots, source)
     return None
 

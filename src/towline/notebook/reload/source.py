@@ -9,6 +9,7 @@ import __future__
 
 import ast
 import functools
+import re
 import warnings
 from collections.abc import Iterable, Iterator
 from importlib.util import decode_source
@@ -23,6 +24,12 @@ from towline.notebook.reload.effects import (
     names_bound,
 )
 
+_IMPORTS = re.compile(
+    r"^[ \t]*(?:from[ \t]+([.\w]+)[ \t]+import[ \t]*(\([^)]*\)|[^\n]*(?:\\\n[^\n]*)*)"
+    r"|import[ \t]+([^\n#;]+))",
+    re.MULTILINE,
+)
+_WORD = re.compile(r"\w+")
 Guard = tuple[ast.expr, bool]  # An `if`'s test, and which of its branches.
 RAN = "__towline_ran__"  # Set by a guarded unit that was really run.
 Codes = dict[tuple[str, int], CodeType]  # By name and first line.
@@ -213,6 +220,22 @@ class Source:
     @functools.cached_property
     def later_words(self) -> dict[str, frozenset[str]]:
         return {name: effects.words() for name, effects in self.later.items()}
+
+    @functools.cached_property
+    def may_import(self) -> set[str] | None:
+        """Return the modules that its text may import, without parsing it; None: any."""
+        if b"import_module" in self.data or b"__import__" in self.data:
+            return None
+        found: set[str] = set()
+        for source, names, plain in _IMPORTS.findall(self.data.decode("utf-8", "replace")):
+            if plain:
+                found.update(part.split()[0] for part in plain.split(",") if part.strip())
+                continue
+            dots = len(source) - len(source.lstrip("."))
+            module = absolute(self.package, source.lstrip(".") or None, dots)
+            found.add(module)
+            found.update(f"{module}.{name}" for name in _WORD.findall(names))
+        return found
 
     def mentions(self, word: str) -> bool:
         """Whether the word stands anywhere in the text. Cheap: nothing is parsed."""

@@ -40,6 +40,8 @@ class Taint:
         self.behaviours: set[Key] = set()
         self.words: set[str] = set()
         self._new: list[Key] = []
+        self._homes: set[str] = set()
+        self._reached: set[str] = set()
 
     # Marks
 
@@ -78,10 +80,10 @@ class Taint:
         """Mark every function that uses what is marked."""
         while self._new:
             self._new.clear()
-            for record in self._modules:
-                source = self._source_of(record.name)
-                if source is not None and self.may_concern(source):
-                    self._spread_into(record.name, source)
+            for name in sorted(self.concerned()):
+                source = self._source_of(name)
+                if source is not None:
+                    self._spread_into(name, source)
 
     def _spread_into(self, module: str, source: Source) -> None:
         for name, words in source.later_words.items():
@@ -103,8 +105,23 @@ class Taint:
 
     # Questions
 
+    def _importers(self) -> set[str]:
+        """Return the modules that import what is marked, or import such, as their texts tell."""
+        homes = {module for module, _ in self.values | self.behaviours | self.shapes}
+        if homes != self._homes:
+            self._homes = homes
+            self._reached = importers_of(homes, self._modules, self._source_of)
+        return self._reached
+
+    def concerned(self) -> set[str]:
+        """Return the modules that what is marked may concern."""
+        found = ((name, self._source_of(name)) for name in self._importers())
+        return {name for name, source in found if source is not None and self.may_concern(source)}
+
     def may_concern(self, source: Source) -> bool:
-        """Whether a module's text has any word of what is marked. Nothing is parsed."""
+        """Whether a text imports what is marked and has a word of it. Nothing is parsed."""
+        if source.name not in self._importers():
+            return False
         return any(source.mentions(word) for word in self.words) or (
             bool(self.values) and source.mentions("import *")
         )
@@ -226,16 +243,34 @@ class Taint:
         return value
 
 
-def readers(
-    taint: Taint, records: Iterable[Record], source_of: Callable[[str], Source | None]
-) -> list[Record]:
-    """Return the modules that may have to run something, by their text."""
-    found: list[Record] = []
-    for record in records:
+def importers_of(
+    homes: set[str], modules: Iterable[Record], source_of: Callable[[str], Source | None]
+) -> set[str]:
+    """Return some modules and all that import them, directly or through others."""
+    users: dict[str, set[str]] = {}
+    reached = set(homes)
+    for record in modules:
         source = source_of(record.name)
-        if source is not None and taint.may_concern(source):
-            found.append(record)
-    return found
+        imported = source.may_import if source is not None else set[str]()
+        if imported is None:
+            reached.add(record.name)  # By names computed while it runs: it may import anything.
+            continue
+        for name in imported:
+            users.setdefault(name, set()).add(record.name)
+    waiting = list(reached)
+    while waiting:
+        name = waiting.pop()
+        new = set(users.get(name, ()))
+        package, _, last = name.rpartition(".")
+        while package:  # Who has a package reaches its parts by their names.
+            for user in users.get(package, ()):
+                source = source_of(user)
+                if source is not None and source.mentions(last):
+                    new.add(user)
+            package = package.rpartition(".")[0]
+        waiting += new - reached
+        reached |= new
+    return reached
 
 
 def _word(name: str) -> str:

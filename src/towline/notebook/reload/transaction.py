@@ -131,15 +131,8 @@ class Transaction:
 
     def _in_order(self) -> Iterator[Work]:
         """Yield the modules that may have something to run, imported ones first."""
-        concerned = set(self.works)
-        for record in self._modules:
-            source = self.source_of(record.name)
-            if (
-                source is not None
-                and self._modules.get(record.name)
-                and self.taint.may_concern(source)
-            ):
-                concerned.add(record.name)
+        found = self.taint.concerned()
+        concerned = set(self.works) | {name for name in found if self._modules.get(name)}
         seen: set[str] = set()
         ordered: list[str] = []
         first = sorted(concerned, key=self._order_of)
@@ -245,6 +238,7 @@ class Transaction:
         namespace = work.record.namespace
         before = dict(namespace)
         code = unit.code()
+        hidden = {name: namespace.pop(name) for name in self._not_yet_bound(work, unit)}
         try:
             exec(code, namespace)  # noqa: S102 - The person's own module.
         except ImportError as error:
@@ -254,6 +248,8 @@ class Transaction:
             return True
         finally:
             ran = namespace.pop(RAN, not unit.guards)
+            for name, value in hidden.items():
+                namespace.setdefault(name, value)
         work.record.codes.update(index_codes(code))
         if not ran:
             self._drop_unbound(work, unit)
@@ -311,7 +307,8 @@ class Transaction:
             for other in work.new.units:
                 if other is unit:
                     break
-                if name in touched_by(other) and self._is_stale(work, other, name):
+                again = self._runs[id(unit)] > 1  # What it had done to the object is in there.
+                if name in touched_by(other) and self._is_stale(work, other, name, again):
                     self._run_unit(work, other)
         effects = unit.analysis.now
         names = {chain[0] for chain in effects.reads | effects.calls | effects.bases if chain[0]}
@@ -328,13 +325,26 @@ class Transaction:
                 work.forced.add(id(other))
                 work.done.discard(id(other))
 
-    def _is_stale(self, work: Work, unit: Unit, name: str) -> bool:
+    def _not_yet_bound(self, work: Work, unit: Unit) -> list[str]:
+        """Return what a changed statement reads although only statements below it bind it: after
+        a restart the name would not be there."""
+        if not work.changed(unit):
+            return []
+        wanted = {chain[0] for chain in unit.analysis.now.reads if chain[0]}
+        for other in work.new.units:
+            if other is unit:
+                break
+            wanted -= other.binds
+        below = all_bound(work.new.units) - unit.binds
+        return sorted(name for name in wanted & below if name in work.record.namespace)
+
+    def _is_stale(self, work: Work, unit: Unit, name: str, again: bool) -> bool:
         """Whether what a unit gave a name is no longer what the name holds."""
         if unit.name and name not in unit.binds:
             return False
         if id(unit) not in work.done:
             return True
-        return name in work.rebound and self._runs[id(unit)] < RUNS_MAX
+        return (again or name in work.rebound) and self._runs[id(unit)] < RUNS_MAX
 
     def _changed_below(self, work: Work, unit: Unit) -> list[str]:
         """Return names that a unit needs and that are not, by now, what it would have found."""
@@ -440,10 +450,10 @@ class Transaction:
         after = False
         for other in work.new.units:
             again = self._runs[id(other)] < RUNS_MAX
-            if after and again and touched_by(other) & unit.binds:
-                if not other.name or other.binds & unit.binds:
-                    work.forced.add(id(other))
-                    work.done.discard(id(other))
+            touched = other.binds if other.name else touched_by(other)
+            if after and again and touched & unit.binds:
+                work.forced.add(id(other))
+                work.done.discard(id(other))
             if after and names_deleted(other) & unit.binds:
                 work.forced.add(id(other))
                 work.done.discard(id(other))
