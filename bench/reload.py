@@ -216,6 +216,7 @@ def versions() -> dict[str, str]:
 
 def main(argv: list[str]) -> None:
     import IPython.core.interactiveshell  # noqa: F401 - Once, for all the children.
+    import jurigged  # noqa: F401
 
     os.environ["IPYTHONDIR"] = tempfile.mkdtemp()
     old: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
