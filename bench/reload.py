@@ -112,7 +112,7 @@ class Jurigged(Towline):
     def start(self, folder: Path) -> dict[str, Any]:
         import jurigged
 
-        jurigged.watch(str(folder / "**/*.py"), logger=print)
+        jurigged.watch(str(folder / "*.py"), logger=print)  # Its `*` goes into subfolders.
         self._namespace = {"__name__": "__main__"}
         return self._namespace
 
@@ -216,6 +216,7 @@ def versions() -> dict[str, str]:
 
 def main(argv: list[str]) -> None:
     import IPython.core.interactiveshell  # noqa: F401 - Once, for all the children.
+    import jurigged  # noqa: F401
 
     os.environ["IPYTHONDIR"] = tempfile.mkdtemp()
     old: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
@@ -224,10 +225,12 @@ def main(argv: list[str]) -> None:
         "scenarios": {} if "--costs" in argv else table(argv),
         "costs": old.get("costs", []) if "--table" in argv else costs(),
     }
+    old = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    if "--table" in argv:
+        record["costs"] = old.get("costs", [])
+    record["scenarios"] = {**old.get("scenarios", {}), **record["scenarios"]}
     for label, *cells in record["costs"]:
         print(label, *cells, sep="  ")
-    old = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    record["scenarios"] = {**old.get("scenarios", {}), **record["scenarios"]}
     if "--write" in argv:
         RESULTS.write_text(json.dumps({**old, **record}, indent=1, sort_keys=True) + "\n")
 

@@ -181,7 +181,7 @@ def reload() -> str:
     for one in module.scenarios():
         cells = [OUTCOMES[results.get(name, {}).get(one.name, "")] for name in RELOADERS]
         row = f"| {one.title} | {one.holds} | {' | '.join(cells)} |"
-        groups.setdefault(one.group, []).append(row.replace("**", "**"))
+        groups.setdefault(one.group, []).append(row)
     head = f"| what is edited | what must hold in the next cell | {' | '.join(RELOADERS)} |"
     rule = "| --- " * (2 + len(RELOADERS)) + "|"
     parts = [
@@ -197,7 +197,7 @@ def reload() -> str:
 def _counts(results: dict[str, dict[str, str]]) -> str:
     rows = ["| | right | wrong, and told | wrong and silent |", "| --- | --- | --- | --- |"]
     for name in RELOADERS:
-        outcomes = list(results[name].values())
+        outcomes = list(results.get(name, {}).values())
         cells = [str(outcomes.count(word)) for word in ("right", "told", "silent")]
         rows.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(rows)

@@ -19,6 +19,7 @@ from towline.notebook.reload.body import ClassBody
 from towline.notebook.reload.groups import Groups, entry_of
 from towline.notebook.reload.journal import Journal
 from towline.notebook.reload.leftovers import Leftovers
+from towline.notebook.reload.lines import move_lines
 from towline.notebook.reload.merge import Merge, same_value
 from towline.notebook.reload.modules import Modules, Record
 from towline.notebook.reload.names import MISSING, Names
@@ -31,7 +32,6 @@ from towline.notebook.reload.taint import Key, Taint
 from towline.notebook.reload.work import (
     Work,
     body_only,
-    definitions,
     header_of,
     is_partial,
     key_of,
@@ -95,7 +95,7 @@ class Transaction:
             if not any(ran):
                 break
         for work in self.works.values():
-            self._move_lines(work)
+            move_lines(self, work)
         self._clear_caches()
         self._follow_names()
         for work in self.works.values():
@@ -164,7 +164,7 @@ class Transaction:
         self._clear_caches()
         ran = False
         if work.removed() and not work.touched:
-            self._enter(work)
+            self.enter(work)
             self._remove_names(work)
         for unit in work.new.units:
             if id(unit) in work.done and not self._outdated(work, unit):
@@ -177,7 +177,7 @@ class Transaction:
                 ran = self._run_unit(work, unit) or ran
         return ran
 
-    def _enter(self, work: Work) -> None:
+    def enter(self, work: Work) -> None:
         if work.touched:
             return
         work.enter()
@@ -196,7 +196,7 @@ class Transaction:
                 del namespace[name]
 
     def _take_over(self, work: Work, unit: Unit) -> bool:
-        self._enter(work)
+        self.enter(work)
         if id(unit) not in work.forced:
             if body_only(work, unit) and self._patch(work, unit):
                 work.done.add(id(unit))
@@ -207,7 +207,7 @@ class Transaction:
 
     def _again(self, work: Work, unit: Unit, reason: str) -> bool:
         """Run a unit that did not change itself, but depends on what did."""
-        self._enter(work)
+        self.enter(work)
         if isinstance(unit.node, ast.ClassDef) and self._into_class(work, unit):
             return True
         values = not isinstance(unit.node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
@@ -227,7 +227,7 @@ class Transaction:
     # A unit
 
     def _run_unit(self, work: Work, unit: Unit, reason: str = "") -> bool:
-        self._enter(work)
+        self.enter(work)
         work.done.add(id(unit))
         work.forced.discard(id(unit))
         self._runs[id(unit)] += 1
@@ -529,46 +529,6 @@ class Transaction:
 
     # At the end
 
-    def _move_lines(self, work: Work) -> None:
-        """Give functions that only stand elsewhere their new lines."""
-        if work.old is work.new:
-            return
-        self._enter(work)
-        pairs = list(work.diff.same)
-        for unit in work.new.units:
-            if id(unit) in work.classes:
-                pairs += work.classes[id(unit)].same
-        known = work.record.codes
-        moved: dict[tuple[str, int], CodeType] = {}
-        for old, new in pairs:
-            for a, b in definitions(old.node, new.node):
-                if (before := known.get(key_of(a))) is not None:
-                    after = self._moved(work, before, work.new.function_code(b))
-                    moved[key_of(b)] = after
-                    moved.update(index_codes(after))
-        self._move_classes(work)
-        work.record.codes = {**work.new.codes, **_unmoved(known, work.new.codes), **moved}
-
-    def _moved(self, work: Work, before: CodeType, after: CodeType | None) -> CodeType:
-        functions = work.functions.get(id(before))
-        if after is None or not functions or not same_behaviour(before, after):
-            return before
-        for function in functions:
-            if function.__code__ is before:
-                patch_code(function, after, self.journal)
-        for old, new in nested_pairs(before, after):
-            self.leftovers.nested_changed(old, new, old.co_name, True)
-        return after
-
-    def _move_classes(self, work: Work) -> None:
-        for node in work.new.tree.body:
-            kind = work.record.namespace.get(getattr(node, "name", ""))
-            if isinstance(node, ast.ClassDef) and isinstance(kind, type):
-                lines = kind.__dict__.get("__firstlineno__")
-                start = min([node.lineno, *(d.lineno for d in node.decorator_list)])
-                if lines is not None and lines != start and kind.__module__ == work.name:
-                    self.journal.assign(kind, "__firstlineno__", start)
-
     def _clear_caches(self) -> None:
         """Results that a changed function, or one that uses it, has cached are no longer true."""
         for module, name in self.taint.behaviours:
@@ -626,10 +586,3 @@ def _made_there(work: Work, name: str, value: Any) -> bool:
         if name in unit.binds and unit.is_import:
             return False
     return getattr(value, "__module__", work.name) == work.name
-
-
-def _unmoved(known: dict[Any, CodeType], new: dict[Any, CodeType]) -> dict[Any, CodeType]:
-    """Return the code of statements that were compiled alone, at the lines of the new text."""
-    return {
-        key: code for key, code in known.items() if key in new and same_behaviour(code, new[key])
-    }
