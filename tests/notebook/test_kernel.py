@@ -180,9 +180,12 @@ def test_a_callback_that_raises_is_named(kernel: Kernel, project: Path) -> None:
 def test_a_file_is_waited_for(kernel: Kernel, project: Path) -> None:
     waiting = kernel.send("import towline; towline.wait_for('data.csv').read_text()")
     save(project / "data.csv", "1,2\n")
-    assert kernel.collect(waiting).result == "'1,2\\n'"
-    assert "TimeoutError" in kernel.run("towline.wait_for('no.csv', 0.1)").error
-    assert "LookupError" in kernel.run("towline.wait_for('../no.csv')").error
+    ran = kernel.collect(waiting)
+    assert ran.result == "'1,2\\n'", ran
+    ran = kernel.run("towline.wait_for('no.csv', 0.1)")
+    assert "TimeoutError" in ran.error, ran
+    ran = kernel.run("towline.wait_for('../no.csv')")
+    assert "LookupError" in ran.error, ran
 
 
 def test_it_can_be_switched_off_and_taken_out(kernel: Kernel, project: Path) -> None:
