@@ -1,11 +1,12 @@
 """How hard Hypothesis tries: few examples at the desk, more in CI, very many in the soak.
 
-And a home of its own for every test that asks for one.
+And a home, or a folder with a short name, of its own for every test that asks for one.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,14 @@ settings.register_profile(
     phases=[Phase.explicit, Phase.generate],
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "dev"))
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A directory of the test's own whose name leaves room for sockets below it."""
+    directory = Path(tempfile.mkdtemp(prefix="tow-"))
+    yield directory
+    shutil.rmtree(directory)
 
 
 @pytest.fixture

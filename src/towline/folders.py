@@ -29,6 +29,7 @@ from towline.disk.watch import open_watch
 from towline.engine import events
 from towline.engine.ancestor import Store
 from towline.engine.folder import Folder
+from towline.engine.history import History
 from towline.engine.live import Live
 from towline.engine.local import Local
 from towline.errors import ExitCode, UserError
@@ -60,6 +61,7 @@ def open_folder(
     store: Store,
     stack: ExitStack,
     *,
+    history: History | None,
     compress: Callable[[], bool],
     report: Callable[[events.Event], None],
     touched: Callable[[], None],
@@ -84,6 +86,7 @@ def open_folder(
             local_life=incarnation.id,
             direction_of=_direction_of(pair, options),
             compress=compress,
+            name=request.name,
             bandwidth=options.bandwidth,
         ),
         make_local,
@@ -92,6 +95,7 @@ def open_folder(
         is_rule_file=is_rule_file,
         report=report,
         touched=touched,
+        history=history,
     )
 
 

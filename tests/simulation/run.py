@@ -27,7 +27,7 @@ from tests.simulation.world import SMALL_LIMITS, CountingMirror, Report, World
 from towline.agent import mirror, roots, serve
 from towline.core import delta, digest
 from towline.core.wire import line as wire_line
-from towline.core.wire import messages
+from towline.core.wire import telling
 from towline.disk import displaced, look, reading, signatures, sources, stage, versions
 from towline.disk.replica import Replica
 from towline.engine import draft, pull, push
@@ -44,7 +44,7 @@ _SMALL: tuple[tuple[Any, str, Any], ...] = (
     (pull, "PART_SIZE", 1024),
     (mirror, "PART_SIZE", 1024),
     (mirror, "OBSERVED_ROWS", 4),
-    (messages, "ROWS_MAX", 5),
+    (telling, "ROWS_MAX", 5),
     (stage, "MEMORY_ITEM_MAX", 512),
     (look, "PIECE", 512),
     (displaced, "PIECE", 512),

@@ -18,11 +18,13 @@ from dataclasses import replace
 from itertools import dropwhile
 from typing import Protocol
 
+from towline.agent.changes import Changes
 from towline.agent.roots import Root, RootError
 from towline.core.change import Change, Outcome, Result
 from towline.core.delta import Stretch, from_offset, pieces
-from towline.core.entry import DIRECTORY
+from towline.core.entry import DIRECTORY, Directory, Entry, File
 from towline.core.ignore import Rules
+from towline.core.path import join
 from towline.core.wire.frames import ProtocolError
 from towline.core.wire.messages import (
     COPY_SIZE,
@@ -48,12 +50,9 @@ from towline.core.wire.messages import (
     Settle,
     Settled,
     TreeEnd,
-    fitting,
-    header_size_of,
-    rows_of,
-    tree_parts,
 )
 from towline.core.wire.records import Row, Want
+from towline.core.wire.telling import fitting, header_size_of, rows_of, tree_parts
 from towline.disk.replica import Observation
 from towline.disk.versions import Basis
 
@@ -78,11 +77,25 @@ class Outlet(Protocol):
 
 
 class Mirror:
-    """`open_root` gives the folder a `Begin` names, or raises `RootError` with the reason."""
+    """`open_root` gives the folder a `Begin` names, or raises `RootError` with the reason.
 
-    def __init__(self, outlet: Outlet, open_root: Callable[[Begin], Root]) -> None:
+    All that changes in the folder, by whatever hand, is noted in `changes`. `notebook` is the line
+    that loads the extension in a notebook here.
+    """
+
+    def __init__(
+        self,
+        outlet: Outlet,
+        open_root: Callable[[Begin], Root],
+        changes: Changes,
+        notebook: str = "",
+    ) -> None:
         self._outlet = outlet
         self._open_root = open_root
+        self._changes = changes
+        self._notebook = notebook
+        self.name = ""  # Of the workspace, as the laptop has it.
+        self.laptop = ""
         self._root: Root | None = None
         self._outbox: deque[Message] = deque()  # For the sync lane, while it has no room.
         self._telling: Iterator[Message | None] | None = None  # A scan, then the tree it found.
@@ -95,6 +108,8 @@ class Mirror:
         self._revisions: set[int] = set()  # Those applied beyond the whole ones.
         self.revision = 0  # The highest one of which no part is missing, nor of any before.
         self.flushed: list[Flushed] = []  # Answers from the laptop, for whoever asked.
+        self.settled: list[int] = []  # Tokens of `settle`: all that happened before it is noted.
+        self._partly: set[int] = set()  # Revisions of which something is applied, not all.
         self._is_refused = False
         self.is_over = False  # The folder is gone: whoever wants one has to begin anew.
 
@@ -148,6 +163,29 @@ class Mirror:
             del self._asked[next(iter(self._asked))]
         self._send(Flush(token, timeout_s))
 
+    def settle(self, token: int, now: float) -> None:
+        """Note all that was changed here before now; `token` comes in `settled` once it is."""
+        if self._root is None:
+            self.settled.append(token)
+            return
+        try:
+            self._root.follower.settle(-token, now)  # The laptop's own tokens are positive.
+        except OSError:
+            self._changes.note_all()
+            self.settled.append(token)
+
+    def holds(self, path: str) -> bool:
+        """Whether what happens to the file at this absolute path is noted."""
+        root = self._root
+        if root is None or not path.startswith(f"{root.path}/"):
+            return False
+        return isinstance(root.replica.tree.get(path[len(str(root.path)) + 1 :]), File)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no revision is half applied: its other half may still be on its way."""
+        return not self._partly
+
     def deadline(self) -> float | None:
         """When to call `step` even if nothing arrives and nothing is seen."""
         return None if self.watched is None else self.watched.follower.deadline()
@@ -172,6 +210,7 @@ class Mirror:
             self._is_refused = True
             return self._send(Refusal(str(error)))
         self._root = root
+        self.name, self.laptop = begin.name, begin.host
         self.revision = begin.revision
         self._send(
             Begun(
@@ -181,6 +220,7 @@ class Mirror:
                 new=root.incarnation.new,
                 partials=tuple(sorted(root.replica.stage.partials().items())),
                 watching=root.watching,
+                notebook=self._notebook,
             )
         )
         self._telling = self._tell_tree(root)
@@ -188,6 +228,8 @@ class Mirror:
 
     def _tell_tree(self, root: Root) -> Iterator[Message | None]:
         """Scan, unless the root is known to be as its replica has it; then tell the tree."""
+        if not root.is_known:
+            self._changes.note_all()  # What a scan finds is told to nobody path by path.
         yield from root.ensure_scanned()
         yield from tree_parts(root.replica.tree)
         problems = fitting(root.replica.problems.values(), lambda at: header_size_of(at.path, at))
@@ -208,8 +250,12 @@ class Mirror:
     def _apply(self, root: Root, apply: Apply, now: float) -> None:
         results, observations = root.follower.apply(apply.changes, apply.contents, now)
         root.note_carried_out(apply.changes, results)
-        self._answer(apply.group, results, observations)
+        # Also what failed: half-way through, say, where the disk is full.
+        self._changes.note(f"{root.path}/{result.path}" for result in results)
+        self._partly.add(apply.revision)
+        self._answer(root, apply.group, results, observations)
         if apply.last:
+            self._partly.discard(apply.revision)
             self._revisions.add(apply.revision)
             self._count_revisions()
 
@@ -218,10 +264,16 @@ class Mirror:
         result, observations = root.follower.rename(source, target, rename.digest, now)
         both = (Change(target, None, DIRECTORY), Change(source, DIRECTORY, None))
         root.note_carried_out(both, (result, replace(result, path=source)))
-        self._answer(rename.group, [result], observations)
+        moved = Observation(target, root.replica.tree.get(target))
+        self._note(root, (Observation(source, None), moved))
+        self._answer(root, rename.group, [result], observations)
 
     def _answer(
-        self, group: int, results: Sequence[Result], observations: Iterable[Observation]
+        self,
+        root: Root,
+        group: int,
+        results: Sequence[Result],
+        observations: Iterable[Observation],
     ) -> None:
         others = list(dropwhile(_is_plain, results))
         self._send(Applied(group, tuple(others), len(results) - len(others)))
@@ -229,6 +281,7 @@ class Mirror:
         if failed is not None:
             for token, reason in self._asked.items():
                 self._asked[token] = reason or f"{failed.path}: {_why(failed)}"
+        self._note(root, observations)
         for message in _observed(observations):
             self._send(message)
 
@@ -271,16 +324,28 @@ class Mirror:
         news = root.follower.step(now)
         if news.root_gone or (news.scan_reason and not root.exists):
             self.is_over = True
+            self._changes.note_all()
         elif news.scan_reason:
             self._rescan(root, news.scan_reason)
         else:
+            self._note(root, news.observations)
             for message in _observed(news.observations):
                 self._send(message)
         for token in news.settled:
-            self._send(Settled(token))
+            if token < 0:
+                self.settled.append(-token)
+            else:
+                self._send(Settled(token))
+
+    def _note(self, root: Root, observations: Iterable[Observation]) -> None:
+        for observation in observations:
+            self._changes.note(
+                f"{root.path}/{path}" for path in _files_in(observation.path, observation.entry)
+            )
 
     def _rescan(self, root: Root, reason: str) -> None:
         root.note_lost()
+        self._changes.note_all()
         self._send(Rescan(reason))
         self._telling = self._tell_tree(root)
 
@@ -338,7 +403,9 @@ class Mirror:
 
     def _send_gone(self, root: Root, want: Want) -> None:
         """Tell what is there now, then that the other is gone: in that order."""
-        for message in _observed(root.replica.observe([want.path])):
+        observations = root.replica.observe([want.path])
+        self._note(root, observations)
+        for message in _observed(observations):
             self._send(message)
         self._send(Gone(want.path, want.file.digest))
 
@@ -348,6 +415,14 @@ class Mirror:
             self._outlet.send(Lane.SYNC, message)
         else:
             self._outbox.append(message)
+
+
+def _files_in(path: str, entry: Entry | None) -> Iterator[str]:
+    """Yield the path, and those of all that is in it."""
+    yield path
+    if isinstance(entry, Directory):
+        for name, child in entry.children.items():
+            yield from _files_in(join(path, name), child)
 
 
 def _is_plain(result: Result) -> bool:

@@ -12,7 +12,8 @@ from towline.core.entry import Entry
 from towline.core.rename import Rename
 from towline.core.tree import Tree
 from towline.core.wire.frames import ProtocolError
-from towline.core.wire.messages import Applied, rows_of
+from towline.core.wire.messages import Applied
+from towline.core.wire.telling import rows_of
 from towline.engine.flights import Flights
 from towline.engine.notices import Notices
 from towline.engine.plan import Planner

@@ -49,6 +49,7 @@ from towline.engine.bell import Bell
 from towline.engine.draft import Drafts
 from towline.engine.flights import Flights
 from towline.engine.folder import Folder
+from towline.engine.history import History, Record
 from towline.engine.landing import Landing
 from towline.engine.local import Local
 from towline.engine.notices import Notices
@@ -86,6 +87,7 @@ class Live:
         is_rule_file: Callable[[str], bool],
         report: Callable[[events.Event], None],
         touched: Callable[[], None] = lambda: None,
+        history: History | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.folder = folder
@@ -98,10 +100,11 @@ class Live:
         self._notices = Notices(store, report)
         self._touched = touched
         self._local = make_local(self._absorb)
-        self.trees = Trees(store, folder.mirror, folder.direction_of)
+        record = Record(history, folder.mirror, lambda: store.revision)
+        self.trees = Trees(store, folder.mirror, folder.direction_of, record.agreed)
         self.flights = Flights()
         self._drafts = Drafts(self._is_wanted_there)
-        self.pusher = Pusher(self._local, self.trees, self.flights, self._drafts)
+        self.pusher = Pusher(self._local, self.trees, self.flights, self._drafts, record.keep)
         self.puller = Puller(self._local, self.flights, self._landed_here)
         self.planner = Planner(
             self.trees,
@@ -349,6 +352,7 @@ class Live:
             self.folder.local_life,
             self._store.revision,
             self._rules.to_wire(),
+            self.folder.name,
         )
         await remote.send(begin)
 
@@ -471,7 +475,8 @@ class Live:
             reason = str(error)
         finally:
             self._questions -= 1
-        await remote.send(Flushed(flush.token, self._store.revision, reason))
+        revision = self.pusher.revision_sent(self._store.revision)
+        await remote.send(Flushed(flush.token, revision, reason))
 
     # -- Planning -----------------------------------------------------------------------------
 
@@ -532,6 +537,7 @@ class Live:
                 new_machine=self.machine is not None and self.machine.new,
                 machine_path=self.machine.root if self.machine else self.folder.machine_path,
                 left_out=self._local.left_out,
+                notebook=self.machine.notebook if self.machine else "",
             )
         )
 
@@ -543,7 +549,7 @@ class Live:
         if group is None:
             raise ProtocolError("an answer to changes that were not sent")
         agreed = self._landing.there(group, applied)
-        self.trees.agree(agreed)
+        self.trees.agree(agreed, group.revision)
         if whole is not None:
             self._note_revision(*whole)
         self._after_landing(agreed)

@@ -23,9 +23,9 @@ from towline.core.wire.messages import (
     Copy,
     Fetch,
     Part,
-    header_size_of,
 )
 from towline.core.wire.records import Want
+from towline.core.wire.telling import header_size_of
 from towline.disk.versions import Basis
 from towline.engine.bell import Bell
 from towline.engine.flights import Flights, Way

@@ -7,7 +7,7 @@ out there and planned anew. Contents are read as they are sent, so the queue hol
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from towline.core.change import Change, holds, moved_contents
@@ -23,8 +23,8 @@ from towline.core.wire.messages import (
     Apply,
     Copy,
     Part,
-    header_size_of,
 )
+from towline.core.wire.telling import header_size_of
 from towline.engine.bell import Bell
 from towline.engine.draft import Drafts
 from towline.engine.flights import Flights, Way
@@ -58,6 +58,7 @@ class OpenRevision:
     groups: int = 0
     changes: int = 0
     paths: list[str] = field(default_factory=list[str])  # The first few, for people.
+    bulk: bool = False  # Something of it goes by the lane that others overtake.
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,17 @@ class Queued:
 
 
 class Pusher:
-    def __init__(self, local: Local, trees: Trees, flights: Flights, drafts: Drafts) -> None:
+    """`keep` is handed the contents that were sent."""
+
+    def __init__(
+        self,
+        local: Local,
+        trees: Trees,
+        flights: Flights,
+        drafts: Drafts,
+        keep: Callable[[Mapping[bytes, bytes]], None] = lambda _: None,
+    ) -> None:
+        self._keep = keep
         self._local = local
         self._trees = trees
         self._flights = flights
@@ -102,6 +113,14 @@ class Pusher:
         """Whether nothing noted up to `moment` waits in the queue."""
         return all(queued.moment > moment for queued in self._queue.values())
 
+    def revision_sent(self, newest: int) -> int:
+        """Return the revision up to which all is there for whoever hears of it on the sync lane.
+
+        `newest` is the last one that was begun.
+        """
+        bulk = (number for number, revision in self._revisions.items() if revision.bulk)
+        return min(bulk, default=newest + 1) - 1
+
     def is_small(self, changes: Sequence[Change]) -> bool:
         moved = moved_contents(changes)
         size = sum(c.content_size for c in changes if not _is_moved(c, moved))
@@ -125,6 +144,7 @@ class Pusher:
             self._flights.land(path)
         group = self._open_group(ready, revision, last=True)
         await remote.send(Apply(group, revision, True, tuple(ready), contents))
+        self._keep(contents)
 
     async def send_rename(self, remote: Remote, rename: Rename, revision: int, moment: int) -> None:
         """Send a rename at once. Something else has to be the last of its revision."""
@@ -142,6 +162,7 @@ class Pusher:
             self._queue[change.path] = Queued(change, revision, moment)
             self._queue_size += change.content_size
             self._revisions[revision].queued += 1
+            self._revisions[revision].bulk = True
         self._queued.ring()
 
     def drop(self, path: str) -> None:
@@ -200,6 +221,7 @@ class Pusher:
             self._flights.start(change.path, Way.BULK, change.new, moment)
         group = self._open_group(ready, revision, last=last)
         await remote.send_bulk(Apply(group, revision, last, tuple(ready), contents))
+        self._keep(contents)
 
     def _is_queued(self, queued: Queued) -> bool:
         return self._queue.get(queued.change.path) is queued

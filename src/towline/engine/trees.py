@@ -6,7 +6,7 @@ was carried out. The engine's loop alone touches them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from towline.core.direction import Direction
 from towline.core.entry import DIRECTORY, Directory, Entry, Unsynced, shallow
@@ -16,15 +16,26 @@ from towline.core.reconcile import Step, reconcile
 from towline.core.tree import Tree
 from towline.engine.ancestor import Store
 
+Noted = Callable[[Sequence[tuple[str, Entry | None]], "int | None"], None]
+
 
 class Trees:
-    def __init__(self, store: Store, mirror: int, direction_of: Callable[[str], Direction]) -> None:
+    """`noted` is called with what was agreed on, and the revision that brought it, if one did."""
+
+    def __init__(
+        self,
+        store: Store,
+        mirror: int,
+        direction_of: Callable[[str], Direction],
+        noted: Noted | None = None,
+    ) -> None:
         self.ancestor = Tree()
         self.local = Tree()
         self.remote = Tree()
         self._store = store
         self._mirror = mirror
         self._direction_of = direction_of
+        self._noted = noted
 
     def open_ancestor(self, life: str, rules: Rules) -> None:
         """Take up the ancestor of this life, without what is no longer synced."""
@@ -56,7 +67,9 @@ class Trees:
             tree.put(path, None)
         return dropped
 
-    def agree(self, agreed: Iterable[tuple[str, Entry | None]]) -> None:
+    def agree(
+        self, agreed: Iterable[tuple[str, Entry | None]], revision: int | None = None
+    ) -> None:
         """Both sides hold these entries now (shallow)."""
         made: list[tuple[str, Entry | None]] = []
         for path, entry in agreed:
@@ -70,6 +83,8 @@ class Trees:
             self.ancestor.put_shallow(path, entry)
         if made:
             self._store.agree(self._mirror, made)
+            if self._noted is not None:
+                self._noted(made, revision)
 
     def _is_to_be_cleared(self, path: str, entry: Entry) -> bool:
         """Whether a directory was agreed on where there is none any more."""

@@ -1,5 +1,6 @@
 """The bundle: the program for the machine, one zip of exactly `core`, `disk` and `agent`.
 
+`notebook` travels in it for the kernels there; the agent does not import it.
 The same sources give the same bytes, so the digest names the version: same digest, same program.
 """
 
@@ -19,21 +20,15 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-import towline
-
 RINGS = ("core", "disk", "agent")
+BESIDE = ("notebook",)
 OWN_PYTHON = f"{sys.version_info[0] * 100 + sys.version_info[1]}"
 BYTECODE_HEADER = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + bytes(8)
 """Judged by nothing (flag 1, no hash): the source beside it came in the same zip."""
 
-_ROOT = Path(towline.__file__).parent.parent
+_ROOT = Path(__file__).parents[2]
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # The earliest time that a zip can hold.
-_PACKAGE = f'''\
-"""The part of towline that runs on the machine."""
-
-__version__ = "{towline.__version__}"
-'''
 # Old Pythons must be able to parse this one, to say what is wrong instead of a traceback.
 _MAIN = """\
 import sys
@@ -75,8 +70,9 @@ def load_bundle() -> Bundle:
 def agent_sources() -> dict[str, bytes]:
     """Return the sources that go to the machine by their path in the bundle."""
     package = resources.files("towline")
-    sources = {"__main__.py": _MAIN.encode(), "towline/__init__.py": _PACKAGE.encode()}
-    for ring in RINGS:
+    facade = (package / "__init__.py").read_bytes()
+    sources = {"__main__.py": _MAIN.encode(), "towline/__init__.py": facade}
+    for ring in (*RINGS, *BESIDE):
         sources.update(_sources_in(package / ring, f"towline/{ring}"))
     return sources
 
@@ -97,11 +93,15 @@ def _zip(files: Mapping[str, bytes]) -> bytes:
 
 
 def _bytecode(sources: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Return the bytecode of the modules, but for the first, which any Python has to read."""
+    """Return the bytecode of the agent's modules, but for the first, which any Python has to read.
+
+    None for what goes beside: a kernel has a Python of its own.
+    """
+    beside = tuple(f"towline/{ring}/" for ring in BESIDE)
     return {
         f"{path}c": BYTECODE_HEADER + (_kept_bytecode(path, source) or _compiled(path, source))
         for path, source in sources.items()
-        if path != "__main__.py"
+        if path != "__main__.py" and not path.startswith(beside)
     }
 
 

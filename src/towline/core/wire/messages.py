@@ -10,14 +10,12 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 from towline.core.change import Change, Result
-from towline.core.entry import Directory, Entry, Symlink, Unsynced
 from towline.core.problem import Problem
-from towline.core.tree import Tree
 from towline.core.wire import fields, records
 from towline.core.wire.fields import FieldError
 from towline.core.wire.frames import ProtocolError
@@ -31,9 +29,6 @@ COPY_SIZE = 4 << 20  # Bytes copied for one message at most: some two millisecon
 PART_SIZE = 256 << 10  # Content per message: small enough that its digest state stays cheap.
 HEADER_SIZE = PLAIN_MAX // 4  # Bytes of rows in one message, its longest row on top.
 CHANGES_MAX = 1 << 20  # In one message: more would not fit it.
-ROWS_MAX = 4096  # Entries per message when a tree is told in parts.
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +41,21 @@ class Begin:
     life: str  # The incarnation of the laptop's folder.
     revision: int  # The last one of this workspace so far.
     rules: Any  # `Rules.to_wire()`.
+    name: str = ""  # Of the workspace, for people on the machine.
 
     def pack(self) -> tuple[list[Any], bytes]:
-        return [self.root, self.host, self.life, self.revision, self.rules], b""
+        return [self.root, self.host, self.life, self.revision, self.rules, self.name], b""
 
     @classmethod
     def unpack(cls, header: list[Any], body: bytes) -> Begin:
-        root, host, life, revision, rules = fields.record(header, 5)
+        root, host, life, revision, rules, name = fields.record(header, 6)
         return cls(
             fields.text(root),
             fields.text(host, 255),
             fields.text(life, 64),
             fields.integer(revision),
             rules,
+            fields.text(name, 64),
         )
 
 
@@ -73,14 +70,16 @@ class Begun:
     new: bool  # This life has just begun: nothing was agreed with it yet.
     partials: tuple[tuple[bytes, int], ...] = ()  # Digest → bytes already staged.
     watching: str = ""  # How changes are noticed, where it is not simply by notification.
+    notebook: str = ""  # What to type in a notebook there to load the extension.
 
     def pack(self) -> tuple[list[Any], bytes]:
         partials = [[digest.hex(), size] for digest, size in self.partials]
-        return [self.root, self.host, self.incarnation, self.new, partials, self.watching], b""
+        about = [self.root, self.host, self.incarnation, self.new]
+        return [*about, partials, self.watching, self.notebook], b""
 
     @classmethod
     def unpack(cls, header: list[Any], body: bytes) -> Begun:
-        root, host, incarnation, new, partials, watching = fields.record(header, 6)
+        root, host, incarnation, new, partials, watching, notebook = fields.record(header, 7)
         return cls(
             fields.sentence(root),
             fields.sentence(host),
@@ -88,6 +87,7 @@ class Begun:
             fields.boolean(new),
             fields.sequence(partials, records.partial),
             fields.sentence(watching),
+            fields.sentence(notebook),
         )
 
 
@@ -552,50 +552,6 @@ def decode(data: bytes) -> Message:
         return unpack(header, plain[header_size:])
     except (FieldError, ValueError, RecursionError) as error:
         raise ProtocolError(f"message of kind {flags & ~COMPRESSED}: {error}") from None
-
-
-def tree_parts(tree: Tree) -> Iterator[TreePart]:
-    """Yield a tree as messages of bounded size."""
-    rows: list[Row] = []
-    size = 0
-    for row in tree.walk():
-        rows.append(row)
-        size += header_size_of(*row)
-        if len(rows) >= ROWS_MAX or size >= HEADER_SIZE:
-            yield TreePart(tuple(rows))
-            rows, size = [], 0
-    if rows:
-        yield TreePart(tuple(rows))
-
-
-def header_size_of(path: str, entry: Entry | Problem | None = None) -> int:
-    """Return what a row takes in a header at most, in bytes: JSON may write six for a character."""
-    text = ""
-    if isinstance(entry, Symlink):
-        text = entry.target
-    elif isinstance(entry, Unsynced | Problem):
-        text = entry.detail
-    return 6 * (len(path) + len(text)) + 128
-
-
-def fitting(rows: Iterable[T], size_of: Callable[[T], int]) -> tuple[T, ...]:
-    """Return the first of the rows: as many as one message may hold beside others."""
-    fits: list[T] = []
-    size = 0
-    for row in rows:
-        size += size_of(row)
-        if size > HEADER_SIZE:
-            break
-        fits.append(row)
-    return tuple(fits)
-
-
-def rows_of(path: str, entry: Entry | None) -> Iterator[Row]:
-    """Yield the row of an entry, then, for a directory, the rows of all that is in it."""
-    yield path, entry
-    if isinstance(entry, Directory):
-        for name in sorted(entry.children):
-            yield from rows_of(f"{path}/{name}", entry.children[name])
 
 
 def _decompress(packed: bytes) -> bytes:
