@@ -126,6 +126,12 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session
+def mutation(session: nox.Session) -> None:
+    """Small faults put into `core`, each to be found by a test. After `--` what mutate.py takes."""
+    session.run("python", "fuzz/mutate.py", *session.posargs)
+
+
+@nox.session
 def lock(session: nox.Session) -> None:
     """Make the lock files anew from pyproject.toml (needs uv)."""
     if not _passes(session, ["uv", "--version"]):

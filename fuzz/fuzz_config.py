@@ -29,6 +29,7 @@ def test_one_input(content: bytes) -> None:
 def main() -> None:
     import atheris
 
+    atheris.instrument_all()
     atheris.Setup(sys.argv, test_one_input)
     atheris.Fuzz()
 

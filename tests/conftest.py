@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 # No deadlines and no complaint about slow generation: both measure the machine, not the code.
 COMMON = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -19,6 +19,14 @@ COMMON = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("dev", COMMON, max_examples=100)
 settings.register_profile("ci", COMMON, max_examples=300, print_blob=True)
 settings.register_profile("nightly", COMMON, max_examples=20_000, print_blob=True)
+settings.register_profile(
+    "mutation",  # Quick, the same each time, and nothing remembered: see fuzz/mutate.py.
+    COMMON,
+    max_examples=25,
+    database=None,
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate],
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "dev"))
 
 

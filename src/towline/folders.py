@@ -110,7 +110,6 @@ def _open_root(
         watch = open_watch(root, lambda path: replica.rules.ignores(path, True))
         stack.callback(watch.close)
         stack.callback(replica.save_cache)
-        watch.start()
     except LockedError as error:
         raise UserError(
             f"{root} is kept in step by another engine (process {error.owner})",
@@ -121,7 +120,8 @@ def _open_root(
         raise UserError(
             f"{root} cannot be watched: {error.strerror}", "`towline doctor` may know why"
         ) from None
-    return Follower(replica, watch, Gather(quiet_lone_s=options.debounce_s)), incarnation
+    gather = Gather(quiet_lone_s=options.debounce_s)
+    return Follower(replica, watch, gather, is_watching=False), incarnation
 
 
 def _direction_of(pair: Pair, options: Options) -> Callable[[str], Direction]:

@@ -7,17 +7,26 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib.util
 import io
+import marshal
+import struct
+import sys
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from importlib.resources.abc import Traversable
+from pathlib import Path
 
 import towline
 
 RINGS = ("core", "disk", "agent")
+OWN_PYTHON = f"{sys.version_info[0] * 100 + sys.version_info[1]}"
+BYTECODE_HEADER = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + bytes(8)
+"""Judged by nothing (flag 1, no hash): the source beside it came in the same zip."""
+
+_ROOT = Path(towline.__file__).parent.parent
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # The earliest time that a zip can hold.
 _PACKAGE = f'''\
@@ -36,17 +45,25 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Bundle:
-    """A zip that Python runs, the same compressed for the way, and the digest that names it.
-
-    Compressed as a whole it is a quarter smaller than file by file, and what lies on the machine
-    is imported without unpacking.
-    """
+    """The sources of a program as a zip that Python runs, and the digest that names it."""
 
     content: bytes
-    packed: bytes
     digest: str
+    sources: Mapping[str, bytes] = field(compare=False, repr=False)
+
+    def for_python(self, version: str) -> bytes:
+        """Return the zip for a machine whose Python is `version` (`311`).
+
+        If that is ours, bytecode lies beside the sources: a start there takes a third of the time.
+        A Python that cannot use it takes the sources, as all others do.
+        """
+        return (
+            _zip({**self.sources, **_bytecode(self.sources)})
+            if version == OWN_PYTHON
+            else self.content
+        )
 
 
 @functools.cache
@@ -66,12 +83,46 @@ def agent_sources() -> dict[str, bytes]:
 
 def pack(sources: Mapping[str, bytes]) -> Bundle:
     """Pack sources into a bundle, the same bytes for the same sources."""
+    content = _zip(sources)
+    return Bundle(content, hashlib.sha256(content).hexdigest()[:16], sources)
+
+
+def _zip(files: Mapping[str, bytes]) -> bytes:
+    """Return a zip of the files. Not compressed: what lies on the machine is read as it is."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        for path in sorted(sources):
-            archive.writestr(zipfile.ZipInfo(path, _EPOCH), sources[path], zipfile.ZIP_STORED)
-    content = buffer.getvalue()
-    return Bundle(content, zlib.compress(content, 9), hashlib.sha256(content).hexdigest()[:16])
+        for path in sorted(files):
+            archive.writestr(zipfile.ZipInfo(path, _EPOCH), files[path], zipfile.ZIP_STORED)
+    return buffer.getvalue()
+
+
+def _bytecode(sources: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the bytecode of the modules, but for the first, which any Python has to read."""
+    return {
+        f"{path}c": BYTECODE_HEADER + (_kept_bytecode(path, source) or _compiled(path, source))
+        for path, source in sources.items()
+        if path != "__main__.py"
+    }
+
+
+def _kept_bytecode(path: str, source: bytes) -> bytes | None:
+    """Return what Python keeps of a module of this towline, if it is of this very source."""
+    file = _ROOT / path
+    try:
+        kept = Path(importlib.util.cache_from_source(str(file))).read_bytes()
+        if file.read_bytes() != source:
+            return None
+        status = file.stat()
+    except (OSError, NotImplementedError):
+        return None
+    stamp = struct.pack("<II", int(status.st_mtime) & 0xFFFFFFFF, status.st_size & 0xFFFFFFFF)
+    if kept[:16] != importlib.util.MAGIC_NUMBER + bytes(4) + stamp:
+        return None
+    return kept[16:]
+
+
+def _compiled(path: str, source: bytes) -> bytes:
+    return marshal.dumps(compile(source, path, "exec", dont_inherit=True))
 
 
 def _sources_in(directory: Traversable, path: str) -> Iterator[tuple[str, bytes]]:
