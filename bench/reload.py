@@ -104,6 +104,12 @@ class Autoreload:
         arrive(folder, step.edits, mtime)
 
 
+def _print_faults(event: object) -> None:
+    """jurigged logs what it took over, too; only what it could not counts as told."""
+    if isinstance(event, BaseException):
+        print(event)
+
+
 class Jurigged(Towline):
     """jurigged with its watcher; files are written in place, for it sees no renames."""
 
@@ -112,7 +118,7 @@ class Jurigged(Towline):
     def start(self, folder: Path) -> dict[str, Any]:
         import jurigged
 
-        jurigged.watch(str(folder / "*.py"), logger=print)  # Its `*` goes into subfolders.
+        jurigged.watch(str(folder / "*.py"), logger=_print_faults)  # Its `*` goes into subfolders.
         self._namespace = {"__name__": "__main__"}
         return self._namespace
 
