@@ -110,7 +110,8 @@ def _shown(entry: Entry | None) -> str:
 
 LANES = {
     "Begin": "sync", "Begun": "sync", "SetRules": "sync", "TreePart": "sync", "TreeEnd": "sync",
-    "Apply": "sync if small, else bulk", "Applied": "sync", "Part": "bulk", "Fetch": "sync",
+    "Apply": "sync if small, else bulk", "Applied": "sync", "Part": "bulk", "Copy": "bulk",
+    "Adopt": "bulk", "Fetch": "sync",
     "Gone": "sync", "Observed": "sync", "Rescan": "sync", "Settle": "sync", "Settled": "sync",
     "Flush": "sync", "Flushed": "sync", "Refusal": "sync", "Rename": "sync",
 }  # fmt: skip
@@ -129,10 +130,11 @@ ON_THE_WIRE = {
     "tuple[str, ...]": "list of paths",
     "tuple[tuple[bytes, int], ...]": "list of (digest, integer)",
     "dict[bytes, bytes]": "list of (digest, length); the bytes make up the body, in this order",
-    "tuple[tuple[str, File, int], ...]": "list of (path, file, integer)",
+    "tuple[Want, ...]": "list of (path, file as it must be, offset in bytes, digest or null)",
 }
 OTHERWISE = {
     ("Part", "data"): "the body", ("Observed", "path"): "path", ("Gone", "path"): "path",
+    ("Copy", "path"): "path",
     ("Rename", "source"): "path", ("Rename", "target"): "path",
 }  # fmt: skip
 

@@ -15,7 +15,6 @@ from towline.core.entry import (
     Symlink,
     digest_of,
     is_part_of,
-    new_digest,
     shallow,
 )
 
@@ -26,13 +25,6 @@ AB = Directory({"x": A, "y": B})
 def test_a_digest_is_blake2b_of_a_size_that_no_two_contents_share_by_chance() -> None:
     assert digest_of(b"content") == hashlib.blake2b(b"content", digest_size=16).digest()
     assert len(digest_of(b"")) == DIGEST_SIZE == 16
-
-
-def test_a_digest_in_pieces_is_that_of_the_whole() -> None:
-    pieces = new_digest()
-    for piece in (b"con", b"", b"tent"):
-        pieces.update(piece)
-    assert pieces.digest() == digest_of(memoryview(b"content")) == digest_of(bytearray(b"content"))
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from towline.core.wire.messages import Apply, Message
 from towline.engine.ancestor import Store
 from towline.engine.barrier import Barrier
 from towline.engine.bell import Bell
+from towline.engine.draft import Drafts
 from towline.engine.flights import Flights
 from towline.engine.plan import Planner
 from towline.engine.pull import Puller
@@ -59,7 +60,9 @@ class Laptop:
         store = Store(":memory:")
         self.trees = Trees(store, 0, lambda _: Direction.BOTH)
         self.flights, self.landed = Flights(), Bell()
-        self.pusher = Pusher(cast(Any, self.disk), self.trees, self.flights)
+        self.pusher = Pusher(
+            cast(Any, self.disk), self.trees, self.flights, Drafts(lambda _path, _basis: False)
+        )
         self.planner = Planner(
             self.trees,
             self.flights,

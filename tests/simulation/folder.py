@@ -126,6 +126,21 @@ class SimulatedFolder(Folder):
         self._enter("read")
         return super().read(descriptor, size)
 
+    def read_into(self, descriptor: int, buffer: memoryview) -> int:
+        self._enter("read")
+        return super().read_into(descriptor, buffer)
+
+    def copy(self, source: int, target: int, size: int) -> int:
+        self._enter("write")
+        copied = super().copy(source, target, self._side.short_write(size))
+        self._side.stamp(os.fstat(target).st_ino, content=True)
+        return copied
+
+    def truncate(self, descriptor: int, size: int) -> None:
+        self._enter("write")
+        super().truncate(descriptor, size)
+        self._side.stamp(os.fstat(descriptor).st_ino, content=True)
+
     def write(self, descriptor: int, content: bytes | memoryview) -> int:
         self._enter("write")
         some = self._side.short_write(len(content))

@@ -13,23 +13,27 @@ from __future__ import annotations
 
 import enum
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import dropwhile
 from typing import Protocol
 
 from towline.agent.roots import Root, RootError
 from towline.core.change import Change, Outcome, Result
-from towline.core.entry import DIRECTORY, File
+from towline.core.delta import Stretch, from_offset, pieces
+from towline.core.entry import DIRECTORY
 from towline.core.ignore import Rules
 from towline.core.wire.frames import ProtocolError
 from towline.core.wire.messages import (
+    COPY_SIZE,
     HEADER_SIZE,
     PART_SIZE,
+    Adopt,
     Applied,
     Apply,
     Begin,
     Begun,
+    Copy,
     Fetch,
     Flush,
     Flushed,
@@ -49,15 +53,13 @@ from towline.core.wire.messages import (
     rows_of,
     tree_parts,
 )
-from towline.core.wire.records import Row
+from towline.core.wire.records import Row, Want
 from towline.disk.replica import Observation
+from towline.disk.versions import Basis
 
 OBSERVED_ROWS = 2048  # Rows per message: keeps each far below the limit of a message.
 ASKED_MAX = 1024  # Flushes that were not answered: beyond it the oldest was given up long ago.
 WANTS_MAX = 100_000  # Files asked for and not yet sent: bounds memory.
-
-
-Want = tuple[str, File, int]  # Path, what it must still be, offset in bytes.
 
 
 class Lane(enum.Enum):
@@ -86,6 +88,9 @@ class Mirror:
         self._telling: Iterator[Message | None] | None = None  # A scan, then the tree it found.
         self._wants: deque[Want] = deque()
         self._large_wants: deque[Want] = deque()
+        self._sending: Generator[Message | None, None, None] | None = (
+            None  # The large file whose turn it is.
+        )
         self._asked: dict[int, str] = {}  # Flushes under way → what could not be done meanwhile.
         self._revisions: set[int] = set()  # Those applied beyond the whole ones.
         self.revision = 0  # The highest one of which no part is missing, nor of any before.
@@ -120,7 +125,7 @@ class Mirror:
                 self._apply(root, message, now)
             case Rename():
                 self._rename(root, message, now)
-            case Part():
+            case Part() | Copy() | Adopt():
                 self._stage(root, message)
             case Fetch():
                 self._fetch(message)
@@ -232,13 +237,19 @@ class Mirror:
             self.revision += 1
             self._revisions.discard(self.revision)
 
-    def _stage(self, root: Root, part: Part) -> None:
-        """Keep a part; if it cannot be kept, the change that needs it will say so."""
-        stage = root.replica.stage
-        if part.offset > stage.held(part.digest):  # What came before could not be kept, or went.
-            return
+    def _stage(self, root: Root, message: Part | Copy | Adopt) -> None:
+        """Keep a stretch; if it cannot be kept, the change that needs it will say so."""
+        replica = root.replica
         try:
-            stage.write(part.digest, part.offset, part.data, part.size)
+            match message:
+                case Part(digest, size, offset, data):
+                    if offset <= replica.stage.held(digest):  # Else what came before is not here.
+                        replica.stage.write(digest, offset, data, size)
+                case Copy(digest, size, offset, length, path, basis, source):
+                    stretch = Stretch(offset, length, source)
+                    replica.versions.stage_copy(digest, size, Basis(path, basis), stretch)
+                case Adopt(draft, digest, size):
+                    replica.stage.rename(draft, digest, size)
         except ValueError as error:
             raise ProtocolError(f"a part of a content: {error}") from None
 
@@ -246,7 +257,7 @@ class Mirror:
         if len(self._wants) + len(self._large_wants) + len(fetch.wants) > WANTS_MAX:
             raise ProtocolError(f"more than {WANTS_MAX} files asked for at once")
         for want in fetch.wants:
-            is_large = want[1].size > PART_SIZE
+            is_large = want.file.size > PART_SIZE
             (self._large_wants if is_large else self._wants).append(want)
 
     def _settle(self, root: Root, token: int, now: float) -> None:
@@ -275,21 +286,61 @@ class Mirror:
 
     def _supply(self, root: Root) -> bool:
         """Send the next stretch of what was asked for, if there is room."""
-        wants = self._wants or self._large_wants  # A large file holds no small one up.
-        if not wants or not self._outlet.room(Lane.BULK):
+        if not self._outlet.room(Lane.BULK):
             return False
-        path, file, offset = wants.popleft()
-        data = root.replica.read_part(path, file, offset, PART_SIZE)
-        if data is None:
-            # The laptop learns what is there now before it hears that the other is gone.
-            for message in _observed(root.replica.observe([path])):
-                self._send(message)
-            self._send(Gone(path, file.digest))
-        else:
-            self._outlet.send(Lane.BULK, Part(file.digest, file.size, offset, data))
-            if offset + len(data) < file.size:
-                wants.appendleft((path, file, offset + len(data)))
-        return bool(self._wants or self._large_wants)
+        if self._wants:  # A large file holds no small one up.
+            self._send_stretch(self._stretches(root, self._wants.popleft()))
+        elif self._sending is not None:
+            if not self._send_stretch(self._sending):
+                self._sending = None
+        elif self._large_wants:
+            self._sending = self._stretches(root, self._large_wants.popleft())
+        return bool(self._wants or self._sending or self._large_wants)
+
+    def _send_stretch(self, stretches: Iterator[Message | None]) -> bool:
+        """Send what comes next of a content, if that is known yet; False at its end."""
+        try:
+            message = next(stretches)
+        except StopIteration:
+            return False
+        if message is not None:
+            self._outlet.send(Lane.BULK, message)
+        return True
+
+    def _stretches(self, root: Root, want: Want) -> Generator[Message | None, None, None]:
+        """Yield a content as copies of what the laptop has and parts for the rest, step by step."""
+        file, stretches = want.file, None
+        if want.basis is not None:
+            versions = root.replica.versions
+            stretches = yield from versions.delta_steps(want.path, file, want.basis)
+        at = want.offset
+        for stretch in from_offset(stretches or [Stretch(0, file.size, None)], want.offset):
+            for piece in pieces(stretch, COPY_SIZE, PART_SIZE):
+                message = self._stretch(root, want, piece)
+                if message is None:
+                    return self._send_gone(root, want)
+                yield message
+                at += piece.size
+        if at == want.offset:  # All of it is there already.
+            yield Part(file.digest, file.size, file.size, b"")
+        return None
+
+    def _stretch(self, root: Root, want: Want, piece: Stretch) -> Message | None:
+        """Return one stretch as a message; None if the file is not what is wanted any more."""
+        path, file = want.path, want.file
+        if piece.source is not None and want.basis is not None:
+            at = piece.offset, piece.size
+            return Copy(file.digest, file.size, *at, path, want.basis, piece.source)
+        data = root.replica.read_part(path, file, piece.offset, piece.size)
+        if data is None or len(data) < piece.size:
+            return None
+        return Part(file.digest, file.size, piece.offset, data)
+
+    def _send_gone(self, root: Root, want: Want) -> None:
+        """Tell what is there now, then that the other is gone: in that order."""
+        for message in _observed(root.replica.observe([want.path])):
+            self._send(message)
+        self._send(Gone(want.path, want.file.digest))
 
     def _send(self, message: Message) -> None:
         """Send on the sync lane, after all that was sent there before."""

@@ -21,7 +21,7 @@ GRANULARITY_NS = 20_000_000  # The kernel's clock for file times ticks at up to 
 COARSE_GRANULARITY_NS = 2_000_000_000  # FAT keeps times to 2 s; HFS+ and old ext3 to 1 s.
 FILE_MAX = 512 << 20  # Bytes when unpacked: some 4 million entries; more is not one of ours.
 
-_MAGIC = b"towline cache 1\n"
+_MAGIC = b"towline cache 2\n"
 _STAMP = struct.Struct(">QqqQI")
 _LENGTH = struct.Struct(">H")
 
@@ -74,6 +74,11 @@ class Cache:
         if known is None or not known.startswith(_STAMP.pack(*stamp)):
             return None
         return known[_STAMP.size :]
+
+    def last_digest(self, path: str) -> bytes | None:
+        """Return the digest last known of the file, whether it is still true or not."""
+        known = self._known.get(path)
+        return None if known is None else known[_STAMP.size :]
 
     def put(self, path: str, stamp: Stamp, digest: bytes, *, read_at_ns: int) -> None:
         """Remember a digest that was read not before `read_at_ns`, if its stamp is settled."""

@@ -27,6 +27,8 @@ STAGE = f"{OWN_DIRECTORY}/stage"
 BESIDE_PREFIX = ".towline-stage-"
 """Names staged beside their target, where it lies on another device. Never synced."""
 
+COPY_PIECE = 1 << 20  # Bytes read at a time where the system does not copy by itself.
+_NO_COPY = (errno.ENOSYS, errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM)
 _HAS_AT = os.open in os.supports_dir_fd and hasattr(os, "O_DIRECTORY")
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # A fifo in a file's place must not stall the opener.
@@ -141,12 +143,40 @@ class Folder:
     def read(self, descriptor: int, size: int) -> bytes:
         return os.read(descriptor, size)
 
+    def read_into(self, descriptor: int, buffer: memoryview) -> int:
+        """Fill `buffer` from where the file is; return how many bytes there were."""
+        if hasattr(os, "readv"):
+            return os.readv(descriptor, [buffer])
+        content = os.read(descriptor, len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
+
     def seek(self, descriptor: int, offset: int) -> None:
         os.lseek(descriptor, offset, os.SEEK_SET)
 
     def write(self, descriptor: int, content: bytes | memoryview) -> int:
         """Write some of `content`; return how many bytes."""
         return os.write(descriptor, content)
+
+    def copy(self, source: int, target: int, size: int) -> int:
+        """Copy up to `size` bytes between two open files, from where each is; return how many.
+
+        The system does it, without copying at all where the file system can share blocks.
+        """
+        if sys.platform == "linux":
+            try:
+                return os.copy_file_range(source, target, size)
+            except OSError as error:
+                if error.errno not in _NO_COPY:
+                    raise
+        piece = os.read(source, min(size, COPY_PIECE))
+        left = memoryview(piece)
+        while left:
+            left = left[os.write(target, left) :]
+        return len(piece)
+
+    def truncate(self, descriptor: int, size: int) -> None:
+        os.ftruncate(descriptor, size)
 
     def set_mode(self, descriptor: int, mode: int) -> None:
         if hasattr(os, "fchmod"):

@@ -7,6 +7,7 @@ and decides nothing about whose version is right.
 from __future__ import annotations
 
 import errno
+import os
 import stat
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -27,8 +28,11 @@ from towline.disk.folder import STAGE, Folder, is_own_path
 from towline.disk.graft import Grafts
 from towline.disk.incarnation import RootState, root_state
 from towline.disk.look import Look, is_executable, run_to_end
+from towline.disk.reading import Progress, Reading
 from towline.disk.scan import LeftOut, Rules, Scan
+from towline.disk.signatures import Signatures
 from towline.disk.stage import TOTAL_MAX, Stage
+from towline.disk.versions import Versions
 
 __all__ = ["Kept", "Observation", "Replica"]
 
@@ -65,11 +69,17 @@ class Replica:
         self.tree = Tree()
         self.problems: dict[str, Problem] = {}
         self.left_out: list[LeftOut] = []
-        self.stage = Stage(folder, now_ns, stage_max)
+        self._signatures = Signatures()
+        if cache_file is not None:
+            self._signatures.load(_signatures_file(cache_file))
+        self.stage = Stage(folder, now_ns, stage_max, self._signatures)
         self._now_ns = now_ns
         self._cache_file = cache_file
         self._cache = load_cache(cache_file) if cache_file else Cache()
-        self._look = Look(folder, self._cache, now_ns)
+        self._look = Look(folder, self._cache, now_ns, self._signatures)
+        self.reading = Reading(self._look)
+        self.versions = Versions(folder, self._cache, self._signatures, self.stage)
+        self._just_read: dict[str, Entry | None] = {}
         self._displaced = Displaced(folder, host, now_ns)
         self._grafts = Grafts(self._look)
         self._apply = Apply(self._look, self.stage, self._displaced, self._grafts, durable=durable)
@@ -133,7 +143,8 @@ class Replica:
         """Look again at these paths; return what really changed, parents first.
 
         `contents` gets what is read of small files on the way. A directory is looked at with all
-        it holds. Paths that are ignored, unusable or towline's own are skipped; so are those below
+        it holds; but a large file that would have to be read is taken for what it was, and left to
+        `read_on`. Paths that are ignored, unusable or towline's own are skipped; so are those below
         another one in the result.
         """
         waiting, self._to_observe = self._to_observe, set()
@@ -142,7 +153,7 @@ class Replica:
             self._noted.update(subjects)
         changed: set[str] = set()
         self._look.moved = self._digests_moved(subjects)
-        with self._look.keeping(contents):
+        with self._look.keeping(contents), self._look.postponing(self._postpone):
             for path in subjects:
                 changed.update(observation.path for observation in self._observe_one(path))
         # A later look may have found more below an earlier one: the tree has the last word.
@@ -159,6 +170,20 @@ class Replica:
         finally:
             self.folder.release()
         return read
+
+    def read_on(self) -> tuple[list[Observation], Progress | None]:
+        """Read a bit of what `observe` left to be read; return as it does, or how far that is.
+
+        To be called while `reading.delay_s()` is not None, and not sooner than it says.
+        """
+        read, progress = self.reading.step()
+        if read is None:
+            return [], progress
+        self._just_read = dict([read])
+        try:
+            return self.observe([read[0]]), None
+        finally:
+            self._just_read = {}
 
     def read(self, path: str, expected: File) -> bytes | None:
         """Return the content of a file of at most READ_MAX; None if it is not `expected` now."""
@@ -260,6 +285,7 @@ class Replica:
         """Write the digests known to the cache file, if there is one. Raises OSError."""
         if self._cache_file is not None:
             self._cache.save(self._cache_file)
+            self._signatures.save(_signatures_file(self._cache_file))
 
     # Scanning.
 
@@ -352,6 +378,13 @@ class Replica:
         below = self._rules.at(path if is_directory else parent_of(path))
         return run_to_end(scan.entry_steps(path, status, below))
 
+    def _postpone(self, path: str, _status: os.stat_result) -> Entry | None:
+        """Return what a large file is to be taken for: what it was, unless it was just read."""
+        if path in self._just_read:
+            return self._just_read.pop(path)
+        self.reading.add(path)
+        return self.tree.get(path)
+
     def _is_bare(self, directory: str) -> bool:
         entry = self.tree.get(directory)
         return bool(directory) and isinstance(entry, Directory) and not entry.children
@@ -411,6 +444,10 @@ class Replica:
             pieces.append(piece)
             size -= len(piece)
         return b"".join(pieces)
+
+
+def _signatures_file(cache_file: Path) -> Path:
+    return cache_file.with_name(f"{cache_file.name}-blocks")
 
 
 def _is_usable(path: str) -> bool:

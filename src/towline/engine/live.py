@@ -16,6 +16,7 @@ from anyio.abc import TaskGroup
 
 from towline.core.change import Change, Result, holds
 from towline.core.conflict import is_conflict_copy
+from towline.core.direction import Direction
 from towline.core.entry import Directory, Entry, File
 from towline.core.ignore import Rules, Verdict
 from towline.core.problem import Problem
@@ -26,6 +27,7 @@ from towline.core.wire.messages import (
     Applied,
     Begin,
     Begun,
+    Copy,
     Flush,
     Flushed,
     Gone,
@@ -44,6 +46,7 @@ from towline.engine import events
 from towline.engine.ancestor import KeptConflict, Store
 from towline.engine.barrier import Barrier, FlushError
 from towline.engine.bell import Bell
+from towline.engine.draft import Drafts
 from towline.engine.flights import Flights
 from towline.engine.folder import Folder
 from towline.engine.landing import Landing
@@ -97,7 +100,8 @@ class Live:
         self._local = make_local(self._absorb)
         self.trees = Trees(store, folder.mirror, folder.direction_of)
         self.flights = Flights()
-        self.pusher = Pusher(self._local, self.trees, self.flights)
+        self._drafts = Drafts(self._is_wanted_there)
+        self.pusher = Pusher(self._local, self.trees, self.flights, self._drafts)
         self.puller = Puller(self._local, self.flights, self._landed_here)
         self.planner = Planner(
             self.trees,
@@ -251,6 +255,8 @@ class Live:
         elif news.scan_reason:
             self._report(events.Note(f"looking at the whole project again: {news.scan_reason}"))
             self._local_stale = True
+        if news.progress is not None:
+            self._drafts.note(news.progress)
         for kept in news.kept:
             self._notices.conflict(kept.path, kept.copy, "laptop")
         if news.observations:
@@ -258,6 +264,16 @@ class Live:
             self.flights.note(observation.path for observation in news.observations)
         if news.observations or news.root_gone or news.scan_reason:
             self._changed.ring()
+        elif not self._local.reading:
+            self._landed.ring()  # Whoever waited for a file to be read knows now: it is the same.
+
+    def _is_wanted_there(self, path: str, basis: bytes) -> bool:
+        """Whether the new version of a file, now being read, will go to where `basis` stands."""
+        there = self.trees.remote.get(path)
+        is_basis = isinstance(there, File) and there.digest == basis
+        goes = self.folder.direction_of(path) is not Direction.PULL
+        agreed = there == self.trees.ancestor.get(path)
+        return self._is_known and not self.held and is_basis and goes and agreed
 
     async def _refresh_local(self) -> None:
         """Read the rules if they may have changed, and scan."""
@@ -316,6 +332,7 @@ class Live:
                 tasks.start_soon(self._take_contents, remote)
                 tasks.start_soon(self._plan, remote)
                 tasks.start_soon(self.pusher.run, remote)
+                tasks.start_soon(self._drafts.run, remote)
                 tasks.start_soon(self.puller.run, remote)
         finally:
             self._end_life()
@@ -342,6 +359,7 @@ class Live:
         self._telling = Tree()
         self._sent_before += self.flights.ground()
         self.pusher.begin_life(())
+        self._drafts.begin_life()
         self.puller.begin_life()
         self.planner.begin_life()
         self._landed.ring()
@@ -383,9 +401,13 @@ class Live:
 
     async def _take_contents(self, remote: Remote) -> None:
         async for message in remote.contents():
-            if not isinstance(message, Part):
-                raise ProtocolError(f"{type(message).__name__} on the lane for content")
-            await self.puller.take_part(message)
+            match message:
+                case Part():
+                    await self.puller.take_part(message)
+                case Copy():
+                    await self.puller.take_copy(message)
+                case _:
+                    raise ProtocolError(f"{type(message).__name__} on the lane for content")
 
     def _begun(self, begun: Begun) -> None:
         if self._rules is None or self.machine is not None:

@@ -6,18 +6,21 @@ to light is handed over in the loop, in order. Nothing here knows the other side
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 import anyio
 
 from towline.core.change import Change, Result
+from towline.core.delta import Stretch
 from towline.core.entry import File
 from towline.core.ignore import Rules
 from towline.core.problem import Problem
 from towline.core.tree import Tree
 from towline.disk.follow import INSTANT_S, Follower, News
+from towline.disk.versions import Basis
 from towline.disk.watch.base import ModeKind, Watch
 from towline.engine.events import LeftOut
 
@@ -61,6 +64,7 @@ class Local:
         self._rest = rest
         self._turn = anyio.Lock()
         self._scanning = anyio.Event()  # The first scan, which begins to watch, has its turn.
+        self._idle: anyio.CancelScope | None = None  # Around the wait for news.
         self._fresh: dict[bytes, bytes] = {}  # Contents read in the last look, by digest.
         self._token = 0
         self._settled: dict[int, anyio.Event] = {}
@@ -68,6 +72,11 @@ class Local:
     @property
     def problems(self) -> Mapping[str, Problem]:
         return self._replica.problems
+
+    @property
+    def reading(self) -> Collection[str]:
+        """Large files that have changed and have yet to be read."""
+        return self._replica.reading.paths
 
     @property
     def left_out(self) -> tuple[LeftOut, ...]:
@@ -150,6 +159,31 @@ class Local:
         async with self._turn:
             return await self._run(work)
 
+    async def stage_copy(self, digest: bytes, size: int, basis: Basis, stretch: Stretch) -> bool:
+        """Keep a stretch of a content that is in a file here; False as `stage`."""
+        async with self._turn:
+            versions = self._replica.versions
+            return await self._run(lambda: versions.stage_copy(digest, size, basis, stretch))
+
+    async def delta(self, path: str, new: File, basis: bytes) -> list[Stretch] | None:
+        """Return how the file `new` at `path` is made of the content `basis`; None if unknown."""
+        steps = self._replica.versions.delta_steps(path, new, basis)
+        ended: list[list[Stretch] | None] = []
+
+        def step() -> None:
+            try:
+                next(steps)
+            except StopIteration as end:
+                ended.append(end.value)
+
+        try:
+            while not ended:
+                async with self._turn:
+                    await self._run(step)
+        finally:
+            steps.close()
+        return ended[0]
+
     async def staged(self, digest: bytes) -> int:
         async with self._turn:
             return self._replica.stage.held(digest)
@@ -171,23 +205,28 @@ class Local:
             )
             landed(results)
             self._absorb(News(observations=observations))
+        self._wake()
 
     async def look_again(self, paths: Sequence[str]) -> None:
         """Look at paths that turned out to be other than believed."""
         async with self._turn:
             observations = await self._run(lambda: self._replica.observe(paths))
             self._absorb(News(observations=observations))
+        self._wake()
 
     async def set_rules(self, rules: Rules) -> None:
         async with self._turn:
             await self._run(lambda: self._replica.set_rules(rules))
 
+    def _wake(self) -> None:
+        """Have the follower stepped: there may be something to be read, though nothing is told."""
+        if self._idle is not None:
+            self._idle.cancel()
+
     async def _wait_for_news(self) -> None:
-        deadline = self._follower.deadline()
-        if deadline is None:
-            await self._readable(self._follower.watch)
-            return
-        with anyio.move_on_after(deadline - anyio.current_time()):
+        """Wait until the watch has something to tell or it is time to look."""
+        due = self._follower.deadline()
+        with anyio.CancelScope(deadline=math.inf if due is None else due) as self._idle:
             await self._readable(self._follower.watch)
 
     def _step(self, now: float) -> News:

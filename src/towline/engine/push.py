@@ -11,12 +11,22 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from towline.core.change import Change, holds, moved_contents
-from towline.core.entry import DIRECTORY, File
+from towline.core.delta import Stretch, from_offset, pieces
+from towline.core.entry import DIRECTORY, Entry, File
 from towline.core.path import is_below
 from towline.core.rename import Rename, digest_of_directory
 from towline.core.wire import messages
-from towline.core.wire.messages import HEADER_SIZE, PART_SIZE, Apply, Part, header_size_of
+from towline.core.wire.messages import (
+    COPY_SIZE,
+    HEADER_SIZE,
+    PART_SIZE,
+    Apply,
+    Copy,
+    Part,
+    header_size_of,
+)
 from towline.engine.bell import Bell
+from towline.engine.draft import Drafts
 from towline.engine.flights import Flights, Way
 from towline.engine.local import Local
 from towline.engine.remote import Remote
@@ -58,10 +68,11 @@ class Queued:
 
 
 class Pusher:
-    def __init__(self, local: Local, trees: Trees, flights: Flights) -> None:
+    def __init__(self, local: Local, trees: Trees, flights: Flights, drafts: Drafts) -> None:
         self._local = local
         self._trees = trees
         self._flights = flights
+        self._drafts = drafts
         self._queue: dict[str, Queued] = {}
         self._queue_size = 0
         self._groups: dict[int, Group] = {}
@@ -70,6 +81,7 @@ class Pusher:
         self._emptied: list[int] = []  # Revisions whose last queued change fell away unsent.
         self._queued = Bell()
         self._partials: dict[bytes, int] = {}  # What the machine has staged of which content.
+        self._patched: set[bytes] = set()  # Contents sent as changes of another: once.
 
     @property
     def waiting(self) -> tuple[int, int]:
@@ -83,6 +95,7 @@ class Pusher:
         self._groups.clear()
         self._revisions.clear()
         self._emptied.clear()
+        self._patched.clear()
         self._partials = dict(partials)
 
     def is_done(self, moment: int) -> bool:
@@ -172,7 +185,7 @@ class Pusher:
         revision, moment = batch[0].revision, batch[0].moment
         changes = [queued.change for queued in batch]
         if len(batch) == 1 and changes[0].content_size > LARGE_SIZE:
-            await self._send_parts(remote, batch[0])
+            await self._send_stretches(remote, batch[0])
             ready, contents = changes, dict[bytes, bytes]()
         else:
             ready, contents = await self._with_contents(changes, moment)
@@ -205,20 +218,46 @@ class Pusher:
             batch.append(queued)
         return batch
 
-    async def _send_parts(self, remote: Remote, queued: Queued) -> None:
-        """Have the machine stage a large content, from where it has it already."""
-        change = queued.change
-        file = change.new
-        if not isinstance(file, File):
-            return
-        offset = self._partials.pop(file.digest, 0)
-        while offset < file.size and self._is_queued(queued):
-            data = await self._local.read_part(change.path, file, offset, PART_SIZE)
-            if not data:
-                await self._local.look_again([change.path])
-                return
-            await remote.send_bulk(Part(file.digest, file.size, offset, data))
-            offset += len(data)
+    async def _send_stretches(self, remote: Remote, queued: Queued) -> None:
+        """Have the machine stage a large content, from where it has it already.
+
+        What is in the version that stands there is copied from it, the rest is sent.
+        """
+        path, old, new = queued.change.path, queued.change.old, queued.change.new
+        if not isinstance(new, File):
+            return None
+        stretches = await self._delta(path, old, new)
+        same = stretches[0].size if stretches and stretches[0].source == 0 else 0
+        drafted = await self._drafts.settle(remote, path, new.digest, same)
+        offset = max(self._partials.pop(new.digest, 0), drafted)
+        for stretch in from_offset(stretches or [Stretch(0, new.size, None)], offset):
+            for piece in pieces(stretch, COPY_SIZE, PART_SIZE):
+                if not self._is_queued(queued):
+                    return None
+                message = await self._stretch(path, old, new, piece)
+                if message is None:
+                    return await self._local.look_again([path])
+                await remote.send_bulk(message)
+        return None
+
+    async def _delta(self, path: str, old: Entry | None, new: File) -> list[Stretch] | None:
+        """Return how a content is made of the old one. If that went wrong once, all is sent."""
+        if not isinstance(old, File) or new.digest in self._patched:
+            return None
+        self._patched.add(new.digest)
+        return await self._local.delta(path, new, old.digest)
+
+    async def _stretch(
+        self, path: str, old: Entry | None, new: File, piece: Stretch
+    ) -> Copy | Part | None:
+        """Return a stretch as a message; None if the file is another by now."""
+        if piece.source is not None and isinstance(old, File):
+            at = piece.offset, piece.size
+            return Copy(new.digest, new.size, *at, path, old.digest, piece.source)
+        data = await self._local.read_part(path, new, piece.offset, piece.size)
+        if data is None or len(data) < piece.size:
+            return None
+        return Part(new.digest, new.size, piece.offset, data)
 
     async def _with_contents(
         self, changes: Sequence[Change], moment: int

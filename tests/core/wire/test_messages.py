@@ -14,7 +14,7 @@ from towline.core.change import Change, Outcome, Result
 from towline.core.entry import DIRECTORY, Directory, File, Symlink, Unsynced, digest_of
 from towline.core.problem import Problem, ProblemKind
 from towline.core.tree import Tree
-from towline.core.wire import messages
+from towline.core.wire import messages, records
 from towline.core.wire.frames import ProtocolError
 from towline.core.wire.messages import COMPRESSED, PLAIN_MAX, PREFIX, Message, decode, encode
 
@@ -40,7 +40,9 @@ EXAMPLES: list[Message] = [
         ),
     ),
     messages.Part(FILE.digest, 5000, 100, CONTENT),
-    messages.Fetch((("x", FILE, 5),)),
+    messages.Copy(FILE.digest, 5000, 100, 4000, "x", b"\1" * 16, 900),
+    messages.Adopt(FILE.digest, b"\1" * 16, 65536),
+    messages.Fetch((records.Want("x", FILE, 5), records.Want("y", FILE, 0, FILE.digest))),
     messages.Gone("x", FILE.digest),
     messages.Observed(("x", "d"), (("x", None), ("d", DIRECTORY), ("d/y", FILE)), (PROBLEM,)),
     messages.Rescan("overflow"),

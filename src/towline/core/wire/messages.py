@@ -15,18 +15,19 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
 from towline.core.change import Change, Result
-from towline.core.entry import Directory, Entry, File, Symlink, Unsynced
+from towline.core.entry import Directory, Entry, Symlink, Unsynced
 from towline.core.problem import Problem
 from towline.core.tree import Tree
 from towline.core.wire import fields, records
 from towline.core.wire.fields import FieldError
 from towline.core.wire.frames import ProtocolError
-from towline.core.wire.records import Row
+from towline.core.wire.records import Row, Want
 
 PREFIX = struct.Struct(">BI")  # Kind and flags, length of the header as sent.
 COMPRESSED = 0x80  # Flag in the first byte: what follows the prefix is zlib.
 PLAIN_MAX = 4 << 20  # Bytes of a message once decompressed: bounds what a bomb can cost.
 COMPRESS_MIN = 512  # Below this, compression saves nothing worth its time.
+COPY_SIZE = 4 << 20  # Bytes copied for one message at most: some two milliseconds.
 PART_SIZE = 256 << 10  # Content per message: small enough that its digest state stays cheap.
 HEADER_SIZE = PLAIN_MAX // 4  # Bytes of rows in one message, its longest row on top.
 CHANGES_MAX = 1 << 20  # In one message: more would not fit it.
@@ -230,14 +231,73 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class Copy:
+    """Either way: a stretch of a large content that the receiver has, in the version before.
+
+    It is staged as a `Part` would be, if the file `path` is still the content `basis`.
+    """
+
+    kind: ClassVar[int] = 19
+    digest: bytes
+    size: int  # Of the whole content, in bytes.
+    offset: int
+    length: int
+    path: str
+    basis: bytes
+    source: int  # Where the stretch begins in the file.
+
+    def pack(self) -> tuple[list[Any], bytes]:
+        stretch = [self.digest.hex(), self.size, self.offset, self.length]
+        return [*stretch, self.path, self.basis.hex(), self.source], b""
+
+    @classmethod
+    def unpack(cls, header: list[Any], body: bytes) -> Copy:
+        digest, size, offset, length, path, basis, source = fields.record(header, 7)
+        copy = cls(
+            fields.digest(digest),
+            fields.integer(size),
+            fields.integer(offset),
+            fields.integer(length, 1, COPY_SIZE),
+            fields.path(path),
+            fields.digest(basis),
+            fields.integer(source),
+        )
+        if copy.offset + copy.length > copy.size:
+            raise FieldError("a copy reaches beyond its content")
+        return copy
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """Laptop → machine: the first `size` bytes staged as `draft` are the start of `digest`.
+
+    A draft is what was copied before the digest of the new content was known. With a size of 0 it
+    is of no use.
+    """
+
+    kind: ClassVar[int] = 20
+    draft: bytes
+    digest: bytes
+    size: int
+
+    def pack(self) -> tuple[list[Any], bytes]:
+        return [self.draft.hex(), self.digest.hex(), self.size], b""
+
+    @classmethod
+    def unpack(cls, header: list[Any], body: bytes) -> Adopt:
+        draft, digest, size = fields.record(header, 3)
+        return cls(fields.digest(draft), fields.digest(digest), fields.integer(size))
+
+
+@dataclass(frozen=True, slots=True)
 class Fetch:
     """Laptop → machine: send the content of these files, from the given offsets."""
 
     kind: ClassVar[int] = 9
-    wants: tuple[tuple[str, File, int], ...]  # Path, what it must still be, offset in bytes.
+    wants: tuple[Want, ...]  # The digest: of the version at that path on the laptop.
 
     def pack(self) -> tuple[list[Any], bytes]:
-        return [[path, fields.pack_entry(file), at] for path, file, at in self.wants], b""
+        return [records.pack_want(want) for want in self.wants], b""
 
     @classmethod
     def unpack(cls, header: list[Any], body: bytes) -> Fetch:
@@ -419,6 +479,8 @@ Message = (
     | Apply
     | Applied
     | Part
+    | Copy
+    | Adopt
     | Fetch
     | Gone
     | Observed
@@ -442,6 +504,8 @@ _UNPACK: dict[int, Callable[[list[Any], bytes], Message]] = {
         Apply,
         Applied,
         Part,
+        Copy,
+        Adopt,
         Fetch,
         Gone,
         Observed,
