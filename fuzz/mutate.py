@@ -45,7 +45,6 @@ WIRE = ["test_line.py", "test_replay.py", "test_frames.py", "test_resume.py", "t
 TESTED_BY = {
     "entry": ["test_entry.py", "test_tree.py", "test_change.py"],
     "change": ["test_change.py", "test_reconcile.py"],
-    "problem": ["test_reconcile.py"],
     **dict.fromkeys(("match", "pattern", "rule", "default"), RULES),
     "ignore": RULES,
     "wire/fields": ["wire/test_messages.py", "wire/test_hostile.py"],

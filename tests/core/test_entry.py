@@ -60,3 +60,7 @@ def test_a_part_holds_nothing_that_the_whole_does_not(
     part: Entry | None, whole: Entry | None, is_part: bool
 ) -> None:
     assert is_part_of(part, whole) is is_part
+
+
+def test_equal_directories_are_one_in_a_set() -> None:
+    assert {AB, Directory({"y": B, "x": A}), DIRECTORY} == {AB, DIRECTORY}

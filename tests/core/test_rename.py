@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 
 from tests.core.trees import roots, three_trees
-from towline.core.entry import DIRECTORY, Directory, Entry, File
+from towline.core.entry import DIRECTORY, Directory, Entry, File, Symlink, Unsynced
+from towline.core.problem import ProblemKind
 from towline.core.reconcile import Step, Verdict
 from towline.core.rename import digest_of_directory, renames_among
 from towline.core.tree import Tree
@@ -60,6 +61,23 @@ def test_directories_have_the_same_digest_exactly_if_they_are_equal(
 ) -> None:
     one, other, _ = trees
     assert (digest_of_directory(one) == digest_of_directory(other)) == (one == other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (A, B),
+        (A, File(b"a" * 16, executable=True)),
+        (A, Symlink("a")),
+        (Symlink("a"), Symlink("b")),
+        (DIRECTORY, Unsynced(ProblemKind.UNREADABLE)),
+        (DIRECTORY, Directory({"x": A})),
+        (Directory({"x": DIRECTORY}), Directory({"x": Directory({"y": DIRECTORY})})),
+    ],
+)
+def test_the_digest_knows_every_difference(one: Entry, other: Entry) -> None:
+    digests = {digest_of_directory(Directory({"n": entry})) for entry in (one, other)}
+    assert len(digests) == 2
 
 
 @given(roots)
