@@ -524,14 +524,14 @@ def encode(message: Message, *, compress: bool = False) -> bytes:
     """Return the bytes of a message; `compress` them where that makes them fewer."""
     header, body = message.pack()
     text = json.dumps(header, separators=(",", ":")).encode()
-    plain = text + body
-    if len(plain) > PLAIN_MAX:
-        raise ValueError(f"message of {len(plain)} bytes exceeds {PLAIN_MAX}")
-    if compress and len(plain) >= COMPRESS_MIN:
-        packed = zlib.compress(plain, 1)
-        if len(packed) < len(plain):
+    size = len(text) + len(body)
+    if size > PLAIN_MAX:
+        raise ValueError(f"message of {size} bytes exceeds {PLAIN_MAX}")
+    if compress and size >= COMPRESS_MIN:
+        packed = zlib.compress(text + body, 1)
+        if len(packed) < size:
             return PREFIX.pack(message.kind | COMPRESSED, len(text)) + packed
-    return PREFIX.pack(message.kind, len(text)) + plain
+    return b"".join((PREFIX.pack(message.kind, len(text)), text, body))
 
 
 def decode(data: bytes) -> Message:
@@ -539,22 +539,22 @@ def decode(data: bytes) -> Message:
     if len(data) < PREFIX.size:
         raise ProtocolError(f"message of {len(data)} bytes is shorter than its prefix")
     flags, header_size = PREFIX.unpack_from(data)
-    plain = data[PREFIX.size :]
+    plain = memoryview(data)[PREFIX.size :]
     if flags & COMPRESSED:
-        plain = _decompress(plain)
+        plain = memoryview(_decompress(plain))
     if header_size > len(plain):
         raise ProtocolError("message is shorter than its header")
     unpack = _UNPACK.get(flags & ~COMPRESSED)
     if unpack is None:
         raise ProtocolError(f"unknown message kind {flags & ~COMPRESSED}")
     try:
-        header = json.loads(plain[:header_size])
-        return unpack(header, plain[header_size:])
+        header = json.loads(bytes(plain[:header_size]))
+        return unpack(header, bytes(plain[header_size:]))
     except (FieldError, ValueError, RecursionError) as error:
         raise ProtocolError(f"message of kind {flags & ~COMPRESSED}: {error}") from None
 
 
-def _decompress(packed: bytes) -> bytes:
+def _decompress(packed: memoryview) -> bytes:
     decompressor = zlib.decompressobj()
     try:
         plain = decompressor.decompress(packed, PLAIN_MAX)
