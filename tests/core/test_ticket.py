@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from towline.core import ticket as module
-from towline.core.address import Address, BadAddressError, parse_address
+from towline.core.address import Jump, Tcp, Visit, WebSocket
 from towline.core.ticket import Ticket, TicketError, decode, encode, looks_like_ticket
 
 KEY = bytes(range(32))
@@ -19,7 +19,7 @@ TICKET = Ticket(
     alias="colab",
     machine="0123456789abcdef",
     host_key=KEY,
-    addresses=(Address("tcp", "0.tcp.eu.example.com", 12345), Address("wss", "a-b.example.com")),
+    addresses=(Tcp("0.tcp.eu.example.com", 12345), WebSocket("a-b.example.com")),
     user="root",
     folder="/content",
     port=42022,
@@ -28,15 +28,12 @@ TICKET = Ticket(
 )
 TEXT = encode(TICKET)
 
-labels = st.text(string.ascii_lowercase + string.digits, min_size=1, max_size=10)
-addresses = st.builds(
-    Address,
-    scheme=st.sampled_from(["tcp", "wss", "jump", "colab"]),
-    host=st.lists(labels, min_size=1, max_size=4).map(".".join) | st.just("::1"),
-    port=st.integers(0, 65535),
-    user=st.just("") | labels,
-    path=st.just("") | labels.map("/{}".format),
-    secret=st.just("") | labels,
+labels = st.from_regex(r"[a-z][a-z0-9]{0,9}", fullmatch=True)
+addresses = st.one_of(
+    st.builds(Tcp, labels, st.integers(1, 65535)),
+    st.builds(Jump, st.just("") | labels, labels, st.just(22), labels, st.integers(1, 65535)),
+    st.builds(WebSocket, labels, token=st.just("") | labels),
+    st.builds(Visit, st.just("frp"), labels),
 )
 tickets = st.builds(
     Ticket,
@@ -76,7 +73,7 @@ def test_a_character_that_is_wrong_is_noticed(data: st.DataObject) -> None:
     letter = data.draw(st.sampled_from(string.ascii_letters + string.digits + "_-"))
     if letter == TEXT[at]:
         return
-    with pytest.raises(TicketError, match="wrong|cut off"):
+    with pytest.raises(TicketError, match=r"wrong|cut off"):
         decode(f"{TEXT[:at]}{letter}{TEXT[at + 1 :]}")
 
 
@@ -85,7 +82,7 @@ def test_two_characters_swapped_are_noticed(data: st.DataObject) -> None:
     at = data.draw(st.integers(len("towline_1."), len(TEXT) - 2))
     if TEXT[at] == TEXT[at + 1]:
         return
-    with pytest.raises(TicketError, match="wrong|cut off"):
+    with pytest.raises(TicketError, match=r"wrong|cut off"):
         decode(TEXT[:at] + TEXT[at + 1] + TEXT[at] + TEXT[at + 2 :])
 
 
@@ -155,7 +152,7 @@ HOSTILE = {
     "folder": ["-rf", "relative", "/a\nb", "/a\0b", "/" + "x" * 2000, "/\x1b[2J"],
     "machine": ["", "../../etc", "0123456789ABCDEF", "0" * 17],
     "host_key": [b"", bytes(31), bytes(33)],
-    "addresses": [(), (Address("tcp", "h", 1),) * 17],
+    "addresses": [(), (Tcp("h", 1),) * 17],
     "port": [-1, 65536],
     "secret": [b"", bytes(15)],
     "expires": [-1, 1 << 40],
@@ -170,64 +167,11 @@ def test_hostile_values_are_refused(field: str, value: object) -> None:
         dataclasses.replace(TICKET, **{field: value})
 
 
-# Addresses
-
-
-@given(addresses)
-def test_an_address_is_read_as_it_is_written(address: Address) -> None:
-    assert parse_address(str(address)) == address
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "host",
-        "tcp://",
-        "tcp://-oProxyCommand=id:22",
-        "tcp://-oProxyCommand=id",
-        "tcp://host:0",
-        "tcp://host:65536",
-        "tcp://host:022",
-        "tcp://host:port",
-        "tcp://host:",
-        "tcp://ho st:22",
-        "tcp://host\n:22",
-        "tcp://host\0:22",
-        "tcp://$(id):22",
-        "tcp://`id`:22",
-        "tcp://host;id:22",
-        "tcp://%h:22",
-        "tcp://[::1%eth0]:22",
-        "tcp://[not:an:ip]:22",
-        "jump://-oProxyCommand=id@relay:22",
-        "jump://user@-relay:22",
-        "jump://us er@relay",
-        "wss://host/pa th",
-        "wss://host/$(id)",
-        "wss://host/?q=1",
-        "wss://host#se cret",
-        "-tcp://host:22",
-        "Tcp://host:22",
-        f"tcp://{'x' * 254}:22",
-        f"wss://host/{'x' * 1100}",
-    ],
-)
-def test_hostile_addresses_are_refused(text: str) -> None:
-    with pytest.raises(BadAddressError):
-        parse_address(text)
-
-
-def test_an_address_made_of_parts_is_checked_as_well() -> None:
-    with pytest.raises(BadAddressError):
-        Address("tcp", "-oProxyCommand=id", 22)
-
-
 def test_a_hostile_address_in_a_ticket_is_refused() -> None:
     good = TICKET.addresses[0]
     bad = str(good).replace("0.tcp.eu", "-oProxyC")
     payload = base64.urlsafe_b64decode(TEXT.split(".")[2] + "==")
     hostile = payload.replace(str(good).encode(), bad.encode())
     assert hostile != payload
-    with pytest.raises(TicketError, match="not an address"):
+    with pytest.raises(TicketError, match="not a host"):
         decode(_sealed(base64.urlsafe_b64encode(hostile).rstrip(b"=").decode()))
