@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ import anyio
 import asyncssh
 from anyio.abc import TaskGroup
 
+from towline.machine.authorized import is_current
 from towline.machine.command import Channel, Surroundings, run_command
 
 CONNECTIONS_MAX = 32  # At a time, let in or not. A laptop needs one or two, editors a few.
@@ -89,7 +91,7 @@ class Server:
         """Return the keys that let `user` in: none at all for anybody but the one."""
         if user != self._access.user:
             return asyncssh.import_authorized_keys("")
-        return asyncssh.read_authorized_keys(str(self._access.authorized_keys))
+        return _keys_in(self._access.authorized_keys, time.time())
 
     def start_command(self, channel: Channel) -> None:
         if channel.subsystem is not None or self._commands >= COMMANDS_MAX:
@@ -107,6 +109,20 @@ class Server:
 
     def sftp(self, channel: asyncssh.SSHServerChannel[bytes]) -> asyncssh.SFTPServer:
         return _Sftp(channel, self._surroundings.home)
+
+
+def _keys_in(path: Path, now: float) -> asyncssh.SSHAuthorizedKeys:
+    """Read a file of keys. asyncssh knows no time at which a line ends, so that is looked at here."""
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        lines = []
+    try:
+        return asyncssh.import_authorized_keys(
+            "\n".join(line for line in lines if is_current(line, now))
+        )
+    except ValueError:  # No line of it can be used.
+        return asyncssh.import_authorized_keys("")
 
 
 class _Connection(asyncssh.SSHServer):
