@@ -185,7 +185,8 @@ def _parsed(scheme: str, rest: str, secret: str) -> Address:
         host, port = _split(place, 443 if secure else 80)
         return WebSocket(host, port, f"/{path}", secret, secure)
     name, _, place = rest.partition("/")
-    return Visit(scheme, name, secret, *(_split(place) if place else ()))
+    host, port = _split(place) if place else ("", 0)
+    return Visit(scheme, name, secret, host, port)
 
 
 def split_place(text: str, otherwise: int | None = None) -> tuple[str, int]:

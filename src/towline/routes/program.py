@@ -1,0 +1,154 @@
+"""A provider's program, running: its words read as they come, without end and without growing.
+
+Both of its outputs are read all the time, so it never waits for us; the last lines are kept, for
+the reason when it ends. What the words mean is for others to know.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import TypeVar
+
+import anyio
+from anyio.abc import ByteReceiveStream, Process, TaskGroup
+
+from towline.routes.base import background
+from towline.routes.errors import RouteError, Saying, explain
+
+LINES_KEPT = 50  # The last ones: where the reason stands.
+LINE_MAX = 4096  # Bytes; the rest of a longer line is dropped.
+UNREAD_MAX = 200  # Lines that nobody has looked at yet. A program that floods loses the oldest.
+LAST_WORDS_S = 1.0  # For the rest of the output after the end: a child may hold it open for ever.
+END_S = 3.0  # For a program to end when asked to, before it is killed.
+
+Found = TypeVar("Found")
+
+
+class Program:
+    """Made by `open_program`."""
+
+    def __init__(self, name: str, process: Process, sayings: Sequence[Saying]) -> None:
+        self.name = name
+        self.lines: deque[str] = deque(maxlen=LINES_KEPT)
+        self._process = process
+        self._sayings = sayings
+        self._unread: deque[str] = deque(maxlen=UNREAD_MAX)
+        self._news = anyio.Event()
+        self._outputs_open = 2
+        self._outputs_ended = anyio.Event()
+        self._ended = anyio.Event()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def wait_for(self, find: Callable[[str], Found | None]) -> Found:
+        """Return what `find` makes of the first line it knows. Raises `RouteError` at the end."""
+        while True:
+            while self._unread:
+                if (found := find(self._unread.popleft())) is not None:
+                    return found
+            if self._ended.is_set():
+                raise self.why_ended()
+            self._news = anyio.Event()
+            await self._news.wait()
+
+    async def wait_ended(self) -> str:
+        """Wait until the program has ended; return why, as far as it said."""
+        await self._ended.wait()
+        return self.why_ended().message
+
+    def why_ended(self) -> RouteError:
+        return explain(self.name, list(self.lines), self._sayings)
+
+    # -- For `open_program` -------------------------------------------------------------------
+
+    def follow(self, tasks: TaskGroup) -> None:
+        for output in (self._process.stdout, self._process.stderr):
+            assert output is not None
+            tasks.start_soon(self._read, output)
+        tasks.start_soon(self._watch)
+
+    async def _read(self, output: ByteReceiveStream) -> None:
+        """Take lines until the output ends."""
+        rest = b""
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+            async for part in output:
+                *whole, rest = (rest + part).replace(b"\r", b"\n").split(b"\n")
+                rest = rest[:LINE_MAX]
+                self._take(whole)
+        self._take([rest])
+        self._outputs_open -= 1
+        if self._outputs_open == 0:
+            self._outputs_ended.set()
+
+    async def _watch(self) -> None:
+        """Wait for the end of the program, and for the last of what it says."""
+        await self._process.wait()
+        with anyio.move_on_after(LAST_WORDS_S):
+            await self._outputs_ended.wait()
+        self._ended.set()
+        self._news.set()
+
+    def _take(self, lines: Sequence[bytes]) -> None:
+        for line in lines:
+            text = line[:LINE_MAX].decode("utf-8", "replace").strip()
+            if text:
+                self.lines.append(text)
+                self._unread.append(text)
+        self._news.set()
+
+    async def end(self) -> None:
+        """End it and what it has started, whatever they are doing."""
+        with anyio.CancelScope(shield=True):
+            if self._process.returncode is None:
+                self._signal(signal.SIGTERM)
+                with anyio.move_on_after(END_S):
+                    await self._process.wait()
+                self._signal(getattr(signal, "SIGKILL", signal.SIGTERM))
+                await self._process.wait()
+            await self._process.aclose()
+
+    def _signal(self, number: signal.Signals) -> None:
+        """To its whole group, which outlives a leader that was too quick to tell its children."""
+        with suppress(ProcessLookupError, PermissionError):
+            if os.name == "posix":
+                os.killpg(self._process.pid, number)
+            elif self._process.returncode is None:
+                self._process.send_signal(number)
+
+
+@asynccontextmanager
+async def open_program(
+    name: str,
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    sayings: Sequence[Saying] = (),
+) -> AsyncGenerator[Program]:
+    """Run a program for as long as the context lasts, without a terminal and without input.
+
+    `name` is the route's, for messages. Raises `RouteError` if it cannot be started.
+    """
+    program = Program(name, await _start(name, argv, environment), sayings)
+    try:
+        async with background() as tasks:
+            program.follow(tasks)
+            yield program
+    finally:
+        await program.end()
+
+
+async def _start(name: str, argv: Sequence[str], environment: Mapping[str, str]) -> Process:
+    try:
+        with anyio.CancelScope(shield=True):  # Half started, it would be nobody's to end.
+            return await anyio.open_process(
+                argv, stdin=subprocess.DEVNULL, env=dict(environment), start_new_session=True
+            )
+    except OSError as error:
+        raise RouteError(f"{name}: {argv[0]} cannot be started: {error.strerror}") from error
+    raise AssertionError("unreachable: nothing cancels this scope")

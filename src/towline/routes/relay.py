@@ -1,0 +1,49 @@
+"""Bytes from one stream to another and back, each way until its end: no limit grows, nothing waits.
+
+One part at a time is held in each direction, so a slow reader slows its writer and costs no memory.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+from anyio.abc import ByteStream, SocketAttribute
+from anyio.streams.stapled import MultiListener
+
+PART_MAX = 64 << 10  # Bytes read at a time.
+
+GONE = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
+
+
+async def relay(one: ByteStream, other: ByteStream) -> None:
+    """Carry both ways until both have ended or one is broken; then close both.
+
+    Each direction ends by itself: who has sent everything may still receive.
+    """
+    async with one, other, anyio.create_task_group() as tasks:
+        tasks.start_soon(_carry, one, other, tasks.cancel_scope)
+        tasks.start_soon(_carry, other, one, tasks.cancel_scope)
+
+
+async def _carry(source: ByteStream, sink: ByteStream, both: anyio.CancelScope) -> None:
+    try:
+        while True:
+            try:
+                part = await source.receive(PART_MAX)
+            except anyio.EndOfStream:
+                break
+            await sink.send(part)
+        await sink.send_eof()
+    except GONE:
+        both.cancel()
+
+
+async def connect_loopback(port: int) -> ByteStream:
+    """Connect to a port of this machine. Raises OSError."""
+    return await anyio.connect_tcp("127.0.0.1", port)
+
+
+def port_of(listener: MultiListener[Any]) -> int:
+    """Return the port that a listener was given."""
+    return listener.extra(SocketAttribute.local_port)  # noqa: S610 - anyio's, not Django's.
