@@ -31,6 +31,8 @@ COMMANDS = (
     "doctor",
     "config",
     "service",
+    "up",
+    "down",
     "demo",
     "version",
 )

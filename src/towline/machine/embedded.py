@@ -112,7 +112,7 @@ class Server:
 
 
 def _keys_in(path: Path, now: float) -> asyncssh.SSHAuthorizedKeys:
-    """Read a file of keys. asyncssh knows no time at which a line ends, so that is looked at here."""
+    """Read a file of keys. asyncssh knows no time at which a line ends; that is looked at here."""
     try:
         lines = path.read_text().splitlines()
     except OSError:

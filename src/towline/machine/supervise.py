@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import anyio
 
@@ -51,7 +51,8 @@ class Request:
     """What the caller of `up` wants, and their environment. It travels in a private file."""
 
     alias: str
-    routes: tuple[str, ...] = ()
+    route: str = "auto"
+    settings: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     folder: str = ""
     embedded: bool = False  # Do not try the real sshd.
     environment: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
@@ -66,8 +67,7 @@ def take_request(place: Place) -> Request:
     if plain is None:
         raise UserError(f"{place.request} holds no request", exit_code=ExitCode.USAGE)
     place.request.unlink()
-    fields: dict[str, Any] = {**plain, "routes": tuple(plain["routes"])}
-    return Request(**fields)
+    return Request(**plain)
 
 
 async def supervise(
