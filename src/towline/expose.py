@@ -146,24 +146,21 @@ def supervise_here() -> int:
     try:
         request = take_request(place)
         anyio.run(supervise, place, request, _opener(place, request), teller.tell)
-    except UserError as error:
-        teller.tell({"error": error.message, "hint": error.hint, "exit_code": error.exit_code})
-        return error.exit_code
-    except BaseExceptionGroup as group:
-        error = _only_user_error(group)
+    except (UserError, BaseExceptionGroup) as failure:
+        error = _only_user_error(failure)
         teller.tell({"error": error.message, "hint": error.hint, "exit_code": error.exit_code})
         return error.exit_code
     return ExitCode.OK
 
 
-def _only_user_error(group: BaseExceptionGroup[BaseException]) -> UserError:
-    """Return what is the person's to mend; anything else among it is ours, and raised."""
-    expected, others = group.split(UserError)
-    while isinstance(expected, BaseExceptionGroup):
-        expected = expected.exceptions[0]
-    if others is not None or not isinstance(expected, UserError):
-        raise group
-    return expected
+def _only_user_error(failure: BaseException) -> UserError:
+    """Return what is the person's to mend; anything else is ours, and raised."""
+    first = failure
+    while isinstance(first, BaseExceptionGroup) and len(first.exceptions) == 1:
+        first = first.exceptions[0]
+    if not isinstance(first, UserError):
+        raise failure
+    return first
 
 
 class _Teller:
