@@ -79,6 +79,11 @@ class Machine:
         return self.directory / "ssh_config"
 
     @property
+    def host_config(self) -> Path:
+        """Over the Line where there is one: for `ssh`, scp, rsync and editors."""
+        return self.directory / "host_config"
+
+    @property
     def known_hosts(self) -> Path:
         return self.directory / "known_hosts"
 
@@ -125,6 +130,7 @@ def keep(machine: Machine) -> Machine:
     raw = bytes.fromhex(machine.host_key)
     write_private(machine.known_hosts, f"{machine.host_alias} {public_line(raw)}\n")
     write_private(machine.ssh_config, host_block(machine, "--by-route"))
+    write_private(machine.host_config, host_block(machine))
     plain = json.dumps(dataclasses.asdict(machine), indent=1)
     write_private(machine.directory / "record.json", f"{plain}\n")
     return machine
