@@ -52,12 +52,15 @@ class Tunnel:
                 threading.Thread(target=self._lead, args=(outside,), daemon=True).start()
 
     def _lead(self, outside: socket.socket) -> None:
-        with suppress(OSError), outside:
-            with socket.create_connection(("127.0.0.1", self.target)) as inside:
-                back = threading.Thread(target=_carry, args=(inside, outside), daemon=True)
-                back.start()
-                _carry(outside, inside)
-                back.join()
+        with suppress(OSError), outside, socket.create_connection(self._there) as inside:
+            back = threading.Thread(target=_carry, args=(inside, outside), daemon=True)
+            back.start()
+            _carry(outside, inside)
+            back.join()
+
+    @property
+    def _there(self) -> tuple[str, int]:
+        return "127.0.0.1", self.target
 
 
 def _carry(source: socket.socket, sink: socket.socket) -> None:
