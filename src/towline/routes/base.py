@@ -85,6 +85,18 @@ class Surroundings:
         path.write_text(content)
         return path
 
+    def private_copy(self, name: str, source: Path) -> Path:
+        """Copy a key to where nobody else can read it: on a mounted drive everybody may.
+
+        Raises `RouteError` if it cannot be read.
+        """
+        try:
+            return self.private_file(name, source.expanduser().read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise RouteError(
+                f"the key {source} cannot be read: {error}", "check the path and the file"
+            ) from error
+
 
 class Tunnel:
     """A route that is open. It is closed by leaving the context it came from."""

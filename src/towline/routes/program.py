@@ -7,6 +7,7 @@ the reason when it ends. What the words mean is for others to know.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from collections import deque
@@ -17,8 +18,9 @@ from typing import TypeVar
 import anyio
 from anyio.abc import ByteReceiveStream, Process, TaskGroup
 
+from towline.core.address import BadAddressError
 from towline.routes.base import background
-from towline.routes.errors import RouteError, Saying, explain
+from towline.routes.errors import RouteError, Saying, explain, quoted
 
 LINES_KEPT = 50  # The last ones: where the reason stands.
 LINE_MAX = 4096  # Bytes; the rest of a longer line is dropped.
@@ -32,11 +34,14 @@ Found = TypeVar("Found")
 class Program:
     """Made by `open_program`."""
 
-    def __init__(self, name: str, process: Process, sayings: Sequence[Saying]) -> None:
+    def __init__(
+        self, name: str, process: Process, sayings: Sequence[Saying], noise: re.Pattern[str] | None
+    ) -> None:
         self.name = name
         self.lines: deque[str] = deque(maxlen=LINES_KEPT)
         self._process = process
         self._sayings = sayings
+        self._noise = noise
         self._unread: deque[str] = deque(maxlen=UNREAD_MAX)
         self._news = anyio.Event()
         self._outputs_open = 2
@@ -51,12 +56,21 @@ class Program:
         """Return what `find` makes of the first line it knows. Raises `RouteError` at the end."""
         while True:
             while self._unread:
-                if (found := find(self._unread.popleft())) is not None:
+                if (found := self._try(find, self._unread.popleft())) is not None:
                     return found
             if self._ended.is_set():
                 raise self.why_ended()
             self._news = anyio.Event()
             await self._news.wait()
+
+    def _try(self, find: Callable[[str], Found | None], line: str) -> Found | None:
+        try:
+            return find(line)
+        except BadAddressError as error:
+            raise RouteError(
+                f"{self.name}: the provider gave an address that cannot be: {quoted(str(error))}",
+                "do not use it; try another route",
+            ) from None
 
     async def wait_ended(self) -> str:
         """Wait until the program has ended; return why, as far as it said."""
@@ -99,8 +113,9 @@ class Program:
         for line in lines:
             text = line[:LINE_MAX].decode("utf-8", "replace").strip()
             if text:
-                self.lines.append(text)
                 self._unread.append(text)
+            if text and not (self._noise and self._noise.match(text)):
+                self.lines.append(text)
         self._news.set()
 
     async def end(self) -> None:
@@ -129,12 +144,14 @@ async def open_program(
     argv: Sequence[str],
     environment: Mapping[str, str],
     sayings: Sequence[Saying] = (),
+    noise: re.Pattern[str] | None = None,
 ) -> AsyncGenerator[Program]:
-    """Run a program for as long as the context lasts, without a terminal and without input.
+    """Run a program for as long as the context lasts, without a terminal, with nothing to read.
 
-    `name` is the route's, for messages. Raises `RouteError` if it cannot be started.
+    `name` is the route's, for messages. Lines that match `noise` can be waited for, but are no
+    reason for an end. Raises `RouteError` if it cannot be started.
     """
-    program = Program(name, await _start(name, argv, environment), sayings)
+    program = Program(name, await _start(name, argv, environment), sayings, noise)
     try:
         async with background() as tasks:
             program.follow(tasks)
@@ -144,10 +161,11 @@ async def open_program(
 
 
 async def _start(name: str, argv: Sequence[str], environment: Mapping[str, str]) -> Process:
+    # Its input stays open and empty: some end when it ends.
     try:
         with anyio.CancelScope(shield=True):  # Half started, it would be nobody's to end.
             return await anyio.open_process(
-                argv, stdin=subprocess.DEVNULL, env=dict(environment), start_new_session=True
+                argv, stdin=subprocess.PIPE, env=dict(environment), start_new_session=True
             )
     except OSError as error:
         raise RouteError(f"{name}: {argv[0]} cannot be started: {error.strerror}") from error
