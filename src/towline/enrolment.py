@@ -72,26 +72,23 @@ def _enrol(machine: Machine, secret: bytes, public: str) -> None:
     from towline.machine.keys import one_time_key, private_text
     from towline.machine.public_key import public_line
 
-    key, config, pinned = (machine.directory / name for name in ("once", "once_config", "pin"))
+    files = [machine.directory / name for name in ("once", "config", "pin", "addresses")]
+    key, config, pinned, addresses = files
     try:
+        write_private(addresses, "\n".join(machine.addresses))  # It is not recorded before.
         write_private(
             pinned, f"{machine.host_alias} {public_line(bytes.fromhex(machine.host_key))}\n"
         )
         write_private(key, private_text(one_time_key(secret)).decode())
-        block = host_block(machine, *_ways(machine), key=key)
+        block = host_block(machine, "--from", str(addresses), key=key)
         write_private(config, block.replace(str(machine.known_hosts), str(pinned)))
         done = _run_ssh(config, machine.name, public)
     finally:
-        for path in (key, config, pinned):
+        for path in files:
             path.unlink(missing_ok=True)
     answer = done.stdout.strip()
     if not answer.startswith(ACCEPTED):
         raise _refused(machine, answer, done)
-
-
-def _ways(machine: Machine) -> list[str]:
-    """Return the addresses as words: the machine is not recorded before it has let us in."""
-    return [word for address in machine.addresses for word in ("--address", address)]
 
 
 def _run_ssh(config: Path, name: str, public: str) -> subprocess.CompletedProcess[str]:

@@ -15,11 +15,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from towline.core.address import Address, Tcp
+from towline.core.address import Address, Jump, Visit
 from towline.core.ticket import Ticket, encode
 from towline.errors import ExitCode, UserError
 from towline.machine.identity import alias_of, is_colab, usual_alias, usual_folder
-from towline.machine.place import Json, Place, ensure_place
+from towline.machine.place import Json, Place, ensure_place, write_private
 from towline.machine.public_key import BadKeyError, check_public_line
 from towline.machine.supervise import Request, Tell, supervise, take_request
 from towline.machine.up import ensure_down, ensure_up, let_in, status_of, ticket_of
@@ -27,6 +27,7 @@ from towline.places import state_dir
 
 # -P: what lies in the current directory must not be what towline imports.
 SUPERVISE = (sys.executable, "-P", "-m", "towline", "up", "--supervise")
+PROXY = (sys.executable, "-P", "-m", "towline.proxy")
 VERIFY_S = 20.0  # For a new name to be known to DNS; most ways in are there at once.
 KEY_FILE_MAX = 1 << 20  # Bytes.
 
@@ -219,7 +220,7 @@ def _opener(place: Place, request: Request):  # type: ignore[no-untyped-def]
     @asynccontextmanager
     async def open_way(port: int, host_key: str, tell: Tell) -> AsyncGenerator[_OpenWay]:
         async def verify(address: Address) -> None:
-            await verify_from_outside(address, host_key)
+            await verify_from_outside(address, host_key, place)
 
         async with open_first(order, port, around, verify, tell) as (route, tunnel):
             yield _OpenWay(route.name, tunnel.address, tunnel.wait_ended)
@@ -227,33 +228,51 @@ def _opener(place: Place, request: Request):  # type: ignore[no-untyped-def]
     return open_way
 
 
-async def verify_from_outside(address: Address, host_key: str) -> None:
-    """See whether our host key is at an address. Raises `RouteError`.
+async def verify_from_outside(address: Address, host_key: str, place: Place) -> None:
+    """See whether our host key is at an address, by the code that a laptop uses. Raises RouteError.
 
     Where only the laptop's own keys or programs lead there, its owner will see.
     """
+    import anyio
+
+    from towline.routes.errors import RouteError
+
+    if isinstance(address, Jump | Visit):
+        return
+    ends_at = anyio.current_time() + VERIFY_S
+    while (reason := await _look_from_outside(address, host_key, place)) is not None:
+        if anyio.current_time() >= ends_at:
+            raise RouteError(f"{place_of(address)} does not lead here: {reason}", passing=True)
+        await anyio.sleep(1.0)
+
+
+async def _look_from_outside(address: Address, host_key: str, place: Place) -> str | None:
+    """Return why our host key is not seen there, None if it is. Another one is final."""
     import anyio
     import asyncssh
 
     from towline.routes.errors import RouteError
 
-    if not isinstance(address, Tcp):
-        return
-    ends_at = anyio.current_time() + VERIFY_S
-    while True:
-        reason = "nobody answers"
-        with anyio.move_on_after(max(1.0, ends_at - anyio.current_time())):
-            try:
-                found = await asyncssh.get_server_host_key(address.host, address.port, config=None)
-                line = found.export_public_key().decode() if found else ""
-                if line.split()[:2] == host_key.split()[:2]:
-                    return
-                raise RouteError(
-                    f"behind {address} is another machine than this one",
-                    "the address leads somewhere else; choose another route",
-                )
-            except (OSError, asyncssh.Error) as error:
-                reason = str(error)
-        if anyio.current_time() >= ends_at:
-            raise RouteError(f"{address} does not lead here: {reason}", passing=True)
-        await anyio.sleep(1.0)
+    addresses = place.routes / "verified"
+    write_private(addresses, str(address))
+    command = [*PROXY, "--from", str(addresses), "this-machine"]
+    found = None
+    try:
+        with anyio.fail_after(VERIFY_S):
+            found = await asyncssh.get_server_host_key(
+                "this-machine", config=None, proxy_command=command
+            )
+    except (OSError, TimeoutError, asyncssh.Error) as error:
+        return str(error) or "nobody answers"
+    line = found.export_public_key().decode() if found else ""
+    if line.split()[:2] == host_key.split()[:2]:
+        return None
+    raise RouteError(
+        f"behind {place_of(address)} is another machine than this one",
+        "the address leads somewhere else; choose another route",
+    )
+
+
+def place_of(address: Address) -> str:
+    """Return an address as it may be shown: without what a token would be."""
+    return str(address).partition("#")[0]

@@ -13,9 +13,9 @@ import sys
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from itertools import pairwise
+from pathlib import Path
 
-from towline.core.address import Address, BadAddressError, Jump, Tcp, parse_address
+from towline.core.address import Address, BadAddressError, Jump, Tcp, WebSocket, parse_address
 from towline.errors import ExitCode, UserError
 
 PART = 256 << 10
@@ -23,7 +23,7 @@ CONNECT_S = 15.0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """`[--by-route | --address URL…] NAME`."""
+    """`[--by-route | --from FILE] NAME`; FILE holds addresses, one a line."""
     try:
         return _main(list(arguments))
     except UserError as error:
@@ -37,9 +37,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def _main(arguments: list[str]) -> int:
     name = arguments.pop()
-    addresses = [value for flag, value in pairwise(arguments) if flag == "--address"]
-    if addresses:
-        return carry_to(_parsed(addresses))
+    if arguments[:1] == ["--from"]:
+        return carry_to(_read(Path(arguments[1])))
     from towline.machines import machine_named
 
     machine = machine_named(name)
@@ -50,10 +49,11 @@ def _main(arguments: list[str]) -> int:
     return carry_to(machine.ways)
 
 
-def _parsed(texts: Sequence[str]) -> list[Address]:
+def _read(path: Path) -> list[Address]:
+    """Return the addresses in a file: one may hold a token, which must not stand in an argv."""
     try:
-        return [parse_address(text) for text in texts]
-    except BadAddressError as error:
+        return [parse_address(line) for line in path.read_text().splitlines()]
+    except (OSError, BadAddressError) as error:
         raise UserError(str(error), "", ExitCode.USAGE) from None
 
 
@@ -83,18 +83,28 @@ def carry_to(ways: Sequence[Address]) -> int:
     for address in ways:
         if isinstance(address, Jump):
             return _through(address)
-        if not isinstance(address, Tcp):
-            failures.append(f"this towline knows no way to {address}")
-            continue
         try:
-            return pump(socket.create_connection((address.host, address.port), CONNECT_S))
+            if isinstance(address, Tcp):
+                return pump(socket.create_connection((address.host, address.port), CONNECT_S))
+            if isinstance(address, WebSocket):
+                return _through_web(address)
+            failures.append(f"this towline cannot enter by {address.program}")
         except OSError as error:
-            failures.append(f"{address}: {error.strerror or error}")
+            failures.append(f"{address.host}: {error.strerror or error}")
+        except UserError as error:
+            failures.append(error.message)
     raise UserError(
         "the machine cannot be reached: " + "; ".join(failures),
         "is it still up? `towline up` there prints its ticket",
         ExitCode.UNAVAILABLE,
     )
+
+
+def _through_web(address: WebSocket) -> int:
+    from towline.carry import carry_websocket
+
+    carry_websocket(address)
+    return ExitCode.OK
 
 
 def _through(address: Jump) -> int:
