@@ -6,12 +6,9 @@ Apart from `proxy`, which starts for every ssh and needs no event loop for all o
 from __future__ import annotations
 
 import os
-import sys
-import threading
 from contextlib import suppress
 
 import anyio
-import anyio.from_thread
 from anyio.abc import ByteStream
 
 from towline.core.address import WebSocket
@@ -32,27 +29,15 @@ async def _carry(address: WebSocket) -> None:
         with suppress(*GONE):
             while True:
                 await anyio.to_thread.run_sync(_write_all, await stream.receive(PART))
-        sys.stdout.flush()
         tasks.cancel_scope.cancel()
 
 
 async def _send_input(stream: ByteStream) -> None:
-    """A thread reads, for a pipe of Windows cannot be waited for; it ends with the process."""
-    sink, source = anyio.create_memory_object_stream[bytes](0)
-    token = anyio.lowlevel.current_token()
-
-    def read() -> None:
-        with suppress(*GONE, RuntimeError, anyio.get_cancelled_exc_class()):
-            while data := os.read(0, PART):
-                anyio.from_thread.run(sink.send, data, token=token)
-            anyio.from_thread.run_sync(sink.close, token=token)
-
-    threading.Thread(target=read, daemon=True).start()
+    """Threads read, for a pipe of Windows cannot be waited for. One left reading ends with us."""
     with suppress(*GONE):
-        async with source, sink:
-            async for data in source:
-                await stream.send(data)
-            await stream.send_eof()
+        while data := await anyio.to_thread.run_sync(os.read, 0, PART, abandon_on_cancel=True):
+            await stream.send(data)
+        await stream.send_eof()
 
 
 def _write_all(data: bytes) -> None:
