@@ -18,6 +18,7 @@ from pathlib import Path
 import anyio
 import asyncssh
 from anyio.abc import TaskGroup
+from asyncssh.kex import get_kex_algs
 
 from towline.machine.authorized import is_current
 from towline.machine.command import Channel, Surroundings, run_command
@@ -27,6 +28,11 @@ COMMANDS_MAX = 128  # At a time: sshd's ten for each of a dozen connections.
 LOGIN_TIMEOUT_S = 20.0
 ALIVE_INTERVAL_S = 15.0  # With the count: a client that is gone is noticed within a minute.
 ALIVE_COUNT = 3
+
+# As our sshd has them; of the first, those that the libraries of this asyncssh can do.
+KEX = ("mlkem768x25519-sha256", "curve25519-sha256", "curve25519-sha256@libssh.org")
+CIPHERS = "aes256-gcm*,aes128-gcm*,aes256-ctr,aes128-ctr"
+MACS = "hmac-sha2-256-etm*,hmac-sha2-512-etm*"
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")  # Forwards lead to the machine itself only.
 SHELL = "/bin/sh"
@@ -184,6 +190,9 @@ async def open_server(
             server_host_keys=[str(access.host_key)],
             process_factory=server.start_command,
             sftp_factory=server.sftp,
+            kex_algs=[name for name in KEX if name.encode() in get_kex_algs()],
+            encryption_algs=CIPHERS,
+            mac_algs=MACS,
             encoding=None,
             line_editor=False,
             password_auth=False,
