@@ -6,6 +6,7 @@ anywhere else it is text. What is done is `expose`'s.
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -104,6 +105,5 @@ def _screen() -> _Text | _Notebook:
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     if getattr(shell, "kernel", None) is None:
         return _Text()
-    from IPython.display import HTML, display
-
-    return _Notebook(display, HTML)
+    words: Any = importlib.import_module("IPython.display")
+    return _Notebook(words.display, words.HTML)

@@ -10,10 +10,11 @@ import json
 import os
 import socket
 import sys
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from towline.core.address import Address, Jump, Visit
 from towline.core.ticket import Ticket, encode
@@ -156,12 +157,13 @@ def supervise_here() -> int:
 
 def _only_user_error(failure: BaseException) -> UserError:
     """Return what is the person's to mend; anything else is ours, and raised."""
-    first = failure
-    while isinstance(first, BaseExceptionGroup) and len(first.exceptions) == 1:
-        first = first.exceptions[0]
-    if not isinstance(first, UserError):
-        raise failure
-    return first
+    if isinstance(failure, UserError):
+        return failure
+    if isinstance(failure, BaseExceptionGroup):
+        several = cast("tuple[BaseException, ...]", failure.exceptions)  # pyright: ignore[reportUnknownMemberType]
+        if len(several) == 1:
+            return _only_user_error(several[0])
+    raise failure
 
 
 class _Teller:
@@ -194,13 +196,13 @@ class _Teller:
 class _OpenWay:
     """A route's tunnel, by the supervisor's words."""
 
-    def __init__(self, route: str, address: Address, ended: Callable[[], object]) -> None:
+    def __init__(self, route: str, address: Address, ended: Callable[[], Awaitable[str]]) -> None:
         self.route = route
         self.address = address
         self._ended = ended
 
     async def wait_ended(self) -> str:
-        return await self._ended()  # type: ignore[no-any-return,misc]
+        return await self._ended()
 
 
 def _opener(place: Place, request: Request):  # type: ignore[no-untyped-def]

@@ -192,7 +192,8 @@ def proxy_command(name: str, *more: str) -> str:
 def _read(record: Path) -> Machine:
     try:
         plain: dict[str, Any] = json.loads(record.read_bytes()[:RECORD_MAX])
-        machine = Machine(**{**plain, "addresses": tuple(plain["addresses"])})
+        fields: dict[str, Any] = {**plain, "addresses": tuple(plain["addresses"])}
+        machine = Machine(**fields)
         _check(machine, record)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(

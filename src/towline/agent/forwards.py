@@ -11,7 +11,7 @@ import errno
 import json
 import os
 import socket
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Any, cast
 
@@ -72,10 +72,10 @@ class Forwards:
         for channel, forward in list(self._open.items()):
             self._move(channel, forward)
 
-    def readable(self) -> Mapping[int, Callable[[float], None]]:
+    def readable(self) -> Collection[int]:
         """The descriptors to wait for until they can be read: what they have would have a place."""
         return {
-            forward.socket.fileno(): lambda _now: None
+            forward.socket.fileno()
             for channel, forward in self._open.items()
             if forward.is_connected and not forward.has_ended and self._line.sendable(channel) > 0
         }

@@ -149,8 +149,8 @@ class AgentService:
         Only those it would look at: one that stays readable would keep the loop from sleeping.
         """
         roots = [mirror.watched for mirror in self._mirrors.values()]
-        watches = {root.follower.watch.fileno(): lambda _now: None for root in roots if root}
-        return {**watches, **self._forwards.readable()}
+        watches = [root.follower.watch.fileno() for root in roots if root]
+        return dict.fromkeys([*watches, *self._forwards.readable()], _look)
 
     def writable(self) -> Collection[int]:
         return self._forwards.writable()
@@ -392,6 +392,10 @@ class AgentService:
             for lane, inbox in self._inbox.items()
             for channel, _ in list(inbox)[:1]
         )
+
+
+def _look(now: float) -> None:
+    """The next `tick` looks by itself."""
 
 
 def open_service(workspace: str) -> AgentService:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from towline.core.ticket import MACHINE_SIZE
 from towline.machine.keys import ensure_key
-from towline.machine.place import Place, read_json, write_private
+from towline.machine.place import Json, Place, read_json, write_private
 
 ALIAS_MAX = 32
 
@@ -28,10 +28,10 @@ class Identity:
 
 def ensure_identity(place: Place) -> Identity:
     """Return who this machine is. Where its host key is gone, it is another one."""
-    known = read_json(place.identity) if place.host_key.exists() else None
+    kept = read_json(place.identity) if place.host_key.exists() else None
     host_key = ensure_key(place.host_key, "towline machine")
-    if known is None:
-        known = {"machine": os.urandom(MACHINE_SIZE).hex(), "port": 0}
+    known: Json = kept or {"machine": os.urandom(MACHINE_SIZE).hex(), "port": 0}
+    if kept is None:
         write_private(place.identity, json.dumps(known))
     return Identity(known["machine"], host_key, known["port"])
 
