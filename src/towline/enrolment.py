@@ -16,7 +16,15 @@ from pathlib import Path
 from towline.core.ticket import Ticket, TicketError, decode
 from towline.errors import ExitCode, UserError
 from towline.line.errors import ConnectKind
-from towline.machines import Machine, from_ticket, host_block, keep, key_path
+from towline.machines import (
+    Machine,
+    check_name_is_free,
+    from_ticket,
+    host_block,
+    keep,
+    key_path,
+    machine_named,
+)
 from towline.places import ensure_private, write_private
 
 ENROL_S = 60.0  # The way may be slow to open; ssh itself gives up before.
@@ -38,6 +46,11 @@ def read_ticket(text: str) -> Ticket:
 def take(ticket: Ticket, tell: Tell) -> Machine:
     """Return the machine of a ticket, known from now on, with our key let in. Raises UserError."""
     machine = from_ticket(ticket)
+    before = machine_named(machine.name)
+    if before is None:
+        check_name_is_free(machine.name, Path.home() / ".ssh/config")
+    elif before.machine != machine.machine:
+        tell(f"{machine.name} is another machine from now on")
     public = ensure_laptop_key()
     if machine.is_enrolled or ticket.secret is None:
         return keep(machine)

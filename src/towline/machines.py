@@ -168,17 +168,47 @@ def from_ticket(ticket: Ticket) -> Machine:
     )
 
 
+def check_name_is_free(name: str, config: Path) -> None:
+    """Raise UserError if the person's own ssh configuration has a Host of this name.
+
+    Whoever makes a ticket chooses the name in it; it must not become what `ssh prod` means.
+    """
+    try:
+        lines = config.read_text(errors="replace").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        keyword, *patterns = line.replace("=", " ", 1).split() or [""]
+        if keyword.lower() == "host" and name in (word.strip('"').lower() for word in patterns):
+            raise UserError(
+                f"the ticket calls its machine {name}, and your {config} has a Host of that name",
+                "give the machine another: `towline down`, then `towline up --name OTHER` there",
+                ExitCode.REFUSED,
+            )
+
+
 def host_block(machine: Machine, *more: str, key: Path | None = None) -> str:
-    """Return the machine's part of an ssh configuration."""
+    """Return the machine's part of an ssh configuration. Raises UserError if there can be none."""
     return HOST.format(
         name=machine.name,
         host_alias=machine.host_alias,
         user=machine.user,
-        key=key or key_path(),
+        key=_escaped(key or key_path()),
         identities=ONLY_OURS if machine.is_enrolled or key else THEIRS_TOO,
-        known_hosts=machine.known_hosts,
+        known_hosts=_escaped(machine.known_hosts),
         proxy=proxy_command(machine.name, *more),
     )
+
+
+def _escaped(path: Path) -> str:
+    text = path.as_posix()
+    if '"' in text or not text.isprintable():
+        raise UserError(
+            f"an ssh configuration cannot hold the name {text!r}",
+            "set XDG_STATE_HOME to a directory with a plain name",
+            ExitCode.CONFIG,
+        )
+    return text.replace("%", "%%")
 
 
 def proxy_command(name: str, *more: str) -> str:

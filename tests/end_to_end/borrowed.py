@@ -36,12 +36,14 @@ class Tunnel:
     def __init__(self) -> None:
         self.target = 0
         self.connections = 0
+        self._open: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._serve, daemon=True).start()
 
     def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)  # Wakes the thread; closing alone would not.
+        with suppress(OSError):  # Closed already.
+            self._listener.shutdown(socket.SHUT_RDWR)  # Wakes the thread; closing would not.
         self._listener.close()
 
     def _serve(self) -> None:
@@ -53,10 +55,19 @@ class Tunnel:
 
     def _lead(self, outside: socket.socket) -> None:
         with suppress(OSError), outside, socket.create_connection(self._there) as inside:
+            self._open |= {outside, inside}
             back = threading.Thread(target=_carry, args=(inside, outside), daemon=True)
             back.start()
             _carry(outside, inside)
             back.join()
+            self._open -= {outside, inside}
+
+    def cut(self) -> int:
+        """Cut every connection that is open; return how many. New ones are taken as before."""
+        for sock in (cut := list(self._open)):
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+        return len(cut) // 2
 
     @property
     def _there(self) -> tuple[str, int]:

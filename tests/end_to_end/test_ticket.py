@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.borrowed import Borrowed, Laptop, borrowed_in, why_not
-from tests.end_to_end.laptop import is_alive
+from tests.end_to_end.borrowed import Borrowed, Laptop, Tunnel, borrowed_in, why_not
+from tests.end_to_end.laptop import is_alive, save, wait_content
 from towline.core.ticket import decode, encode
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
@@ -201,6 +201,43 @@ def test_ssh_config_keeps_what_is_there_and_can_be_taken_out(
     assert laptop.config.read_text() == own
 
 
+def test_a_link_follows_its_machine_to_a_new_address(
+    machine: Borrowed, laptop: Laptop, tmp_path: Path
+) -> None:
+    with laptop.linked(machine.ticket()):
+        machine.towline("down")
+        machine.tunnel.close()
+        machine.tunnel = Tunnel()
+        laptop.towline("enrol", machine.ticket())
+        save(laptop.project / "train.py", "print('moved')\n")
+        wait_content(machine.home / "vision/train.py", "print('moved')\n", timeout_s=60)
+        log = laptop.towline("log", cwd=laptop.project).stdout
+        assert "a new life" not in log, "the line resumed: the agent had never ended"
+    machine.tunnel.close()
+
+
+def test_a_shell_over_the_line_survives_a_cut_of_the_way_in(
+    machine: Borrowed, laptop: Laptop
+) -> None:
+    laptop.towline("enrol", machine.ticket())
+    laptop.towline("ssh-config")
+    argv = ["ssh", "-F", str(laptop.config), "box", "cat"]
+    with laptop.linked("box"):
+        shell = subprocess.Popen(
+            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=laptop.environment
+        )
+        assert shell.stdin is not None
+        assert shell.stdout is not None
+        with shell:
+            for number in range(3):
+                shell.stdin.write(b"still %d\n" % number)
+                shell.stdin.flush()
+                assert shell.stdout.readline() == b"still %d\n" % number
+                assert machine.tunnel.cut() > 0
+            shell.stdin.close()
+            assert shell.wait(60) == 0
+
+
 # Tickets that must not work
 
 
@@ -355,6 +392,45 @@ def test_a_forged_ticket_cannot_change_the_key_of_a_machine_we_know(
     laptop.towline("enrol", machine.ticket())
     forged = dataclasses.replace(decode(machine.ticket()), host_key=bytes(32))
     assert "another host key than the one that is pinned" in refused(laptop, encode(forged))
+
+
+def test_a_ticket_cannot_take_a_name_that_the_person_has_given(
+    machine: Borrowed, laptop: Laptop
+) -> None:
+    laptop.config.parent.mkdir(mode=0o700)
+    laptop.config.write_text('Host prod "Box" *.example\n    User me\n')
+    assert "has a Host of that name" in refused(laptop, machine.ticket())
+    assert "towline-invitation" in machine.authorized(), "nothing was used up"
+
+
+def test_a_new_machine_takes_over_the_name_of_the_last_one(
+    machine: Borrowed, laptop: Laptop, tmp_path: Path
+) -> None:
+    laptop.towline("enrol", machine.ticket())
+    with borrowed_in(tmp_path / "next") as following:
+        told = laptop.towline("enrol", following.ticket()).stderr
+        assert "box is another machine from now on" in told
+        assert laptop.towline("ssh", "box", "--", "echo $HOME").stdout == f"{following.home}\n"
+
+
+def test_a_route_that_cannot_be_had_says_what_it_needs(machine: Borrowed) -> None:
+    done = machine.towline("up", "--route", "nonsense", check=False)
+    assert done.returncode == 69
+    assert "there is no route 'nonsense'" in done.stderr
+    done = machine.towline("up", "--route", "direct", check=False)
+    assert "TOWLINE_DIRECT_ADDRESS" in done.stderr
+    machine.towline("down")
+
+
+def test_up_does_not_believe_an_address_where_another_machine_answers(
+    machine: Borrowed, tmp_path: Path
+) -> None:
+    with borrowed_in(tmp_path / "other") as other:
+        other.ticket()
+        address = f"direct.address=127.0.0.1:{other.tunnel.port}"
+        done = machine.towline("up", "--route", "direct", "--set", address, check=False)
+        assert "is another machine than this one" in done.stderr
+        assert not _processes_of(machine)
 
 
 def test_a_key_that_others_could_read_is_not_used(machine: Borrowed, laptop: Laptop) -> None:
