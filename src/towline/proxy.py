@@ -85,7 +85,7 @@ def carry_to(ways: Sequence[Address]) -> int:
             return _through(address)
         try:
             if isinstance(address, Tcp):
-                return pump(socket.create_connection((address.host, address.port), CONNECT_S))
+                return pump(_connected(address))
             if isinstance(address, WebSocket):
                 return _through_web(address)
             failures.append(f"this towline cannot enter by {address.program}")
@@ -98,6 +98,13 @@ def carry_to(ways: Sequence[Address]) -> int:
         "is it still up? `towline up` there prints its ticket",
         ExitCode.UNAVAILABLE,
     )
+
+
+def _connected(address: Tcp) -> socket.socket:
+    connection = socket.create_connection((address.host, address.port), CONNECT_S)
+    # What ssh writes is a packet; held back for the next one, each keystroke is 40 ms late.
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
 
 
 def _through_web(address: WebSocket) -> int:
