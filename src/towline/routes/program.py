@@ -77,6 +77,12 @@ class Program:
         await self._ended.wait()
         return self.why_ended().message
 
+    async def wait_success(self) -> None:
+        """Wait until it has ended well. Raises `RouteError` if it has not."""
+        await self._ended.wait()
+        if self._process.returncode != 0:
+            raise self.why_ended()
+
     def why_ended(self) -> RouteError:
         return explain(self.name, list(self.lines), self._sayings)
 
