@@ -31,6 +31,7 @@ COMMANDS = (
     "doctor",
     "config",
     "service",
+    "routes",
     "demo",
     "version",
 )

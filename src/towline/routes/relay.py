@@ -15,7 +15,7 @@ from anyio.streams.stapled import MultiListener
 
 from towline.routes.base import background
 
-PART_MAX = 64 << 10  # Bytes read at a time.
+PART_MAX = 256 << 10  # Bytes read at a time.
 
 GONE = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
 
