@@ -1,8 +1,8 @@
 """The bridge beside the bare `websockets` library: bytes each way through each, in turns.
 
 `python -m bench.bridge [MB]` prints the rate of both and their ratio. Both send whole binary
-messages of 16 KiB to an end that counts them; the bridge has one more hop of TCP, as it has in use,
-and all of it shares one thread.
+messages of 16 KiB to an end that counts them. Client and bridge share this thread, as the bare
+client and server do; behind the bridge is one more hop of TCP, to a process of its own, as sshd is.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from towline.core.address import WebSocket
 from towline.routes.bridge import open_bridge
-from towline.routes.relay import port_of
 from towline.routes.websocket import MESSAGE_MAX, open_websocket
 
 ROUNDS = 3
@@ -30,55 +29,58 @@ PART = bytes(64 << 10)
 
 Rate = Callable[[int], Coroutine[Any, Any, float]]
 
+# What sshd is to the bridge: another process, in a language that costs little.
+SINK = """\
+import socket, sys
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+peer, _ = listener.accept()
+buffer, left = memoryview(bytearray(1 << 18)), int(sys.argv[1])
+while count := peer.recv_into(buffer):
+    left -= count
+peer.sendall(b"whole" if left == 0 else b"short")
+"""
+SOURCE = """\
+import socket, sys
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+peer, _ = listener.accept()
+part = bytes(1 << 18)
+for _ in range(int(sys.argv[1]) // len(part)):
+    peer.sendall(part)
+"""
+
 
 @asynccontextmanager
-async def listening(
-    behave: Callable[[ByteStream], Coroutine[Any, Any, None]],
-) -> AsyncIterator[int]:
-    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    async with listener, anyio.create_task_group() as tasks:
-        tasks.start_soon(listener.serve, behave)
-        yield port_of(listener)
-        tasks.cancel_scope.cancel()
+async def bridged(program: str, size: int) -> AsyncIterator[ByteStream]:
+    """Yield a stream that leads through the bridge to a program."""
+    argv = [sys.executable, "-c", program, str(size)]
+    async with await anyio.open_process(argv) as process:
+        assert process.stdout is not None
+        port = int(await process.stdout.receive())
+        async with open_bridge(port) as bridge:
+            address = WebSocket("127.0.0.1", bridge.port, token=bridge.token, secure=False)
+            async with open_websocket(address) as stream:
+                yield stream
 
 
 async def bridge_up(size: int) -> float:
-    counted = anyio.Event()
-
-    async def count(stream: ByteStream) -> None:
-        left = size
-        async with stream:
-            async for part in stream:
-                left -= len(part)
-        assert left == 0
-        counted.set()
-
-    async with listening(count) as port, open_bridge(port) as bridge:
-        address = WebSocket("127.0.0.1", bridge.port, token=bridge.token, secure=False)
-        async with open_websocket(address) as stream:
-            began = time.perf_counter()
-            for _ in range(size // len(PART)):
-                await stream.send(PART)
-            await stream.send_eof()
-            await counted.wait()
-            return size / (time.perf_counter() - began)
+    async with bridged(SINK, size) as stream:
+        began = time.perf_counter()
+        for _ in range(size // len(PART)):
+            await stream.send(PART)
+        await stream.send_eof()
+        assert await stream.receive() == b"whole"
+        return size / (time.perf_counter() - began)
 
 
 async def bridge_down(size: int) -> float:
-    async def pour(stream: ByteStream) -> None:
-        async with stream:
-            for _ in range(size // len(PART)):
-                await stream.send(PART)
-
-    async with listening(pour) as port, open_bridge(port) as bridge:
-        address = WebSocket("127.0.0.1", bridge.port, token=bridge.token, secure=False)
-        began = time.perf_counter()
-        async with open_websocket(address) as stream:
-            got = 0
-            async for part in stream:
-                got += len(part)
-            assert got == size
-            return size / (time.perf_counter() - began)
+    async with bridged(SOURCE, size) as stream:
+        began, got = time.perf_counter(), 0
+        async for part in stream:
+            got += len(part)
+        assert got == size
+        return size / (time.perf_counter() - began)
 
 
 OPTIONS: dict[str, Any] = {"compression": None, "ping_interval": None}
