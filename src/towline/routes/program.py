@@ -23,8 +23,8 @@ from towline.routes.base import background
 from towline.routes.errors import RouteError, Saying, explain, quoted
 
 LINES_KEPT = 50  # The last ones: where the reason stands.
-LINE_MAX = 4096  # Bytes; the rest of a longer line is dropped.
-UNREAD_MAX = 200  # Lines that nobody has looked at yet. A program that floods loses the oldest.
+LINE_MAX = 1024  # Bytes; the rest of a longer line is dropped.
+UNREAD_MAX = 4096  # Lines nobody has looked at yet, more than one read holds. Then the oldest go.
 LAST_WORDS_S = 1.0  # For the rest of the output after the end: a child may hold it open for ever.
 END_S = 3.0  # For a program to end when asked to, before it is killed.
 

@@ -34,7 +34,9 @@ CONNECT_S = 20.0
 CLOSE_S = 2.0  # For the last message to leave.
 AGENT = "towline"  # Not a browser's: some providers show browsers a page of their own first.
 
-STATUSES = {
+Meaning = tuple[str, str]  # What it means, and what to do.
+
+STATUSES: dict[int, Meaning] = {
     301: ("the provider sends visitors elsewhere", "open the URL in a browser to see where to"),
     302: (
         "the provider asks visitors to log in",
@@ -160,18 +162,19 @@ async def open_websocket(
     *,
     query: str = "",
     context: ssl.SSLContext | None = None,
+    statuses: Mapping[int, Meaning] = STATUSES,
 ) -> AsyncGenerator[WebSocketStream]:
     """Reach through a tunnel, for as long as the context lasts.
 
     `headers` are for the provider (an access policy), `query` and `context` for those that need
-    them. Raises `RouteError`, with what the provider's answer means.
+    them. Raises `RouteError`, with what the provider's answer means by the table `statuses`.
     """
     given = dict(headers or {})
     if address.token:
         given["Authorization"] = f"Bearer {address.token}"
     stream = await _connect(address, context)
     try:
-        protocol = await _shake_hands(stream, address, given, query)
+        protocol = await _shake_hands(stream, address, given, query, statuses)
         yield WebSocketStream(stream, protocol, half_close=bool(address.token))
     finally:
         with anyio.CancelScope(shield=True):
@@ -204,7 +207,11 @@ async def _connect(address: WebSocket, context: ssl.SSLContext | None) -> ByteSt
 
 
 async def _shake_hands(
-    stream: ByteStream, address: WebSocket, headers: Mapping[str, str], query: str
+    stream: ByteStream,
+    address: WebSocket,
+    headers: Mapping[str, str],
+    query: str,
+    statuses: Mapping[int, Meaning],
 ) -> ClientProtocol:
     url = f"{address.url}?{query}" if query else address.url
     protocol = ClientProtocol(parse_uri(url), max_size=RECEIVED_MAX)
@@ -222,7 +229,7 @@ async def _shake_hands(
     except (anyio.EndOfStream, anyio.BrokenResourceError):
         raise RouteError(f"{address.host} hung up", passing=True) from None
     if protocol.handshake_exc is not None:
-        raise _refusal(address, response, protocol.handshake_exc)
+        raise _refusal(address, response, protocol.handshake_exc, statuses)
     return protocol
 
 
@@ -236,11 +243,16 @@ async def _response(stream: ByteStream, protocol: ClientProtocol) -> Response | 
             return None
 
 
-def _refusal(address: WebSocket, response: Response | None, error: Exception) -> RouteError:
+def _refusal(
+    address: WebSocket,
+    response: Response | None,
+    error: Exception,
+    statuses: Mapping[int, Meaning],
+) -> RouteError:
     if response is None or not isinstance(error, InvalidStatus):
         return RouteError(f"{address.host} speaks no WebSocket: {quoted(str(error))}")
     status = response.status_code
-    means, to_do = STATUSES.get(status, ("the provider refuses", "try again, or another route"))
+    means, to_do = statuses.get(status, ("the provider refuses", "try again, or another route"))
     return RouteError(f"{address.host}: {means} (HTTP {status})", to_do, passing=status in PASSING)
 
 

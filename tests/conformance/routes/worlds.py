@@ -10,7 +10,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import anyio
@@ -154,11 +154,19 @@ async def portmap(around: Surroundings, port: int) -> AsyncIterator[World]:
         key.touch(0o600)
         rule = "tcp://ana-20022.portmap.host:20022 => 22022"
         (around.directory / "mapping_config.json").write_text(json.dumps({"rule": rule}))
-        settings = {
-            "portmap.key": str(key),
-            "portmap.mapping": str(around.directory / "mapping_config.json"),
-        }
-        yield _ssh_world(around, settings, "portmap", server)
+        world = _ssh_world(around, {}, "portmap", server)
+        at_home = {**around.environment, "TOWLINE_HOME": str(around.directory)}
+        world.around = replace(world.around, environment=at_home)
+        yield world
+
+
+@asynccontextmanager
+async def frp_by_ssh(around: Surroundings, port: int) -> AsyncIterator[World]:
+    async with ssh_standin(frp_gateway) as server:
+        settings = {"frp.gateway": f"127.0.0.1:{server.port}", "frp.token": "t0k"}
+        world = _ssh_world(around, settings, "frp", server)
+        yield world
+        assert set(server.users) == {"v0"}
 
 
 @asynccontextmanager
@@ -296,6 +304,7 @@ WORLDS: dict[str, tuple[str, str, Make]] = {
     ),
     "zrok": ("zrok", "a stand-in program", by_program(("zrok2",), {})),
     "frp": ("frp", "a stand-in program", by_program(("frpc",), {"frp.server": "frps.example"})),
+    "frp by ssh": ("frp", "a stand-in gateway", frp_by_ssh),
     "ngrok": (
         "ngrok",
         "a stand-in agent",

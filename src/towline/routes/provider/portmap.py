@@ -1,7 +1,8 @@
 """`portmap`: portmap.io leads one port of its own to us; key and rule come from its web pages.
 
-The rule is `tcp://USER-PORT.portmap.host:PORT`, alone or anywhere in a file, such as the mapping
-file of a notebook's folder. The name to log in with is that of the key file.
+The rule is `tcp://USER-PORT.portmap.host:PORT`, alone or anywhere in a file. The name to log in
+with is that of the key file. Both are found in the folder TOWLINE_HOME, too: one `*.pem` and one
+`mapping*.json`.
 """
 
 from __future__ import annotations
@@ -67,18 +68,18 @@ class Portmap(Route):
     )
 
     def is_configured(self, around: Surroundings) -> bool:
-        return around.is_set(KEY)
+        return bool(_key(around))
 
     def why_not(self, around: Surroundings) -> str:
         if not around.find("ssh"):
             return NO_SSH
-        for setting in (KEY, MAPPING):
-            if not around.is_set(setting):
+        for setting, value in ((KEY, _key(around)), (MAPPING, _mapping(around))):
+            if not value:
                 return f"set {setting.variable} to {setting.help}"
-        if why := why_no_key(around.value(KEY), KEY.variable):
+        if why := why_no_key(_key(around), KEY.variable):
             return why
         try:
-            check_user(Path(around.value(KEY)).stem)
+            check_user(Path(_key(around)).stem)
             _rule(around)
         except BadAddressError as error:
             return f"portmap: {error}"
@@ -88,9 +89,17 @@ class Portmap(Route):
         return _open(port, around)
 
 
+def _key(around: Surroundings) -> str:
+    return around.value(KEY) or around.kept("*.pem")
+
+
+def _mapping(around: Surroundings) -> str:
+    return around.value(MAPPING) or around.kept("mapping*.json")
+
+
 def _rule(around: Surroundings) -> Tcp:
     """Find the rule in the setting, or in the file it names. Raises `BadAddressError`."""
-    text = around.value(MAPPING)
+    text = _mapping(around)
     try:
         if (path := Path(text).expanduser()).is_file():
             with path.open(encoding="utf-8", errors="replace") as file:
@@ -106,7 +115,7 @@ def _rule(around: Surroundings) -> Tcp:
 @asynccontextmanager
 async def _open(port: int, around: Surroundings) -> AsyncGenerator[Tunnel]:
     address = _rule(around)
-    path = Path(around.value(KEY))
+    path = Path(_key(around))
     key = around.private_copy("portmap.key", path)
     place = parse_server(around.value(SERVER) or address.host)
     server = Server(place.host, place.port, path.stem, around.value(HOST_KEY), key)
