@@ -112,6 +112,8 @@ class Program:
         await self._process.wait()
         with anyio.move_on_after(LAST_WORDS_S):
             await self._outputs_ended.wait()
+        if not self._outputs_ended.is_set():  # Then its group lives, and the number is still its.
+            self._signal(getattr(signal, "SIGKILL", signal.SIGTERM))
         self._ended.set()
         self._news.set()
 
