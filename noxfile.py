@@ -16,6 +16,7 @@ from nox.command import CommandFailed
 ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT))  # nox runs this file without its folder on the path.
 
+from bench.releases import RELEASES  # noqa: E402
 from lab.pythons import find_pythons  # noqa: E402
 
 PYTHONS = find_pythons(minimum=(3, 11))
@@ -29,6 +30,9 @@ nox.options.default_venv_backend = "none"
 
 LOCK = "requirements/dev.txt"
 FUZZ_LOCK = "requirements/fuzz.txt"
+COLAB_LOCK = "requirements/kernel-colab.txt"
+BROWSER_LOCK = "requirements/browser.txt"
+RELOAD_LOCK = "requirements/reload.txt"
 FUZZ_SECONDS = 60  # Each target; pass another number after `--`.
 
 CHECKS = {
@@ -92,6 +96,36 @@ def bench(session: nox.Session) -> None:
     session.run("python", "-m", "bench", *(session.posargs or ["--write"]))
 
 
+@nox.session(name="bench-notebook")
+def bench_notebook(session: nox.Session) -> None:
+    """Is a cell ever stale, and what does it cost? After `--` what `-m bench.notebook` takes."""
+    session.run("sh", "requirements/system.sh", "debian-bench.txt")
+    session.run("python", "-m", "bench.notebook", *session.posargs)
+
+
+@nox.session(venv_backend="uv|virtualenv", python=sys.executable)
+def browser(session: nox.Session) -> None:
+    """The messages of a notebook in JupyterLab, in a real Chromium; makes its picture anew."""
+    session.run("sh", "requirements/system.sh", "debian-browser.txt", external=True)
+    session.install("--require-hashes", "-r", BROWSER_LOCK)
+    session.install("--no-deps", "--no-build-isolation", "-e", ".")
+    session.run("pytest", "tests/browser", "-m", "browser", *session.posargs)
+
+
+@nox.session(name="bench-reload", venv_backend="uv|virtualenv", python=sys.executable)
+def bench_reload(session: nox.Session) -> None:
+    """The reloader beside its peers, and over the releases of a real package; writes
+    docs/reload.md. After `--` what `-m bench.reload` takes."""
+    session.install("--require-hashes", "-r", RELOAD_LOCK)
+    session.install("--no-deps", "pip")
+    wheels = session.create_tmp()
+    for release in RELEASES:
+        session.run("python", "-m", "pip", "download", "-q", "--no-deps", "-d", wheels, release)
+    here = {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"}
+    session.run("python", "-m", "bench.reload", *(session.posargs or ["--write"]), env=here)
+    session.run("python", "-m", "bench.reload_history", wheels, "--write", env=here)
+
+
 @nox.session(venv_backend="uv|virtualenv", python=sys.executable)
 def fuzz(session: nox.Session) -> None:
     """Each fuzz/fuzz_*.py for a minute, or for the seconds given after `--`."""
@@ -110,15 +144,28 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session
+def mutation(session: nox.Session) -> None:
+    """Small faults put into `core`, each to be found by a test. After `--` what mutate.py takes."""
+    session.run("python", "fuzz/mutate.py", *session.posargs)
+
+
+@nox.session
 def lock(session: nox.Session) -> None:
     """Make the lock files anew from pyproject.toml (needs uv)."""
     if not _passes(session, ["uv", "--version"]):
         session.error("uv is not there: it makes the lock files")
-    for groups, path in ((["dev"], LOCK), (["dev", "fuzz"], FUZZ_LOCK)):
+    project = "pyproject.toml"
+    for sources, groups, python, path in (
+        ([project], ["dev"], "3.11", LOCK),
+        ([project], ["dev", "fuzz"], "3.11", FUZZ_LOCK),
+        ([project], ["dev", "browser"], "3.11", BROWSER_LOCK),
+        ([project], ["reload"], "3.11", RELOAD_LOCK),
+        ([], ["kernel-colab"], "3.12", COLAB_LOCK),  # Nothing of ours is installed beside it.
+    ):
         named = [word for group in groups for word in ("--group", group)]
         session.run(
-            *("uv", "pip", "compile", "--quiet", "pyproject.toml", *named, "--output-file", path),
-            *("--universal", "--python-version", "3.11", "--generate-hashes"),
+            *("uv", "pip", "compile", "--quiet", *sources, *named, "--output-file", path),
+            *("--universal", "--python-version", python, "--generate-hashes"),
             *("--no-emit-index-url", "--custom-compile-command", "nox -s lock"),
             *session.posargs,
         )

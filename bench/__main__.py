@@ -57,9 +57,7 @@ def main(argv: list[str] | None = None) -> int:
             results.note(f"no WAN link: {reason}")
             continue
         with place_at(name, *PLACES[name]) as place:
-            run_all(bench, place, options.peers)
-        if options.json:
-            results.save(options.json)
+            run_all(bench, place, options.peers, options.json)
     results.facts += f" The run took {(time.monotonic() - began) / 60:.0f} minutes."
     if options.json:
         results.save(options.json)
@@ -96,7 +94,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     return options
 
 
-def run_all(bench: Bench, place: Place, chosen: list[str]) -> None:
+def run_all(bench: Bench, place: Place, chosen: list[str], kept: Path | None) -> None:
+    """Run every scene that is wanted; after each peer keep what is there so far."""
     for scene_name, (_, workloads) in SCENES.items():
         if not bench.wants(*workloads):
             continue
@@ -108,6 +107,8 @@ def run_all(bench: Bench, place: Place, chosen: list[str]) -> None:
             bench.results.note(left_out)
         for name in choice.peers_of(scene_name, place.name, chosen):
             run_one(bench, place, scene_name, name)
+            if kept:
+                bench.results.save(kept)
 
 
 def run_one(bench: Bench, place: Place, scene_name: str, name: str) -> None:

@@ -128,7 +128,7 @@ def bare_ssh(machine: Machine) -> float:
 
 
 def main(rtts_ms: list[float]) -> None:
-    print(f"bundle: {len(load_bundle().packed):,} bytes")
+    print(f"bundle: {len(load_bundle().content):,} bytes")
     for rtt_ms in rtts_ms:
         with machine_at(rtt_ms) as machine:
             figures = anyio.run(measure, machine)

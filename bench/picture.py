@@ -12,7 +12,17 @@ from bench.results import NEVER, Results
 
 WIDTH, ROW, LEFT, RIGHT, TITLE = 860, 22, 150, 90, 34
 PLOT = 240  # Height of the panel of lines.
-COLOURS = ("#0b7285", "#868e96", "#e8590c", "#5f3dc4", "#2b8a3e", "#c2255c", "#1864ab", "#846358")
+COLOURS = {  # The same in every panel.
+    "towline": "#0b7285",
+    "floor": "#868e96",
+    "lsyncd-0": "#e8590c",
+    "lsyncd-1": "#f08c00",
+    "rsync-loop": "#5f3dc4",
+    "mutagen": "#2b8a3e",
+    "unison": "#c2255c",
+    "syncthing": "#1864ab",
+}
+OTHER = "#846358"
 STYLE = "text{font:12px system-ui,sans-serif;fill:#495057}.t{font-weight:600;fill:#212529}"
 Points = Sequence[tuple[float, float]]
 
@@ -88,7 +98,7 @@ def distribution(title: str, spread: Mapping[str, Sequence[float]]) -> tuple[str
         if not known:
             parts.append(_text(LEFT, y + 12, "never"))
             continue
-        colour = COLOURS[row % len(COLOURS)]
+        colour = COLOURS.get(peer, OTHER)
         ticks = "".join(f"M{x.at(value)} {y + 2}v12" for value in known)
         low, mid, high = (x.at(sample.percentile(known, percent)) for percent in (25, 50, 75))
         parts.append(f'<path d="{ticks}" stroke="{colour}" stroke-opacity=".35"/>')
@@ -113,8 +123,8 @@ def curves(title: str, lines: Mapping[str, Points]) -> tuple[str, int]:
         parts.append(_text(LEFT - 10, y.at(decade) + 4, sample.seconds(decade), "", "end"))
     below = TITLE + PLOT + 18
     parts += [_text(x.at(count), below, f"{count:,.0f}", "", "middle") for count in x.decades()]
-    for number, (peer, points) in enumerate(lines.items()):
-        colour = COLOURS[number % len(COLOURS)]
+    for peer, points in lines.items():
+        colour = COLOURS.get(peer, OTHER)
         way = " ".join(f"{x.at(at)},{y.at(value)}" for at, value in points)
         parts.append(f'<polyline points="{way}" fill="none" stroke="{colour}" stroke-width="2"/>')
         last_x, last_y = x.at(points[-1][0]), y.at(points[-1][1])

@@ -85,9 +85,13 @@ def _rows_of(test: str) -> Iterator[tuple[str, tuple[Any, ...] | None]]:
 
 
 def _tests_of_reconcile() -> ModuleType:
+    return _imported("tests.core.test_reconcile")
+
+
+def _imported(name: str) -> ModuleType:
     sys.path.insert(0, str(DOCS.parent))
     try:
-        return importlib.import_module("tests.core.test_reconcile")
+        return importlib.import_module(name)
     finally:
         sys.path.pop(0)
 
@@ -111,7 +115,8 @@ def _shown(entry: Entry | None) -> str:
 
 LANES = {
     "Begin": "sync", "Begun": "sync", "SetRules": "sync", "TreePart": "sync", "TreeEnd": "sync",
-    "Apply": "sync if small, else bulk", "Applied": "sync", "Part": "bulk", "Fetch": "sync",
+    "Apply": "sync if small, else bulk", "Applied": "sync", "Part": "bulk", "Copy": "bulk",
+    "Adopt": "bulk", "Fetch": "sync",
     "Gone": "sync", "Observed": "sync", "Rescan": "sync", "Settle": "sync", "Settled": "sync",
     "Flush": "sync", "Flushed": "sync", "Refusal": "sync", "Rename": "sync",
 }  # fmt: skip
@@ -130,10 +135,11 @@ ON_THE_WIRE = {
     "tuple[str, ...]": "list of paths",
     "tuple[tuple[bytes, int], ...]": "list of (digest, integer)",
     "dict[bytes, bytes]": "list of (digest, length); the bytes make up the body, in this order",
-    "tuple[tuple[str, File, int], ...]": "list of (path, file, integer)",
+    "tuple[Want, ...]": "list of (path, file as it must be, offset in bytes, digest or null)",
 }
 OTHERWISE = {
     ("Part", "data"): "the body", ("Observed", "path"): "path", ("Gone", "path"): "path",
+    ("Copy", "path"): "path",
     ("Rename", "source"): "path", ("Rename", "target"): "path",
 }  # fmt: skip
 
@@ -188,6 +194,62 @@ def routes() -> str:
     return "\n".join(rows)
 
 
+# docs/reload.md: the scenarios of tests/notebook/reload, and what bench.reload measured.
+
+RELOADERS = ("towline", "%autoreload 2", "jurigged", "importlib.reload")
+OUTCOMES = {"right": "yes", "told": "told", "silent": "**no**", "": ""}
+
+
+def reload() -> str:
+    """Return the table of scenarios, a part for each group, and the counts."""
+    module = _imported("tests.notebook.reload.scenario")
+    results = _reload_results()["scenarios"]
+    groups: dict[str, list[str]] = {}
+    for one in module.scenarios():
+        cells = [OUTCOMES[results.get(name, {}).get(one.name, "")] for name in RELOADERS]
+        row = f"| {one.title} | {one.holds} | {' | '.join(cells)} |"
+        groups.setdefault(one.group, []).append(row)
+    head = f"| what is edited | what must hold in the next cell | {' | '.join(RELOADERS)} |"
+    rule = "| --- " * (2 + len(RELOADERS)) + "|"
+    parts = [
+        _counts(results),
+        *(
+            "\n".join([f"### {group.capitalize()}", "", head, rule, *rows])
+            for group, rows in groups.items()
+        ),
+    ]
+    return "\n\n".join(parts)
+
+
+def _counts(results: dict[str, dict[str, str]]) -> str:
+    rows = ["| | right | wrong, and told | wrong and silent |", "| --- | --- | --- | --- |"]
+    for name in RELOADERS:
+        outcomes = list(results.get(name, {}).values())
+        cells = [str(outcomes.count(word)) for word in ("right", "told", "silent")]
+        rows.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def reload_costs() -> str:
+    """Return the costs, side by side."""
+    rows = ["| | towline | %autoreload 2 |", "| --- | --- | --- |"]
+    rows += [f"| {' | '.join(row)} |" for row in _reload_results()["costs"]]
+    return "\n".join(rows)
+
+
+def reload_history() -> str:
+    """Return the releases of a real package, taken over one by one."""
+    head = ("release", "files changed", "tests", "same as in a fresh process", "named", "ms")
+    rows = [f"| {' | '.join(head)} |", "| --- " * len(head) + "|"]
+    rows += [f"| {' | '.join(row)} |" for row in _reload_results()["history"]]
+    return "\n".join(rows)
+
+
+def _reload_results() -> dict[str, Any]:
+    results: dict[str, Any] = json.loads((DOCS.parent / "bench/reload_results.json").read_text())
+    return results
+
+
 # The pages
 
 
@@ -196,7 +258,16 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "sync": sync,
     "protocol": protocol,
     "routes": routes,
+    "reload": reload,
+    "reload-costs": reload_costs,
+    "reload-history": reload_history,
 }
+
+
+def page_of(name: str) -> Path:
+    """Return the page that a block stands in: some pages have several, named `page-part`."""
+    whole = DOCS / f"{name}.md"
+    return whole if whole.exists() else DOCS / f"{name.partition('-')[0]}.md"
 
 
 def page_with_block(name: str, page: str) -> str:
@@ -213,7 +284,7 @@ def main(names: list[str]) -> None:
     for name in names or BLOCKS:
         if name not in BLOCKS:
             raise SystemExit(f"no such block: {name}; there are: {', '.join(BLOCKS)}")
-        file = DOCS / f"{name}.md"
+        file = page_of(name)
         file.write_text(page_with_block(name, file.read_text("utf-8")), "utf-8")
 
 

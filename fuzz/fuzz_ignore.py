@@ -38,6 +38,7 @@ def _read_wire(content: bytes) -> None:
 def main() -> None:
     import atheris
 
+    atheris.instrument_all()
     atheris.Setup(sys.argv, test_one_input)
     atheris.Fuzz()
 

@@ -10,7 +10,7 @@ import sys
 
 from towline.core.path import check_path
 from towline.core.wire.frames import ProtocolError
-from towline.core.wire.messages import PREFIX, Apply, Message, TreePart, decode, encode
+from towline.core.wire.messages import PREFIX, Apply, Copy, Message, TreePart, decode, encode
 
 
 def test_one_input(data: bytes) -> None:
@@ -35,12 +35,15 @@ def _as_header(data: bytes) -> bytes:
 def _paths_of(message: Message) -> list[str]:
     if isinstance(message, TreePart):
         return [path for path, _ in message.rows]
+    if isinstance(message, Copy):
+        return [message.path]
     return [change.path for change in message.changes] if isinstance(message, Apply) else []
 
 
 def main() -> None:
     import atheris  # type: ignore[import-not-found]
 
+    atheris.instrument_all()
     atheris.Setup(sys.argv, test_one_input)
     atheris.Fuzz()
 

@@ -1,17 +1,18 @@
 """How hard Hypothesis tries: few examples at the desk, more in CI, very many in the soak.
 
-And a home of its own for every test that asks for one.
+And a home, or a folder with a short name, of its own for every test that asks for one.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 # No deadlines and no complaint about slow generation: both measure the machine, not the code.
 COMMON = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -19,7 +20,23 @@ COMMON = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("dev", COMMON, max_examples=100)
 settings.register_profile("ci", COMMON, max_examples=300, print_blob=True)
 settings.register_profile("nightly", COMMON, max_examples=20_000, print_blob=True)
+settings.register_profile(
+    "mutation",  # Quick, the same each time, and nothing remembered: see fuzz/mutate.py.
+    COMMON,
+    max_examples=25,
+    database=None,
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate],
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "dev"))
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A directory of the test's own whose name leaves room for sockets below it."""
+    directory = Path(tempfile.mkdtemp(prefix="tow-"))
+    yield directory
+    shutil.rmtree(directory)
 
 
 @pytest.fixture

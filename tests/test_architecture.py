@@ -85,6 +85,18 @@ def test_the_bundle_imports_only_the_standard_library_and_itself(module: Path) -
         )
 
 
+@pytest.mark.parametrize(
+    "module", [m for m in MODULES if name_of(m).startswith("notebook/")], ids=name_of
+)
+def test_what_runs_in_a_kernel_imports_ipython_and_what_is_always_there(module: Path) -> None:
+    for name in imports_of(module):
+        top, *rest = name.split(".")
+        ours = top == "towline" and bool(rest) and rest[0] in (*BUNDLE, "notebook")
+        assert ours or top == "IPython" or top in sys.stdlib_module_names, (
+            f"{name_of(module)} imports {name}: it runs in other people's kernels"
+        )
+
+
 @every_module
 def test_the_laptop_speaks_anyio_not_asyncio(module: Path) -> None:
     if name_of(module) in ASYNCIO_ALLOWED:

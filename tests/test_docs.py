@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.generate import BLOCKS, DOCS, page_with_block
+from docs.generate import BLOCKS, page_of, page_with_block
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md")])
@@ -33,7 +33,7 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 @pytest.mark.parametrize("name", BLOCKS)
 def test_generated_parts_are_current(name: str) -> None:
-    page = (DOCS / f"{name}.md").read_text()
+    page = page_of(name).read_text()
     assert page_with_block(name, page) == page, "run `nox -s docs`"
 
 

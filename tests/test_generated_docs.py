@@ -22,7 +22,7 @@ def generator() -> ModuleType:
 
 @pytest.mark.parametrize("name", generator().BLOCKS)
 def test_a_page_is_current(name: str) -> None:
-    page = (DOCS / f"{name}.md").read_text("utf-8")
+    page = generator().page_of(name).read_text("utf-8")
     assert generator().page_with_block(name, page) == page, f"run docs/generate.py {name}"
 
 

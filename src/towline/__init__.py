@@ -1,6 +1,53 @@
 """towline: the live line between a project folder and a borrowed machine.
 
-This package is a façade: it holds no logic and imports nothing until it is asked.
+This package is a façade: it holds no logic and imports nothing until it is asked. In a notebook
+`%load_ext towline` keeps what is saved on the laptop and what is loaded here in step.
 """
 
+from __future__ import annotations
+
 __version__ = "0.1.0"
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from typing import Any, TypeVar
+
+    Function = TypeVar("Function", bound=Callable[[list[Path]], object])
+
+
+def load_ipython_extension(shell: Any) -> None:
+    _notebook("extension").load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    _notebook("extension").unload(shell)
+
+
+def revision(workspace: str = "") -> int | None:
+    """Return the revision that the present cell runs on: of the first workspace, or of one."""
+    found: int | None = _notebook("api").revision(workspace)
+    return found
+
+
+def on_change(pattern: str) -> Callable[[Function], Function]:
+    """Have a function called, before the next cell, with the files of a pattern that changed.
+
+    @towline.on_change("conf/*.yaml")
+    def read_again(paths): ...
+    """
+    decorate: Callable[[Function], Function] = _notebook("api").on_change(pattern)
+    return decorate
+
+
+def wait_for(path: str, timeout_s: float = 60.0) -> Path:
+    """Return the file at `path`, relative to the project, once it is here. Or TimeoutError."""
+    found: Path = _notebook("api").wait_for(path, timeout_s)
+    return found
+
+
+def _notebook(name: str) -> Any:
+    import importlib  # By name, so that nothing of it is known to those who import towline.
+
+    return importlib.import_module(f"towline.notebook.{name}")

@@ -29,6 +29,7 @@ from towline.disk.watch import open_watch
 from towline.engine import events
 from towline.engine.ancestor import Store
 from towline.engine.folder import Folder
+from towline.engine.history import History
 from towline.engine.live import Live
 from towline.engine.local import Local
 from towline.errors import ExitCode, UserError
@@ -60,6 +61,7 @@ def open_folder(
     store: Store,
     stack: ExitStack,
     *,
+    history: History | None,
     compress: Callable[[], bool],
     report: Callable[[events.Event], None],
     touched: Callable[[], None],
@@ -84,6 +86,7 @@ def open_folder(
             local_life=incarnation.id,
             direction_of=_direction_of(pair, options),
             compress=compress,
+            name=request.name,
             bandwidth=options.bandwidth,
         ),
         make_local,
@@ -92,6 +95,7 @@ def open_folder(
         is_rule_file=is_rule_file,
         report=report,
         touched=touched,
+        history=history,
     )
 
 
@@ -110,7 +114,6 @@ def _open_root(
         watch = open_watch(root, lambda path: replica.rules.ignores(path, True))
         stack.callback(watch.close)
         stack.callback(replica.save_cache)
-        watch.start()
     except LockedError as error:
         raise UserError(
             f"{root} is kept in step by another engine (process {error.owner})",
@@ -121,7 +124,8 @@ def _open_root(
         raise UserError(
             f"{root} cannot be watched: {error.strerror}", "`towline doctor` may know why"
         ) from None
-    return Follower(replica, watch, Gather(quiet_lone_s=options.debounce_s)), incarnation
+    gather = Gather(quiet_lone_s=options.debounce_s)
+    return Follower(replica, watch, gather, is_watching=False), incarnation
 
 
 def _direction_of(pair: Pair, options: Options) -> Callable[[str], Direction]:

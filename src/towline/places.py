@@ -33,6 +33,7 @@ class Places:
     """The files of one workspace."""
 
     state: Path  # SQLite: ancestor, scan cache, revisions.
+    history: Path  # SQLite: what the files were in past revisions.
     log: Path  # What happened, one JSON object a line.
     socket: Path  # Where the engine listens for commands.
     lock: Path  # Held by the engine. Not beside the socket: a logout may empty that directory.
@@ -78,6 +79,7 @@ def places_of(workspace_id: str) -> Places:
     state = state_dir()
     return Places(
         state=state / f"{workspace_id}.sqlite",
+        history=state / f"{workspace_id}.history",
         log=state / f"{workspace_id}.log",
         socket=runtime_dir() / f"{workspace_id}.sock",
         lock=state / f"{workspace_id}.lock",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import sys
 import time
 from collections import deque
@@ -28,6 +29,7 @@ from towline.core.wire.frames import Priority, ProtocolError
 from towline.engine import events
 from towline.engine.ancestor import Store, StoreError
 from towline.engine.bell import Bell
+from towline.engine.history import CONTENT_MAX, History
 from towline.engine.live import FolderRefusedError, Live
 from towline.engine.remote import Lanes
 from towline.errors import ExitCode, UserError
@@ -45,6 +47,7 @@ from towline.request import LinkRequest
 SOFTWARE = f"towline {__version__}"
 STATUS_INTERVAL_S = 0.1  # The shortest time between two reports of the status.
 LIFE_MIN_S = 1.0  # A machine on which each life ends at once must not keep us busy.
+HISTORY_INTERVAL_S = 0.5  # What is written less often costs less, and a save must not feel it.
 EVENTS_KEPT = 50  # Told again to whoever begins to listen.
 COMPRESS_RTT_S = 0.004  # A shorter way is a network faster than the compressor.
 
@@ -105,6 +108,8 @@ class Workspace:
         self._bootstrap = Bootstrap(
             load_bundle(), request.workspace_id, python=options.python or ""
         )
+        self._sources = [request.project / pair.source for pair in pairs_of(request, options)]
+        self._history = self._open_history(stack)
         self.folders = [
             (
                 pair,
@@ -115,6 +120,7 @@ class Workspace:
                     options,
                     store,
                     stack,
+                    history=self._history,
                     compress=self._compresses,
                     report=self._report_of_folder,
                     touched=self._touched.ring,
@@ -134,6 +140,7 @@ class Workspace:
             for live in self._lives:
                 tasks.start_soon(self._follow, live)
             tasks.start_soon(self._keep_linked)
+            tasks.start_soon(self._write_history)
             if self._request.once:
                 tasks.start_soon(self._leave_when_in_step)
             await self._stop.wait()
@@ -144,6 +151,31 @@ class Workspace:
         if self._failure is not None:
             raise self._failure
         return self._exit_code
+
+    def _open_history(self, stack: ExitStack) -> History | None:
+        """The past is a convenience: a disk that cannot take it ends nothing."""
+        try:
+            history = History(places_of(self._request.workspace_id).history, self._read_source)
+        except sqlite3.Error:
+            return None
+        stack.callback(history.close)
+        return history
+
+    def _read_source(self, mirror: int, path: str) -> bytes | None:
+        try:
+            with open(self._sources[mirror] / path, "rb") as file:
+                return file.read(CONTENT_MAX + 1)
+        except OSError:
+            return None
+
+    async def _write_history(self) -> None:
+        """Write down what was agreed on, once things are quiet or every second."""
+        history = self._history
+        while history is not None:
+            while (news := history.take()) is not None:
+                await anyio.to_thread.run_sync(history.write, news)
+                await anyio.sleep(HISTORY_INTERVAL_S)
+            await self._touched.wait()
 
     async def _follow(self, live: Live) -> None:
         try:
@@ -320,6 +352,7 @@ class Workspace:
             watching=" ".join(filter(None, (live.watching for live in self._lives))),
             progress=self._progress(),
             last_paths=self._last_paths,
+            notebook=self._lives[0].machine.notebook if self._lives[0].machine else "",
         )
 
     def _present_state(self) -> events.State:

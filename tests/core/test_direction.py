@@ -51,6 +51,7 @@ def test_a_pattern_that_says_nothing_is_refused(pattern: str) -> None:
 
 
 def test_too_many_patterns_are_refused() -> None:
+    assert Directions([("a", PUSH)] * RULES_MAX).of("a") is PUSH
     with pytest.raises(ValueError, match="more than"):
         Directions([("a", PUSH)] * (RULES_MAX + 1))
 
@@ -62,6 +63,7 @@ def test_directions_are_equal_when_made_of_the_same() -> None:
     assert one != Directions([("a", PULL)])
     assert one != Directions([("a", PUSH)], default=PULL)
     assert one.rules == (("a", PUSH),)
+    assert (one.default, Directions([], default=PULL).default) == (BOTH, PULL)
 
 
 names = st.sampled_from(["a", "b", "c.py"])

@@ -75,6 +75,12 @@ def test_towlineignore_brings_back_what_git_ignores(
     assert Rules([source(GIT, *git), source(OWN, *own)]).ignores(path, False) is ignored
 
 
+def test_a_pattern_for_another_directory_hides_none_that_follows_it() -> None:
+    rules = Rules([source(GIT, "a/x", "b/y", "a/*/z", "b/w")])
+    assert [rules.ignores(path, False) for path in ("a/x", "b/y", "b/w")] == [True] * 3
+    assert not any(rules.ignores(path, False) for path in ("a/y", "b/x", "b/q/z", "a/w"))
+
+
 def test_the_root_itself_is_never_ignored() -> None:
     assert not Rules([source(GIT, "*")]).ignores("", True)
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from towline.core.path import (
+    DEPTH_MAX,
+    PATH_MAX,
     BadPathError,
     check_path,
     collisions,
     is_below,
+    join,
+    name_of,
+    parent_of,
     parents_of,
 )
 
@@ -18,6 +25,17 @@ from towline.core.path import (
 )
 def test_plain_relative_paths_pass(path: str) -> None:
     assert check_path(path) == path
+
+
+LONGEST = "/".join(["x" * 255] * 15 + ["x" * 127, "x" * 128])
+
+
+@pytest.mark.parametrize("path", [LONGEST, "x" * 255, "/".join("x" * DEPTH_MAX)])
+def test_paths_and_names_may_be_as_long_and_deep_as_the_limits(path: str) -> None:
+    assert len(LONGEST) == PATH_MAX
+    assert check_path(path) == path
+    with pytest.raises(BadPathError):
+        check_path(f"{path}x" if "/" not in path else f"{path}/x")
 
 
 @pytest.mark.parametrize(
@@ -46,6 +64,19 @@ def test_plain_relative_paths_pass(path: str) -> None:
 def test_other_paths_are_refused(path: str) -> None:
     with pytest.raises(BadPathError):
         check_path(path)
+
+
+@pytest.mark.parametrize("path", ["\udcc2\udcb7", "a/\udcc3\udca9.py", "\udcff\udcc2\udcb7"])
+def test_a_second_spelling_of_the_same_bytes_is_refused(path: str) -> None:
+    """Else one file would have two paths, and a rule for one of them none for the other."""
+    assert check_path(os.fsdecode(os.fsencode(path))) != path
+    with pytest.raises(BadPathError):
+        check_path(path)
+
+
+def test_a_path_is_its_parent_and_its_name() -> None:
+    for path, parent, name in [("a/b/c", "a/b", "c"), ("a", "", "a")]:
+        assert (parent_of(path), name_of(path), join(parent, name)) == (parent, name, path)
 
 
 def test_parents_come_nearest_first_without_the_root() -> None:

@@ -6,11 +6,12 @@ from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.core.trees import three_trees
 from towline.core.change import changes_between
 from towline.core.direction import Direction
-from towline.core.entry import DIRECTORY, Directory, Entry, File, Symlink, Unsynced
+from towline.core.entry import Directory, Entry, File, Symlink, Unsynced
 from towline.core.problem import ProblemKind
 from towline.core.reconcile import Step, Verdict, judge, reconcile
 from towline.core.tree import Tree
@@ -137,6 +138,22 @@ def test_a_directory_of_mixed_directions_goes_when_nothing_in_it_stays() -> None
     ]
 
 
+def test_a_directory_of_one_direction_is_decided_as_a_whole() -> None:
+    ancestor = Directory({"d": Directory({"code": A})})
+    remote = Directory({"d": Directory({"code": A, "new": B})})
+    assert list(reconcile(ancestor, E, remote, _outputs_are_pulled)) == [
+        Step("d", PULL, remote.children["d"])
+    ]
+
+
+def test_a_file_in_place_of_a_directory_of_mixed_directions_is_decided_as_one() -> None:
+    ancestor = Directory({"d": Directory({"code": A, "out": B})})
+    assert list(reconcile(ancestor, E, Directory({"d": C}), _outputs_are_pulled)) == [
+        Step("d", PULL, C)
+    ]
+    assert list(reconcile(ancestor, E, Directory({"d": U}), _outputs_are_pulled)) == []
+
+
 def _carried_out(steps: Iterable[Step], trees: Trees) -> tuple[Tree, Tree, Tree]:
     """Do what the steps say to copies of the trees; conflicts are left as they are."""
     ancestor, local, remote = (Tree(tree) for tree in trees)
@@ -162,6 +179,19 @@ def test_one_cycle_leaves_only_conflicts(trees: Trees) -> None:
     assert left == conflicts
     if not conflicts:
         assert after[0].root == after[1].root == after[2].root
+
+
+@given(three_trees(), st.dictionaries(st.sampled_from("abAdy"), st.sampled_from(Direction)))
+def test_one_cycle_leaves_only_conflicts_in_mixed_directions(
+    trees: Trees, directions: dict[str, Direction]
+) -> None:
+    def direction_of(path: str) -> Direction:
+        return directions.get(path[-1:], BOTH)
+
+    steps = list(reconcile(*trees, direction_of))
+    after = _carried_out(steps, trees)
+    left = list(reconcile(*(tree.root for tree in after), direction_of))
+    assert left == [step for step in steps if step.verdict is CONFLICT]
 
 
 @given(three_trees())
@@ -207,15 +237,3 @@ def test_a_side_that_is_the_truth_is_never_changed(trees: Trees) -> None:
 
 def _leaves(root: Directory) -> dict[str, Entry]:
     return {path: entry for path, entry in Tree(root).walk() if not isinstance(entry, Directory)}
-
-
-def test_changes_between_remove_before_they_put() -> None:
-    old, new = Directory({"x": Directory({"y": A}), "z": A}), Directory({"x": B, "z": AB})
-    changes = [(c.path, c.old, c.new) for c in changes_between("", old, new)]
-    assert changes == [
-        ("x/y", A, None),
-        ("x", DIRECTORY, B),
-        ("z", A, DIRECTORY),
-        ("z/x", None, A),
-        ("z/y", None, B),
-    ]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from towline.core.entry import DIRECTORY, Directory, Entry, File
 from towline.core.reconcile import reconcile
-from towline.core.safety import DELETIONS_MIN, why_hold
+from towline.core.safety import DELETIONS_MIN, count_files, why_hold
 
-A = File(b"a")
+A, B = File(b"a"), File(b"b")
 
 
 def files(count: int) -> Directory:
@@ -48,3 +48,14 @@ def test_a_deleted_directory_counts_with_all_its_files() -> None:
 
 def test_deletions_on_the_laptop_are_the_persons_own() -> None:
     assert held(files(100), files(1), files(100)) is None
+
+
+def test_edits_on_the_machine_are_no_deletions_however_many() -> None:
+    edited = Directory(dict.fromkeys(files(100).children, B))
+    assert held(files(100), files(100), edited) is None
+
+
+def test_files_are_counted_at_any_depth_and_directories_are_not() -> None:
+    assert count_files(None) == 0
+    assert count_files(A) == 1
+    assert count_files(Directory({"d": files(3), "e": DIRECTORY, "x": A})) == 4

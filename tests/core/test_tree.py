@@ -80,3 +80,24 @@ def test_a_tree_counts_its_entries(root: Directory, puts: list[tuple[str, Entry 
     for path, entry in puts:
         tree.put(path, entry)
         assert len(tree) == len(list(tree.walk()))
+
+
+@given(roots, st.lists(st.tuples(paths | st.just(""), entries | st.none()), max_size=4))
+def test_entries_are_counted_whatever_is_put(
+    root: Directory, puts: list[tuple[str, Entry | None]]
+) -> None:
+    tree = Tree(root)
+    for path, entry in puts:
+        if path or isinstance(entry, Directory | None):
+            tree.put(path, entry)
+            assert len(tree) == sum(1 for _ in tree.walk())
+
+
+def test_only_a_tree_without_a_root_is_none() -> None:
+    tree = Tree()
+    assert not tree
+    tree.put("", DIRECTORY)
+    assert tree
+    assert len(tree) == 0
+    tree.put("", None)
+    assert not tree

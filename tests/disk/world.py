@@ -72,7 +72,9 @@ class CrashError(BaseException):
 CALLS = tuple(
     name
     for name, value in vars(Folder).items()
-    if callable(value) and not name.startswith("_") and name not in ("close", "own_path")
+    if callable(value)
+    and not name.startswith("_")
+    and name not in ("close", "own_path", "hold", "release")
 )
 
 

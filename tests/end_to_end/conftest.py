@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -15,14 +13,6 @@ from lab.wan import Link
 from tests.end_to_end import django, sshd
 from tests.end_to_end.laptop import Laptop, laptop_in
 from tests.end_to_end.sshd import Machine, machine_in
-
-
-@pytest.fixture
-def short_path() -> Iterator[Path]:
-    """A directory of the test's own whose name leaves room for sockets below it."""
-    directory = Path(tempfile.mkdtemp(prefix="tow-"))
-    yield directory
-    shutil.rmtree(directory)
 
 
 @pytest.fixture

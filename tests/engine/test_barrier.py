@@ -13,12 +13,13 @@ from towline.core.entry import Directory, Entry, File, digest_of
 from towline.core.tree import Tree
 from towline.core.wire.messages import Apply, Message
 from towline.engine.ancestor import Store
-from towline.engine.barrier import Barrier
+from towline.engine.barrier import Barrier, FlushError
 from towline.engine.bell import Bell
+from towline.engine.draft import Drafts
 from towline.engine.flights import Flights
 from towline.engine.plan import Planner
 from towline.engine.pull import Puller
-from towline.engine.push import Pusher
+from towline.engine.push import HOT_SIZE_MAX, Pusher
 from towline.engine.trees import Trees
 
 pytestmark = pytest.mark.anyio
@@ -29,6 +30,7 @@ class SlowDisk:
 
     def __init__(self, contents: dict[str, bytes]) -> None:
         self.contents = contents
+        self.reading: set[str] = set()  # Nothing so large that it is read in steps.
         self.may_read = anyio.Event()
         self.reads = anyio.Event()
 
@@ -59,7 +61,9 @@ class Laptop:
         store = Store(":memory:")
         self.trees = Trees(store, 0, lambda _: Direction.BOTH)
         self.flights, self.landed = Flights(), Bell()
-        self.pusher = Pusher(cast(Any, self.disk), self.trees, self.flights)
+        self.pusher = Pusher(
+            cast(Any, self.disk), self.trees, self.flights, Drafts(lambda _path, _basis: False)
+        )
         self.planner = Planner(
             self.trees,
             self.flights,
@@ -123,6 +127,21 @@ async def test_a_flush_waits_for_a_save_that_follows_one_in_flight() -> None:
     laptop.saves("a", b"second")
     await flushed_only_after_a_read(laptop)
     assert [type(message) for message in laptop.machine.sent] == [Apply, Apply]
+
+
+async def test_a_save_too_large_to_follow_at_once_waits_and_so_does_a_flush() -> None:
+    """On the lane for content it would not arrive before what is said later."""
+    laptop = Laptop({})
+    laptop.trees.remote = Tree(Directory({}))
+    laptop.saves("a", b"first")
+    laptop.disk.may_read.set()
+    await laptop.plan()
+    laptop.saves("a", b"x" * (HOT_SIZE_MAX + 1))
+    await laptop.plan()
+    assert laptop.pusher.waiting == (0, 0)
+    with pytest.raises(FlushError, match="not done within 0 s: a"):
+        await laptop.barrier.flush(0, until_sent=True)
+    assert len(laptop.machine.sent) == 1
 
 
 async def flushed_only_after_a_read(laptop: Laptop) -> None:

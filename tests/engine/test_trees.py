@@ -74,3 +74,10 @@ def test_a_directory_is_left_alone_where_one_side_lacks_it(trees: Trees) -> None
     trees.remote = Tree(Directory({"there": DIRECTORY, "both": DIRECTORY}))
     gone = ["here/x", "here/y", "there/x", "both/x", "nowhere/x", "x"]
     assert trees.left_alone(gone) == {"here", "there"}
+
+
+def test_no_path_is_decided_about_twice(trees: Trees) -> None:
+    """What was there is nowhere any more, so its directory is decided about, with all in it."""
+    trees.remote = Tree(Directory({"d": Directory({"x": A})}))
+    steps = list(trees.steps(["d/x", "d/was-there"]))
+    assert steps == [Step("d", Verdict.PULL, Directory({"x": A}))]

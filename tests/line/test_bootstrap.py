@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+import zipfile
+import zlib
 from pathlib import Path
 
 import anyio
@@ -15,7 +18,7 @@ import pytest
 from tests.line.conftest import Shell, echo_bundle
 from towline.core.wire.frames import Priority
 from towline.line.bootstrap import Bootstrap
-from towline.line.bundle import Bundle, load_bundle
+from towline.line.bundle import OWN_PYTHON, Bundle, agent_sources, load_bundle, pack
 from towline.line.errors import ConnectError, ConnectKind, LineLostError
 
 pytestmark = pytest.mark.anyio
@@ -50,7 +53,8 @@ async def test_a_machine_without_towline_gets_it_and_keeps_it(
     bootstrap = Bootstrap(bundle, "project", python=str(python))
     cold = await echo(shell, bootstrap)
     stored = shell.cache / f"agent-{bundle.digest}.pyz"
-    assert stored.read_bytes() == bundle.content
+    version = "".join(part.zfill(2) for part in python.parts[-3].split(".")[:2]).lstrip("0")
+    assert stored.read_bytes() == bundle.for_python(version)
     assert stored.stat().st_mode & 0o777 == 0o600
     stored_at = stored.stat().st_mtime_ns
     assert await echo(shell, bootstrap) == cold  # The agent outlived its connection.
@@ -214,14 +218,26 @@ def test_names_that_a_shell_could_misread_are_refused(bundle: Bundle, name: str)
 def test_the_command_is_one_line_that_every_shell_quotes_alike(bundle: Bundle) -> None:
     command = Bootstrap(bundle, "project").command()
     assert not set("\\!\n") & set(command)
-    assert command.count("'") == 14  # The script, its arguments, and none within.
+    assert command.count("'") == 12  # The script, its arguments, and none within.
     subprocess.run(["sh", "-n", "-c", command], check=True)
 
 
 def test_the_bundle_is_the_same_each_time_and_small() -> None:
     again = load_bundle.__wrapped__()
     assert again == load_bundle()
-    assert len(again.packed) < 128 << 10
+    agent = {path: text for path, text in agent_sources().items() if "/notebook/" not in path}
+    assert len(zlib.compress(pack(agent).content)) < 128 << 10
+    assert len(zlib.compress(again.content)) < 192 << 10  # With what runs in kernels there.
+
+
+def test_bytecode_goes_only_to_a_python_of_the_same_kind() -> None:
+    bundle = load_bundle()
+    assert bundle.for_python("310") == bundle.content
+    ours = bundle.for_python(OWN_PYTHON)
+    with zipfile.ZipFile(io.BytesIO(ours)) as archive:
+        names = set(archive.namelist())
+        assert {"towline/agent/loop.py", "towline/agent/loop.pyc", "__main__.py"} <= names
+        assert "__main__.pyc" not in names
 
 
 async def test_commands_on_the_machine_reach_the_agent(shell: Shell, bootstrap: Bootstrap) -> None:

@@ -126,6 +126,21 @@ class SimulatedFolder(Folder):
         self._enter("read")
         return super().read(descriptor, size)
 
+    def read_into(self, descriptor: int, buffer: memoryview) -> int:
+        self._enter("read")
+        return super().read_into(descriptor, buffer)
+
+    def copy(self, source: int, target: int, size: int) -> int:
+        self._enter("write")
+        copied = super().copy(source, target, self._side.short_write(size))
+        self._side.stamp(os.fstat(target).st_ino, content=True)
+        return copied
+
+    def truncate(self, descriptor: int, size: int) -> None:
+        self._enter("write")
+        super().truncate(descriptor, size)
+        self._side.stamp(os.fstat(descriptor).st_ino, content=True)
+
     def write(self, descriptor: int, content: bytes | memoryview) -> int:
         self._enter("write")
         some = self._side.short_write(len(content))
@@ -144,6 +159,13 @@ class SimulatedFolder(Folder):
         super().set_mtime(path, mtime_ns)
         self._stamp(path)
         self._side.set_mtime(super().lstat(path).st_ino, mtime_ns)
+
+    def set_file_mtime(self, descriptor: int, mtime_ns: int) -> None:
+        self._enter("set_mtime")
+        super().set_file_mtime(descriptor, mtime_ns)
+        ino = os.fstat(descriptor).st_ino
+        self._side.stamp(ino)
+        self._side.set_mtime(ino, mtime_ns)
 
     def sync_file(self, descriptor: int) -> None:
         self._enter("sync_file")
@@ -191,7 +213,8 @@ class SimulatedFolder(Folder):
     def rmdir(self, path: str) -> None:
         self._enter("rmdir", path)
         super().rmdir(path)
-        self._side.notify(path, "path")
+        if not is_own_path(path):
+            self._side.notify(path, "path")
 
 
 def files_below(root: Path, *, with_own: bool = False) -> dict[str, os.stat_result]:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 from unittest import mock
 
+from towline.agent import mirror
 from towline.core.change import Change
 from towline.core.wire import replay
 from towline.disk import apply, displaced
@@ -84,10 +85,18 @@ def nobody_looks_at_what_was_swapped_out() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def kernels_hear_of_the_laptop_only() -> Iterator[None]:
+    """What is changed on the machine itself is not noted for kernels."""
+    with mock.patch.object(mirror.Mirror, "_note", return_value=None):
+        yield
+
+
 MUTATIONS: dict[str, Mutation] = {
     "old": old_is_not_checked,
     "planned": planned_steps_are_agreed_on,
     "replay": nothing_is_sent_again,
     "incarnation": the_ancestor_outlives_the_machine,
+    "changes": kernels_hear_of_the_laptop_only,
     "swap": nobody_looks_at_what_was_swapped_out,
 }

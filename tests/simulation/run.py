@@ -25,11 +25,12 @@ import trio
 from tests.simulation.folder import SimulatedFolder
 from tests.simulation.world import SMALL_LIMITS, CountingMirror, Report, World
 from towline.agent import mirror, roots, serve
+from towline.core import delta, digest
 from towline.core.wire import line as wire_line
-from towline.core.wire import messages
-from towline.disk import displaced, look, sources, stage
+from towline.core.wire import telling
+from towline.disk import displaced, look, reading, signatures, sources, stage, versions
 from towline.disk.replica import Replica
-from towline.engine import pull, push
+from towline.engine import draft, pull, push
 
 _SMALL: tuple[tuple[Any, str, Any], ...] = (
     (push, "HOT_SIZE_MAX", 4096),
@@ -43,10 +44,15 @@ _SMALL: tuple[tuple[Any, str, Any], ...] = (
     (pull, "PART_SIZE", 1024),
     (mirror, "PART_SIZE", 1024),
     (mirror, "OBSERVED_ROWS", 4),
-    (messages, "ROWS_MAX", 5),
+    (telling, "ROWS_MAX", 5),
     (stage, "MEMORY_ITEM_MAX", 512),
     (look, "PIECE", 512),
     (displaced, "PIECE", 512),
+    *((module, "BLOCK", 256) for module in (digest, delta, signatures, stage, versions)),
+    *((module, "LARGE", 1500) for module in (look, stage)),
+    *((module, "COPY_SIZE", 2048) for module in (push, mirror, draft)),
+    (reading, "PIECES", 2),
+    (versions, "STEP_BLOCKS", 2),
 )
 
 

@@ -57,6 +57,7 @@ class Users:
             (self._save_slowly, 3),
             (self._append, 2),
             (self._append_slowly, 1),
+            (self._insert, 2),
             (self._remove, 3),
             (self._move_file, 3),
             (self._move_directory, 2),
@@ -121,6 +122,15 @@ class Users:
         path = self._existing_file()
         self._tell("begins to append to", path)
         await self._go_on_writing(self._side.open_to_append(path))
+
+    async def _insert(self) -> None:
+        """Write a file anew with something put in or taken out, as a program does that rewrites."""
+        path = self._existing_file()
+        self._tell("puts something into", path)
+        old = (self._side.root / path).read_bytes()
+        at = self._random.randint(0, len(old))
+        after = at + self._random.choice([0, 0, 1, 256, 1000])
+        self._side.replace_file(path, old[:at] + self._fresh() + old[after:])
 
     async def _go_on_writing(self, handle: Handle) -> None:
         for _ in range(self._random.randint(1, 4)):

@@ -18,14 +18,16 @@ import anyio
 
 from tests.simulation.clock import virtual_clock
 from tests.simulation.folder import files_below, parents
+from tests.simulation.kernel import Kernel
 from tests.simulation.laptop import Engine
 from tests.simulation.ledger import Ledger
-from tests.simulation.machine import OUTBOX_MAX, Machine
+from tests.simulation.machine import OUTBOX_MAX, Agent, Machine
 from tests.simulation.side import Side
 from tests.simulation.users import Users
 from tests.simulation.weather import draw_weather
 from towline.agent import mirror, roots
 from towline.core.change import Outcome
+from towline.core.conflict import is_conflict_copy
 from towline.core.direction import Direction, Directions
 from towline.core.entry import Directory, Entry, Unsynced
 from towline.core.ignore import Rules
@@ -122,6 +124,7 @@ class World:
         self._state = place / "state.db"
         self.engine: Engine | None = None
         self.machine: Machine | None = None
+        self.kernel = Kernel(str(self.remote.root), self.remote.contents)
         self.frozen: dict[str, bytes] | None = None  # What must stay on the laptop while held.
         self._over = False
 
@@ -340,16 +343,38 @@ class World:
         if agent is None or agent.is_dead:
             return
         before, act = self._saved(engine), self.laptop.acts
+        act_there = self.remote.acts
 
         def reply(answer: dict[str, Any]) -> None:
-            self.trace(f"flush on the machine: {answer}")
+            said = {key: value for key, value in answer.items() if key != "position"}
+            self.trace(f"flush on the machine: {said}")  # A position names a life at random.
+            self._check_kernel(answer, agent, act_there)
             alive = engine is self.engine and not engine.is_dead and not agent.is_dead
             if alive and "error" not in answer:
                 failed = agent.mirror.failed if isinstance(agent.mirror, CountingMirror) else set()
                 awaited = {p: c for p, c in before.items() if p not in failed}
                 self._check_flushed(awaited, act, engine)
 
-        agent.service.request({"verb": "flush", "timeout": 5}, reply)
+        since = self.kernel.position
+        agent.service.request({"verb": "flush", "timeout": 5, "since": since}, reply)
+
+    def _check_kernel(self, answer: dict[str, Any], agent: Agent, act: int) -> None:
+        """What the kernel was not told of must be as it was, whether the laptop is there or not."""
+        wrong = self.kernel.take(answer)
+        root = agent.mirror.root if agent.mirror else None
+        if agent.is_dead or root is None:
+            return
+        for path in wrong:
+            rules = root.replica.rules
+            excused = (
+                self.remote.touched_since(path, act)
+                or path in root.replica.problems
+                or is_conflict_copy(path)
+                or rules.ignores(path, False)
+                or any(rules.ignores(parent, True) for parent in parents(path))
+            )
+            if not excused:
+                self.violated(f"the kernel was not told that {path!r} changed")
 
     def _saved(self, engine: Engine) -> dict[str, bytes]:
         """Return what is on the laptop and to be on the machine, by path."""

@@ -74,12 +74,17 @@ class Client:
 
     def read(self) -> bytes | None:
         """Return what has arrived: b"" at the end of the stream, None if nothing has."""
+        pieces: list[bytes] = []
+        left = READ_SIZE  # A pipe gives 64 KiB at once: what follows is answered together.
         try:
-            return os.read(self.source, READ_SIZE)
+            while left and (piece := os.read(self.source, left)):
+                pieces.append(piece)
+                left -= len(piece)
         except (BlockingIOError, InterruptedError):
-            return None
+            return b"".join(pieces) if pieces else None
         except OSError:
-            return b""
+            pass  # As the end of the stream.
+        return b"".join(pieces)
 
     def write(self) -> None:
         """Send what the other side takes of `outgoing`. Raises OSError when it is gone."""

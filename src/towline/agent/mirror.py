@@ -13,22 +13,29 @@ from __future__ import annotations
 
 import enum
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import dropwhile
 from typing import Protocol
 
+from towline.agent.changes import Changes
 from towline.agent.roots import Root, RootError
 from towline.core.change import Change, Outcome, Result
-from towline.core.entry import DIRECTORY, File
+from towline.core.delta import Stretch, from_offset, pieces
+from towline.core.entry import DIRECTORY, Directory, Entry, File
 from towline.core.ignore import Rules
+from towline.core.path import join
 from towline.core.wire.frames import ProtocolError
 from towline.core.wire.messages import (
+    COPY_SIZE,
     HEADER_SIZE,
     PART_SIZE,
+    Adopt,
     Applied,
     Apply,
     Begin,
     Begun,
+    Copy,
     Fetch,
     Flush,
     Flushed,
@@ -43,20 +50,15 @@ from towline.core.wire.messages import (
     Settle,
     Settled,
     TreeEnd,
-    fitting,
-    header_size_of,
-    rows_of,
-    tree_parts,
 )
-from towline.core.wire.records import Row
+from towline.core.wire.records import Row, Want
+from towline.core.wire.telling import fitting, header_size_of, rows_of, tree_parts
 from towline.disk.replica import Observation
+from towline.disk.versions import Basis
 
 OBSERVED_ROWS = 2048  # Rows per message: keeps each far below the limit of a message.
 ASKED_MAX = 1024  # Flushes that were not answered: beyond it the oldest was given up long ago.
 WANTS_MAX = 100_000  # Files asked for and not yet sent: bounds memory.
-
-
-Want = tuple[str, File, int]  # Path, what it must still be, offset in bytes.
 
 
 class Lane(enum.Enum):
@@ -75,20 +77,39 @@ class Outlet(Protocol):
 
 
 class Mirror:
-    """`open_root` gives the folder a `Begin` names, or raises `RootError` with the reason."""
+    """`open_root` gives the folder a `Begin` names, or raises `RootError` with the reason.
 
-    def __init__(self, outlet: Outlet, open_root: Callable[[Begin], Root]) -> None:
+    All that changes in the folder, by whatever hand, is noted in `changes`. `notebook` is the line
+    that loads the extension in a notebook here.
+    """
+
+    def __init__(
+        self,
+        outlet: Outlet,
+        open_root: Callable[[Begin], Root],
+        changes: Changes,
+        notebook: str = "",
+    ) -> None:
         self._outlet = outlet
         self._open_root = open_root
+        self._changes = changes
+        self._notebook = notebook
+        self.name = ""  # Of the workspace, as the laptop has it.
+        self.laptop = ""
         self._root: Root | None = None
         self._outbox: deque[Message] = deque()  # For the sync lane, while it has no room.
         self._telling: Iterator[Message | None] | None = None  # A scan, then the tree it found.
         self._wants: deque[Want] = deque()
         self._large_wants: deque[Want] = deque()
+        self._sending: Generator[Message | None, None, None] | None = (
+            None  # The large file whose turn it is.
+        )
         self._asked: dict[int, str] = {}  # Flushes under way → what could not be done meanwhile.
         self._revisions: set[int] = set()  # Those applied beyond the whole ones.
         self.revision = 0  # The highest one of which no part is missing, nor of any before.
         self.flushed: list[Flushed] = []  # Answers from the laptop, for whoever asked.
+        self.settled: list[int] = []  # Tokens of `settle`: all that happened before it is noted.
+        self._partly: set[int] = set()  # Revisions of which something is applied, not all.
         self._is_refused = False
         self.is_over = False  # The folder is gone: whoever wants one has to begin anew.
 
@@ -119,7 +140,7 @@ class Mirror:
                 self._apply(root, message, now)
             case Rename():
                 self._rename(root, message, now)
-            case Part():
+            case Part() | Copy() | Adopt():
                 self._stage(root, message)
             case Fetch():
                 self._fetch(message)
@@ -141,6 +162,29 @@ class Mirror:
         while len(self._asked) > ASKED_MAX:
             del self._asked[next(iter(self._asked))]
         self._send(Flush(token, timeout_s))
+
+    def settle(self, token: int, now: float) -> None:
+        """Note all that was changed here before now; `token` comes in `settled` once it is."""
+        if self._root is None:
+            self.settled.append(token)
+            return
+        try:
+            self._root.follower.settle(-token, now)  # The laptop's own tokens are positive.
+        except OSError:
+            self._changes.note_all()
+            self.settled.append(token)
+
+    def holds(self, path: str) -> bool:
+        """Whether what happens to the file at this absolute path is noted."""
+        root = self._root
+        if root is None or not path.startswith(f"{root.path}/"):
+            return False
+        return isinstance(root.replica.tree.get(path[len(str(root.path)) + 1 :]), File)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no revision is half applied: its other half may still be on its way."""
+        return not self._partly
 
     def deadline(self) -> float | None:
         """When to call `step` even if nothing arrives and nothing is seen."""
@@ -166,6 +210,7 @@ class Mirror:
             self._is_refused = True
             return self._send(Refusal(str(error)))
         self._root = root
+        self.name, self.laptop = begin.name, begin.host
         self.revision = begin.revision
         self._send(
             Begun(
@@ -175,6 +220,7 @@ class Mirror:
                 new=root.incarnation.new,
                 partials=tuple(sorted(root.replica.stage.partials().items())),
                 watching=root.watching,
+                notebook=self._notebook,
             )
         )
         self._telling = self._tell_tree(root)
@@ -182,6 +228,8 @@ class Mirror:
 
     def _tell_tree(self, root: Root) -> Iterator[Message | None]:
         """Scan, unless the root is known to be as its replica has it; then tell the tree."""
+        if not root.is_known:
+            self._changes.note_all()  # What a scan finds is told to nobody path by path.
         yield from root.ensure_scanned()
         yield from tree_parts(root.replica.tree)
         problems = fitting(root.replica.problems.values(), lambda at: header_size_of(at.path, at))
@@ -202,8 +250,12 @@ class Mirror:
     def _apply(self, root: Root, apply: Apply, now: float) -> None:
         results, observations = root.follower.apply(apply.changes, apply.contents, now)
         root.note_carried_out(apply.changes, results)
-        self._answer(apply.group, results, observations)
+        # Also what failed: half-way through, say, where the disk is full.
+        self._changes.note(f"{root.path}/{result.path}" for result in results)
+        self._partly.add(apply.revision)
+        self._answer(root, apply.group, results, observations)
         if apply.last:
+            self._partly.discard(apply.revision)
             self._revisions.add(apply.revision)
             self._count_revisions()
 
@@ -212,16 +264,24 @@ class Mirror:
         result, observations = root.follower.rename(source, target, rename.digest, now)
         both = (Change(target, None, DIRECTORY), Change(source, DIRECTORY, None))
         root.note_carried_out(both, (result, replace(result, path=source)))
-        self._answer(rename.group, [result], observations)
+        moved = Observation(target, root.replica.tree.get(target))
+        self._note(root, (Observation(source, None), moved))
+        self._answer(root, rename.group, [result], observations)
 
     def _answer(
-        self, group: int, results: Sequence[Result], observations: Iterable[Observation]
+        self,
+        root: Root,
+        group: int,
+        results: Sequence[Result],
+        observations: Iterable[Observation],
     ) -> None:
-        self._send(Applied(group, tuple(results)))
-        failed = next((result for result in results if result.outcome is not Outcome.DONE), None)
+        others = list(dropwhile(_is_plain, results))
+        self._send(Applied(group, tuple(others), len(results) - len(others)))
+        failed = next((result for result in others if result.outcome is not Outcome.DONE), None)
         if failed is not None:
             for token, reason in self._asked.items():
                 self._asked[token] = reason or f"{failed.path}: {_why(failed)}"
+        self._note(root, observations)
         for message in _observed(observations):
             self._send(message)
 
@@ -230,13 +290,19 @@ class Mirror:
             self.revision += 1
             self._revisions.discard(self.revision)
 
-    def _stage(self, root: Root, part: Part) -> None:
-        """Keep a part; if it cannot be kept, the change that needs it will say so."""
-        stage = root.replica.stage
-        if part.offset > stage.held(part.digest):  # What came before could not be kept, or went.
-            return
+    def _stage(self, root: Root, message: Part | Copy | Adopt) -> None:
+        """Keep a stretch; if it cannot be kept, the change that needs it will say so."""
+        replica = root.replica
         try:
-            stage.write(part.digest, part.offset, part.data, part.size)
+            match message:
+                case Part(digest, size, offset, data):
+                    if offset <= replica.stage.held(digest):  # Else what came before is not here.
+                        replica.stage.write(digest, offset, data, size)
+                case Copy(digest, size, offset, length, path, basis, source):
+                    stretch = Stretch(offset, length, source)
+                    replica.versions.stage_copy(digest, size, Basis(path, basis), stretch)
+                case Adopt(draft, digest, size):
+                    replica.stage.rename(draft, digest, size)
         except ValueError as error:
             raise ProtocolError(f"a part of a content: {error}") from None
 
@@ -244,7 +310,7 @@ class Mirror:
         if len(self._wants) + len(self._large_wants) + len(fetch.wants) > WANTS_MAX:
             raise ProtocolError(f"more than {WANTS_MAX} files asked for at once")
         for want in fetch.wants:
-            is_large = want[1].size > PART_SIZE
+            is_large = want.file.size > PART_SIZE
             (self._large_wants if is_large else self._wants).append(want)
 
     def _settle(self, root: Root, token: int, now: float) -> None:
@@ -258,36 +324,90 @@ class Mirror:
         news = root.follower.step(now)
         if news.root_gone or (news.scan_reason and not root.exists):
             self.is_over = True
+            self._changes.note_all()
         elif news.scan_reason:
             self._rescan(root, news.scan_reason)
         else:
+            self._note(root, news.observations)
             for message in _observed(news.observations):
                 self._send(message)
         for token in news.settled:
-            self._send(Settled(token))
+            if token < 0:
+                self.settled.append(-token)
+            else:
+                self._send(Settled(token))
+
+    def _note(self, root: Root, observations: Iterable[Observation]) -> None:
+        for observation in observations:
+            self._changes.note(
+                f"{root.path}/{path}" for path in _files_in(observation.path, observation.entry)
+            )
 
     def _rescan(self, root: Root, reason: str) -> None:
         root.note_lost()
+        self._changes.note_all()
         self._send(Rescan(reason))
         self._telling = self._tell_tree(root)
 
     def _supply(self, root: Root) -> bool:
         """Send the next stretch of what was asked for, if there is room."""
-        wants = self._wants or self._large_wants  # A large file holds no small one up.
-        if not wants or not self._outlet.room(Lane.BULK):
+        if not self._outlet.room(Lane.BULK):
             return False
-        path, file, offset = wants.popleft()
-        data = root.replica.read_part(path, file, offset, PART_SIZE)
-        if data is None:
-            # The laptop learns what is there now before it hears that the other is gone.
-            for message in _observed(root.replica.observe([path])):
-                self._send(message)
-            self._send(Gone(path, file.digest))
-        else:
-            self._outlet.send(Lane.BULK, Part(file.digest, file.size, offset, data))
-            if offset + len(data) < file.size:
-                wants.appendleft((path, file, offset + len(data)))
-        return bool(self._wants or self._large_wants)
+        if self._wants:  # A large file holds no small one up.
+            self._send_stretch(self._stretches(root, self._wants.popleft()))
+        elif self._sending is not None:
+            if not self._send_stretch(self._sending):
+                self._sending = None
+        elif self._large_wants:
+            self._sending = self._stretches(root, self._large_wants.popleft())
+        return bool(self._wants or self._sending or self._large_wants)
+
+    def _send_stretch(self, stretches: Iterator[Message | None]) -> bool:
+        """Send what comes next of a content, if that is known yet; False at its end."""
+        try:
+            message = next(stretches)
+        except StopIteration:
+            return False
+        if message is not None:
+            self._outlet.send(Lane.BULK, message)
+        return True
+
+    def _stretches(self, root: Root, want: Want) -> Generator[Message | None, None, None]:
+        """Yield a content as copies of what the laptop has and parts for the rest, step by step."""
+        file, stretches = want.file, None
+        if want.basis is not None:
+            versions = root.replica.versions
+            stretches = yield from versions.delta_steps(want.path, file, want.basis)
+        at = want.offset
+        for stretch in from_offset(stretches or [Stretch(0, file.size, None)], want.offset):
+            for piece in pieces(stretch, COPY_SIZE, PART_SIZE):
+                message = self._stretch(root, want, piece)
+                if message is None:
+                    return self._send_gone(root, want)
+                yield message
+                at += piece.size
+        if at == want.offset:  # All of it is there already.
+            yield Part(file.digest, file.size, file.size, b"")
+        return None
+
+    def _stretch(self, root: Root, want: Want, piece: Stretch) -> Message | None:
+        """Return one stretch as a message; None if the file is not what is wanted any more."""
+        path, file = want.path, want.file
+        if piece.source is not None and want.basis is not None:
+            at = piece.offset, piece.size
+            return Copy(file.digest, file.size, *at, path, want.basis, piece.source)
+        data = root.replica.read_part(path, file, piece.offset, piece.size)
+        if data is None or len(data) < piece.size:
+            return None
+        return Part(file.digest, file.size, piece.offset, data)
+
+    def _send_gone(self, root: Root, want: Want) -> None:
+        """Tell what is there now, then that the other is gone: in that order."""
+        observations = root.replica.observe([want.path])
+        self._note(root, observations)
+        for message in _observed(observations):
+            self._send(message)
+        self._send(Gone(want.path, want.file.digest))
 
     def _send(self, message: Message) -> None:
         """Send on the sync lane, after all that was sent there before."""
@@ -295,6 +415,18 @@ class Mirror:
             self._outlet.send(Lane.SYNC, message)
         else:
             self._outbox.append(message)
+
+
+def _files_in(path: str, entry: Entry | None) -> Iterator[str]:
+    """Yield the path, and those of all that is in it."""
+    yield path
+    if isinstance(entry, Directory):
+        for name, child in entry.children.items():
+            yield from _files_in(join(path, name), child)
+
+
+def _is_plain(result: Result) -> bool:
+    return result.outcome is Outcome.DONE and result.kept is None
 
 
 def _why(failed: Result) -> str:

@@ -58,16 +58,31 @@ def ensure_place(workspace: str) -> Place:
     raise NoPlaceError("neither ~/.cache nor the temporary directory can be written to")
 
 
+def socket_paths() -> list[str]:
+    """Return the sockets of all workspaces of this user, of agents that ended, too."""
+    return [
+        f"{directory}/{name}"
+        for directory in _directories()
+        if _is_private(directory)
+        for name in sorted(os.listdir(directory))
+        if name.endswith(".sock")
+    ]
+
+
+def _directories() -> list[str]:
+    home = os.path.expanduser("~")
+    return [
+        f"{home}/.cache/towline/run",
+        f"/tmp/towline-{os.getuid()}",  # noqa: S108 (checked to be ours alone before use)
+    ]
+
+
 def _candidates(workspace: str) -> list[Place]:
     # Several machines may share a home folder, and several homes the temporary directory.
     home = os.path.expanduser("~")
     identity = os.fsencode(f"{os.uname().nodename}\0{home}\0{workspace}")
     name = hashlib.blake2b(identity, digest_size=8).hexdigest()
-    directories = [
-        f"{home}/.cache/towline/run",
-        f"/tmp/towline-{os.getuid()}",  # noqa: S108 (checked to be ours alone before use)
-    ]
-    places = [Place(directory, name) for directory in directories]
+    places = [Place(directory, name) for directory in _directories()]
     return [place for place in places if len(os.fsencode(place.socket)) < SOCKET_PATH_MAX]
 
 

@@ -55,6 +55,11 @@ class Root:
         return root_state(self.replica.folder) is RootState.PRESENT
 
     @property
+    def is_known(self) -> bool:
+        """Whether the replica's tree is true but for what the watch is about to tell."""
+        return self._known
+
+    @property
     def watching(self) -> str:
         """How changes are noticed, where it is not simply by notification."""
         mode = self.follower.watch.mode

@@ -13,11 +13,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, cast
+from dataclasses import dataclass, field
+from typing import Any, TypeGuard, cast
 
+from towline.agent.changes import Changes
 from towline.agent.loop import TransportDeadError
 from towline.agent.mirror import Lane, Mirror
+from towline.agent.offer import offer
 from towline.agent.roots import Roots
 from towline.core.wire.events import Closed, Event, Lost, Message, Opened, Silent
 from towline.core.wire.frames import LINE_ID_SIZE, Hello, ProtocolError
@@ -29,6 +31,9 @@ Reply = Callable[[dict[str, Any]], None]
 
 FLUSH_DEFAULT_S = 2.0
 FLUSH_MAX_S = 60.0
+WAIT_MAX_S = 3600.0
+ASKED_MAX = 256  # Programs beside us that wait for an answer: many more than kernels there can be.
+SETTLE_S = 0.3  # For our own watch to tell what was changed here, when nobody else is waited for.
 MIRRORS_MAX = 64  # Folders of one workspace.
 # Then the sockets are looked at again. Bulk messages take ten milliseconds each: a save that comes
 # meanwhile waits for one, and what is late with its acknowledgement looks like a slow network.
@@ -41,12 +46,25 @@ class _Question:
 
     deadline: float
     reply: Reply
-    waiting: set[int]  # Mirrors that have not answered yet.
-    revision: int = 0
+    since: object  # The position of the one who asks.
+    laptop: set[int]  # Mirrors for which the laptop has not answered yet.
+    here: set[int]  # Mirrors whose own watch has not told yet what was changed here.
+    failed: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(slots=True)
+class _Listener:
+    """A program beside us waits until something changes."""
+
+    deadline: float
+    reply: Reply
+    since: object
 
 
 class AgentService:
-    def __init__(self, roots: Roots, software: str, now: float) -> None:
+    """`notebook` is the line that loads the extension in a notebook here."""
+
+    def __init__(self, roots: Roots, software: str, now: float, notebook: str = "") -> None:
         self.stopping = False
         self._roots = roots
         self._software = software
@@ -58,7 +76,11 @@ class AgentService:
         self._mirrors: dict[int, Mirror] = {}
         self._lanes: dict[int, tuple[int, Lane]] = {}  # Channel → (mirror, lane).
         self._inbox: dict[Lane, deque[tuple[int, bytes]]] = {lane: deque() for lane in Lane}
+        self._notebook = notebook
+        self._changes = Changes(os.urandom(4).hex())
+        self._revision = 0  # The last one the laptop said is here.
         self._questions: dict[int, _Question] = {}
+        self._listeners: list[_Listener] = []
         self._next_token = 0
 
     # -- The transport, as the loop sees it ---------------------------------------------------
@@ -89,6 +111,7 @@ class AgentService:
     def deadline(self) -> float | None:
         due = [mirror.deadline() for mirror in self._mirrors.values()]
         due += [question.deadline for question in self._questions.values()]
+        due += [listener.deadline for listener in self._listeners]
         if self._attached:
             due.append(self._line.deadline())
         return min((at for at in due if at is not None), default=None)
@@ -108,9 +131,12 @@ class AgentService:
         for number, mirror in self._mirrors.items():
             more = mirror.step(now) or more
             while mirror.flushed:
-                self._answer(number, mirror.flushed.pop())
+                self._flushed(number, mirror.flushed.pop())
+            while mirror.settled:
+                self._settled(number, mirror.settled.pop())
         self._close_gone()
         self._give_up_waiting(now)
+        self._tell_listeners(now)
         return more or self._can_take()
 
     def watched(self) -> Mapping[int, Callable[[float], None]]:
@@ -128,9 +154,17 @@ class AgentService:
 
     def request(self, request: dict[str, Any], reply: Reply) -> None:
         """Answer a program on the machine, at once or when the answer is there."""
+        if len(self._questions) + len(self._listeners) >= ASKED_MAX:
+            return reply({"error": f"{ASKED_MAX} programs wait for an answer already"})
         match request.get("verb"):
             case "flush":
-                self._flush(request.get("timeout", FLUSH_DEFAULT_S), reply)
+                self._flush(request.get("timeout", FLUSH_DEFAULT_S), request.get("since"), reply)
+            case "changes":
+                reply({**self._news(request.get("since")), **self._presence()})
+            case "unwatched":
+                reply(self._unwatched(request.get("paths")))
+            case "wait":
+                self._listen(request.get("timeout", FLUSH_DEFAULT_S), request.get("since"), reply)
             case "status":
                 reply(self._status())
             case "stop":
@@ -138,46 +172,114 @@ class AgentService:
                 reply({"ok": True})
             case op:
                 reply({"error": f"unknown request {op!r}"})
-
-    def _flush(self, timeout_s: object, reply: Reply) -> None:
-        if not isinstance(timeout_s, int | float) or not 0 <= timeout_s <= FLUSH_MAX_S:
-            return reply({"error": f"timeout must be from 0 to {FLUSH_MAX_S:g}"})
-        if not self._attached or not self._mirrors:
-            away_s = round(self._now - self._away_since, 3)
-            return reply({"error": "the laptop is not connected", "away_s": away_s})
-        self._next_token += 1
-        question = _Question(self._now + timeout_s, reply, set(self._mirrors))
-        self._questions[self._next_token] = question
-        for mirror in self._mirrors.values():
-            mirror.flush(self._next_token, timeout_s)
         return None
 
-    def _answer(self, number: int, flushed: Flushed) -> None:
-        """Pass an answer on once every folder has given its own, or one cannot."""
+    def _flush(self, timeout_s: object, since: object, reply: Reply) -> None:
+        """Answer once all that was saved there, and changed here, before now is here and noted."""
+        if not _is_time(timeout_s, FLUSH_MAX_S):
+            return reply({"error": f"timeout must be from 0 to {FLUSH_MAX_S:g}"})
+        self._next_token += 1
+        token, mirrors = self._next_token, self._mirrors
+        question = _Question(self._now + timeout_s, reply, since, set(mirrors), set(mirrors))
+        self._questions[token] = question
+        if not self._attached:
+            self._fail(question, "the laptop is not connected")
+        elif not mirrors:
+            self._fail(question, "the link is being made")
+            question.failed["beginning"] = True  # Worth asking again, soon.
+        for mirror in mirrors.values():
+            mirror.settle(token, self._now)
+            if self._attached:
+                mirror.flush(token, timeout_s)
+        self._answer_if_done(token)
+        return None
+
+    def _fail(self, question: _Question, reason: str) -> None:
+        """The laptop's part is not to be had; what was changed here is told all the same."""
+        question.failed = {"error": reason, **self._presence()}
+        question.laptop.clear()
+        question.deadline = min(question.deadline, self._now + SETTLE_S)
+
+    def _flushed(self, number: int, flushed: Flushed) -> None:
+        """The laptop has answered for one folder."""
         question = self._questions.get(flushed.token)
         if question is None:  # Given up already.
             return
-        question.waiting.discard(number)
-        question.revision = max(question.revision, flushed.revision)
-        if flushed.reason or not question.waiting:
-            del self._questions[flushed.token]
-            failed = {"error": flushed.reason} if flushed.reason else {}
-            question.reply({"revision": question.revision, **failed})
+        question.laptop.discard(number)
+        self._revision = max(self._revision, flushed.revision)
+        if flushed.reason:
+            self._fail(question, flushed.reason)
+        self._answer_if_done(flushed.token)
+
+    def _settled(self, number: int, token: int) -> None:
+        if question := self._questions.get(token):
+            question.here.discard(number)
+            self._answer_if_done(token)
+
+    def _answer_if_done(self, token: int) -> None:
+        question = self._questions[token]
+        if question.laptop or question.here:
+            return
+        del self._questions[token]
+        question.reply({**self._news(question.since), **question.failed})
 
     def _give_up_waiting(self, now: float) -> None:
         for token, question in list(self._questions.items()):
-            if now >= question.deadline or not self._attached:
+            if not self._attached and question.laptop:
+                self._fail(question, "the laptop left")
+                self._answer_if_done(token)
+            elif now >= question.deadline:
                 del self._questions[token]
-                why = "the laptop did not answer in time" if self._attached else "the laptop left"
-                question.reply({"error": why})
+                # Without the word of our own watch, anything may have changed here.
+                news = self._news(None if question.here else question.since)
+                late = {"error": "the laptop did not answer in time", **self._presence()}
+                question.reply({**news, **(question.failed or (late if question.laptop else {}))})
+
+    def _news(self, since: object) -> dict[str, Any]:
+        """Say what changed after the position `since`; null for anything."""
+        return {
+            "revision": max([self._revision, *(m.revision for m in self._mirrors.values())]),
+            "changes": self._changes.since(since),
+            "position": self._changes.position,
+            "whole": all(mirror.is_whole for mirror in self._mirrors.values()),
+        }
+
+    def _unwatched(self, paths: object) -> dict[str, Any]:
+        """Say which of these files nobody would hear of: ignored ones, links that lead out."""
+        if not isinstance(paths, list):
+            return {"error": "paths must be a list"}
+        named = [path for path in cast("list[object]", paths) if isinstance(path, str)]
+        mirrors = self._mirrors.values()
+        return {"unwatched": [p for p in named if not any(mirror.holds(p) for mirror in mirrors)]}
+
+    def _presence(self) -> dict[str, Any]:
+        away_s = 0.0 if self._attached else round(self._now - self._away_since, 3)
+        return {"connected": self._attached, "away_s": away_s}
+
+    def _listen(self, timeout_s: object, since: object, reply: Reply) -> None:
+        if not _is_time(timeout_s, WAIT_MAX_S):
+            return reply({"error": f"timeout must be from 0 to {WAIT_MAX_S:g}"})
+        self._listeners.append(_Listener(self._now + timeout_s, reply, since))
+        return None
+
+    def _tell_listeners(self, now: float) -> None:
+        """Answer whoever waits for a change, at the change or at the end of the time."""
+        for listener in list(self._listeners):
+            if now >= listener.deadline or self._changes.since(listener.since) != []:
+                self._listeners.remove(listener)
+                listener.reply({**self._news(listener.since), **self._presence()})
 
     def _status(self) -> dict[str, Any]:
         return {
             "pid": os.getpid(),
-            "connected": self._attached,
-            "away_s": 0.0 if self._attached else round(self._now - self._away_since, 3),
+            **self._presence(),
             "folders": [
-                {"path": str(mirror.root.path), "revision": mirror.revision}
+                {
+                    "path": str(mirror.root.path),
+                    "revision": mirror.revision,
+                    "name": mirror.name,
+                    "laptop": mirror.laptop,
+                }
                 for mirror in self._mirrors.values()
                 if mirror.root is not None
             ],
@@ -196,6 +298,7 @@ class AgentService:
 
     def _start_line(self, line_id: bytes, now: float) -> None:
         self._line_is_over = False
+        self._revision = 0  # The laptop may have begun to count anew.
         self._line = Line(line_id, initiator=False, software=self._software, now=now)
         self._mirrors.clear()
         self._lanes.clear()
@@ -230,7 +333,7 @@ class AgentService:
             return self._line.close_channel(channel, "this agent knows no such channel")
         if number not in self._mirrors:
             outlet = _LineOutlet(self._line, self._lanes, number)
-            self._mirrors[number] = Mirror(outlet, self._roots.open)
+            self._mirrors[number] = Mirror(outlet, self._roots.open, self._changes, self._notebook)
         self._lanes[channel] = (number, lane)
         return None
 
@@ -275,7 +378,8 @@ class AgentService:
 
 def open_service(workspace: str) -> AgentService:
     """Return the service of a workspace's agent, by the clock of this machine."""
-    return AgentService(Roots(), f"towline agent of {workspace}", time.monotonic())
+    software = f"towline agent of {workspace}"
+    return AgentService(Roots(), software, time.monotonic(), notebook=offer())
 
 
 class _LineOutlet:
@@ -298,6 +402,10 @@ class _LineOutlet:
     def _channel(self, lane: Lane) -> int | None:
         wanted = (self._number, lane)
         return next((channel for channel, at in self._lanes.items() if at == wanted), None)
+
+
+def _is_time(value: object, longest_s: float) -> TypeGuard[float]:
+    return type(value) in (int, float) and 0 <= cast("float", value) <= longest_s
 
 
 def _read_greeting(greeting: bytes) -> tuple[int, Lane]:

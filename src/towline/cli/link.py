@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
     Report = Callable[[Event | Status], None]
 
+GC_THRESHOLD = (50_000, 20, 20)
+"""As in the agent: trees of a hundred thousand entries hold no cycles to be looked for."""
+
 
 @click.command(cls=Command, short_help="Keep a project folder live on a machine.")
 @click.argument("destination", metavar="[DEST[:PATH]]", required=False)
@@ -121,10 +124,14 @@ def request_for(binding: Binding, *, once: bool = False) -> LinkRequest:
 
 def run_here(request: LinkRequest, display: Display) -> int:
     """Run the engine in this process until it stops. Return its exit code. Raises UserError."""
+    import gc
+
     import anyio
 
     from towline.logfile import Log
     from towline.workspace import run_link
+
+    gc.set_threshold(*GC_THRESHOLD)
 
     binding = Workspaces().by_id(request.workspace_id)
     tellers: list[Report] = [Log(binding.places.log), _remembering(binding), display]

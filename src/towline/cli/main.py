@@ -28,6 +28,8 @@ COMMANDS = (
     "refuse",
     "explain",
     "log",
+    "show",
+    "diff",
     "doctor",
     "config",
     "service",

@@ -63,6 +63,8 @@ class Directions:
 
     def of(self, path: str) -> Direction:
         """Return the direction of `path`, whatever stands there."""
+        if not self._rules and self._default is Direction.BOTH:
+            return Direction.BOTH  # What conflict copies have in any case.
         rule = self._last(path)
         if rule is None:
             return self._default

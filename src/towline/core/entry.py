@@ -6,13 +6,12 @@ two sides agree exactly when their entries are equal.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from towline.core.digest import DIGEST_SIZE as DIGEST_SIZE
+from towline.core.digest import digest_of as digest_of
 from towline.core.problem import ProblemKind
-
-DIGEST_SIZE = 16  # Bytes. 128 bits of BLAKE2b: no accidental collision in any number of files.
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +53,6 @@ Entry = File | Symlink | Directory | Unsynced
 
 DIRECTORY = Directory()
 """A directory without regard to its children: how a `Change` names one."""
-
-
-def new_digest() -> hashlib.blake2b:
-    """Return the hash object every digest in towline is made with."""
-    return hashlib.blake2b(digest_size=DIGEST_SIZE)
-
-
-def digest_of(content: bytes | bytearray | memoryview) -> bytes:
-    return hashlib.blake2b(content, digest_size=DIGEST_SIZE).digest()
 
 
 def shallow(entry: Entry | None) -> Entry | None:

@@ -189,8 +189,10 @@ class Rules:
         """Return the rules as `directory` sees them, supposing that it is not ignored."""
         if not directory:
             return self._root
-        view, missing = self._root, list[str]()
-        for path in (directory, *parents_of(directory)):
+        if kept := self._views.get(directory):
+            return kept
+        view, missing = self._root, [directory]
+        for path in parents_of(directory):
             if kept := self._views.get(path):
                 view = kept
                 break

@@ -6,6 +6,7 @@ here asks a file system; what a name means on one (case, links) is `disk`'s busi
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 
@@ -17,6 +18,11 @@ NAME_MAX = 255  # Bytes, as in ext4, APFS (in UTF-8) and NTFS (in UTF-16 units, 
 DEPTH_MAX = 100  # Names. Trees are walked by recursion; no project nests a third as deep.
 
 
+_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,60}"
+_USUAL = re.compile(f"(?:{_NAME}/){{0,50}}{_NAME}")
+"""Most paths are of this kind: one match instead of a look at each name."""
+
+
 class BadPathError(ValueError):
     """A path that must not be used: it could leave the root or name no file."""
 
@@ -25,8 +31,11 @@ def check_path(path: str) -> str:
     """Return `path` if it names something inside a root, and only there.
 
     Raises `BadPathError` for the empty path, absolute ones, `.`, `..`, empty components, NUL, names
-    or paths that are too long or too deep, and anything in towline's own directory.
+    or paths that are too long or too deep, a second spelling of the same bytes, and anything in
+    towline's own directory.
     """
+    if _USUAL.fullmatch(path):
+        return path
     if not path or len(encode_path(path)) > PATH_MAX:
         raise BadPathError(f"path is empty or longer than {PATH_MAX} bytes: {path[:80]!r}")
     names = path.split("/")
@@ -37,6 +46,8 @@ def check_path(path: str) -> str:
             raise BadPathError(f"path is not plain and relative: {path[:200]!r}")
         if len(encode_path(name)) > NAME_MAX:
             raise BadPathError(f"name is longer than {NAME_MAX} bytes: {name[:80]!r}")
+    if not path.isascii() and decode_path(encode_path(path)) != path:
+        raise BadPathError(f"path is another one's bytes, escaped: {path[:200]!r}")
     # Compared without case: on macOS and Windows `.Towline` is the same directory.
     if names[0].casefold() == OWN_DIRECTORY:
         raise BadPathError(f"path lies in towline's own directory: {path[:200]!r}")
@@ -49,6 +60,11 @@ def encode_path(path: str) -> bytes:
         return path.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
         raise BadPathError(f"path holds a lone surrogate: {path[:80]!r}") from None
+
+
+def decode_path(path: bytes) -> str:
+    """Return a path of the system as text: the one text that stands for these bytes."""
+    return path.decode("utf-8", "surrogateescape")
 
 
 def join(parent: str, name: str) -> str:

@@ -140,6 +140,8 @@ def _is_mixed(
     """Whether a directory that one side lacks holds paths of different directions."""
     if isinstance(direction, Direction) or (local is None) == (remote is None):
         return False
+    if not isinstance(remote if local is None else local, Directory):
+        return False
     here = direction(path)
 
     def differs(entry: Entry | None, at: str) -> bool:

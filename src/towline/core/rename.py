@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from towline.core.entry import Directory, Entry, File, Symlink, new_digest
+from towline.core.digest import Hasher
+from towline.core.entry import Directory, Entry, File, Symlink
 from towline.core.path import encode_path, is_below, join
 from towline.core.reconcile import Step, Verdict
 
@@ -50,7 +51,7 @@ def _arrives(step: Step) -> bool:
 
 def digest_of_directory(directory: Directory) -> bytes:
     """Return a digest of all that is in it: equal for equal directories on both sides."""
-    hasher = new_digest()
+    hasher = Hasher()
     pending = [("", directory)]
     while pending:
         at, here = pending.pop()

@@ -19,6 +19,8 @@ class Tree:
     def __init__(self, root: Entry | None = None) -> None:
         self._root: Directory | None = None
         self._count = 0
+        self._last: str | None = None  # The directory whose children are kept at hand:
+        self._children: dict[str, Entry] = {}  # what comes next is most often in the same one.
         if root is not None:
             self.put("", root)
 
@@ -36,12 +38,11 @@ class Tree:
 
     def get(self, path: str) -> Entry | None:
         """Return the entry at `path`, or None if it or a directory on the way is absent."""
-        entry: Entry | None = self._root
-        for name in path.split("/") if path else ():
-            if not isinstance(entry, Directory):
-                return None
-            entry = entry.children.get(name)
-        return entry
+        parent, _, name = path.rpartition("/")
+        if not name:
+            return self._root
+        children = self._children_of(parent)
+        return None if children is None else children.get(name)
 
     def put(self, path: str, entry: Entry | None) -> None:
         """Set or, with None, remove what is at `path`, with everything below it.
@@ -49,20 +50,21 @@ class Tree:
         Missing directories on the way are made, and what stood in their place is replaced.
         """
         owned = _copy(entry) if isinstance(entry, Directory) else entry
-        self._count += _count_of(owned) - _count_of(self.get(path))
-        if not path:
-            self._count -= (owned is not None) - (self._root is not None)
-            if owned is not None and not isinstance(owned, Directory):
-                raise TypeError("the root of a tree is a directory")
-            self._root = owned
-            return
         parent, _, name = path.rpartition("/")
+        if not name:
+            self._put_root(owned)
+            return
+        children = self._children_of(parent) if owned is None else self._make(parent)
+        if children is None:
+            return
+        before = children.get(name)
+        if isinstance(before, Directory):
+            self._last = None
+        self._count += _count_of(owned) - _count_of(before)
         if owned is None:
-            directory = self.get(parent)
-            if isinstance(directory, Directory):
-                _own(directory).pop(name, None)
+            children.pop(name, None)
         else:
-            self._make(parent)[name] = owned
+            children[name] = owned
 
     def put_shallow(self, path: str, entry: Entry | None) -> None:
         """As `put`, but a directory that is already there keeps its children."""
@@ -80,7 +82,30 @@ class Tree:
                 if isinstance(child, Directory):
                     yield from self.walk(at)
 
+    def _put_root(self, owned: Entry | None) -> None:
+        if not isinstance(owned, Directory | None):
+            raise TypeError("the root of a tree is a directory")
+        self._root, self._last = owned, None
+        self._count = 0 if owned is None else _count_of(owned) - 1
+
+    def _children_of(self, path: str) -> dict[str, Entry] | None:
+        """Return what is in a directory; None if it is absent or no directory."""
+        if path == self._last:
+            return self._children
+        entry: Entry | None = self._root
+        for name in path.split("/") if path else ():
+            if not isinstance(entry, Directory):
+                return None
+            entry = entry.children.get(name)
+        if not isinstance(entry, Directory):
+            return None
+        self._last, self._children = path, _own(entry)
+        return self._children
+
     def _make(self, path: str) -> dict[str, Entry]:
+        """Return what is in a directory, made with those above it where they are missing."""
+        if (found := self._children_of(path)) is not None:
+            return found
         if self._root is None:
             self._root = Directory({})
         children = _own(self._root)

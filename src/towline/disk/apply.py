@@ -27,6 +27,7 @@ from towline.disk.displaced import (
     place_with_parents,
 )
 from towline.disk.folder import Folder
+from towline.disk.graft import Grafts
 from towline.disk.look import Look, leads_out, run_to_end
 from towline.disk.mtime import new_mtime
 from towline.disk.remove import Removal, remove_directory
@@ -68,15 +69,23 @@ class Apply:
     """Carries out changes. `durable`: contents and names outlive a loss of power."""
 
     def __init__(
-        self, look: Look, stage: Stage, displaced: Displaced, *, durable: bool = False
+        self,
+        look: Look,
+        stage: Stage,
+        displaced: Displaced,
+        grafts: Grafts,
+        *,
+        durable: bool = False,
     ) -> None:
         self._folder: Folder = look.folder
         self._look = look
         self._displaced = displaced
+        self._grafts = grafts
         self._stage = stage
         self._supply = Supply(look.folder, stage, displaced, durable=durable)
         self._durable = durable
         self._touched: set[str] = set()
+        self._bare: set[str] = set()  # Directories without bytecode, in this group's time.
         self._spelling = Spelling(look.folder)
 
     def carry_out(
@@ -95,6 +104,8 @@ class Apply:
             return [self._carry_out(change, contents, rules) for change in changes]
         finally:
             self._supply.finish()
+            self._grafts.finish()
+            self._bare.clear()
             self._sync_touched()
 
     def rename(self, source: str, target: str) -> Result:
@@ -134,9 +145,12 @@ class Apply:
 
         Other trouble is met again, and reported, when the change is carried out.
         """
+        grown = self._grow(changes, contents)
+        if isinstance(grown, OSError):
+            return grown
         uses = Counter(change.new.digest for change in changes if isinstance(change.new, File))
         for change in changes:
-            if not isinstance(change.new, File):
+            if not isinstance(change.new, File) or change.path in grown:
                 continue
             uses[change.new.digest] -= 1
             is_last_use = not uses[change.new.digest]
@@ -149,9 +163,24 @@ class Apply:
                     return error
         return None
 
+    def _grow(
+        self, changes: Sequence[Change], contents: Mapping[bytes, bytes]
+    ) -> set[str] | OSError:
+        """Make new directories whole; return the paths in them, or the error of a full disk."""
+        if self._durable:  # Each name is to be made durable, and a graft makes many at once.
+            return set()
+        try:
+            return self._grafts.grow(changes, contents)
+        except OSError as error:
+            self._grafts.finish()
+            return error if _KIND_OF.get(error.errno or 0) is ProblemKind.DISK_FULL else set()
+
     def _stage_one(
         self, change: Change, new: File, contents: Mapping[bytes, bytes], *, is_last_use: bool
     ) -> None:
+        if _is_addition(change):  # Not looked at: what stands there shows when the name is taken.
+            self._supply.prepare(change.path, None, new, None, contents, is_last_use=is_last_use)
+            return
         actual, status = self._look.at(change.path)
         if holds(actual, new) or (_is_mode_only(actual, new) and change.keep is None):
             return
@@ -176,6 +205,8 @@ class Apply:
         path, new = change.path, change.new
         if problem := self._why_impossible(path, new):
             return Result(path, Outcome.FAILED, problem=problem)
+        if self._grafts.put(path) or (_is_addition(change) and self._add(path, new)):
+            return Result(path, Outcome.DONE)
         actual, status = self._look.at(path)
         if holds(actual, new):
             return Result(path, Outcome.DONE)
@@ -197,6 +228,23 @@ class Apply:
             actual = status = None
         self._put(path, actual, status, new)
         return Result(path, Outcome.DONE)
+
+    def _add(self, path: str, new: Entry | None) -> bool:
+        """Put something new where nothing stands: taking the name is all the look it needs.
+
+        False: something stands there, or the content is not at hand; look, then decide.
+        """
+        try:
+            if isinstance(new, Directory):
+                self._mkdir(path)
+            elif not self._supply.has(path):
+                return False
+            else:
+                self._put(path, None, None, new)
+        except FileExistsError:
+            return False
+        self._touched.add(parent_of(path))
+        return True
 
     def _is_hidden(self, directory: str, rules: Rules) -> bool:
         """Whether it is part of no tree: ignored (as `d/` ignores no file `d`), or all in it is."""
@@ -230,6 +278,9 @@ class Apply:
                     self._create(staged)
                 else:
                     self._replace(staged, actual, status)
+            except FileExistsError:
+                self._supply.put_back(staged)
+                raise
             except OSError:
                 self._supply.drop(staged)
                 raise
@@ -335,7 +386,8 @@ class Apply:
     def _set_mtime(self, staged: Staged, status: os.stat_result | None) -> None:
         if isinstance(staged.entry, File):
             now_ns = self._look.now_ns()
-            self._supply.set_mtime(staged, new_mtime(self._folder, staged.path, status, now_ns))
+            mtime_ns = new_mtime(self._folder, staged.path, status, now_ns, self._bare)
+            self._supply.set_mtime(staged, mtime_ns)
 
     def _placed(self, staged: Staged) -> None:
         """Remember an own write, so that its event is not taken for somebody's edit."""
@@ -456,6 +508,11 @@ def _stays(path: str, new: Entry | None) -> Result:
 
 def _is_synced(entry: Entry | None) -> bool:
     return not isinstance(entry, Unsynced)
+
+
+def _is_addition(change: Change) -> bool:
+    """Whether it puts a file or a directory where nothing is expected."""
+    return change.old is None and change.keep is None and isinstance(change.new, File | Directory)
 
 
 def _is_mode_only(actual: Entry | None, new: Entry | None) -> bool:

@@ -21,8 +21,9 @@ GRANULARITY_NS = 20_000_000  # The kernel's clock for file times ticks at up to 
 COARSE_GRANULARITY_NS = 2_000_000_000  # FAT keeps times to 2 s; HFS+ and old ext3 to 1 s.
 FILE_MAX = 512 << 20  # Bytes when unpacked: some 4 million entries; more is not one of ours.
 
-_MAGIC = b"towline cache 1\n"
-_ENTRY = struct.Struct(f">QqqQI{DIGEST_SIZE}sH")
+_MAGIC = b"towline cache 2\n"
+_STAMP = struct.Struct(">QqqQI")
+_LENGTH = struct.Struct(">H")
 
 
 class Stamp(NamedTuple):
@@ -57,33 +58,43 @@ def is_settled(stamp: Stamp, now_ns: int) -> bool:
 
 
 class Cache:
-    """Path → (stamp, digest), for files only."""
+    """Path → stamp and digest, for files only.
+
+    Kept packed, as they are saved: a project may have a hundred thousand.
+    """
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[Stamp, bytes]] = {}
+        self._known: dict[str, bytes] = {}
 
     def __len__(self) -> int:
         return len(self._known)
 
     def digest(self, path: str, stamp: Stamp) -> bytes | None:
         known = self._known.get(path)
-        return known[1] if known is not None and known[0] == stamp else None
+        if known is None or not known.startswith(_STAMP.pack(*stamp)):
+            return None
+        return known[_STAMP.size :]
+
+    def last_digest(self, path: str) -> bytes | None:
+        """Return the digest last known of the file, whether it is still true or not."""
+        known = self._known.get(path)
+        return None if known is None else known[_STAMP.size :]
 
     def put(self, path: str, stamp: Stamp, digest: bytes, *, read_at_ns: int) -> None:
         """Remember a digest that was read not before `read_at_ns`, if its stamp is settled."""
         if is_settled(stamp, read_at_ns):
-            self._known[path] = (stamp, digest)
+            self._known[path] = _STAMP.pack(*stamp) + digest
         else:
             self._known.pop(path, None)
 
     def put_own(self, path: str, stamp: Stamp, digest: bytes) -> None:
         """Remember a file written here whose mtime was set by hand: any write would change it."""
-        self._known[path] = (stamp, digest)
+        self._known[path] = _STAMP.pack(*stamp) + digest
 
     def stamp(self, path: str) -> Stamp | None:
         """Return the stamp under which the digest of `path` is known."""
         known = self._known.get(path)
-        return None if known is None else known[0]
+        return None if known is None else Stamp(*_STAMP.unpack_from(known))
 
     def move(self, source: str, target: str) -> None:
         """A directory above has another name: the file at `source` is at `target` now, the same."""
@@ -113,10 +124,20 @@ class Cache:
             temporary.unlink(missing_ok=True)
             raise
 
+    def take(self, body: bytes) -> None:
+        """Take in what was saved. Raises `struct.error` or `ValueError` where it is cut short."""
+        at, size = 0, _STAMP.size + DIGEST_SIZE
+        while at < len(body):
+            known = body[at : at + size]
+            (length,) = _LENGTH.unpack_from(body, at + size)
+            at += size + _LENGTH.size
+            self._known[os.fsdecode(body[at : at + length])] = known
+            at += length
+
     def _packed(self) -> Iterator[bytes]:
-        for path, (stamp, digest) in self._known.items():
+        for path, known in self._known.items():
             name = os.fsencode(path)
-            yield _ENTRY.pack(*stamp, digest, len(name)) + name
+            yield known + _LENGTH.pack(len(name)) + name
 
 
 def load_cache(file: Path) -> Cache:
@@ -127,17 +148,7 @@ def load_cache(file: Path) -> Cache:
         body = content[len(_MAGIC) + DIGEST_SIZE :]
         if content[: len(_MAGIC) + DIGEST_SIZE] == _MAGIC + digest_of(body):
             unpacker = zlib.decompressobj()
-            for path, stamp, digest in _unpacked(unpacker.decompress(body, FILE_MAX)):
-                cache.put_own(path, stamp, digest)
+            cache.take(unpacker.decompress(body, FILE_MAX))
     except (OSError, ValueError, struct.error, zlib.error):
         return Cache()
     return cache
-
-
-def _unpacked(body: bytes) -> Iterator[tuple[str, Stamp, bytes]]:
-    at = 0
-    while at < len(body):
-        *stamp, digest, length = _ENTRY.unpack_from(body, at)
-        at += _ENTRY.size
-        yield os.fsdecode(body[at : at + length]), Stamp(*stamp), digest
-        at += length

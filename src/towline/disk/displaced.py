@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from towline.core.conflict import copy_name
-from towline.core.entry import Entry, File, Symlink, digest_of, new_digest
+from towline.core.digest import Hasher
+from towline.core.entry import Entry, File, Symlink, digest_of
 from towline.core.path import (
     NAME_MAX,
     BadPathError,
@@ -212,7 +213,7 @@ class Displaced:
         return status.st_nlink == 1 and self._folder.is_open_for_writing(descriptor)
 
     def _digest(self, descriptor: int) -> bytes:
-        hasher = new_digest()
+        hasher = Hasher()
         while piece := self._folder.read(descriptor, PIECE):
             hasher.update(piece)
         return hasher.digest()

@@ -27,10 +27,14 @@ STAGE = f"{OWN_DIRECTORY}/stage"
 BESIDE_PREFIX = ".towline-stage-"
 """Names staged beside their target, where it lies on another device. Never synced."""
 
+COPY_PIECE = 1 << 20  # Bytes read at a time where the system does not copy by itself.
+_NO_COPY = (errno.ENOSYS, errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM)
 _HAS_AT = os.open in os.supports_dir_fd and hasattr(os, "O_DIRECTORY")
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # A fifo in a file's place must not stall the opener.
 _BINARY = getattr(os, "O_BINARY", 0)
+_READ = os.O_RDONLY | _NO_FOLLOW | _NONBLOCK | _BINARY
+_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_FOLLOW | _BINARY
 
 
 class Folder:
@@ -43,6 +47,8 @@ class Folder:
         self.root = Path(root)
         self._descriptor = os.open(root, DIRECTORY & ~_NO_FOLLOW) if _HAS_AT else -1
         self._stage = -1
+        self._held = -1  # A directory kept open for reading, and which one it is.
+        self._held_path: str | None = None
         self.umask = os.umask(0o077)
         os.umask(self.umask)
 
@@ -51,6 +57,7 @@ class Folder:
         return self.root / OWN_DIRECTORY / name
 
     def close(self) -> None:
+        self.release()
         for descriptor in (self._descriptor, self._stage):
             if descriptor >= 0:
                 os.close(descriptor)
@@ -62,6 +69,22 @@ class Folder:
             before, self._stage = self._stage, descend(self._descriptor, STAGE, WALK)
             if before >= 0:
                 os.close(before)
+
+    def hold(self, directory: str) -> None:
+        """Keep a directory open until `release`: to open or make files in it needs no walk.
+
+        For reading, or in the stage, and not for long: it may be moved away while it is held.
+        """
+        if _HAS_AT and directory != self._held_path:
+            self.release()
+            self._held = descend(self._descriptor, directory or ".", WALK)
+            self._held_path = directory
+
+    def release(self) -> None:
+        """Let go of the directory that is held, if one is."""
+        if self._held >= 0:
+            os.close(self._held)
+        self._held, self._held_path = -1, None
 
     # Looking.
 
@@ -93,9 +116,11 @@ class Folder:
     # Open files.
 
     def open(self, path: str) -> int:
+        directory, _, name = path.rpartition("/")
+        if directory == self._held_path:
+            return os.open(name, _READ, dir_fd=self._held)
         with self._at(path) as (parent, name):
-            flags = os.O_RDONLY | _NO_FOLLOW | _NONBLOCK | _BINARY
-            return os.open(name, flags, dir_fd=parent)
+            return os.open(name, _READ, dir_fd=parent)
 
     def open_for_writing(self, path: str) -> int:
         with self._at(path) as (parent, name):
@@ -103,9 +128,11 @@ class Folder:
 
     def create(self, path: str, mode: int = 0o600) -> int:
         """Make a new file and return it open for reading and writing."""
+        directory, _, name = path.rpartition("/")
+        if directory == self._held_path:
+            return os.open(name, _CREATE, mode, dir_fd=self._held)
         with self._at(path) as (parent, name):
-            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_FOLLOW | _BINARY
-            return os.open(name, flags, mode, dir_fd=parent)
+            return os.open(name, _CREATE, mode, dir_fd=parent)
 
     def close_file(self, descriptor: int) -> None:
         os.close(descriptor)
@@ -116,6 +143,14 @@ class Folder:
     def read(self, descriptor: int, size: int) -> bytes:
         return os.read(descriptor, size)
 
+    def read_into(self, descriptor: int, buffer: memoryview) -> int:
+        """Fill `buffer` from where the file is; return how many bytes there were."""
+        if hasattr(os, "readv"):
+            return os.readv(descriptor, [buffer])
+        content = os.read(descriptor, len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
+
     def seek(self, descriptor: int, offset: int) -> None:
         os.lseek(descriptor, offset, os.SEEK_SET)
 
@@ -123,9 +158,32 @@ class Folder:
         """Write some of `content`; return how many bytes."""
         return os.write(descriptor, content)
 
+    def copy(self, source: int, target: int, size: int) -> int:
+        """Copy up to `size` bytes between two open files, from where each is; return how many.
+
+        The system does it, without copying at all where the file system can share blocks.
+        """
+        if sys.platform == "linux":
+            try:
+                return os.copy_file_range(source, target, size)
+            except OSError as error:
+                if error.errno not in _NO_COPY:
+                    raise
+        piece = os.read(source, min(size, COPY_PIECE))
+        left = memoryview(piece)
+        while left:
+            left = left[os.write(target, left) :]
+        return len(piece)
+
+    def truncate(self, descriptor: int, size: int) -> None:
+        os.ftruncate(descriptor, size)
+
     def set_mode(self, descriptor: int, mode: int) -> None:
         if hasattr(os, "fchmod"):
             os.fchmod(descriptor, mode)
+
+    def set_file_mtime(self, descriptor: int, mtime_ns: int) -> None:
+        os.utime(descriptor, ns=(mtime_ns, mtime_ns))
 
     def set_mtime(self, path: str, mtime_ns: int) -> None:
         with self._at(path) as (parent, name):
@@ -272,6 +330,12 @@ def _rename_if_free(parent: int | None, name: str, target_parent: int | None, to
         os.rename(name, to, src_dir_fd=parent, dst_dir_fd=target_parent)
     else:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), to)
+
+
+def mode_of_new(umask: int, *, executable: bool) -> int:
+    """Return the mode of a file that replaces none."""
+    mode = 0o666 & ~umask
+    return mode | (mode & 0o444) >> 2 if executable else mode
 
 
 def is_own_name(name: str, *, at_top: bool) -> bool:

@@ -16,6 +16,7 @@ from towline.core.change import Change, Result
 from towline.core.gather import Gather
 from towline.core.problem import ProblemKind
 from towline.disk.displaced import Kept
+from towline.disk.reading import Progress
 from towline.disk.replica import Observation, Replica
 from towline.disk.watch.base import Seen, Watch
 
@@ -40,6 +41,7 @@ class News:
     contents: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])  # Of what was read.
     scan_reason: str = ""  # Set when observations no longer suffice: scan, then go on.
     root_gone: bool = False
+    progress: Progress | None = None  # Of a large file that is being read.
 
 
 class Follower:
@@ -50,11 +52,16 @@ class Follower:
         gather: Gather,
         *,
         verify_interval_s: float = VERIFY_INTERVAL_S,
+        is_watching: bool = True,
     ) -> None:
+        """`is_watching`: the watch was started. If not, the first scan does that, by its rules."""
+        self._is_watching = is_watching
         self.replica = replica
         self.watch = watch
         self._gather = gather
         self._cookies: dict[str, tuple[int, float]] = {}  # Name → (token, deadline).
+        self._met: list[tuple[int, set[str]]] = []  # Tokens, and what is read before they are told.
+        self._read_at: float | None = None
         self._review_at: float | None = None
         self._retry_at: float | None = None
         self._verify_interval_s = verify_interval_s
@@ -65,7 +72,7 @@ class Follower:
     def deadline(self) -> float | None:
         """When to call `step` even if the watch stays silent."""
         due = [self.watch.deadline(), self._gather.deadline(), self._review_at, self._verify_at]
-        due.append(self._retry_at)
+        due += [self._retry_at, self._reading_due()]
         due += [limit for _, limit in self._cookies.values()]
         return min((at for at in due if at is not None), default=None)
 
@@ -84,6 +91,8 @@ class Follower:
         paths = self._gather.take_all() if news.settled else self._gather.take(now)
         if paths and not news.scan_reason:
             news.observations = self.replica.observe(paths, news.contents)
+        self._read_on(now, news)
+        self._withhold(news)
         self._review(now, news)
         self._retry(now, news)
         self._verify(now, news)
@@ -100,6 +109,7 @@ class Follower:
         if seen is None or self._has_work(now):
             return None
         news, self._news = self._news, News()
+        self._withhold(news)
         return news
 
     def quiet_at(self) -> float | None:
@@ -110,7 +120,7 @@ class Follower:
         gathered = self.quiet_at()
         if gathered is not None and (self._news.settled or gathered <= now + INSTANT_S):
             return True
-        due = (self._review_at, self._retry_at, self._verify_at)
+        due = (self._review_at, self._retry_at, self._verify_at, self._reading_due())
         return any(at is not None and at <= now for at in due)
 
     def _take_in(self, seen: Seen, now: float) -> None:
@@ -128,7 +138,11 @@ class Follower:
         """Scan the whole folder; afterwards the replica's tree holds what was found."""
         self._gather.take_all()
         self._verifying = None
-        self.watch.rewatch()
+        if self._is_watching:
+            self.watch.rewatch()
+        else:
+            self.watch.start()
+            self._is_watching = True
         yield from self.replica.scan_steps()
         self._verify_at = -math.inf  # The next step, which knows the time, sets it.
 
@@ -161,6 +175,27 @@ class Follower:
             self._gather.hold(now)
         else:
             self._gather.release()
+
+    def _reading_due(self) -> float | None:
+        if self.replica.reading.delay_s() is None:
+            return None
+        return -math.inf if self._read_at is None else self._read_at
+
+    def _read_on(self, now: float, news: News) -> None:
+        """Read large files on, a bit with each step."""
+        due = self._reading_due()
+        if due is not None and now >= due:
+            observations, news.progress = self.replica.read_on()
+            news.observations += observations
+        delay_s = self.replica.reading.delay_s()
+        self._read_at = None if delay_s is None else now + delay_s
+
+    def _withhold(self, news: News) -> None:
+        """Keep tokens back until the large files that had changed before them are read."""
+        paths = self.replica.reading.paths
+        self._met += [(token, paths) for token in news.settled]
+        news.settled = [token for token, waited in self._met if waited.isdisjoint(paths)]
+        self._met = [met for met in self._met if not met[1].isdisjoint(paths)]
 
     def _meet_cookies(self, cookies: frozenset[str], now: float, news: News) -> None:
         for name in cookies:

@@ -11,31 +11,45 @@ import stat
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import TypeVar
+from mmap import mmap
+from typing import TypeVar, cast
 
-from towline.core.entry import DIRECTORY, Entry, File, Symlink, Unsynced, new_digest
+from towline.core.digest import digest_of
+from towline.core.entry import DIRECTORY, Entry, File, Symlink, Unsynced
 from towline.core.path import parent_of
 from towline.core.problem import ProblemKind
 from towline.disk.cache import Cache, Stamp, stamp_of
 from towline.disk.folder import Folder
+from towline.disk.signatures import LARGE, BlockReader, Signatures
 
-PIECE = 1 << 20  # Bytes hashed between two yields: under a millisecond.
+PIECE = 1 << 20  # Bytes hashed between two yields: about a millisecond.
+SMALL_MAX = 64 << 10  # Bytes; up to this size a file is read at once.
 KEPT_MAX = 4 << 20  # Bytes of contents kept from one round of looks: bounds memory.
 KEPT_FILE_MAX = 256 << 10  # Larger ones travel in parts, which are read as they go.
 ATTEMPTS_MAX = 4  # Tries to read a file that is being written before it is left for later.
 
 T = TypeVar("T")
 Steps = Generator[None, None, T]
+Postpone = Callable[[str, os.stat_result], Entry | None]
 
 
 class Look:
     """Looks at single paths of one folder. `size_max` (bytes): what is larger is not read."""
 
-    def __init__(self, folder: Folder, cache: Cache, now_ns: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        folder: Folder,
+        cache: Cache,
+        now_ns: Callable[[], int],
+        signatures: Signatures | None = None,
+    ) -> None:
         self.folder = folder
         self.cache = cache
         self.now_ns = now_ns
+        self.signatures = signatures or Signatures()
         self.size_max: int | None = None
+        self._postpone: Postpone | None = None
+        self._buffer = mmap(-1, PIECE)  # One for all: new memory for each piece costs more.
         self.moved: dict[Stamp, bytes] = {}  # Digests of files whose directory is gone, or moved.
         self._contents: dict[bytes, bytes] | None = None
         self._room = 0  # Bytes that `_contents` may still get.
@@ -49,6 +63,15 @@ class Look:
         finally:
             self._contents = None
 
+    @contextmanager
+    def postponing(self, postpone: Postpone) -> Generator[None, None, None]:
+        """Ask `postpone` meanwhile what to take a large file for that would have to be read."""
+        self._postpone = postpone
+        try:
+            yield
+        finally:
+            self._postpone = None
+
     def at(self, path: str) -> tuple[Entry | None, os.stat_result | None]:
         """Return the shallow entry at `path` and its lstat. Raises OSError but for absence."""
         try:
@@ -56,6 +79,17 @@ class Look:
         except (FileNotFoundError, NotADirectoryError):
             return None, None
         return run_to_end(self.entry_steps(path, status)), status
+
+    def at_once(self, path: str, status: os.stat_result) -> File | None:
+        """Return a regular file as far as one look tells; None where it takes `entry_steps`."""
+        size = status.st_size
+        if self.size_max is not None and size > self.size_max:
+            return None
+        stamp = stamp_of(status)
+        digest = self.cache.digest(path, stamp) or self._moved_here(path, status)
+        if digest is None:
+            digest = self._digest_at_once(path, stamp) if size <= SMALL_MAX else None
+        return None if digest is None else File(digest, is_executable(status), size)
 
     def entry_steps(self, path: str, status: os.stat_result) -> Steps[Entry | None]:
         """Yield while reading; return the shallow entry, None if it vanished meanwhile."""
@@ -66,7 +100,7 @@ class Look:
         except OSError as error:
             return Unsynced(ProblemKind.UNREADABLE, error.strerror or str(error))
 
-    def _entry_steps(self, path: str, status: os.stat_result) -> Steps[Entry]:
+    def _entry_steps(self, path: str, status: os.stat_result) -> Steps[Entry | None]:
         if stat.S_ISREG(status.st_mode):
             return (yield from self._file_steps(path, status))
         if stat.S_ISDIR(status.st_mode):
@@ -75,20 +109,54 @@ class Look:
             return link_entry(path, self.folder.readlink(path))
         return Unsynced(ProblemKind.SPECIAL)
 
-    def _file_steps(self, path: str, status: os.stat_result) -> Steps[Entry]:
+    def _file_steps(self, path: str, status: os.stat_result) -> Steps[Entry | None]:
         if self.size_max is not None and status.st_size > self.size_max:
             return Unsynced(ProblemKind.TOO_LARGE)
         digest = self.cache.digest(path, stamp_of(status)) or self._moved_here(path, status)
-        if digest is None:
-            for _ in range(ATTEMPTS_MAX):
-                read_at_ns = self.now_ns()
-                digest, status = yield from self._hash_steps(path)
-                if digest is not None:
-                    self.cache.put(path, stamp_of(status), digest, read_at_ns=read_at_ns)
-                    break
-        if digest is None:
-            return Unsynced(ProblemKind.CHANGING)
-        return File(digest, is_executable(status), status.st_size)
+        if digest is not None:
+            return File(digest, is_executable(status), status.st_size)
+        if self._postpone is not None and status.st_size > LARGE:
+            return self._postpone(path, status)
+        reading = self.read_steps(path)
+        while True:
+            try:
+                next(reading)
+            except StopIteration as end:
+                return cast("Entry", end.value)
+            yield
+
+    def read_steps(self, path: str) -> Generator[BlockReader, None, Entry]:
+        """Read the file at `path`, whatever the cache says; yield how far that is. Raises OSError.
+
+        A file that changes all the time is tried a few times, then unsynced for now.
+        """
+        for _ in range(ATTEMPTS_MAX):
+            read_at_ns = self.now_ns()
+            digest, status = yield from self._hash_steps(path)
+            if digest is not None:
+                self.cache.put(path, stamp_of(status), digest, read_at_ns=read_at_ns)
+                return File(digest, is_executable(status), status.st_size)
+        return Unsynced(ProblemKind.CHANGING)
+
+    def _digest_at_once(self, path: str, stamp: Stamp) -> bytes | None:
+        """Hash a small file in one piece; None if it is not at rest, or cannot be read."""
+        folder = self.folder
+        read_at_ns = self.now_ns()
+        try:
+            descriptor = folder.open(path)
+            try:
+                content = folder.read(descriptor, SMALL_MAX + 1)
+                after = stamp_of(folder.fstat(descriptor))
+            finally:
+                folder.close_file(descriptor)
+        except OSError:
+            return None
+        if len(content) != stamp.size or after != stamp:
+            return None
+        digest = digest_of(content)
+        self.cache.put(path, stamp, digest, read_at_ns=read_at_ns)
+        self._keep(digest, content)
+        return digest
 
     def _moved_here(self, path: str, status: os.stat_result) -> bytes | None:
         """Return the digest of a file that came with its directory: nothing of its stamp differs.
@@ -101,31 +169,60 @@ class Look:
             self.cache.put_own(path, stamp, digest)
         return digest
 
-    def _hash_steps(self, path: str) -> Steps[tuple[bytes | None, os.stat_result]]:
+    def _hash_steps(
+        self, path: str
+    ) -> Generator[BlockReader, None, tuple[bytes | None, os.stat_result]]:
         """Hash the file; None instead of a digest if it changed while being read."""
         folder = self.folder
         descriptor = folder.open(path)
         try:
             before = folder.fstat(descriptor)
-            hasher, size, first = new_digest(), 0, b""
-            while piece := folder.read(descriptor, PIECE):
-                hasher.update(piece)
-                first = first or piece
-                size += len(piece)
-                if len(piece) == PIECE:
-                    yield
-                if size > before.st_size:  # It grows: never read to an end that moves away.
-                    break
+            content = b""
+            if before.st_size > LARGE:
+                digest = yield from self._large_steps(path, descriptor, before.st_size)
+            else:
+                content = self._read(descriptor, before.st_size)
+                digest = digest_of(content) if len(content) == before.st_size else None
             after = folder.fstat(descriptor)
         finally:
             folder.close_file(descriptor)
-        whole = size == after.st_size and stamp_of(before) == stamp_of(after)
-        if not whole:
+        if digest is None or stamp_of(before) != stamp_of(after):
             return None, after
-        digest = hasher.digest()
-        if len(first) == size:
-            self._keep(digest, first)
+        if content:
+            self._keep(digest, content)
         return digest, after
+
+    def _large_steps(
+        self, path: str, descriptor: int, size: int
+    ) -> Generator[BlockReader, None, bytes | None]:
+        """Hash `size` bytes; None if there are fewer. What comes after them is not read."""
+        last_digest = self.cache.last_digest(path)
+        reader = BlockReader(self.signatures.get(last_digest) if last_digest else None)
+        left = size
+        while left:
+            filled = self._fill(descriptor, min(PIECE, left))
+            if not filled:
+                return None
+            reader.update(memoryview(self._buffer).toreadonly()[:filled])
+            left -= filled
+            yield reader
+        known = reader.known()
+        self.signatures.put(known.signature.digest, known)
+        return known.signature.digest
+
+    def _fill(self, descriptor: int, size: int) -> int:
+        """Read `size` bytes, or what there is until the end, into the buffer."""
+        buffer, filled = memoryview(self._buffer), 0
+        while filled < size and (more := self.folder.read_into(descriptor, buffer[filled:size])):
+            filled += more
+        return filled
+
+    def _read(self, descriptor: int, size: int) -> bytes:
+        """Read `size` bytes, or what there is until the end."""
+        content = self.folder.read(descriptor, size)
+        while len(content) < size and (more := self.folder.read(descriptor, size - len(content))):
+            content += more
+        return content
 
     def _keep(self, digest: bytes, content: bytes) -> None:
         if self._contents is not None and len(content) <= min(KEPT_FILE_MAX, self._room):

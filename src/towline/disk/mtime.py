@@ -22,11 +22,17 @@ _PYC_HEADER = struct.Struct("<4sIII")  # Magic, flags (0: judged by mtime), mtim
 _PYC_COUNT_MAX = 64  # Interpreters times optimisation levels; bounds the work for one file.
 
 
-def new_mtime(folder: Folder, path: str, old: os.stat_result | None, now_ns: int) -> int:
-    """Return the mtime (ns) for new content at `path`, where a file of status `old` stands."""
+def new_mtime(
+    folder: Folder, path: str, old: os.stat_result | None, now_ns: int, bare: set[str]
+) -> int:
+    """Return the mtime (ns) for new content at `path`, where a file of status `old` stands.
+
+    `bare` gathers the directories found to have no bytecode, which are not looked into again.
+    """
     if not path.endswith(MTIME_SUFFIXES):
         return now_ns
-    recorded = list(_recorded_in_bytecode(folder, path))
+    parent = parent_of(path)
+    recorded = [] if parent in bare else list(_recorded_in_bytecode(folder, path, bare))
     if old is not None and stat.S_ISREG(old.st_mode):
         recorded.append(old.st_mtime_ns)
     return raised_above(recorded, now_ns)
@@ -37,12 +43,15 @@ def raised_above(recorded: list[int], now_ns: int) -> int:
     return max([now_ns, *((mtime // _SECOND + 1) * _SECOND for mtime in recorded)])
 
 
-def _recorded_in_bytecode(folder: Folder, path: str) -> Iterator[int]:
+def _recorded_in_bytecode(folder: Folder, path: str, bare: set[str]) -> Iterator[int]:
     """Yield the source mtimes in `__pycache__/NAME.*.pyc`: the source may have been away."""
     cache = join(parent_of(path), "__pycache__")
     stem = name_of(path).rpartition(".")[0] + "."
     try:
         found = folder.scan_directory(cache)
+    except FileNotFoundError:
+        bare.add(parent_of(path))
+        return
     except OSError:
         return
     names = [name for name, _ in found if name.startswith(stem) and name.endswith(".pyc")]

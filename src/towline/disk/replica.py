@@ -7,6 +7,7 @@ and decides nothing about whose version is right.
 from __future__ import annotations
 
 import errno
+import os
 import stat
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -24,10 +25,14 @@ from towline.disk.apply import Apply
 from towline.disk.cache import Cache, Stamp, load_cache, stamp_of
 from towline.disk.displaced import Displaced, Kept
 from towline.disk.folder import STAGE, Folder, is_own_path
+from towline.disk.graft import Grafts
 from towline.disk.incarnation import RootState, root_state
-from towline.disk.look import Look, run_to_end
+from towline.disk.look import Look, is_executable, run_to_end
+from towline.disk.reading import Progress, Reading
 from towline.disk.scan import LeftOut, Rules, Scan
+from towline.disk.signatures import Signatures
 from towline.disk.stage import TOTAL_MAX, Stage
+from towline.disk.versions import Versions
 
 __all__ = ["Kept", "Observation", "Replica"]
 
@@ -64,13 +69,20 @@ class Replica:
         self.tree = Tree()
         self.problems: dict[str, Problem] = {}
         self.left_out: list[LeftOut] = []
-        self.stage = Stage(folder, now_ns, stage_max)
+        self._signatures = Signatures()
+        if cache_file is not None:
+            self._signatures.load(_signatures_file(cache_file))
+        self.stage = Stage(folder, now_ns, stage_max, self._signatures)
         self._now_ns = now_ns
         self._cache_file = cache_file
         self._cache = load_cache(cache_file) if cache_file else Cache()
-        self._look = Look(folder, self._cache, now_ns)
+        self._look = Look(folder, self._cache, now_ns, self._signatures)
+        self.reading = Reading(self._look)
+        self.versions = Versions(folder, self._cache, self._signatures, self.stage)
+        self._just_read: dict[str, Entry | None] = {}
         self._displaced = Displaced(folder, host, now_ns)
-        self._apply = Apply(self._look, self.stage, self._displaced, durable=durable)
+        self._grafts = Grafts(self._look)
+        self._apply = Apply(self._look, self.stage, self._displaced, self._grafts, durable=durable)
         self._to_observe: set[str] = set()  # Looked at with the next `observe`, event or not.
         self._noted: set[str] | None = None  # Seen or done while a scan runs.
         self._read_last: tuple[str, Stamp, bytes] | None = None
@@ -131,7 +143,8 @@ class Replica:
         """Look again at these paths; return what really changed, parents first.
 
         `contents` gets what is read of small files on the way. A directory is looked at with all
-        it holds. Paths that are ignored, unusable or towline's own are skipped; so are those below
+        it holds; but a large file that would have to be read is taken for what it was, and left to
+        `read_on`. Paths that are ignored, unusable or towline's own are skipped; so are those below
         another one in the result.
         """
         waiting, self._to_observe = self._to_observe, set()
@@ -140,11 +153,37 @@ class Replica:
             self._noted.update(subjects)
         changed: set[str] = set()
         self._look.moved = self._digests_moved(subjects)
-        with self._look.keeping(contents):
+        with self._look.keeping(contents), self._look.postponing(self._postpone):
             for path in subjects:
                 changed.update(observation.path for observation in self._observe_one(path))
         # A later look may have found more below an earlier one: the tree has the last word.
         return [Observation(path, self.tree.get(path)) for path in _uppermost(changed)]
+
+    def read_all(self, wanted: Iterable[tuple[str, File]]) -> list[bytes | None]:
+        """Read several files, as `read` does."""
+        read: list[bytes | None] = []
+        try:
+            for path, expected in wanted:
+                with suppress(OSError):
+                    self.folder.hold(parent_of(path))
+                read.append(self.read(path, expected))
+        finally:
+            self.folder.release()
+        return read
+
+    def read_on(self) -> tuple[list[Observation], Progress | None]:
+        """Read a bit of what `observe` left to be read; return as it does, or how far that is.
+
+        To be called while `reading.delay_s()` is not None, and not sooner than it says.
+        """
+        read, progress = self.reading.step()
+        if read is None:
+            return [], progress
+        self._just_read = dict([read])
+        try:
+            return self.observe([read[0]]), None
+        finally:
+            self._just_read = {}
 
     def read(self, path: str, expected: File) -> bytes | None:
         """Return the content of a file of at most READ_MAX; None if it is not `expected` now."""
@@ -246,6 +285,7 @@ class Replica:
         """Write the digests known to the cache file, if there is one. Raises OSError."""
         if self._cache_file is not None:
             self._cache.save(self._cache_file)
+            self._signatures.save(_signatures_file(self._cache_file))
 
     # Scanning.
 
@@ -259,7 +299,8 @@ class Replica:
         """Deal with what an earlier life left; what fails now is tried with the next scan."""
         for name in names:
             with suppress(OSError):
-                self._displaced.recover(name)
+                if not self._grafts.recover(name):
+                    self._displaced.recover(name)
 
     # Observing.
 
@@ -287,6 +328,8 @@ class Replica:
         return _uppermost({self._uppermost_new(path) for path in usable})
 
     def _uppermost_new(self, path: str) -> str:
+        if isinstance(self.tree.get(parent_of(path)), Directory):
+            return path
         at = ""
         for name in path.split("/")[:-1]:
             at = join(at, name)
@@ -296,6 +339,8 @@ class Replica:
 
     def _observe_one(self, path: str) -> list[Observation]:
         old = self.tree.get(path)
+        if isinstance(old, File) and self._stands(path, old):
+            return []
         scan = Scan(self._look)
         new = self._entry_now(path, scan)
         changed = list(_differences(path, old, new))
@@ -308,6 +353,15 @@ class Replica:
             # Without this entry its parent may hold only what is ignored, or nothing at all.
             changed += self._observe_one(parent)
         return changed
+
+    def _stands(self, path: str, known: File) -> bool:
+        """Whether its stamp alone says that a file is as known: most often of our own writing."""
+        try:
+            status = self.folder.lstat(path)
+        except OSError:
+            return False
+        is_same = self._cache.digest(path, stamp_of(status)) == known.digest
+        return is_same and is_executable(status) == known.executable and path not in self.problems
 
     def _entry_now(self, path: str, scan: Scan) -> Entry | None:
         try:
@@ -323,6 +377,13 @@ class Replica:
             return None
         below = self._rules.at(path if is_directory else parent_of(path))
         return run_to_end(scan.entry_steps(path, status, below))
+
+    def _postpone(self, path: str, _status: os.stat_result) -> Entry | None:
+        """Return what a large file is to be taken for: what it was, unless it was just read."""
+        if path in self._just_read:
+            return self._just_read.pop(path)
+        self.reading.add(path)
+        return self.tree.get(path)
 
     def _is_bare(self, directory: str) -> bool:
         entry = self.tree.get(directory)
@@ -383,6 +444,10 @@ class Replica:
             pieces.append(piece)
             size -= len(piece)
         return b"".join(pieces)
+
+
+def _signatures_file(cache_file: Path) -> Path:
+    return cache_file.with_name(f"{cache_file.name}-blocks")
 
 
 def _is_usable(path: str) -> bool:

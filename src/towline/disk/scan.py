@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from heapq import nlargest
 from typing import Protocol
 
-from towline.core.entry import Directory, Entry, Unsynced
+from towline.core.entry import Directory, Entry, File, Unsynced
 from towline.core.path import OWN_DIRECTORY, BadPathError, check_path, join
 from towline.core.problem import Problem, ProblemKind
 from towline.disk.folder import BESIDE_PREFIX, is_own_name
@@ -25,6 +26,9 @@ LEFT_OUT_SHARE_MIN = 200  # Of these for each directory at least, however many t
 _LONG_PATH = (
     198  # Characters; only longer paths can have more than DEPTH_MAX names, or be too long.
 )
+
+
+Found = list[tuple[str, os.stat_result]]
 
 
 class DirectoryRules(Protocol):
@@ -79,21 +83,56 @@ class Scan:
         except OSError as error:
             unreadable = Unsynced(ProblemKind.UNREADABLE, error.strerror or str(error))
             return self._noted(path, unreadable)
+        others = [(name, status) for name, status in found if not self._is_own(path, name)]
+        is_bare = not others
         children: dict[str, Entry] = {}
-        own = 0
-        for name, status in found:
-            self._seen += 1
-            if self._seen % ENTRIES_PER_STEP == 0:
-                yield
-            if is_own_name(name, at_top=not path):
-                own += 1
-                if name.startswith(BESIDE_PREFIX):
-                    self.beside.append(join(path, name))
-                continue
+        others = yield from self._files_steps(path, others, rules, children)
+        for name, status in others:
             child = yield from self._child_steps(path, name, status, rules)
             if child is not None:
                 children[name] = child
-        return Directory(children) if children or len(found) == own or not path else None
+        return Directory(children) if children or is_bare or not path else None
+
+    def _is_own(self, parent: str, name: str) -> bool:
+        """Whether a name is towline's own; note it if a crash may have left it."""
+        if not is_own_name(name, at_top=not parent):
+            return False
+        if name.startswith(BESIDE_PREFIX):
+            self.beside.append(join(parent, name))
+        return True
+
+    def _files_steps(
+        self, path: str, found: Found, rules: DirectoryRules, children: dict[str, Entry]
+    ) -> Steps[Found]:
+        """Take in the files of a directory that one look suffices for; return all the others."""
+        others: Found = []
+        try:
+            for name, status in found:
+                self._seen += 1
+                if self._seen % ENTRIES_PER_STEP == 0:
+                    self._folder.release()  # What is done meanwhile finds its own way.
+                    yield
+                file = self._file_at_once(path, name, status, rules)
+                if file is None:
+                    others.append((name, status))
+                else:
+                    children[name] = file
+        finally:
+            self._folder.release()
+        return others
+
+    def _file_at_once(
+        self, parent: str, name: str, status: os.stat_result, rules: DirectoryRules
+    ) -> File | None:
+        path = join(parent, name)
+        if not stat.S_ISREG(status.st_mode) or _may_be_unusable(path) or rules.ignores(name, False):
+            return None
+        with suppress(OSError):  # Whatever it is, looking at the file tells it better.
+            self._folder.hold(parent)
+        file = self._look.at_once(path, status)
+        if file is not None:
+            self.files.add(path)
+        return file
 
     def entry_steps(
         self, path: str, status: os.stat_result, below: DirectoryRules
@@ -135,7 +174,7 @@ class Scan:
             else:
                 self._leave_out(LeftOut(path, status.st_size, "ignored"))
             return None
-        if (len(path) > _LONG_PATH or not parent) and (detail := _why_unusable(path)):
+        if _may_be_unusable(path) and (detail := _why_unusable(path)):
             return self._noted(path, Unsynced(ProblemKind.NAME, detail))
         below = rules.below(name) if is_directory else rules
         return (yield from self.entry_steps(path, status, below))
@@ -165,6 +204,11 @@ class Scan:
         if isinstance(entry, Unsynced):
             self.problems[path] = Problem(path, entry.kind, entry.detail)
         return entry
+
+
+def _may_be_unusable(path: str) -> bool:
+    """Whether `check_path` may refuse a path that a walk has found."""
+    return len(path) > _LONG_PATH or "/" not in path
 
 
 def _why_unusable(path: str) -> str | None:

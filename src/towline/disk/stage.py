@@ -10,13 +10,13 @@ import errno
 import stat
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
 
-from towline.core.entry import DIGEST_SIZE, digest_of, new_digest
+from towline.core.digest import BLOCK, DIGEST_SIZE, Hasher, Signature, digest_of
 from towline.disk.folder import STAGE, Folder
 from towline.disk.look import PIECE
 from towline.disk.own import ensure_own_directory
+from towline.disk.signatures import LARGE, Known, Signatures
 
 MEMORY_ITEM_MAX = 64 << 10  # Bytes; larger contents go to the disk, where they survive a restart.
 MEMORY_MAX = 32 << 20  # Bytes of small contents held at once.
@@ -28,28 +28,48 @@ AGE_MAX_S = 7 * 24 * 3600  # A transfer not taken up for a week will not be.
 _PART = ".part"
 
 
-class _Hasher(Protocol):
-    def update(self, data: bytes, /) -> None: ...
-    def digest(self) -> bytes: ...
-
-
 @dataclass(slots=True)
 class _Part:
-    """A content on the disk. `hasher` has seen the first `hashed` bytes."""
+    """A content on the disk. `hasher` has seen the first bytes of it, at most all."""
 
     held: int
-    hasher: _Hasher
-    hashed: int = 0
+    hasher: Hasher = field(default_factory=Hasher)
     is_whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Bytes of an open file. `signature`: that of the file, as long as its stamp is this one."""
+
+    descriptor: int
+    offset: int
+    size: int
+    signature: Signature | None = None
+
+    def leaves(self, part: _Part) -> bytes | None:
+        """Return the digests of these bytes' blocks, if they are whole blocks in both files."""
+        whole = self.signature
+        end = self.offset + self.size
+        if whole is None or part.hasher.size != part.held or part.held % BLOCK:
+            return None
+        if self.offset % BLOCK or (end % BLOCK and end != whole.size):
+            return None
+        first, last = self.offset // BLOCK, -(-end // BLOCK)
+        return whole.leaves[first * DIGEST_SIZE : last * DIGEST_SIZE]
 
 
 class Stage:
     """The contents held for one folder."""
 
     def __init__(
-        self, folder: Folder, now_ns: Callable[[], int], total_max: int = TOTAL_MAX
+        self,
+        folder: Folder,
+        now_ns: Callable[[], int],
+        total_max: int = TOTAL_MAX,
+        signatures: Signatures | None = None,
     ) -> None:
         self._folder = folder
+        self._signatures = signatures or Signatures()
         self._total_max = total_max
         self._memory: dict[bytes, bytearray] = {}
         self._memory_held = 0
@@ -87,7 +107,7 @@ class Stage:
         if self.held(digest) > size:  # Not the same content, whatever its name.
             self.discard(digest)
         held = self.held(digest)
-        _check(digest, offset, content, size, held)
+        _check(digest, offset, len(content), size, held)
         if self.is_whole(digest, size):
             return True
         new = content[held - offset :]
@@ -97,6 +117,44 @@ class Stage:
         except OSError as error:
             self._note_trouble(digest, error)
             return False
+
+    def copy(self, digest: bytes, offset: int, size: int, source: Source) -> bool:
+        """Add bytes at `offset` of a content of `size` bytes, from a file that is here.
+
+        False if they cannot be kept, or do not go on where the content stops: then it is to be
+        sent again, from its start. Raises ValueError as `write` does.
+        """
+        if digest in self._memory or self.held(digest) != offset:
+            return False
+        _check(digest, offset, source.size, size, offset)
+        try:
+            self._ensure_room(source.size)
+            self._copy_part(digest, source)
+        except OSError as error:
+            self._note_trouble(digest, error)
+            return False
+        return True
+
+    def rename(self, draft: bytes, digest: bytes, keep: int) -> None:
+        """Let the first `keep` bytes, whole blocks, of one content be the start of another.
+
+        Nothing is done if there are fewer, or if the other has as many. The first is gone after.
+        """
+        part = self._parts.get(draft)
+        if part is None or draft == digest or not 0 < keep <= part.held or keep % BLOCK:
+            return self.discard(draft)
+        if self.held(digest) >= keep or part.hasher.size < keep:
+            return self.discard(draft)
+        self.discard(digest)
+        try:
+            self._truncate(_name(draft), keep)
+            self._folder.place(_name(draft), _name(digest))
+        except OSError:
+            return self.discard(draft)
+        leaves = part.hasher.leaves()[: keep // BLOCK * DIGEST_SIZE]
+        del self._parts[draft]
+        self._parts[digest] = _Part(keep, Hasher(leaves))
+        return None
 
     def trouble(self, digest: bytes) -> OSError | None:
         """Return why this content could not be kept, until it is sent again from its start."""
@@ -128,7 +186,7 @@ class Stage:
     def give_back(self, digest: bytes, name: str, size: int) -> None:
         """Take a whole, unchanged file back as a content."""
         self._folder.place(name, _name(digest))
-        self._parts[digest] = _Part(size, new_digest(), is_whole=True)
+        self._parts[digest] = _Part(size, is_whole=True)
 
     def discard(self, digest: bytes) -> None:
         """Drop a content. It need not be here."""
@@ -148,16 +206,19 @@ class Stage:
             if status.st_mtime_ns < oldest_ns or len(self._parts) >= PARTS_MAX:
                 self._unlink(f"{STAGE}/{name}")
             else:
-                self._parts[digest] = _Part(status.st_size, new_digest())
+                self._parts[digest] = _Part(status.st_size)
 
     def _add(self, digest: bytes, content: bytes, size: int) -> None:
-        if self._total() + len(content) > self._total_max:
-            raise OSError(errno.EDQUOT, f"more than {self._total_max} bytes on their way")
+        self._ensure_room(len(content))
         if self._fits_memory(digest, size):
             self._memory.setdefault(digest, bytearray()).extend(content)
             self._memory_held += len(content)
         else:
             self._write_part(digest, content)
+
+    def _ensure_room(self, size: int) -> None:
+        if self._total() + size > self._total_max:
+            raise OSError(errno.EDQUOT, f"more than {self._total_max} bytes on their way")
 
     def _note_trouble(self, digest: bytes, error: OSError) -> None:
         self._trouble[digest] = error
@@ -176,19 +237,55 @@ class Stage:
 
     def _write_part(self, digest: bytes, content: bytes) -> None:
         descriptor = self._open_part_to_write(digest)
-        part = self._parts[digest]
         try:
+            part = self._parts[digest]
             self._folder.seek(descriptor, part.held)
-            left = memoryview(content)
-            while left:
-                written = self._folder.write(descriptor, left)
-                if part.hashed == part.held:
-                    part.hasher.update(bytes(left[:written]))
-                    part.hashed += written
-                part.held += written
-                left = left[written:]
+            self._append(descriptor, part, content)
         finally:
             self._folder.close_file(descriptor)
+
+    def _append(self, descriptor: int, part: _Part, content: bytes) -> None:
+        left = memoryview(content)
+        while left:
+            written = self._folder.write(descriptor, left)
+            if part.hasher.size == part.held:
+                part.hasher.update(left[:written])
+            part.held += written
+            left = left[written:]
+
+    def _copy_part(self, digest: bytes, source: Source) -> None:
+        descriptor = self._open_part_to_write(digest)
+        try:
+            part = self._parts[digest]
+            self._folder.seek(descriptor, part.held)
+            self._folder.seek(source.descriptor, source.offset)
+            leaves = source.leaves(part)
+            if leaves is None:
+                self._append_read(descriptor, part, source)
+            else:
+                self._append_copied(descriptor, part, source, leaves)
+        finally:
+            self._folder.close_file(descriptor)
+
+    def _append_read(self, descriptor: int, part: _Part, source: Source) -> None:
+        left = source.size
+        while left:
+            piece = self._folder.read(source.descriptor, min(PIECE, left))
+            if not piece:
+                raise OSError(errno.EIO, "a file became shorter while it was copied")
+            self._append(descriptor, part, piece)
+            left -= len(piece)
+
+    def _append_copied(self, descriptor: int, part: _Part, source: Source, leaves: bytes) -> None:
+        """Copy without reading: the digests of the blocks copied are known."""
+        left = source.size
+        while left:
+            copied = self._folder.copy(source.descriptor, descriptor, left)
+            if not copied:
+                raise OSError(errno.EIO, "a file became shorter while it was copied")
+            part.held += copied
+            left -= copied
+        part.hasher.skip(leaves, source.size)
 
     def _open_part_to_write(self, digest: bytes) -> int:
         if digest in self._parts:
@@ -198,7 +295,7 @@ class Stage:
         self.ensure_directory()
         self._unlink(_name(digest))  # One that was dropped, but could not be removed then.
         descriptor = self._folder.create(_name(digest))
-        self._parts[digest] = _Part(0, new_digest())
+        self._parts[digest] = _Part(0)
         return descriptor
 
     def _verify(self, digest: bytes) -> bool:
@@ -209,21 +306,32 @@ class Stage:
             part = self._parts[digest]
             if not part.is_whole:
                 part.is_whole = self._hash_rest(digest, part) == digest
+                self._remember(digest, part)
             whole = part.is_whole
         if not whole:
             self.discard(digest)
         return whole
 
+    def _remember(self, digest: bytes, part: _Part) -> None:
+        if part.is_whole and part.held > LARGE:
+            self._signatures.put(digest, Known(part.hasher.signature()))
+
     def _hash_rest(self, digest: bytes, part: _Part) -> bytes:
         descriptor = self._folder.open(_name(digest))
         try:
-            self._folder.seek(descriptor, part.hashed)
+            self._folder.seek(descriptor, part.hasher.size)
             while piece := self._folder.read(descriptor, PIECE):
                 part.hasher.update(piece)
-                part.hashed += len(piece)
         finally:
             self._folder.close_file(descriptor)
         return part.hasher.digest()
+
+    def _truncate(self, name: str, size: int) -> None:
+        descriptor = self._folder.open_for_writing(name)
+        try:
+            self._folder.truncate(descriptor, size)
+        finally:
+            self._folder.close_file(descriptor)
 
     def _unlink(self, name: str) -> None:
         with suppress(FileNotFoundError):
@@ -244,13 +352,13 @@ def _digest_in(name: str) -> bytes | None:
         return None
 
 
-def _check(digest: bytes, offset: int, content: bytes, size: int, held: int) -> None:
+def _check(digest: bytes, offset: int, length: int, size: int, held: int) -> None:
     """Raise ValueError for what an honest peer would not send."""
     if len(digest) != DIGEST_SIZE:
         raise ValueError(f"a digest of {len(digest)} bytes")
     if not 0 <= size <= SIZE_MAX:
         raise ValueError(f"a content of {size} bytes")
-    if offset < 0 or offset + len(content) > size:
-        raise ValueError(f"bytes {offset} to {offset + len(content)} of a content of {size}")
+    if offset < 0 or length < 0 or offset + length > size:
+        raise ValueError(f"bytes {offset} to {offset + length} of a content of {size}")
     if offset > held:
         raise ValueError(f"bytes from {offset} where {held} are held")

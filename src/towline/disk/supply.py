@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from towline.core.entry import Entry, File, Symlink, digest_of
 from towline.disk.displaced import HALF_WRITTEN_MODE, Displaced, Verdict
-from towline.disk.folder import Folder
+from towline.disk.folder import Folder, mode_of_new
 from towline.disk.look import PIECE, is_executable
 from towline.disk.stage import Stage
 
@@ -83,6 +83,14 @@ class Supply:
         else:
             self._ready[path] = self._copy(self._stage.open_part(new.digest), path, name, new, mode)
 
+    def has(self, path: str) -> bool:
+        """Whether something is staged for `path`."""
+        return path in self._ready
+
+    def put_back(self, staged: Staged) -> None:
+        """Give back what was taken and is as it was; `finish` drops it if nobody takes it again."""
+        self._ready[staged.path] = staged
+
     def take(self, path: str) -> Staged:
         """Return what was staged for `path`. It is the caller's from now on, to place or drop."""
         return self._ready.pop(path)
@@ -134,11 +142,10 @@ class Supply:
     def final_mode(self, status: os.stat_result | None, *, executable: bool) -> int:
         """Return the mode for a file that replaces one of `status`: its bits, but for execution."""
         if status is None or not stat.S_ISREG(status.st_mode):
-            mode = 0o666 & ~self._folder.umask
-        else:
-            mode = status.st_mode & 0o777
-            if is_executable(status) == executable:
-                return mode
+            return mode_of_new(self._folder.umask, executable=executable)
+        mode = status.st_mode & 0o777
+        if is_executable(status) == executable:
+            return mode
         mode &= ~0o111
         return mode | (mode & 0o444) >> 2 if executable else mode
 

@@ -12,14 +12,16 @@ import sqlite3
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from towline.core.entry import Directory, Entry
+from towline.core.entry import Entry
 from towline.core.tree import Tree
 from towline.core.wire import fields
 
 SCHEMA_VERSION = 1
+_JSON = json.JSONEncoder(separators=(",", ":"))
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -97,33 +99,39 @@ class Store:
                 self._db.execute("COMMIT")
         tree = Tree()
         query = "SELECT path, entry FROM ancestor WHERE mirror = ? ORDER BY path"
-        for raw, packed in self._db.execute(query, (mirror,)):
-            tree.put_shallow(_decode(raw), fields.entry(json.loads(packed)))
+        rows = self._db.execute(query, (mirror,)).fetchall()
+        entries = json.loads(f"[{','.join(packed for _, packed in rows)}]")  # At once: far quicker.
+        for (raw, _), entry in zip(rows, entries, strict=True):
+            tree.put_shallow(_decode(raw), fields.entry(entry))
         return tree
 
     def agree(self, mirror: int, agreed: Iterable[tuple[str, Entry | None]]) -> None:
-        """Record that both sides hold these entries (shallow; None removes all below, too)."""
+        """Record that both sides hold these entries: shallow; None removes all below, too.
+
+        What replaces a directory is to be preceded by its removal.
+        """
         self._db.execute("BEGIN")
         try:
-            for path, entry in agreed:
-                self._agree(mirror, _encode(path), entry)
+            for is_gone, rows in groupby(agreed, lambda row: row[1] is None):
+                (self._forget if is_gone else self._keep)(mirror, rows)
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             self._db.execute("ROLLBACK")
             raise StoreError(f"the workspace's state cannot be written: {error}") from None
 
-    def _agree(self, mirror: int, raw: bytes, entry: Entry | None) -> None:
-        key = (mirror, raw)
-        if not isinstance(entry, Directory):  # A file in a directory's place, or nothing.
-            below = (mirror, raw + b"/", raw + b"0")  # "0" follows "/" in ASCII.
-            self._db.execute(
-                "DELETE FROM ancestor WHERE mirror = ? AND path >= ? AND path < ?", below
-            )
-        if entry is None:
-            self._db.execute("DELETE FROM ancestor WHERE mirror = ? AND path = ?", key)
-        else:
-            packed = json.dumps(fields.pack_entry(entry), separators=(",", ":"))
-            self._db.execute("INSERT OR REPLACE INTO ancestor VALUES (?, ?, ?)", (*key, packed))
+    def _keep(self, mirror: int, rows: Iterable[tuple[str, Entry | None]]) -> None:
+        packed = (
+            (mirror, _encode(path), _JSON.encode(fields.pack_entry(entry))) for path, entry in rows
+        )
+        self._db.executemany("INSERT OR REPLACE INTO ancestor VALUES (?, ?, ?)", packed)
+
+    def _forget(self, mirror: int, rows: Iterable[tuple[str, Entry | None]]) -> None:
+        gone = [(mirror, _encode(path)) for path, _ in rows]
+        below = ((mirror, raw + b"/", raw + b"0") for _, raw in gone)  # "0" follows "/" in ASCII.
+        self._db.executemany("DELETE FROM ancestor WHERE mirror = ? AND path = ?", gone)
+        self._db.executemany(
+            "DELETE FROM ancestor WHERE mirror = ? AND path >= ? AND path < ?", below
+        )
 
     def keep_conflict(self, path: str, copy: str, side: str) -> None:
         row = (_printable(path), _printable(copy), side, time.time())

@@ -73,7 +73,7 @@ class Barrier:
     async def wait_in_step(self) -> None:
         """Return once all that is dirty or on its way now has arrived."""
         moment = self._flights.moment
-        while not self._is_done(moment):
+        while self._local.reading or not self._is_done(moment):
             await self._landed.wait()
 
     async def _wait(self, is_done: Callable[[int], bool], moment: int) -> None:
@@ -108,5 +108,5 @@ class Barrier:
     def _why_behind(self, timeout_s: float) -> str:
         if not self._is_connected():
             return "the machine is not connected"
-        paths = sorted(self._flights.waiting())[:PATHS_SHOWN]
+        paths = sorted([*self._flights.waiting(), *self._local.reading])[:PATHS_SHOWN]
         return f"not done within {timeout_s:g} s: {', '.join(paths) or 'the first sync'}"

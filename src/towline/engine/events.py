@@ -54,6 +54,7 @@ class Ready:
     new_machine: bool
     machine_path: str
     left_out: tuple[LeftOut, ...] = ()
+    notebook: str = ""  # What loads the extension in a notebook on the machine.
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +170,7 @@ class Status:
     watching: str = ""  # How changes are noticed, where it is not simply by notification.
     progress: Progress | None = None
     last_paths: tuple[str, ...] = field(default=())
+    notebook: str = ""  # What loads the extension in a notebook on the machine.
 
 
 LEFT_OUT_SHOWN = 5
@@ -185,6 +187,7 @@ def all_ready(folders: Sequence[Ready]) -> Ready:
         new_machine=any(ready.new_machine for ready in folders),
         machine_path=folders[0].machine_path,
         left_out=tuple(left_out[:LEFT_OUT_SHOWN]),
+        notebook=folders[0].notebook,
     )
 
 

@@ -7,7 +7,6 @@ than a moment is left. Pure bookkeeping: nothing is sent or decided here.
 from __future__ import annotations
 
 import enum
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -37,7 +36,7 @@ class Flights:
     def __init__(self) -> None:
         self._dirty: dict[str, int] = {}
         self._flying: dict[str, Flight] = {}
-        self._flying_below: Counter[str] = Counter()
+        self._flying_below: dict[str, int] = {}  # Directory → how many flights are below it.
         self._moment = 0
 
     @property
@@ -95,7 +94,7 @@ class Flights:
         """Whether something is in flight at, above or below `path`."""
         return (
             path in self._flying
-            or self._flying_below[path] > 0
+            or path in self._flying_below
             or any(parent in self._flying for parent in parents_of(path))
         )
 
@@ -105,7 +104,9 @@ class Flights:
             flight.newest, flight.count = new, flight.count + 1
             return
         self._flying[path] = Flight(way, new, moment)
-        self._flying_below.update(parents_of(path))
+        below = self._flying_below
+        for parent in parents_of(path):
+            below[parent] = below.get(parent, 0) + 1
 
     def land(self, path: str) -> bool:
         """One change of `path` is answered. True: it was the last one in flight there."""
@@ -116,9 +117,11 @@ class Flights:
         if flight.count:
             return False
         del self._flying[path]
-        self._flying_below.subtract(parents_of(path))
-        if len(self._flying_below) > 4 * len(self._flying) + 64:
-            self._flying_below = +self._flying_below
+        below = self._flying_below
+        for parent in parents_of(path):
+            below[parent] -= 1
+            if not below[parent]:
+                del below[parent]
         return True
 
     def ground(self) -> list[tuple[str, Entry | None]]:
@@ -155,4 +158,4 @@ class Flights:
         yield from self._flying
 
     def __len__(self) -> int:
-        return len(self._dirty.keys() | self._flying.keys())
+        return len(self._flying) + sum(path not in self._flying for path in self._dirty)

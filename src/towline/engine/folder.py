@@ -18,4 +18,5 @@ class Folder:
     local_life: str  # The incarnation of the project folder.
     direction_of: Callable[[str], Direction]
     compress: Callable[[], bool]
+    name: str = ""  # Of the workspace, for people on the machine.
     bandwidth: int | None = None  # Bytes per second, for content.

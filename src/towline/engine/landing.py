@@ -12,7 +12,8 @@ from towline.core.entry import Entry
 from towline.core.rename import Rename
 from towline.core.tree import Tree
 from towline.core.wire.frames import ProtocolError
-from towline.core.wire.messages import rows_of
+from towline.core.wire.messages import Applied
+from towline.core.wire.telling import rows_of
 from towline.engine.flights import Flights
 from towline.engine.notices import Notices
 from towline.engine.plan import Planner
@@ -39,8 +40,10 @@ class Landing:
         self._notices = notices
         self._ignores = ignores
 
-    def there(self, group: Group, results: Sequence[Result]) -> Agreed:
+    def there(self, group: Group, applied: Applied) -> Agreed:
         """The machine has answered. Raises `ProtocolError` if that is no answer to the group."""
+        as_planned = (Result(change.path, Outcome.DONE) for change in group.changes[: applied.done])
+        results = [*as_planned, *applied.results]
         if [result.path for result in results] != [change.path for change in group.changes]:
             raise ProtocolError("an answer to other changes than were sent")
         if group.rename is not None:

@@ -16,6 +16,7 @@ from anyio.abc import TaskGroup
 
 from towline.core.change import Change, Result, holds
 from towline.core.conflict import is_conflict_copy
+from towline.core.direction import Direction
 from towline.core.entry import Directory, Entry, File
 from towline.core.ignore import Rules, Verdict
 from towline.core.problem import Problem
@@ -26,6 +27,7 @@ from towline.core.wire.messages import (
     Applied,
     Begin,
     Begun,
+    Copy,
     Flush,
     Flushed,
     Gone,
@@ -44,8 +46,10 @@ from towline.engine import events
 from towline.engine.ancestor import KeptConflict, Store
 from towline.engine.barrier import Barrier, FlushError
 from towline.engine.bell import Bell
+from towline.engine.draft import Drafts
 from towline.engine.flights import Flights
 from towline.engine.folder import Folder
+from towline.engine.history import History, Record
 from towline.engine.landing import Landing
 from towline.engine.local import Local
 from towline.engine.notices import Notices
@@ -83,6 +87,7 @@ class Live:
         is_rule_file: Callable[[str], bool],
         report: Callable[[events.Event], None],
         touched: Callable[[], None] = lambda: None,
+        history: History | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.folder = folder
@@ -95,9 +100,11 @@ class Live:
         self._notices = Notices(store, report)
         self._touched = touched
         self._local = make_local(self._absorb)
-        self.trees = Trees(store, folder.mirror, folder.direction_of)
+        record = Record(history, folder.mirror, lambda: store.revision)
+        self.trees = Trees(store, folder.mirror, folder.direction_of, record.agreed)
         self.flights = Flights()
-        self.pusher = Pusher(self._local, self.trees, self.flights)
+        self._drafts = Drafts(self._is_wanted_there)
+        self.pusher = Pusher(self._local, self.trees, self.flights, self._drafts, record.keep)
         self.puller = Puller(self._local, self.flights, self._landed_here)
         self.planner = Planner(
             self.trees,
@@ -251,6 +258,8 @@ class Live:
         elif news.scan_reason:
             self._report(events.Note(f"looking at the whole project again: {news.scan_reason}"))
             self._local_stale = True
+        if news.progress is not None:
+            self._drafts.note(news.progress)
         for kept in news.kept:
             self._notices.conflict(kept.path, kept.copy, "laptop")
         if news.observations:
@@ -258,6 +267,16 @@ class Live:
             self.flights.note(observation.path for observation in news.observations)
         if news.observations or news.root_gone or news.scan_reason:
             self._changed.ring()
+        elif not self._local.reading:
+            self._landed.ring()  # Whoever waited for a file to be read knows now: it is the same.
+
+    def _is_wanted_there(self, path: str, basis: bytes) -> bool:
+        """Whether the new version of a file, now being read, will go to where `basis` stands."""
+        there = self.trees.remote.get(path)
+        is_basis = isinstance(there, File) and there.digest == basis
+        goes = self.folder.direction_of(path) is not Direction.PULL
+        agreed = there == self.trees.ancestor.get(path)
+        return self._is_known and not self.held and is_basis and goes and agreed
 
     async def _refresh_local(self) -> None:
         """Read the rules if they may have changed, and scan."""
@@ -265,6 +284,7 @@ class Live:
         try:
             if self._rules_stale:
                 await self._refresh_rules()
+            self._local_stale = False  # The scan is by the rules just read.
             self.trees.local = await self._local.scan()
         except BaseException:  # Cancelled, most likely: it is still to be done.
             self._local_stale = True
@@ -315,6 +335,7 @@ class Live:
                 tasks.start_soon(self._take_contents, remote)
                 tasks.start_soon(self._plan, remote)
                 tasks.start_soon(self.pusher.run, remote)
+                tasks.start_soon(self._drafts.run, remote)
                 tasks.start_soon(self.puller.run, remote)
         finally:
             self._end_life()
@@ -331,6 +352,7 @@ class Live:
             self.folder.local_life,
             self._store.revision,
             self._rules.to_wire(),
+            self.folder.name,
         )
         await remote.send(begin)
 
@@ -341,6 +363,7 @@ class Live:
         self._telling = Tree()
         self._sent_before += self.flights.ground()
         self.pusher.begin_life(())
+        self._drafts.begin_life()
         self.puller.begin_life()
         self.planner.begin_life()
         self._landed.ring()
@@ -382,9 +405,13 @@ class Live:
 
     async def _take_contents(self, remote: Remote) -> None:
         async for message in remote.contents():
-            if not isinstance(message, Part):
-                raise ProtocolError(f"{type(message).__name__} on the lane for content")
-            await self.puller.take_part(message)
+            match message:
+                case Part():
+                    await self.puller.take_part(message)
+                case Copy():
+                    await self.puller.take_copy(message)
+                case _:
+                    raise ProtocolError(f"{type(message).__name__} on the lane for content")
 
     def _begun(self, begun: Begun) -> None:
         if self._rules is None or self.machine is not None:
@@ -397,7 +424,7 @@ class Live:
     def _synced(self, rows: Sequence[Row]) -> Iterator[Row]:
         """Leave out what the laptop does not sync, whatever the machine tells of it."""
         for path, entry in rows:
-            if self._rules and not self._rules.ignores(path, isinstance(entry, Directory)):
+            if self.trees.holds_here(path, entry) or not self._ignores(path, entry):
                 yield path, entry
 
     def _tree_told(self, end: TreeEnd) -> None:
@@ -448,7 +475,8 @@ class Live:
             reason = str(error)
         finally:
             self._questions -= 1
-        await remote.send(Flushed(flush.token, self._store.revision, reason))
+        revision = self.pusher.revision_sent(self._store.revision)
+        await remote.send(Flushed(flush.token, revision, reason))
 
     # -- Planning -----------------------------------------------------------------------------
 
@@ -478,6 +506,8 @@ class Live:
             self._refreshing = False
 
     async def _wait_for_more(self) -> None:
+        if self._rules is not None and (self._rules_stale or self._local_stale):
+            return
         deadline = self.planner.deadline() if self._told and self._local_known else None
         if deadline is None:
             await self._changed.wait()
@@ -507,6 +537,7 @@ class Live:
                 new_machine=self.machine is not None and self.machine.new,
                 machine_path=self.machine.root if self.machine else self.folder.machine_path,
                 left_out=self._local.left_out,
+                notebook=self.machine.notebook if self.machine else "",
             )
         )
 
@@ -517,8 +548,8 @@ class Live:
         group, whole = self.pusher.answered(applied.group)
         if group is None:
             raise ProtocolError("an answer to changes that were not sent")
-        agreed = self._landing.there(group, applied.results)
-        self.trees.agree(agreed)
+        agreed = self._landing.there(group, applied)
+        self.trees.agree(agreed, group.revision)
         if whole is not None:
             self._note_revision(*whole)
         self._after_landing(agreed)

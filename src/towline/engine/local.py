@@ -6,18 +6,21 @@ to light is handed over in the loop, in order. Nothing here knows the other side
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 import anyio
 
 from towline.core.change import Change, Result
+from towline.core.delta import Stretch
 from towline.core.entry import File
 from towline.core.ignore import Rules
 from towline.core.problem import Problem
 from towline.core.tree import Tree
 from towline.disk.follow import INSTANT_S, Follower, News
+from towline.disk.versions import Basis
 from towline.disk.watch.base import ModeKind, Watch
 from towline.engine.events import LeftOut
 
@@ -60,6 +63,8 @@ class Local:
         self._readable = readable
         self._rest = rest
         self._turn = anyio.Lock()
+        self._scanning = anyio.Event()  # The first scan, which begins to watch, has its turn.
+        self._idle: anyio.CancelScope | None = None  # Around the wait for news.
         self._fresh: dict[bytes, bytes] = {}  # Contents read in the last look, by digest.
         self._token = 0
         self._settled: dict[int, anyio.Event] = {}
@@ -67,6 +72,11 @@ class Local:
     @property
     def problems(self) -> Mapping[str, Problem]:
         return self._replica.problems
+
+    @property
+    def reading(self) -> Collection[str]:
+        """Large files that have changed and have yet to be read."""
+        return self._replica.reading.paths
 
     @property
     def left_out(self) -> tuple[LeftOut, ...]:
@@ -90,6 +100,7 @@ class Local:
             return Tree(self._replica.tree.root)
 
         async with self._turn:
+            self._scanning.set()
             return await self._run(work)
 
     async def follow(self) -> None:
@@ -108,6 +119,8 @@ class Local:
         token, arrived = self._token, anyio.Event()
         self._settled[token] = arrived
         try:
+            with anyio.fail_after(timeout_s):
+                await self._scanning.wait()
             async with self._turn:
                 now = anyio.current_time()
                 await self._run(lambda: self._follower.settle(token, now))
@@ -127,7 +140,7 @@ class Local:
         if None not in fresh:
             return fresh
         async with self._turn:
-            return await self._run(lambda: [self._replica.read(*want) for want in wanted])
+            return await self._run(lambda: self._replica.read_all(wanted))
 
     async def read_part(self, path: str, file: File, offset: int, size: int) -> bytes | None:
         async with self._turn:
@@ -145,6 +158,31 @@ class Local:
 
         async with self._turn:
             return await self._run(work)
+
+    async def stage_copy(self, digest: bytes, size: int, basis: Basis, stretch: Stretch) -> bool:
+        """Keep a stretch of a content that is in a file here; False as `stage`."""
+        async with self._turn:
+            versions = self._replica.versions
+            return await self._run(lambda: versions.stage_copy(digest, size, basis, stretch))
+
+    async def delta(self, path: str, new: File, basis: bytes) -> list[Stretch] | None:
+        """Return how the file `new` at `path` is made of the content `basis`; None if unknown."""
+        steps = self._replica.versions.delta_steps(path, new, basis)
+        ended: list[list[Stretch] | None] = []
+
+        def step() -> None:
+            try:
+                next(steps)
+            except StopIteration as end:
+                ended.append(end.value)
+
+        try:
+            while not ended:
+                async with self._turn:
+                    await self._run(step)
+        finally:
+            steps.close()
+        return ended[0]
 
     async def staged(self, digest: bytes) -> int:
         async with self._turn:
@@ -167,23 +205,28 @@ class Local:
             )
             landed(results)
             self._absorb(News(observations=observations))
+        self._wake()
 
     async def look_again(self, paths: Sequence[str]) -> None:
         """Look at paths that turned out to be other than believed."""
         async with self._turn:
             observations = await self._run(lambda: self._replica.observe(paths))
             self._absorb(News(observations=observations))
+        self._wake()
 
     async def set_rules(self, rules: Rules) -> None:
         async with self._turn:
             await self._run(lambda: self._replica.set_rules(rules))
 
+    def _wake(self) -> None:
+        """Have the follower stepped: there may be something to be read, though nothing is told."""
+        if self._idle is not None:
+            self._idle.cancel()
+
     async def _wait_for_news(self) -> None:
-        deadline = self._follower.deadline()
-        if deadline is None:
-            await self._readable(self._follower.watch)
-            return
-        with anyio.move_on_after(deadline - anyio.current_time()):
+        """Wait until the watch has something to tell or it is time to look."""
+        due = self._follower.deadline()
+        with anyio.CancelScope(deadline=math.inf if due is None else due) as self._idle:
             await self._readable(self._follower.watch)
 
     def _step(self, now: float) -> News:

@@ -201,7 +201,6 @@ class Planner:
         Also return the oldest moment of them.
         """
         chained: list[Change] = []
-        since = self._flights.moment
         for path in [path for path in self._flights.dirty if self._flights.is_hot(path)]:
             flight = self._flights.get(path)
             entry = self._trees.local.get(path)
@@ -211,9 +210,11 @@ class Planner:
                 continue
             if self._direction_of(path) is Direction.PULL:
                 continue
-            since = min(since, self._flights.clean(path))
             chained.append(Change(path, flight.newest, entry))
-        return chained, since
+        if not self._pusher.is_small(chained):  # By the other lane they would not follow, but wait.
+            return [], self._flights.moment
+        moments = [self._flights.clean(change.path) for change in chained]
+        return chained, min(moments, default=self._flights.moment)
 
     def _take_renames(self, steps: Sequence[Step]) -> tuple[list[Rename], list[Step]]:
         """Take out what only has another name. What was refused as a rename goes file by file."""

@@ -8,14 +8,25 @@ for. What comes of each change is handed to `landed`.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import anyio
 
 from towline.core.change import Change, Result
+from towline.core.delta import Stretch
 from towline.core.entry import File, digest_of
-from towline.core.wire.messages import HEADER_SIZE, PART_SIZE, Fetch, Part, header_size_of
+from towline.core.wire.frames import ProtocolError
+from towline.core.wire.messages import (
+    HEADER_SIZE,
+    PART_SIZE,
+    Copy,
+    Fetch,
+    Part,
+)
+from towline.core.wire.records import Want
+from towline.core.wire.telling import header_size_of
+from towline.disk.versions import Basis
 from towline.engine.bell import Bell
 from towline.engine.flights import Flights, Way
 from towline.engine.local import Local
@@ -45,6 +56,8 @@ class Puller:
         self._queued = Bell()
         self._awaited: set[bytes] = set()  # Digests asked for that have not come whole.
         self._contents: dict[bytes, bytes] = {}
+        self._bases: dict[bytes, Basis] = {}  # Of what is asked for: what is here of it already.
+        self._patched: set[bytes] = set()  # Contents asked for as changes of another: once.
         self._arrived = Bell()
 
     @property
@@ -65,6 +78,8 @@ class Puller:
         self._large.clear()
         self._awaited.clear()
         self._contents.clear()
+        self._bases.clear()
+        self._patched.clear()
 
     def queue(self, changes: Iterable[Change], moment: int) -> None:
         for change in changes:
@@ -92,12 +107,28 @@ class Puller:
             if not kept or part.offset + len(part.data) == part.size:
                 self._is_here(part.digest)
 
+    async def take_copy(self, copy: Copy) -> None:
+        """Take bytes of a content that was asked for from the file that was named with it."""
+        basis = self._bases.get(copy.digest)
+        if basis is None or basis != Basis(copy.path, copy.basis):
+            return
+        if copy.digest not in self._awaited:
+            return
+        stretch = Stretch(copy.offset, copy.length, copy.source)
+        try:
+            kept = await self._local.stage_copy(copy.digest, copy.size, basis, stretch)
+        except ValueError as error:
+            raise ProtocolError(f"a part of a content: {error}") from None
+        if not kept or copy.offset + copy.length == copy.size:
+            self._is_here(copy.digest)
+
     def give_up(self, digest: bytes) -> None:
         """The machine has this content no more."""
         self._is_here(digest)
 
     def _is_here(self, digest: bytes) -> None:
         self._awaited.discard(digest)
+        self._bases.pop(digest, None)
         self._arrived.ring()
 
     async def _run_queue(self, remote: Remote, queue: dict[str, Queued], longest: int) -> None:
@@ -119,13 +150,13 @@ class Puller:
         return batch
 
     async def _pull(self, remote: Remote, batch: Sequence[Change]) -> None:
-        wants = {
-            change.new.digest: (change.path, change.new)
+        wanted = {
+            change.new.digest: change
             for change in batch
             if isinstance(change.new, File) and change.content_size
         }
-        await self._fetch(remote, list(wants.values()))
-        contents = {digest: self._contents.pop(digest, b"") for digest in wants}
+        await self._fetch(remote, wanted)
+        contents = {digest: self._contents.pop(digest, b"") for digest in wanted}
         held = {digest: content for digest, content in contents.items() if content}
 
         def landed(results: Sequence[Result]) -> None:
@@ -134,16 +165,26 @@ class Puller:
         with anyio.CancelScope(shield=True):  # What is done on the disk must become known.
             await self._local.apply(batch, held, landed)
 
-    async def _fetch(self, remote: Remote, wanted: Sequence[tuple[str, File]]) -> None:
+    async def _fetch(self, remote: Remote, wanted: Mapping[bytes, Change]) -> None:
         """Return once each content is here, or known not to come."""
         if not wanted:
             return
-        digests = {file.digest for _, file in wanted}
-        self._awaited |= digests
-        wants = [
-            (path, file, await self._local.staged(file.digest) if file.size > PART_SIZE else 0)
-            for path, file in wanted
-        ]
-        await remote.send(Fetch(tuple(wants)))
-        while not digests.isdisjoint(self._awaited):
+        self._awaited |= wanted.keys()
+        wants = [await self._want(change) for change in wanted.values()]
+        await remote.send(Fetch(tuple(want for want in wants if want is not None)))
+        while not self._awaited.isdisjoint(wanted):
             await self._arrived.wait()
+
+    async def _want(self, change: Change) -> Want | None:
+        """Ask for a content: of a large one only for what is not staged, nor in the old version."""
+        path, new, old = change.path, change.new, change.old
+        if not isinstance(new, File):
+            return None
+        if new.size <= PART_SIZE:
+            return Want(path, new)
+        offset, basis = await self._local.staged(new.digest), None
+        if isinstance(old, File) and new.digest not in self._patched:
+            basis = old.digest
+            self._patched.add(new.digest)
+            self._bases[new.digest] = Basis(path, basis)
+        return Want(path, new, offset, basis)

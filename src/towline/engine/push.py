@@ -7,16 +7,26 @@ out there and planned anew. Contents are read as they are sent, so the queue hol
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from towline.core.change import Change, holds, moved_contents
-from towline.core.entry import DIRECTORY, File
+from towline.core.delta import Stretch, from_offset, pieces
+from towline.core.entry import DIRECTORY, Entry, File
 from towline.core.path import is_below
 from towline.core.rename import Rename, digest_of_directory
 from towline.core.wire import messages
-from towline.core.wire.messages import HEADER_SIZE, PART_SIZE, Apply, Part, header_size_of
+from towline.core.wire.messages import (
+    COPY_SIZE,
+    HEADER_SIZE,
+    PART_SIZE,
+    Apply,
+    Copy,
+    Part,
+)
+from towline.core.wire.telling import header_size_of
 from towline.engine.bell import Bell
+from towline.engine.draft import Drafts
 from towline.engine.flights import Flights, Way
 from towline.engine.local import Local
 from towline.engine.remote import Remote
@@ -48,6 +58,7 @@ class OpenRevision:
     groups: int = 0
     changes: int = 0
     paths: list[str] = field(default_factory=list[str])  # The first few, for people.
+    bulk: bool = False  # Something of it goes by the lane that others overtake.
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +69,21 @@ class Queued:
 
 
 class Pusher:
-    def __init__(self, local: Local, trees: Trees, flights: Flights) -> None:
+    """`keep` is handed the contents that were sent."""
+
+    def __init__(
+        self,
+        local: Local,
+        trees: Trees,
+        flights: Flights,
+        drafts: Drafts,
+        keep: Callable[[Mapping[bytes, bytes]], None] = lambda _: None,
+    ) -> None:
+        self._keep = keep
         self._local = local
         self._trees = trees
         self._flights = flights
+        self._drafts = drafts
         self._queue: dict[str, Queued] = {}
         self._queue_size = 0
         self._groups: dict[int, Group] = {}
@@ -70,6 +92,7 @@ class Pusher:
         self._emptied: list[int] = []  # Revisions whose last queued change fell away unsent.
         self._queued = Bell()
         self._partials: dict[bytes, int] = {}  # What the machine has staged of which content.
+        self._patched: set[bytes] = set()  # Contents sent as changes of another: once.
 
     @property
     def waiting(self) -> tuple[int, int]:
@@ -83,11 +106,20 @@ class Pusher:
         self._groups.clear()
         self._revisions.clear()
         self._emptied.clear()
+        self._patched.clear()
         self._partials = dict(partials)
 
     def is_done(self, moment: int) -> bool:
         """Whether nothing noted up to `moment` waits in the queue."""
         return all(queued.moment > moment for queued in self._queue.values())
+
+    def revision_sent(self, newest: int) -> int:
+        """Return the revision up to which all is there for whoever hears of it on the sync lane.
+
+        `newest` is the last one that was begun.
+        """
+        bulk = (number for number, revision in self._revisions.items() if revision.bulk)
+        return min(bulk, default=newest + 1) - 1
 
     def is_small(self, changes: Sequence[Change]) -> bool:
         moved = moved_contents(changes)
@@ -112,6 +144,7 @@ class Pusher:
             self._flights.land(path)
         group = self._open_group(ready, revision, last=True)
         await remote.send(Apply(group, revision, True, tuple(ready), contents))
+        self._keep(contents)
 
     async def send_rename(self, remote: Remote, rename: Rename, revision: int, moment: int) -> None:
         """Send a rename at once. Something else has to be the last of its revision."""
@@ -129,6 +162,7 @@ class Pusher:
             self._queue[change.path] = Queued(change, revision, moment)
             self._queue_size += change.content_size
             self._revisions[revision].queued += 1
+            self._revisions[revision].bulk = True
         self._queued.ring()
 
     def drop(self, path: str) -> None:
@@ -172,7 +206,7 @@ class Pusher:
         revision, moment = batch[0].revision, batch[0].moment
         changes = [queued.change for queued in batch]
         if len(batch) == 1 and changes[0].content_size > LARGE_SIZE:
-            await self._send_parts(remote, batch[0])
+            await self._send_stretches(remote, batch[0])
             ready, contents = changes, dict[bytes, bytes]()
         else:
             ready, contents = await self._with_contents(changes, moment)
@@ -187,6 +221,7 @@ class Pusher:
             self._flights.start(change.path, Way.BULK, change.new, moment)
         group = self._open_group(ready, revision, last=last)
         await remote.send_bulk(Apply(group, revision, last, tuple(ready), contents))
+        self._keep(contents)
 
     def _is_queued(self, queued: Queued) -> bool:
         return self._queue.get(queued.change.path) is queued
@@ -205,20 +240,46 @@ class Pusher:
             batch.append(queued)
         return batch
 
-    async def _send_parts(self, remote: Remote, queued: Queued) -> None:
-        """Have the machine stage a large content, from where it has it already."""
-        change = queued.change
-        file = change.new
-        if not isinstance(file, File):
-            return
-        offset = self._partials.pop(file.digest, 0)
-        while offset < file.size and self._is_queued(queued):
-            data = await self._local.read_part(change.path, file, offset, PART_SIZE)
-            if not data:
-                await self._local.look_again([change.path])
-                return
-            await remote.send_bulk(Part(file.digest, file.size, offset, data))
-            offset += len(data)
+    async def _send_stretches(self, remote: Remote, queued: Queued) -> None:
+        """Have the machine stage a large content, from where it has it already.
+
+        What is in the version that stands there is copied from it, the rest is sent.
+        """
+        path, old, new = queued.change.path, queued.change.old, queued.change.new
+        if not isinstance(new, File):
+            return None
+        stretches = await self._delta(path, old, new)
+        same = stretches[0].size if stretches and stretches[0].source == 0 else 0
+        drafted = await self._drafts.settle(remote, path, new.digest, same)
+        offset = max(self._partials.pop(new.digest, 0), drafted)
+        for stretch in from_offset(stretches or [Stretch(0, new.size, None)], offset):
+            for piece in pieces(stretch, COPY_SIZE, PART_SIZE):
+                if not self._is_queued(queued):
+                    return None
+                message = await self._stretch(path, old, new, piece)
+                if message is None:
+                    return await self._local.look_again([path])
+                await remote.send_bulk(message)
+        return None
+
+    async def _delta(self, path: str, old: Entry | None, new: File) -> list[Stretch] | None:
+        """Return how a content is made of the old one. If that went wrong once, all is sent."""
+        if not isinstance(old, File) or new.digest in self._patched:
+            return None
+        self._patched.add(new.digest)
+        return await self._local.delta(path, new, old.digest)
+
+    async def _stretch(
+        self, path: str, old: Entry | None, new: File, piece: Stretch
+    ) -> Copy | Part | None:
+        """Return a stretch as a message; None if the file is another by now."""
+        if piece.source is not None and isinstance(old, File):
+            at = piece.offset, piece.size
+            return Copy(new.digest, new.size, *at, path, old.digest, piece.source)
+        data = await self._local.read_part(path, new, piece.offset, piece.size)
+        if data is None or len(data) < piece.size:
+            return None
+        return Part(new.digest, new.size, piece.offset, data)
 
     async def _with_contents(
         self, changes: Sequence[Change], moment: int

@@ -6,45 +6,70 @@ was carried out. The engine's loop alone touches them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from towline.core.direction import Direction
 from towline.core.entry import DIRECTORY, Directory, Entry, Unsynced, shallow
 from towline.core.ignore import Rules
-from towline.core.path import parents_of
+from towline.core.path import parent_of, parents_of
 from towline.core.reconcile import Step, reconcile
 from towline.core.tree import Tree
 from towline.engine.ancestor import Store
 
+Noted = Callable[[Sequence[tuple[str, Entry | None]], "int | None"], None]
+
 
 class Trees:
-    def __init__(self, store: Store, mirror: int, direction_of: Callable[[str], Direction]) -> None:
+    """`noted` is called with what was agreed on, and the revision that brought it, if one did."""
+
+    def __init__(
+        self,
+        store: Store,
+        mirror: int,
+        direction_of: Callable[[str], Direction],
+        noted: Noted | None = None,
+    ) -> None:
         self.ancestor = Tree()
         self.local = Tree()
         self.remote = Tree()
         self._store = store
         self._mirror = mirror
         self._direction_of = direction_of
+        self._noted = noted
 
     def open_ancestor(self, life: str, rules: Rules) -> None:
         """Take up the ancestor of this life, without what is no longer synced."""
         self.ancestor = self._store.open_ancestor(self._mirror, life)
-        self.forget_ignored(rules)
+        ancestor = self.ancestor.walk()
+        ignored = [
+            path
+            for path, entry in ancestor
+            if not self.holds_here(path, entry)
+            and rules.ignores(path, isinstance(entry, Directory))
+        ]
+        self.forget(ignored)
+
+    def holds_here(self, path: str, entry: Entry | None) -> bool:
+        """Whether the laptop has a thing of this kind there: then no rule leaves it out."""
+        return entry is not None and type(self.local.get(path)) is type(entry)
 
     def forget_ignored(self, rules: Rules) -> None:
         """Drop what the rules now leave out: that is no deletion on any side."""
-        for tree in (self.ancestor, self.local, self.remote):
-            dropped = [
-                path
-                for path, entry in tree.walk()
-                if rules.ignores(path, isinstance(entry, Directory))
-            ]
-            for path in dropped:
-                tree.put(path, None)
-            if tree is self.ancestor:
-                self.forget(dropped)
+        self._drop_ignored(self.local, rules)
+        self._drop_ignored(self.remote, rules)
+        self.forget(self._drop_ignored(self.ancestor, rules))
 
-    def agree(self, agreed: Iterable[tuple[str, Entry | None]]) -> None:
+    def _drop_ignored(self, tree: Tree, rules: Rules) -> list[str]:
+        dropped = [
+            path for path, entry in tree.walk() if rules.ignores(path, isinstance(entry, Directory))
+        ]
+        for path in dropped:
+            tree.put(path, None)
+        return dropped
+
+    def agree(
+        self, agreed: Iterable[tuple[str, Entry | None]], revision: int | None = None
+    ) -> None:
         """Both sides hold these entries now (shallow)."""
         made: list[tuple[str, Entry | None]] = []
         for path, entry in agreed:
@@ -52,10 +77,18 @@ class Trees:
                 continue
             if entry is not None:
                 made += [(parent, DIRECTORY) for parent in self._unknown_parents(path)]
+                if self._is_to_be_cleared(path, entry):
+                    made.append((path, None))
             made.append((path, shallow(entry)))
             self.ancestor.put_shallow(path, entry)
         if made:
             self._store.agree(self._mirror, made)
+            if self._noted is not None:
+                self._noted(made, revision)
+
+    def _is_to_be_cleared(self, path: str, entry: Entry) -> bool:
+        """Whether a directory was agreed on where there is none any more."""
+        return not isinstance(entry, Directory) and isinstance(self.ancestor.get(path), Directory)
 
     def gone_below(self, path: str) -> list[str]:
         """Return what was agreed on below `path` and is on neither side any more."""
@@ -75,6 +108,8 @@ class Trees:
 
     def _unknown_parents(self, path: str) -> list[str]:
         """Return the directories above `path` that become part of the ancestor with it."""
+        if isinstance(self.ancestor.get(parent_of(path)), Directory):
+            return []
         parents = parents_of(path)
         return [at for at in parents if not isinstance(self.ancestor.get(at), Directory)]
 
@@ -101,18 +136,15 @@ class Trees:
 
     def steps(self, paths: Iterable[str]) -> Iterator[Step]:
         """Yield what it takes for both sides to agree at and below each of these paths."""
-        done: set[str] = set()
-        for path in topmost(paths):
-            scope = self._scope(path)
-            if scope not in done:
-                done.add(scope)
-                yield from reconcile(
-                    self.ancestor.get(scope),
-                    self.local.get(scope),
-                    self.remote.get(scope),
-                    self._direction_of,
-                    scope,
-                )
+        # One path's scope may lie below another's: no path is decided about twice.
+        for scope in topmost({self._scope(path) for path in topmost(paths)}):
+            yield from reconcile(
+                self.ancestor.get(scope),
+                self.local.get(scope),
+                self.remote.get(scope),
+                self._direction_of,
+                scope,
+            )
 
     def _scope(self, path: str) -> str:
         """Return where to reconcile: higher up where one side has a file in a parent's place.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import hashlib
 import re
 import secrets
 import zlib
@@ -23,6 +24,8 @@ from towline.line.errors import ConnectError, ConnectKind
 
 NOISE_MAX = 64 << 10  # Bytes before the nonce line: a long message of the day, no endless stream.
 ANSWER_MAX = 4 << 10  # Bytes of one line that begins with the nonce.
+
+PACKING = 3  # A level of zlib: the highest takes longer than it saves on any but a slow network.
 
 CANDIDATES = (
     "python3",
@@ -39,9 +42,9 @@ _WORKSPACE = re.compile(r"[A-Za-z0-9._~@:/+=-]{1,200}")
 _PLAIN = re.compile(r"[^'\\!\n\r\0]{0,1000}")
 
 # One line, and without ' \ ! so that it means the same within single quotes in sh, zsh, tcsh and
-# fish. Its arguments: nonce, digest, size, workspace, loader, configured Python.
+# fish. Its arguments: nonce, digest, workspace, loader, configured Python.
 _SCRIPT = """\
-n=$1 d=$2 w=$4 c=$6 v= ; \
+n=$1 d=$2 w=$3 c=$5 v= ; \
 a="$HOME/.cache/towline/agent-$d" ; \
 p=$c ; \
 [ "$p" ] || {{ [ -r "$a.python" ] && read -r p <"$a.python" ; }} ; \
@@ -51,13 +54,13 @@ exec "$p" -I -S "$a.pyz" attach "$w" --bundle "$d" --nonce "$n" ; \
 fi ; \
 for p in "$c" {candidates} ; do \
 [ "$p" ] && command -v "$p" >/dev/null 2>&1 || continue ; \
-s=$("$p" -c "import sys;print(sys.version_info[0]*100+sys.version_info[1])" 2>/dev/null) ; \
+s=$("$p" -I -S -c "import sys;print(sys.version_info[0]*100+sys.version_info[1])" 2>/dev/null) ; \
 v="$v $s" ; \
 if [ "${{s:-0}}" -ge 310 ] 2>/dev/null ; then \
-echo "TOWLINE $n NEED" ; \
+echo "TOWLINE $n NEED $s" ; \
 exec "$p" -I -S -c "import sys,zlib,binascii as b;\
 exec(zlib.decompress(b.a2b_base64(sys.argv[1])))" \
-"$5" "$d" "$3" attach "$w" --bundle "$d" --nonce "$n" ; \
+"$4" "$d" attach "$w" --bundle "$d" --nonce "$n" ; \
 fi ; \
 done ; \
 echo "TOWLINE $n NOPYTHON$v\""""
@@ -99,7 +102,6 @@ class Bootstrap:
         arguments = (
             self._nonce,
             self._bundle.digest,
-            str(len(self._bundle.packed)),
             self._workspace,
             _encoded_loader(),
             self._python,
@@ -120,7 +122,7 @@ class Bootstrap:
             raise _no_python(detail)
         self._found = answer == "HAVE"
         if not self._found:
-            await stream.send(self._bundle.packed)
+            await stream.send(_packed(self._bundle, detail))
         self._trusting = False  # Until it has started.
         return _AgentStream(stream, reader, self._trust)
 
@@ -198,6 +200,13 @@ class _AgentStream(ByteStream):
 
     async def aclose(self) -> None:
         await self._stream.aclose()
+
+
+@functools.lru_cache(maxsize=4)
+def _packed(bundle: Bundle, python: str) -> bytes:
+    """Return the bundle as the loader takes it in: size and digest of what follows, compressed."""
+    packed = zlib.compress(bundle.for_python(python), PACKING)
+    return len(packed).to_bytes(8, "big") + hashlib.sha256(packed).digest() + packed
 
 
 @functools.cache

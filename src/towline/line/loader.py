@@ -1,8 +1,8 @@
 """What takes the bundle in on a machine that does not have it. It runs there, alone, by `-c`.
 
-Arguments: digest, size, then the agent's own. The bundle comes packed on stdin, exactly that many
-bytes; it is stored where the next start finds it, and becomes this process. Python >= 3.10, no
-imports beyond the standard library; nothing of towline is there yet.
+Arguments: the bundle's name, then the agent's own. The bundle comes on stdin: its size, its digest,
+then itself, packed. It is stored where the next start finds it, and becomes this process. Python
+>= 3.10, no imports beyond the standard library; nothing of towline is there yet.
 """
 
 import hashlib
@@ -15,7 +15,17 @@ import zlib
 KEPT = 5  # Bundles of other versions that stay: several laptops may share the machine.
 
 
-def read_bundle(size: int) -> bytes:
+def read_bundle() -> bytes:
+    """Return the packed bundle. Raises OSError if it is not what it claims to be."""
+    size = int.from_bytes(read_exactly(8), "big")
+    digest = read_exactly(32)
+    packed = read_exactly(size)
+    if hashlib.sha256(packed).digest() != digest:
+        raise OSError("the agent arrived damaged")
+    return packed
+
+
+def read_exactly(size: int) -> bytes:
     content = bytearray()
     while len(content) < size:
         select.select([0], [], [])  # Stdin may be non-blocking.
@@ -26,7 +36,7 @@ def read_bundle(size: int) -> bytes:
     return bytes(content)
 
 
-def store(content: bytes, digest: str) -> str:
+def store(content: bytes, name: str) -> str:
     """Store the bundle in the first place that takes it and return its path."""
     reasons: list[str] = []
     for directory in places():
@@ -35,7 +45,7 @@ def store(content: bytes, digest: str) -> str:
             if not is_private(directory):
                 reasons.append(f"{directory}: not ours alone")
                 continue
-            path = os.path.join(directory, f"agent-{digest}.pyz")
+            path = os.path.join(directory, f"agent-{name}.pyz")
             write_whole(path, content)
             write_whole(path[:-4] + ".python", os.fsencode(sys.executable + "\n"))
             prune(directory)
@@ -82,13 +92,9 @@ def prune(directory: str) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    digest, size, *rest = arguments
-    packed = read_bundle(int(size))
+    name, *rest = arguments
     try:
-        content = zlib.decompress(packed)
-        if hashlib.sha256(content).hexdigest()[:16] != digest:
-            raise OSError("the agent arrived damaged")
-        path = store(content, digest)
+        path = store(zlib.decompress(read_bundle()), name)
     except (OSError, zlib.error) as error:
         nonce = rest[-1]
         print(f"TOWLINE {nonce} FAILED {error}", flush=True)  # noqa: T201

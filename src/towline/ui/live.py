@@ -39,6 +39,7 @@ from towline.ui.words import (
     count_text,
     event_text,
     left_out_texts,
+    notebook_texts,
     paths_text,
     place_text,
     shown,
@@ -134,7 +135,7 @@ class Live:
                 self._last = f"← {paths_text(event.paths, event.changes)}"
             case Ready():
                 self._print(event_text(event), "green")
-                for line in left_out_texts(event.left_out):
+                for line in (*notebook_texts(event), *left_out_texts(event.left_out)):
                     self._print(line, "dim")
             case ProblemFound():
                 self._problems += 1

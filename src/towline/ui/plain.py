@@ -6,7 +6,7 @@ import time
 from typing import TextIO
 
 from towline.engine.events import Event, Ready, State, Status, Stopped
-from towline.ui.words import event_text, left_out_texts, place_text
+from towline.ui.words import event_text, left_out_texts, notebook_texts, place_text
 
 QUIET_STATES = {State.LIVE, State.DISCONNECTED, State.HELD, State.STOPPED}  # They have an event.
 
@@ -37,7 +37,7 @@ class Plain:
             return
         self._write(event_text(item))
         if isinstance(item, Ready):
-            for line in left_out_texts(item.left_out):
+            for line in (*notebook_texts(item), *left_out_texts(item.left_out)):
                 self._write(line)
 
     def _write(self, line: str) -> None:

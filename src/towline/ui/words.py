@@ -118,6 +118,13 @@ def left_out_texts(left_out: Sequence[LeftOut]) -> list[str]:
     return lines
 
 
+def notebook_texts(ready: Ready) -> list[str]:
+    """How to have a notebook there in step; said once for each machine."""
+    if not ready.notebook or not ready.new_machine:
+        return []
+    return [f"in a notebook there: {shown(ready.notebook)}"]
+
+
 def behind_text(status: Status) -> str:
     if not status.behind_files and not status.behind_size:
         return "nothing behind"
@@ -137,6 +144,7 @@ def status_lines(status: Status, now: float | None = None) -> list[str]:
         "revision": str(status.revision),
         "behind": behind_text(status).removesuffix(" behind"),
         "progress": "" if status.progress is None else progress_text(status.progress),
+        "notebook": shown(status.notebook),
         "watching": status.watching,
         "conflicts": _with_command(status.conflicts, "towline conflicts"),
         "problems": _with_command(status.problems, "towline problems"),

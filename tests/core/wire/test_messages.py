@@ -14,7 +14,7 @@ from towline.core.change import Change, Outcome, Result
 from towline.core.entry import DIRECTORY, Directory, File, Symlink, Unsynced, digest_of
 from towline.core.problem import Problem, ProblemKind
 from towline.core.tree import Tree
-from towline.core.wire import messages
+from towline.core.wire import messages, records, telling
 from towline.core.wire.frames import ProtocolError
 from towline.core.wire.messages import COMPRESSED, PLAIN_MAX, PREFIX, Message, decode, encode
 
@@ -23,8 +23,10 @@ FILE = File(digest_of(CONTENT), True, len(CONTENT))
 PROBLEM = Problem("x", ProblemKind.UNREADABLE, "Permission denied")
 
 EXAMPLES: list[Message] = [
-    messages.Begin("~/project", "laptop", "cd" * 16, 7, [["rules"]]),
-    messages.Begun("/srv/project", "gpu", "ab" * 16, True, ((FILE.digest, 10),), "polled"),
+    messages.Begin("~/project", "laptop", "cd" * 16, 7, [["rules"]], "vision"),
+    messages.Begun(
+        "/srv/project", "gpu", "ab" * 16, True, ((FILE.digest, 10),), "polled", "%run x"
+    ),
     messages.SetRules({"any": "value"}),
     messages.TreePart((("d", DIRECTORY), ("d/x", FILE), ("l", Symlink("d/x")))),
     messages.TreeEnd(False, (PROBLEM,), (("x", FILE), ("y", None))),
@@ -40,7 +42,9 @@ EXAMPLES: list[Message] = [
         ),
     ),
     messages.Part(FILE.digest, 5000, 100, CONTENT),
-    messages.Fetch((("x", FILE, 5),)),
+    messages.Copy(FILE.digest, 5000, 100, 4000, "x", b"\1" * 16, 900),
+    messages.Adopt(FILE.digest, b"\1" * 16, 65536),
+    messages.Fetch((records.Want("x", FILE, 5), records.Want("y", FILE, 0, FILE.digest))),
     messages.Gone("x", FILE.digest),
     messages.Observed(("x", "d"), (("x", None), ("d", DIRECTORY), ("d/y", FILE)), (PROBLEM,)),
     messages.Rescan("overflow"),
@@ -66,7 +70,7 @@ def test_every_kind_of_message_is_tried() -> None:
 @given(roots)
 def test_a_tree_told_in_parts_is_the_same_tree(root: Directory) -> None:
     told = Tree(DIRECTORY)
-    for part in messages.tree_parts(Tree(root)):
+    for part in telling.tree_parts(Tree(root)):
         for path, entry in decode(encode(part)).rows:  # type: ignore[union-attr]
             told.put_shallow(path, entry)
     assert told.root == root
@@ -75,7 +79,7 @@ def test_a_tree_told_in_parts_is_the_same_tree(root: Directory) -> None:
 @given(entries)
 def test_the_rows_of_an_entry_rebuild_it(entry: File) -> None:
     tree = Tree(DIRECTORY)
-    for path, row in messages.rows_of("at", entry):
+    for path, row in telling.rows_of("at", entry):
         tree.put_shallow(path, row)
     assert tree.get("at") == entry
 
@@ -151,14 +155,14 @@ def test_the_longest_rows_still_fit_their_messages() -> None:
     tree = Tree(DIRECTORY)
     for number in range(300):
         tree.put(f"{number}/{LONG}"[:4000].rstrip("/"), FILE)
-    parts = list(messages.tree_parts(tree))
+    parts = list(telling.tree_parts(tree))
     assert len(parts) > 1
     assert all(len(encode(part)) <= PLAIN_MAX for part in parts)
 
 
 def test_of_too_many_rows_the_first_are_told() -> None:
     problems = [Problem(f"{number}/{LONG[:1300]}", ProblemKind.SPECIAL) for number in range(1000)]
-    told = messages.fitting(problems, lambda at: messages.header_size_of(at.path, at))
+    told = telling.fitting(problems, lambda at: telling.header_size_of(at.path, at))
     assert list(told) == problems[: len(told)]
     assert 0 < len(told) < len(problems)
     assert len(encode(messages.TreeEnd(True, told))) <= PLAIN_MAX

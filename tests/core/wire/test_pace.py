@@ -25,7 +25,7 @@ def rounds(pace: Pace, rtt_s: float, count: int, now: float, in_flight: int = CE
     for _ in range(count):
         for _ in range(2):
             now += 2.5 * rtt_s
-            pace.add_sample(rtt_s, in_flight, now)
+            pace.add_sample(rtt_s, in_flight, now, WINDOW_START)
     return now
 
 
@@ -40,14 +40,32 @@ def test_the_window_doubles_while_nothing_is_delayed():
     pace = Pace(0.0, CEILING)
     now = 0.0
     for doubled in (2, 4, 8):
-        now += 2.5 * RTT_S
-        pace.add_sample(RTT_S, CEILING, now)
+        now += RTT_S
+        for _ in range(4):
+            pace.add_sample(RTT_S, CEILING, now, WINDOW_START * doubled // 8)
         assert pace.window == WINDOW_START * doubled
+
+
+def test_lateness_does_not_end_the_start_while_more_and_more_gets_through():
+    pace = Pace(0.0, CEILING)
+    pace.add_sample(RTT_S, 0, RTT_S)
+    now = 0.0
+    for _ in range(3):
+        for _ in range(2):
+            now += 1.3 * RTT_S
+            pace.add_sample(RTT_S + TARGET_S, CEILING, now, pace.window)
+    assert pace.window == WINDOW_START * 2**6
+    for _ in range(4):
+        now += 1.3 * RTT_S
+        pace.add_sample(RTT_S + TARGET_S, CEILING, now, WINDOW_START)
+    before = pace.window
+    pace.add_sample(RTT_S, CEILING, now + 1.2 * RTT_S, WINDOW_START)
+    assert pace.window == before  # The start has ended: no more of it for each answer.
 
 
 def test_the_window_has_a_ceiling_and_a_floor():
     pace = started()
-    now = rounds(pace, RTT_S, 20, 0.0)
+    now = rounds(pace, RTT_S, 50, 0.0)
     assert pace.window == CEILING
     rounds(pace, RTT_S * 9, 8, now)
     assert pace.window == WINDOW_MIN

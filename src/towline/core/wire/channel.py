@@ -89,6 +89,7 @@ class Incoming:
         "_due",
         "_limits",
         "_partial",
+        "_partial_size",
         "_unread",
         "_window",
         "held",
@@ -98,7 +99,8 @@ class Incoming:
         self._limits = limits
         self._window = limits.window_of(priority)
         self._allowance = self._window  # The credit left to the peer. Not above 0: no new message.
-        self._partial: bytearray | None = None
+        self._partial: list[bytes] | None = None  # Pieces, none of them empty.
+        self._partial_size = 0
         self._unread: deque[int] = deque()  # Sizes of the messages handed to the reader.
         self._consumed = 0  # Bytes of the first of them.
         self._due = 0  # Credit to be granted, saved up.
@@ -106,15 +108,15 @@ class Incoming:
 
     def take(self, frame: Frame) -> bytes | None:
         """Take a DATA frame; return the message if it is whole now. Raises `ProtocolError`."""
-        payload, partial = frame.payload, self._partial
+        payload = frame.payload
         cost = len(payload)
-        if partial is None:
+        if self._partial is None:
             if self._allowance <= 0:
                 raise ProtocolError(
                     f"the other side sent beyond its credit on channel {frame.channel}"
                 )
             cost += MESSAGE_OVERHEAD
-        elif len(partial) + len(payload) > self._limits.message_max:
+        elif self._partial_size + len(payload) > self._limits.message_max:
             raise ProtocolError(
                 f"the other side sent a message of over {self._limits.message_max} bytes "
                 f"on channel {frame.channel}"
@@ -124,16 +126,16 @@ class Incoming:
         return self._put_together(payload, more=frame.flags == MORE)
 
     def _put_together(self, payload: bytes, *, more: bool) -> bytes | None:
-        if self._partial is None:
+        message = payload
+        if more or self._partial is not None:
+            self._partial = self._partial or []
+            if payload:
+                self._partial.append(payload)
+                self._partial_size += len(payload)
             if more:
-                self._partial = bytearray(payload)
                 return None
-            message = payload
-        else:
-            self._partial += payload
-            if more:
-                return None
-            message, self._partial = bytes(self._partial), None
+            message = b"".join(self._partial)
+            self._partial, self._partial_size = None, 0
         self._unread.append(len(message))
         return message
 

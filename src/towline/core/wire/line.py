@@ -281,7 +281,8 @@ class Line:
             in_flight = self._replay.bulk_in_flight
             sent_at = self._replay.acknowledge(count)
             if sent_at is not None:
-                transport.add_rtt(self._now - sent_at, in_flight, self._now)
+                acknowledged = in_flight - self._replay.bulk_in_flight
+                transport.add_rtt(self._now - sent_at, in_flight, self._now, acknowledged)
         elif frame.kind == Kind.PING:
             transport.owed_pong = count  # Only the last of several: a flood of PINGs costs nothing.
         else:

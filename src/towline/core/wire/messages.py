@@ -10,28 +10,25 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 from towline.core.change import Change, Result
-from towline.core.entry import Directory, Entry, File, Symlink, Unsynced
 from towline.core.problem import Problem
-from towline.core.tree import Tree
 from towline.core.wire import fields, records
 from towline.core.wire.fields import FieldError
 from towline.core.wire.frames import ProtocolError
-from towline.core.wire.records import Row
+from towline.core.wire.records import Row, Want
 
 PREFIX = struct.Struct(">BI")  # Kind and flags, length of the header as sent.
 COMPRESSED = 0x80  # Flag in the first byte: what follows the prefix is zlib.
 PLAIN_MAX = 4 << 20  # Bytes of a message once decompressed: bounds what a bomb can cost.
 COMPRESS_MIN = 512  # Below this, compression saves nothing worth its time.
+COPY_SIZE = 4 << 20  # Bytes copied for one message at most: some two milliseconds.
 PART_SIZE = 256 << 10  # Content per message: small enough that its digest state stays cheap.
 HEADER_SIZE = PLAIN_MAX // 4  # Bytes of rows in one message, its longest row on top.
-ROWS_MAX = 4096  # Entries per message when a tree is told in parts.
-
-T = TypeVar("T")
+CHANGES_MAX = 1 << 20  # In one message: more would not fit it.
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +41,21 @@ class Begin:
     life: str  # The incarnation of the laptop's folder.
     revision: int  # The last one of this workspace so far.
     rules: Any  # `Rules.to_wire()`.
+    name: str = ""  # Of the workspace, for people on the machine.
 
     def pack(self) -> tuple[list[Any], bytes]:
-        return [self.root, self.host, self.life, self.revision, self.rules], b""
+        return [self.root, self.host, self.life, self.revision, self.rules, self.name], b""
 
     @classmethod
     def unpack(cls, header: list[Any], body: bytes) -> Begin:
-        root, host, life, revision, rules = fields.record(header, 5)
+        root, host, life, revision, rules, name = fields.record(header, 6)
         return cls(
             fields.text(root),
             fields.text(host, 255),
             fields.text(life, 64),
             fields.integer(revision),
             rules,
+            fields.text(name, 64),
         )
 
 
@@ -71,14 +70,16 @@ class Begun:
     new: bool  # This life has just begun: nothing was agreed with it yet.
     partials: tuple[tuple[bytes, int], ...] = ()  # Digest → bytes already staged.
     watching: str = ""  # How changes are noticed, where it is not simply by notification.
+    notebook: str = ""  # What to type in a notebook there to load the extension.
 
     def pack(self) -> tuple[list[Any], bytes]:
         partials = [[digest.hex(), size] for digest, size in self.partials]
-        return [self.root, self.host, self.incarnation, self.new, partials, self.watching], b""
+        about = [self.root, self.host, self.incarnation, self.new]
+        return [*about, partials, self.watching, self.notebook], b""
 
     @classmethod
     def unpack(cls, header: list[Any], body: bytes) -> Begun:
-        root, host, incarnation, new, partials, watching = fields.record(header, 6)
+        root, host, incarnation, new, partials, watching, notebook = fields.record(header, 7)
         return cls(
             fields.sentence(root),
             fields.sentence(host),
@@ -86,6 +87,7 @@ class Begun:
             fields.boolean(new),
             fields.sequence(partials, records.partial),
             fields.sentence(watching),
+            fields.sentence(notebook),
         )
 
 
@@ -182,19 +184,28 @@ class Apply:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """Machine → laptop: what became of each change of a group."""
+    """Machine → laptop: what became of each change of a group.
+
+    The first `done` of them went as planned; `results` tells of all that follow.
+    """
 
     kind: ClassVar[int] = 7
     group: int
     results: tuple[Result, ...]
+    done: int = 0
 
     def pack(self) -> tuple[list[Any], bytes]:
-        return [self.group, [records.pack_result(result) for result in self.results]], b""
+        results = [records.pack_result(result) for result in self.results]
+        return [self.group, self.done, results], b""
 
     @classmethod
     def unpack(cls, header: list[Any], body: bytes) -> Applied:
-        group, results = fields.record(header, 2)
-        return cls(fields.integer(group), fields.sequence(results, records.result))
+        group, done, results = fields.record(header, 3)
+        return cls(
+            fields.integer(group),
+            fields.sequence(results, records.result),
+            fields.integer(done, 0, CHANGES_MAX),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,14 +231,73 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class Copy:
+    """Either way: a stretch of a large content that the receiver has, in the version before.
+
+    It is staged as a `Part` would be, if the file `path` is still the content `basis`.
+    """
+
+    kind: ClassVar[int] = 19
+    digest: bytes
+    size: int  # Of the whole content, in bytes.
+    offset: int
+    length: int
+    path: str
+    basis: bytes
+    source: int  # Where the stretch begins in the file.
+
+    def pack(self) -> tuple[list[Any], bytes]:
+        stretch = [self.digest.hex(), self.size, self.offset, self.length]
+        return [*stretch, self.path, self.basis.hex(), self.source], b""
+
+    @classmethod
+    def unpack(cls, header: list[Any], body: bytes) -> Copy:
+        digest, size, offset, length, path, basis, source = fields.record(header, 7)
+        copy = cls(
+            fields.digest(digest),
+            fields.integer(size),
+            fields.integer(offset),
+            fields.integer(length, 1, COPY_SIZE),
+            fields.path(path),
+            fields.digest(basis),
+            fields.integer(source),
+        )
+        if copy.offset + copy.length > copy.size:
+            raise FieldError("a copy reaches beyond its content")
+        return copy
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """Laptop → machine: the first `size` bytes staged as `draft` are the start of `digest`.
+
+    A draft is what was copied before the digest of the new content was known. With a size of 0 it
+    is of no use.
+    """
+
+    kind: ClassVar[int] = 20
+    draft: bytes
+    digest: bytes
+    size: int
+
+    def pack(self) -> tuple[list[Any], bytes]:
+        return [self.draft.hex(), self.digest.hex(), self.size], b""
+
+    @classmethod
+    def unpack(cls, header: list[Any], body: bytes) -> Adopt:
+        draft, digest, size = fields.record(header, 3)
+        return cls(fields.digest(draft), fields.digest(digest), fields.integer(size))
+
+
+@dataclass(frozen=True, slots=True)
 class Fetch:
     """Laptop → machine: send the content of these files, from the given offsets."""
 
     kind: ClassVar[int] = 9
-    wants: tuple[tuple[str, File, int], ...]  # Path, what it must still be, offset in bytes.
+    wants: tuple[Want, ...]  # The digest: of the version at that path on the laptop.
 
     def pack(self) -> tuple[list[Any], bytes]:
-        return [[path, fields.pack_entry(file), at] for path, file, at in self.wants], b""
+        return [records.pack_want(want) for want in self.wants], b""
 
     @classmethod
     def unpack(cls, header: list[Any], body: bytes) -> Fetch:
@@ -409,6 +479,8 @@ Message = (
     | Apply
     | Applied
     | Part
+    | Copy
+    | Adopt
     | Fetch
     | Gone
     | Observed
@@ -432,6 +504,8 @@ _UNPACK: dict[int, Callable[[list[Any], bytes], Message]] = {
         Apply,
         Applied,
         Part,
+        Copy,
+        Adopt,
         Fetch,
         Gone,
         Observed,
@@ -450,14 +524,14 @@ def encode(message: Message, *, compress: bool = False) -> bytes:
     """Return the bytes of a message; `compress` them where that makes them fewer."""
     header, body = message.pack()
     text = json.dumps(header, separators=(",", ":")).encode()
-    plain = text + body
-    if len(plain) > PLAIN_MAX:
-        raise ValueError(f"message of {len(plain)} bytes exceeds {PLAIN_MAX}")
-    if compress and len(plain) >= COMPRESS_MIN:
-        packed = zlib.compress(plain, 1)
-        if len(packed) < len(plain):
+    size = len(text) + len(body)
+    if size > PLAIN_MAX:
+        raise ValueError(f"message of {size} bytes exceeds {PLAIN_MAX}")
+    if compress and size >= COMPRESS_MIN:
+        packed = zlib.compress(text + body, 1)
+        if len(packed) < size:
             return PREFIX.pack(message.kind | COMPRESSED, len(text)) + packed
-    return PREFIX.pack(message.kind, len(text)) + plain
+    return b"".join((PREFIX.pack(message.kind, len(text)), text, body))
 
 
 def decode(data: bytes) -> Message:
@@ -465,66 +539,22 @@ def decode(data: bytes) -> Message:
     if len(data) < PREFIX.size:
         raise ProtocolError(f"message of {len(data)} bytes is shorter than its prefix")
     flags, header_size = PREFIX.unpack_from(data)
-    plain = data[PREFIX.size :]
+    plain = memoryview(data)[PREFIX.size :]
     if flags & COMPRESSED:
-        plain = _decompress(plain)
+        plain = memoryview(_decompress(plain))
     if header_size > len(plain):
         raise ProtocolError("message is shorter than its header")
     unpack = _UNPACK.get(flags & ~COMPRESSED)
     if unpack is None:
         raise ProtocolError(f"unknown message kind {flags & ~COMPRESSED}")
     try:
-        header = json.loads(plain[:header_size])
-        return unpack(header, plain[header_size:])
+        header = json.loads(bytes(plain[:header_size]))
+        return unpack(header, bytes(plain[header_size:]))
     except (FieldError, ValueError, RecursionError) as error:
         raise ProtocolError(f"message of kind {flags & ~COMPRESSED}: {error}") from None
 
 
-def tree_parts(tree: Tree) -> Iterator[TreePart]:
-    """Yield a tree as messages of bounded size."""
-    rows: list[Row] = []
-    size = 0
-    for row in tree.walk():
-        rows.append(row)
-        size += header_size_of(*row)
-        if len(rows) >= ROWS_MAX or size >= HEADER_SIZE:
-            yield TreePart(tuple(rows))
-            rows, size = [], 0
-    if rows:
-        yield TreePart(tuple(rows))
-
-
-def header_size_of(path: str, entry: Entry | Problem | None = None) -> int:
-    """Return what a row takes in a header at most, in bytes: JSON may write six for a character."""
-    text = ""
-    if isinstance(entry, Symlink):
-        text = entry.target
-    elif isinstance(entry, Unsynced | Problem):
-        text = entry.detail
-    return 6 * (len(path) + len(text)) + 128
-
-
-def fitting(rows: Iterable[T], size_of: Callable[[T], int]) -> tuple[T, ...]:
-    """Return the first of the rows: as many as one message may hold beside others."""
-    fits: list[T] = []
-    size = 0
-    for row in rows:
-        size += size_of(row)
-        if size > HEADER_SIZE:
-            break
-        fits.append(row)
-    return tuple(fits)
-
-
-def rows_of(path: str, entry: Entry | None) -> Iterator[Row]:
-    """Yield the row of an entry, then, for a directory, the rows of all that is in it."""
-    yield path, entry
-    if isinstance(entry, Directory):
-        for name in sorted(entry.children):
-            yield from rows_of(f"{path}/{name}", entry.children[name])
-
-
-def _decompress(packed: bytes) -> bytes:
+def _decompress(packed: memoryview) -> bytes:
     decompressor = zlib.decompressobj()
     try:
         plain = decompressor.decompress(packed, PLAIN_MAX)

@@ -6,6 +6,7 @@ As in `fields`, what reads raises `FieldError`, and nothing is coerced.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from towline.core.change import Change, Outcome, Result
@@ -15,6 +16,19 @@ from towline.core.wire.fields import FieldError
 
 Row = tuple[str, Entry | None]
 """A path, and what stands there; a directory comes without its children."""
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """A file to be sent, from `offset` bytes on.
+
+    `basis`: the content at the same path on the asking side, where it has a version of it.
+    """
+
+    path: str
+    file: File
+    offset: int = 0
+    basis: bytes | None = None
 
 
 def pack_rows(rows: Iterable[Row]) -> list[Any]:
@@ -46,12 +60,18 @@ def change(value: Any) -> Change:
     )
 
 
-def want(value: Any) -> tuple[str, File, int]:
-    path, file, offset = fields.record(value, 3)
+def pack_want(want: Want) -> list[Any]:
+    basis = None if want.basis is None else want.basis.hex()
+    return [want.path, fields.pack_entry(want.file), want.offset, basis]
+
+
+def want(value: Any) -> Want:
+    path, file, offset, basis = fields.record(value, 4)
     entry = fields.entry(file)
     if not isinstance(entry, File):
         raise FieldError("only files have content to fetch")
-    return fields.path(path), entry, fields.integer(offset)
+    digest = fields.optional(basis, fields.digest)
+    return Want(fields.path(path), entry, fields.integer(offset), digest)
 
 
 def pack_result(result: Result) -> list[Any]:

@@ -74,10 +74,10 @@ class Transport:
             self.add_rtt(now - self._ping_sent_at, in_flight, now)
             self._ping_sent_at = None
 
-    def add_rtt(self, rtt_s: float, in_flight: int, now: float) -> None:
+    def add_rtt(self, rtt_s: float, in_flight: int, now: float, acknowledged: int = 0) -> None:
         smoothed = rtt_s if self.rtt_s is None else self.rtt_s
         self.rtt_s = smoothed + (rtt_s - smoothed) * _SMOOTHING
-        self.pace.add_sample(rtt_s, in_flight, now)
+        self.pace.add_sample(rtt_s, in_flight, now, acknowledged)
 
     def deadline(self) -> float | None:
         """When `handle_timer` has something to do, if nothing arrives before."""

@@ -1,0 +1,182 @@
+"""A class changed inside: only what changed in its body is run, into the class that is there."""
+
+from __future__ import annotations
+
+import ast
+from types import CellType
+from typing import TYPE_CHECKING, Any
+
+from towline.notebook.reload.census import subclasses_of
+from towline.notebook.reload.diff import only_body_changed
+from towline.notebook.reload.merge import callable_inside, same_value
+from towline.notebook.reload.peek import kind_of
+from towline.notebook.reload.source import Unit, all_bound, index_codes
+from towline.notebook.reload.work import Work
+
+if TYPE_CHECKING:
+    from towline.notebook.reload.transaction import Transaction
+
+MISSING: Any = object()
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+class _Namespace(dict[str, Any]):
+    """What a class body runs in: it finds what the class has already."""
+
+    def __init__(self, kind: type) -> None:
+        super().__init__()
+        self._kind = kind
+
+    def __missing__(self, name: str) -> Any:
+        if name in ("__module__", "__qualname__", "__name__", "__annotations__"):
+            raise KeyError(name)
+        return self._kind.__dict__[name]
+
+
+class ClassBody:
+    """One class, and the statements of its body that are due."""
+
+    def __init__(self, transaction: Transaction, work: Work, unit: Unit, kind: type) -> None:
+        self._transaction = transaction
+        self._work = work
+        self._unit = unit
+        self._kind = kind
+        self._diff = work.class_diff(unit)
+        self._label = f"{work.name}.{unit.name}"
+
+    @classmethod
+    def of(cls, transaction: Transaction, work: Work, unit: Unit) -> ClassBody | None:
+        """Return the body of the class that the unit's name holds, if it still is that class."""
+        kind: Any = work.record.namespace.get(unit.name)
+        if not isinstance(kind, type) or kind.__qualname__ != unit.name:
+            return None
+        if kind.__module__ != work.name:
+            return None
+        return cls(transaction, work, unit, kind)
+
+    def run(self) -> bool:
+        due = self._due()
+        to_run = [unit for unit in due if not self._patched(unit)]
+        self._remove()
+        if to_run:
+            self._run(to_run)
+        self._annotations()
+        self._abstract()
+        self._transaction.leftovers.constructor_changed(self._label, self._kind, self._diff)
+        self._transaction.said[self._label] = "changed in place"
+        return True
+
+    def _due(self) -> list[Unit]:
+        """Return the changed statements, what depends on them, and what shares a name with them."""
+        changed = {id(unit) for unit in self._diff.changed}
+        node = self._unit.node
+        assert isinstance(node, ast.ClassDef)
+        units = [*(new for _, new in self._diff.same), *self._diff.changed]
+        units.sort(key=lambda unit: unit.node.lineno)
+        names: set[str] = set()
+        for unit in self._diff.vanished:
+            if unit not in self._diff.before.values():
+                names |= unit.binds
+        due: list[Unit] = []
+        reason = self._transaction.taint.reason
+        for unit in units:
+            reads = {chain[0] for chain in unit.analysis.now.reads}
+            if id(unit) in changed or (unit.binds | reads) & names or reason(self._work.name, unit):
+                due.append(unit)
+                names |= unit.binds
+        return [unit for unit in units if unit in due or self._shares(unit, names, units)]
+
+    def _shares(self, unit: Unit, names: set[str], units: list[Unit]) -> bool:
+        """Whether a statement binds a name that others bind, too, as a property's parts do."""
+        return any(
+            name in names and sum(name in other.binds for other in units) > 1 for name in unit.binds
+        )
+
+    def _patched(self, unit: Unit) -> bool:
+        old = self._diff.before.get(unit)
+        if old is None or not isinstance(unit.node, _FUNCTIONS) or not only_body_changed(old, unit):
+            return False
+        name = f"{self._unit.name}.{unit.name}"
+        return self._transaction.patch_function(self._work, name, old.node, unit.node)
+
+    def _remove(self) -> None:
+        bound = all_bound([*self._diff.changed, *(new for _, new in self._diff.same)])
+        for unit in self._diff.vanished:
+            for name in (mangled(name, self._kind) for name in sorted(unit.binds - bound)):
+                if name in self._kind.__dict__:
+                    self._transaction.journal.erase(self._kind, name)
+
+    def _run(self, units: list[Unit]) -> None:
+        node = self._unit.node
+        assert isinstance(node, ast.ClassDef)
+        code = self._work.new.class_body(node, [unit.node for unit in units])
+        namespace = _Namespace(self._kind)
+        exec(code, self._work.record.namespace, namespace)  # noqa: S102 - Their own class.
+        self._work.record.codes.update(index_codes(code))
+        cell: Any = namespace.pop("__classcell__", None)
+        if isinstance(cell, CellType):
+            cell.cell_contents = self._kind
+        for bound in sorted(all_bound(units)):
+            name = mangled(bound, self._kind)
+            if name in namespace:
+                self._set(name, namespace[name])
+
+    def _set(self, name: str, new: Any) -> None:
+        transaction = self._transaction
+        old = self._kind.__dict__.get(name, MISSING)
+        kept = new
+        if old is not MISSING and callable_inside(old):
+            kept = transaction.merge.value(old, new, f"{self._label}.{name}")
+        elif old is not MISSING and same_value(old, new):
+            kept = old
+        if kept is not old:
+            transaction.journal.assign(self._kind, name, kept)
+            announce = getattr(kind_of(kept), "__set_name__", None)
+            if announce is not None:
+                announce(kept, self._kind, name)
+            if not callable_inside(kept):
+                transaction.taint.mark_value((self._work.name, f"{self._unit.name}.{name}"))
+        transaction.said[f"{self._label}.{name}"] = "changed in place" if kept is old else "is new"
+
+    def _annotations(self) -> None:
+        touched = [*self._diff.changed, *self._diff.vanished]
+        if not any(isinstance(unit.node, ast.AnnAssign) for unit in touched):
+            return
+        node = self._unit.node
+        assert isinstance(node, ast.ClassDef)
+        fields = [
+            n for n in node.body if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)
+        ]
+        bare = [
+            ast.copy_location(ast.AnnAssign(n.target, n.annotation, None, 1), n) for n in fields
+        ]
+        namespace = _Namespace(self._kind)
+        exec(  # noqa: S102
+            self._work.new.class_body(node, [*bare] or [ast.copy_location(ast.Pass(), node)]),
+            self._work.record.namespace,
+            namespace,
+        )
+        self._transaction.journal.assign(
+            self._kind, "__annotations__", namespace.get("__annotations__", {})
+        )
+
+    def _abstract(self) -> None:
+        """Tell an abstract class, and those below it, which methods are still missing."""
+        if not hasattr(self._kind, "__abstractmethods__") and type(self._kind) is type:
+            return
+        from abc import update_abstractmethods
+
+        waiting: list[type] = [self._kind]
+        for kind in waiting:
+            waiting += [heir for heir in subclasses_of(kind) if heir not in waiting]
+            if "__abstractmethods__" in kind.__dict__:
+                before = kind.__dict__["__abstractmethods__"]
+                self._transaction.journal.undone_by(setattr, kind, "__abstractmethods__", before)
+                update_abstractmethods(kind)
+
+
+def mangled(name: str, kind: type) -> str:
+    """Return the name that a class really has for `name` in its body."""
+    if name.startswith("__") and not name.endswith("__"):
+        return f"_{kind.__name__.lstrip('_')}{name}"
+    return name

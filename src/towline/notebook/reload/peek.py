@@ -1,0 +1,36 @@
+"""Looks at objects of unknown type, in words that the type checkers can follow."""
+
+from __future__ import annotations
+
+from typing import Any, TypeGuard
+
+
+def kind_of(value: object) -> Any:
+    """Return an object's class."""
+    return type(value)
+
+
+def is_dict(value: object) -> TypeGuard[dict[Any, Any]]:
+    return isinstance(value, dict)
+
+
+def is_list(value: object) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
+
+
+def is_set(value: object) -> TypeGuard[set[Any]]:
+    return isinstance(value, set)
+
+
+def is_tuple(value: object) -> TypeGuard[tuple[Any, ...]]:
+    return isinstance(value, tuple)
+
+
+def is_class(value: object) -> TypeGuard[type]:
+    return isinstance(value, type)
+
+
+def attributes_of(value: Any) -> dict[str, Any]:
+    """Return what an object's attributes lie in; of a class or an object without them, a copy."""
+    found: Any = getattr(value, "__dict__", None)
+    return found if is_dict(found) else dict[str, Any](found or {})

@@ -1,0 +1,44 @@
+"""Every scenario of the table holds, here and on the other Pythons of this machine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lab.pythons import Python, find_pythons
+from tests.notebook.reload.scenario import Scenario, play, scenarios
+
+ROOT = Path(__file__).parents[3]
+OTHERS = {str(python): python for python in find_pythons((3, 10))}
+
+
+@pytest.mark.parametrize("scenario", scenarios(), ids=lambda scenario: scenario.name)
+def test_scenario(scenario: Scenario, tmp_path: Path) -> None:
+    if sys.version_info[:2] < scenario.python:
+        pytest.skip(f"needs Python {'.'.join(map(str, scenario.python))}")
+    play(scenario, tmp_path.resolve())
+
+
+@pytest.mark.parametrize("version", ["3.10", "3.11", "3.12", "3.13"])
+def test_scenarios_hold_on(version: str) -> None:
+    python: Python | None = OTHERS.get(version)
+    if python is None:
+        pytest.skip(f"no Python {version} on this machine")
+    if python.version == sys.version_info[:2]:
+        pytest.skip("that is this one")
+    done = subprocess.run(
+        [python.path, "-X", "dev", "-W", "ignore", Path(__file__).with_name("scenario.py")],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_no_two_scenarios_share_a_name() -> None:
+    names = [scenario.name for scenario in scenarios()]
+    assert len(names) == len(set(names))

@@ -1,0 +1,211 @@
+"""The extension in real kernels, today's and Colab's: a save is in the next cell, or it is said.
+
+They watch a folder of this computer; tests/end_to_end/test_notebook.py has a laptop.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.laptop import save
+from tests.notebook.kernel import Kernel
+
+BROKEN = "def f(:\n    return 1\n"
+CELLS = {
+    "plain": "print('it ran')",
+    "async": "import asyncio\nawait asyncio.sleep(0)\nprint('it ran')",
+    "cell magic": "%%time\nprint('it ran')",
+    "line magic": "%timeit -n1 -r1 print('it ran')",
+    "shell": "!echo it ran",
+    "bash": "%%bash\necho it ran",
+}
+
+
+def test_the_next_cell_runs_what_was_saved(kernel: Kernel, project: Path) -> None:
+    save(project / "module.py", "VALUE = 0\n")
+    assert kernel.value("import module; module.VALUE") == "0"
+    for value in range(1, 10):
+        save(project / "module.py", f"VALUE = {value}\n")  # Of one size, within a second.
+        ran = kernel.run("module.VALUE")
+        assert (ran.result, ran.said) == (str(value), "")
+
+
+def test_what_a_cell_writes_is_in_the_next_one(kernel: Kernel, project: Path) -> None:
+    kernel.run("%%writefile module.py\nVALUE = 1")
+    assert kernel.value("import module; module.VALUE") == "1"
+    kernel.run("%%writefile module.py\nVALUE = 2")
+    assert kernel.value("module.VALUE") == "2"
+
+
+def test_the_source_folder_is_importable(project: Path, kernel: Kernel) -> None:
+    assert kernel.value("import sys; sys.path[0]") == repr(str(project))
+
+
+def test_what_does_not_load_is_said_with_file_line_and_caret(kernel: Kernel, project: Path) -> None:
+    save(project / "module.py", "def f():\n    return 1\n")
+    kernel.run("import module")
+    save(project / "module.py", BROKEN)
+    ran = kernel.run("module.f()")
+    assert ran.result == "1", "the old code runs"
+    assert "module.py:1: SyntaxError" in ran.stderr
+    assert "    def f(:\n          ^" in ran.stderr
+    again = kernel.run("module.f()")
+    assert "module.py:1: SyntaxError" in again.stderr, "no cell runs old code in silence"
+    assert "^" not in again.stderr
+    save(project / "module.py", "def f():\n    return 2\n")
+    ran = kernel.run("module.f()")
+    assert (ran.result, ran.said) == ("2", "")
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_a_cell_that_may_not_run_does_not(kind: str, kernel: Kernel, project: Path) -> None:
+    save(project / "module.py", "VALUE = 1\n")
+    kernel.run("import module")
+    kernel.run("%towline policy strict")
+    save(project / "module.py", BROKEN)
+    ran = kernel.run(CELLS[kind])
+    assert ran.status == "error"
+    assert "it ran" not in ran.stdout
+    assert ran.error.startswith("towline: cell NOT run: module.py:1: SyntaxError")
+    assert "Traceback" not in ran.error
+    save(project / "module.py", "VALUE = 2\n")
+    ran = kernel.run(CELLS[kind])
+    assert ran.status == "ok"
+    assert "it ran" in ran.stdout
+
+
+def test_run_all_ends_at_the_first_cell_that_may_not_run(kernel: Kernel, project: Path) -> None:
+    save(project / "module.py", "VALUE = 1\n")
+    kernel.run("import module")
+    kernel.run("%towline policy strict")
+    save(project / "module.py", BROKEN)
+    sent = [kernel.send(f"print({number})") for number in range(3)]
+    ran = [kernel.collect(message) for message in sent]
+    assert ran[0].status == "error"
+    assert ran[2].status == "aborted"
+    assert not any(cell.stdout for cell in ran)
+
+
+def test_towline_can_be_asked_while_no_cell_may_run(kernel: Kernel, project: Path) -> None:
+    save(project / "module.py", "VALUE = 1\n")
+    kernel.run("import module")
+    kernel.run("%towline policy strict")
+    save(project / "module.py", BROKEN)
+    assert kernel.run("print('it ran')").status == "error"
+    assert "policy warn" in kernel.run("%towline policy warn").stdout
+    ran = kernel.run("print('it ran')")
+    assert ran.stdout == "it ran\n"
+    assert "module.py:1: SyntaxError" in ran.stderr
+
+
+def test_a_cell_run_by_a_cell_is_part_of_it(kernel: Kernel, project: Path) -> None:
+    save(project / "module.py", "VALUE = 1\n")
+    kernel.run("import module, pathlib")
+    ran = kernel.run(
+        "pathlib.Path('module.py').write_text('VALUE = 2\\n')\n"
+        "get_ipython().run_cell('print(module.VALUE)')\nprint(module.VALUE)"
+    )
+    assert ran.stdout == "1\n1\n"
+    assert kernel.value("module.VALUE") == "2"
+
+
+def test_a_widget_s_callback_runs_what_is_here(kernel: Kernel, project: Path) -> None:
+    save(project / "module.py", "VALUE = 1\n")
+    kernel.run(
+        "import module\n"
+        "seen = []\n"
+        "def opened(comm, message):\n"
+        "    comm.on_msg(lambda message: seen.append(module.VALUE))\n"
+        "get_ipython().kernel.comm_manager.register_target('test', opened)"
+    )
+    session, channel = kernel.client.session, kernel.client.shell_channel
+    channel.send(session.msg("comm_open", {"comm_id": "1", "target_name": "test", "data": {}}))
+    save(project / "module.py", "VALUE = 2\n")
+    channel.send(session.msg("comm_msg", {"comm_id": "1", "data": {}}))
+    assert kernel.value("seen") == "[2]"
+
+
+def test_what_is_run_in_silence_runs_what_is_here(kernel: Kernel, project: Path) -> None:
+    save(project / "module.py", "VALUE = 1\n")
+    kernel.run("import module")
+    save(project / "module.py", "VALUE = 2\n")
+    kernel.collect(kernel.send("seen = module.VALUE", silent=True))
+    kernel.run("%towline off")
+    assert kernel.value("seen") == "2"
+
+
+def test_cells_in_subshells_are_looked_after_too(kernel: Kernel, project: Path) -> None:
+    if not kernel.has(feature="kernel subshells"):
+        pytest.skip("this ipykernel has no subshells")
+    save(project / "module.py", "VALUE = 1\n")
+    kernel.run("import module")
+    subshell = kernel.create_subshell()
+    save(project / "module.py", "VALUE = 2\n")
+    assert kernel.run_in(subshell, "module.VALUE").result == "2"
+    kernel.run("%towline policy strict")
+    save(project / "module.py", BROKEN)
+    assert kernel.run_in(subshell, "module.VALUE").status == "error"
+    assert kernel.run("module.VALUE").status == "error"
+
+
+def test_functions_are_called_when_their_files_change(kernel: Kernel, project: Path) -> None:
+    save(project / "conf/a.yaml", "1")
+    save(project / "module.py", "VALUE = 1\n")
+    declare = (
+        "import towline, module\nseen = []\n"
+        "@towline.on_change('conf/*.yaml')\n"
+        "def read(paths):\n    seen.append(([p.name for p in paths], module.VALUE))"
+    )
+    kernel.run(declare)
+    kernel.run(declare)  # As people do: it must not be called twice afterwards.
+    assert kernel.value("seen") == "[]"
+    save(project / "module.py", "VALUE = 2\n")
+    save(project / "conf/a.yaml", "2")
+    save(project / "conf/b.yaml", "1")
+    save(project / "other.yaml", "1")
+    assert kernel.value("seen") == "[(['a.yaml', 'b.yaml'], 2)]"
+    assert kernel.value("seen") == "[(['a.yaml', 'b.yaml'], 2)]"
+
+
+def test_a_callback_that_raises_is_named(kernel: Kernel, project: Path) -> None:
+    kernel.run("import towline\n@towline.on_change('*.yaml')\ndef read(paths):\n    1 / 0")
+    save(project / "a.yaml", "1")
+    ran = kernel.run("print('it ran')")
+    assert ran.stdout == "it ran\n"
+    assert "on_change __main__.read: a.yaml: ZeroDivisionError" in ran.stderr
+
+
+def test_a_file_is_waited_for(kernel: Kernel, project: Path) -> None:
+    waiting = kernel.send("import towline; towline.wait_for('data.csv').read_text()")
+    save(project / "data.csv", "1,2\n")
+    ran = kernel.collect(waiting)
+    assert ran.result == "'1,2\\n'", ran
+    ran = kernel.run("towline.wait_for('no.csv', 0.1)")
+    assert "TimeoutError" in ran.error, ran
+    ran = kernel.run("towline.wait_for('../no.csv')")
+    assert "LookupError" in ran.error, ran
+
+
+def test_it_can_be_switched_off_and_taken_out(kernel: Kernel, project: Path) -> None:
+    save(project / "module.py", "VALUE = 1\n")
+    kernel.run("import module")
+    kernel.run("%towline off")
+    save(project / "module.py", "VALUE = 2\n")
+    assert kernel.value("module.VALUE") == "1"
+    kernel.run("%towline on")
+    assert kernel.value("module.VALUE") == "2"
+    kernel.run("%unload_ext towline")
+    save(project / "module.py", "VALUE = 3\n")
+    assert kernel.value("module.VALUE") == "2"
+    assert kernel.run("%load_ext towline").status == "ok"
+
+
+def test_the_magic_says_what_it_knows(kernel: Kernel, project: Path) -> None:
+    save(project / "module.py", "def f(): return 1\n")
+    kernel.run("import module")
+    assert "1 modules watched" in kernel.run("%towline").stdout
+    assert kernel.run("%towline why module.f").stdout.strip()
+    assert "no such word" in kernel.run("%towline nonsense").stdout
+    assert "policy auto" in kernel.run("%towline policy  # and nothing else").stdout
