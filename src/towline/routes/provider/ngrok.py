@@ -35,7 +35,8 @@ if len(sys.argv) > 3:
 try:
     listener = ngrok.forward(**options)
 except Exception as error:
-    sys.exit(f"{type(error).__name__}: {error}")
+    print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+    os._exit(1)  # An orderly end would wait for, or trip over, its own threads.
 print(json.dumps({"msg": "started tunnel", "url": listener.url()}), flush=True)
 threading.Event().wait()
 """
@@ -63,7 +64,7 @@ SAYINGS = (
         "install a newer one",
     ),
     Saying(
-        r"(?i)no such host|dial tcp|failed to connect|network is unreachable",
+        r"(?i)no such host|dial tcp|failed to (?:connect|establish)|network is unreachable",
         "ngrok cannot be reached",
         "some notebook platforms block it: use another route",
         passing=True,
