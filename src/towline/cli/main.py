@@ -40,6 +40,7 @@ COMMANDS = (
     "enrol",
     "up",
     "down",
+    "routes",
     "demo",
     "version",
 )

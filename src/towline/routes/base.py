@@ -72,6 +72,12 @@ class Surroundings:
     def is_set(self, setting: Setting) -> bool:
         return bool(self.settings.get(setting.key) or self.environment.get(setting.variable))
 
+    def kept(self, pattern: str) -> str:
+        """Return the one file of that name in the person's own folder, as on a mounted drive."""
+        folder = self.environment.get("TOWLINE_HOME", "")
+        found = sorted(Path(folder).expanduser().glob(pattern)) if folder else []
+        return str(found[0]) if len(found) == 1 else ""
+
     def find(self, program: str) -> str | None:
         """Return the path of a program: ours first, then PATH."""
         own = shutil.which(program, path=str(self.directory / "bin"))

@@ -23,8 +23,8 @@ from towline.routes.base import background
 from towline.routes.errors import RouteError, Saying, explain, quoted
 
 LINES_KEPT = 50  # The last ones: where the reason stands.
-LINE_MAX = 4096  # Bytes; the rest of a longer line is dropped.
-UNREAD_MAX = 200  # Lines that nobody has looked at yet. A program that floods loses the oldest.
+LINE_MAX = 1024  # Bytes; the rest of a longer line is dropped.
+UNREAD_MAX = 4096  # Lines nobody has looked at yet, more than one read holds. Then the oldest go.
 LAST_WORDS_S = 1.0  # For the rest of the output after the end: a child may hold it open for ever.
 END_S = 3.0  # For a program to end when asked to, before it is killed.
 
@@ -77,6 +77,12 @@ class Program:
         await self._ended.wait()
         return self.why_ended().message
 
+    async def wait_success(self) -> None:
+        """Wait until it has ended well. Raises `RouteError` if it has not."""
+        await self._ended.wait()
+        if self._process.returncode != 0:
+            raise self.why_ended()
+
     def why_ended(self) -> RouteError:
         return explain(self.name, list(self.lines), self._sayings)
 
@@ -106,6 +112,8 @@ class Program:
         await self._process.wait()
         with anyio.move_on_after(LAST_WORDS_S):
             await self._outputs_ended.wait()
+        if not self._outputs_ended.is_set():  # Then its group lives, and the number is still its.
+            self._signal(getattr(signal, "SIGKILL", signal.SIGTERM))
         self._ended.set()
         self._news.set()
 

@@ -5,13 +5,17 @@ One part at a time is held in each direction, so a slow reader slows its writer 
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
 from anyio.abc import ByteStream, SocketAttribute
 from anyio.streams.stapled import MultiListener
 
-PART_MAX = 64 << 10  # Bytes read at a time.
+from towline.routes.base import background
+
+PART_MAX = 256 << 10  # Bytes read at a time.
 
 GONE = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
 
@@ -42,6 +46,24 @@ async def _carry(source: ByteStream, sink: ByteStream, both: anyio.CancelScope) 
 async def connect_loopback(port: int) -> ByteStream:
     """Connect to a port of this machine. Raises OSError."""
     return await anyio.connect_tcp("127.0.0.1", port)
+
+
+@asynccontextmanager
+async def open_relay(host: str | None, outer: int, inner: int) -> AsyncGenerator[None]:
+    """Lead from a port of this machine to another one on loopback. Raises OSError."""
+
+    async def let_in(outside: ByteStream) -> None:
+        try:
+            inside = await connect_loopback(inner)
+        except OSError:  # What it leads to is not there now; it may come back.
+            await outside.aclose()
+            return
+        await relay(outside, inside)
+
+    listener = await anyio.create_tcp_listener(local_host=host, local_port=outer)
+    async with listener, background() as tasks:
+        tasks.start_soon(listener.serve, let_in)
+        yield
 
 
 def port_of(listener: MultiListener[Any]) -> int:

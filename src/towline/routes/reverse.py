@@ -95,12 +95,14 @@ class Server:
     key: Path | None = None  # Ours to read. None: no key at all is offered.
 
 
-def parse_server(text: str, *, fingerprint: str = "", key: Path | None = None) -> Server:
-    """Read `[user@]host[:port]`. Raises `BadAddressError`."""
-    user, at, place = text.rpartition("@")
+def parse_server(
+    text: str, *, fingerprint: str = "", key: Path | None = None, user: str = ""
+) -> Server:
+    """Read `[user@]host[:port]`; `user` logs in if none is named. Raises `BadAddressError`."""
+    named, at, place = text.rpartition("@")
     if at:
-        check_user(user)
-    return Server(*split_place(place, SSH_PORT), user, fingerprint, key)
+        check_user(named)
+    return Server(*split_place(place, SSH_PORT), named or user, fingerprint, key)
 
 
 def why_no_server(text: str, variable: str) -> str:

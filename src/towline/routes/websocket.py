@@ -28,13 +28,15 @@ from towline.routes.errors import RouteError, quoted
 
 MESSAGE_MAX = 16 << 10  # Bytes. cloudflared loses what a message holds beyond it.
 RECEIVED_MAX = 1 << 20  # Bytes of a message that a peer may send.
-READ_MAX = 256 << 10  # Bytes taken from the network at a time.
+READ_MAX = 128 << 10  # Bytes taken from the network at a time; twice that was slower.
 PONGS_MAX = 64  # Answers owed while a send is stuck. Who asks more and reads nothing is cut off.
 CONNECT_S = 20.0
 CLOSE_S = 2.0  # For the last message to leave.
 AGENT = "towline"  # Not a browser's: some providers show browsers a page of their own first.
 
-STATUSES = {
+Meaning = tuple[str, str]  # What it means, and what to do.
+
+STATUSES: dict[int, Meaning] = {
     301: ("the provider sends visitors elsewhere", "open the URL in a browser to see where to"),
     302: (
         "the provider asks visitors to log in",
@@ -67,19 +69,19 @@ class WebSocketStream(ByteStream):
         self._stream = stream
         self._protocol = protocol
         self._half_close = half_close
-        self._received = bytearray()
+        self._received: list[bytes] = []
         self._peer_ended = False
         self._pongs_owed = 0
-        self._pen = anyio.Lock()
+        self._pen = anyio.Lock(fast_acquire=True)  # What is sent under it is a checkpoint anyway.
 
     async def receive(self, max_bytes: int = 65536) -> bytes:
         while not self._received:
             if self._peer_ended:
                 raise anyio.EndOfStream
             await self._read()
-        part = bytes(self._received[:max_bytes])
-        del self._received[:max_bytes]
-        return part
+        received = b"".join(self._received)
+        self._received = [received[max_bytes:]] if len(received) > max_bytes else []
+        return received[:max_bytes]
 
     async def send(self, item: bytes) -> None:
         async with self._pen:
@@ -127,15 +129,16 @@ class WebSocketStream(ByteStream):
         elif frame.opcode is Opcode.PING:
             self._pongs_owed += 1
         elif frame.opcode in (Opcode.BINARY, Opcode.CONT):
-            self._received += frame.data
-            if self._half_close and not frame.data:
+            if frame.data:
+                self._received.append(bytes(frame.data))
+            elif self._half_close:
                 self._peer_ended = True
 
     async def _answer(self) -> None:
         """Send what the protocol owes. Whoever is sending now takes it along."""
         if self._pongs_owed > PONGS_MAX:
             raise anyio.BrokenResourceError
-        if not self._pen.locked():
+        if (self._pongs_owed or self._peer_ended) and not self._pen.locked():
             async with self._pen:
                 await self._flush()
 
@@ -159,18 +162,19 @@ async def open_websocket(
     *,
     query: str = "",
     context: ssl.SSLContext | None = None,
+    statuses: Mapping[int, Meaning] = STATUSES,
 ) -> AsyncGenerator[WebSocketStream]:
     """Reach through a tunnel, for as long as the context lasts.
 
     `headers` are for the provider (an access policy), `query` and `context` for those that need
-    them. Raises `RouteError`, with what the provider's answer means.
+    them. Raises `RouteError`, with what the provider's answer means by the table `statuses`.
     """
     given = dict(headers or {})
     if address.token:
         given["Authorization"] = f"Bearer {address.token}"
     stream = await _connect(address, context)
     try:
-        protocol = await _shake_hands(stream, address, given, query)
+        protocol = await _shake_hands(stream, address, given, query, statuses)
         yield WebSocketStream(stream, protocol, half_close=bool(address.token))
     finally:
         with anyio.CancelScope(shield=True):
@@ -203,7 +207,11 @@ async def _connect(address: WebSocket, context: ssl.SSLContext | None) -> ByteSt
 
 
 async def _shake_hands(
-    stream: ByteStream, address: WebSocket, headers: Mapping[str, str], query: str
+    stream: ByteStream,
+    address: WebSocket,
+    headers: Mapping[str, str],
+    query: str,
+    statuses: Mapping[int, Meaning],
 ) -> ClientProtocol:
     url = f"{address.url}?{query}" if query else address.url
     protocol = ClientProtocol(parse_uri(url), max_size=RECEIVED_MAX)
@@ -221,7 +229,7 @@ async def _shake_hands(
     except (anyio.EndOfStream, anyio.BrokenResourceError):
         raise RouteError(f"{address.host} hung up", passing=True) from None
     if protocol.handshake_exc is not None:
-        raise _refusal(address, response, protocol.handshake_exc)
+        raise _refusal(address, response, protocol.handshake_exc, statuses)
     return protocol
 
 
@@ -235,11 +243,16 @@ async def _response(stream: ByteStream, protocol: ClientProtocol) -> Response | 
             return None
 
 
-def _refusal(address: WebSocket, response: Response | None, error: Exception) -> RouteError:
+def _refusal(
+    address: WebSocket,
+    response: Response | None,
+    error: Exception,
+    statuses: Mapping[int, Meaning],
+) -> RouteError:
     if response is None or not isinstance(error, InvalidStatus):
         return RouteError(f"{address.host} speaks no WebSocket: {quoted(str(error))}")
     status = response.status_code
-    means, to_do = STATUSES.get(status, ("the provider refuses", "try again, or another route"))
+    means, to_do = statuses.get(status, ("the provider refuses", "try again, or another route"))
     return RouteError(f"{address.host}: {means} (HTTP {status})", to_do, passing=status in PASSING)
 
 

@@ -175,7 +175,7 @@ async def _ask(wire: _Wire, server: _Server, wanted: int) -> Tcp:
     if said := _field(answer, "Error"):
         raise explain("bore", [quoted(str(said))], SAYINGS)
     try:
-        return Tcp(server.host, int(_field(answer, "Hello") or 0))
+        return Tcp(server.host, int(str(_field(answer, "Hello"))))
     except (BadAddressError, TypeError, ValueError):
         raise RouteError("bore: the server gave a port that cannot be") from None
 

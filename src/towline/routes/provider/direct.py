@@ -7,16 +7,12 @@ that was named is believed to lead here, as where a container's port is publishe
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import partial
-
-import anyio
-from anyio.abc import ByteStream
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 from towline.core.address import BadAddressError, Tcp, split_place
-from towline.routes.base import About, Route, Setting, Surroundings, Tunnel, background, never
+from towline.routes.base import About, Route, Setting, Surroundings, Tunnel, never
 from towline.routes.errors import RouteError
-from towline.routes.relay import connect_loopback, relay
+from towline.routes.relay import open_relay
 
 ADDRESS = Setting(
     "direct.address", "TOWLINE_DIRECT_ADDRESS", "the host:port where the laptop finds this machine"
@@ -65,25 +61,15 @@ async def _open(port: int, around: Surroundings) -> AsyncGenerator[Tunnel]:
         yield Tunnel(address, never)
         return
     host, outer = _place(around.value(LISTEN))
-    try:
-        listener = await anyio.create_tcp_listener(local_host=host or None, local_port=outer)
-    except OSError as error:
-        raise RouteError(
-            f"direct: cannot listen on {around.value(LISTEN)}: {error.strerror or error}",
-            "choose another port, or stop what listens there",
-        ) from error
-    async with listener, background() as tasks:
-        tasks.start_soon(listener.serve, partial(_let_in, port))
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(open_relay(host or None, outer, port))
+        except OSError as error:
+            raise RouteError(
+                f"direct: cannot listen on {around.value(LISTEN)}: {error.strerror or error}",
+                "choose another port, or stop what listens there",
+            ) from error
         yield Tunnel(address, never)
-
-
-async def _let_in(port: int, outside: ByteStream) -> None:
-    try:
-        inside = await connect_loopback(port)
-    except OSError:  # What it leads to is not there now; it may come back.
-        await outside.aclose()
-        return
-    await relay(outside, inside)
 
 
 ROUTE = Direct()
