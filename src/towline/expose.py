@@ -24,7 +24,7 @@ from towline.machine.place import Json, Place, ensure_place, write_private
 from towline.machine.public_key import BadKeyError, check_public_line
 from towline.machine.supervise import Request, Tell, supervise, take_request
 from towline.machine.up import ensure_down, ensure_up, let_in, status_of, ticket_of
-from towline.places import state_dir
+from towline.places import ensure_private, state_dir
 
 # -P: what lies in the current directory must not be what towline imports.
 SUPERVISE = (sys.executable, "-P", "-m", "towline", "up", "--supervise")
@@ -212,7 +212,8 @@ def _opener(place: Place, request: Request):  # type: ignore[no-untyped-def]
     from towline.routes.choose import candidates, open_first
     from towline.routes.errors import RouteError
 
-    around = Surroundings(place.routes, request.environment, request.settings)
+    directory = ensure_private(state_dir() / "routes")  # What was downloaded serves all.
+    around = Surroundings(directory, request.environment, request.settings)
     if request.route == "auto":
         order = candidates(routes(), around)
     else:
@@ -256,7 +257,7 @@ async def _look_from_outside(address: Address, host_key: str, place: Place) -> s
 
     from towline.routes.errors import RouteError
 
-    addresses = place.routes / "verified"
+    addresses = place.directory / "verified"
     write_private(addresses, str(address))
     command = [*PROXY, "--from", str(addresses), "this-machine"]
     found = None

@@ -71,10 +71,6 @@ class Place:
     def lock(self) -> Path:
         return self.directory / "lock"
 
-    @property
-    def routes(self) -> Path:
-        return self.directory / "routes"
-
 
 def ensure_place(directory: Path) -> Place:
     """Return the place; its directory is there, ours, and nobody else's to enter.
@@ -98,7 +94,6 @@ def ensure_place(directory: Path) -> Place:
                 ExitCode.REFUSED,
             )
         place = Place(directory)
-        place.routes.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise UserError(
             f"{directory} cannot be used: {error.strerror}",
