@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from anyio.from_thread import start_blocking_portal
 
 from tests.end_to_end.borrowed import Borrowed, Laptop, Tunnel, borrowed_in, why_not
-from tests.end_to_end.laptop import is_alive, save, wait_content
+from tests.end_to_end.laptop import is_alive, save, wait_content, wait_until
+from towline.core.address import WebSocket
 from towline.core.ticket import decode, encode
+from towline.routes.bridge import open_bridge
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
 
@@ -61,6 +67,27 @@ def test_a_second_up_is_the_same_machine_with_the_same_ticket(machine: Borrowed)
     assert machine.up("--name", "other") == first
 
 
+def test_an_sshd_that_dies_is_started_again(machine: Borrowed, laptop: Laptop) -> None:
+    laptop.towline("enrol", machine.ticket())
+    dead = int((machine.place / "sshd.pid").read_text())
+    os.kill(dead, signal.SIGKILL)
+    reach = ("ssh", "box", "--", "echo in")
+    wait_until(lambda: laptop.towline(*reach, check=False).stdout == "in\n", "it is back", 60)
+    assert int((machine.place / "sshd.pid").read_text()) != dead
+
+
+def test_after_the_supervisor_was_killed_up_is_the_same_machine_again(
+    machine: Borrowed, laptop: Laptop
+) -> None:
+    laptop.towline("enrol", machine.ticket())
+    status = json.loads((machine.place / "status.json").read_text())
+    os.kill(status["pid"], signal.SIGKILL)
+    wait_until(lambda: not is_alive(status["pid"]), "the supervisor is dead")
+    again = decode(machine.ticket())
+    assert (again.machine, again.port) == (status["machine"], status["port"])
+    assert laptop.towline("ssh", "box", "--", "echo in").stdout == "in\n"
+
+
 def test_what_listens_listens_on_loopback_only(machine: Borrowed) -> None:
     machine.up()
     pids = _processes_of(machine) | {int((machine.place / "sshd.pid").read_text())}
@@ -92,8 +119,8 @@ def test_down_ends_everything_and_the_next_up_is_the_same_machine(machine: Borro
     before = decode(machine.ticket())
     sshd = int((machine.place / "sshd.pid").read_text())
     machine.towline("down")
-    assert not _processes_of(machine)
     assert not is_alive(sshd)
+    wait_until(lambda: not _processes_of(machine), "nothing of it runs")
     after = decode(machine.ticket())
     assert (after.machine, after.host_key, after.port) == (
         before.machine,
@@ -199,6 +226,26 @@ def test_ssh_config_keeps_what_is_there_and_can_be_taken_out(
     assert "RemoteCommand" not in laptop.run("ssh", "-G", "-F", str(laptop.config), "box").stdout
     laptop.towline("ssh-config", "--remove")
     assert laptop.config.read_text() == own
+
+
+def test_where_only_http_passes_ssh_goes_in_web_socket_messages(
+    machine: Borrowed, laptop: Laptop
+) -> None:
+    ticket = decode(machine.ticket())
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(open_bridge(machine.tunnel.target)) as bridge,
+    ):
+        address = WebSocket("127.0.0.1", bridge.port, token=bridge.token, secure=False)
+        with laptop.linked(encode(dataclasses.replace(ticket, addresses=(address,)))):
+            assert (machine.home / "vision/train.py").exists()
+            assert laptop.towline("ssh", "box", "--", "echo in").stdout == "in\n"
+        laptop.towline("ssh-config")
+        (laptop.home / "blob").write_bytes(BLOB)
+        there = machine.home / "there"
+        laptop.run("scp", "-q", "-F", str(laptop.config), "blob", f"box:{there}")
+        assert there.read_bytes() == BLOB
+    assert bridge.token not in (machine.place / "log").read_text()
 
 
 def test_a_link_follows_its_machine_to_a_new_address(
@@ -311,8 +358,6 @@ def _argv(*words: str) -> list[str]:
 
 
 def test_an_expired_ticket_says_so(machine: Borrowed, laptop: Laptop) -> None:
-    import dataclasses
-
     ticket = decode(machine.ticket())
     old = encode(dataclasses.replace(ticket, expires=int(time.time()) - 1))
     assert "too old" in refused(laptop, old)
@@ -387,8 +432,6 @@ def test_a_swapped_host_key_is_noticed_before_the_secret_is_used(
 def test_a_forged_ticket_cannot_change_the_key_of_a_machine_we_know(
     machine: Borrowed, laptop: Laptop
 ) -> None:
-    import dataclasses
-
     laptop.towline("enrol", machine.ticket())
     forged = dataclasses.replace(decode(machine.ticket()), host_key=bytes(32))
     assert "another host key than the one that is pinned" in refused(laptop, encode(forged))

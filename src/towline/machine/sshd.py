@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ PRIVILEGE_SEPARATION = Path(
     "/run/sshd"
 )  # As Debian builds it; sshd of root does not start without.
 START_S = 10.0
+END_S = 3.0
 LOOK_S = 0.02  # Between two looks at a server that is coming up: it tells nobody when it is.
 BACKOFF_S = (0.0, 0.5, 2.0, 10.0)  # Between two starts; then the last one for ever.
 
@@ -206,13 +208,19 @@ async def _end(place: Place) -> None:
 
 
 def end_left_over(place: Place) -> None:
-    """End the sshd of this place and all its connections, also one that outlived its keeper."""
+    """End the sshd of this place and all its connections, also one that outlived its keeper.
+
+    Its port is free when this returns.
+    """
     pid = _pid_of(place)
     if pid is None:
         return
     for process in [pid, *_descendants(pid)]:  # The listener first: it starts no more then.
         with suppress(ProcessLookupError, PermissionError):
             os.kill(process, signal.SIGKILL if process != pid else signal.SIGTERM)
+    ends_at = time.monotonic() + END_S
+    while _pid_of(place) == pid and time.monotonic() < ends_at:
+        time.sleep(LOOK_S)
     place.sshd_pid.unlink(missing_ok=True)
 
 

@@ -24,6 +24,7 @@ from towline.machine.environment import passed_on
 from towline.machine.identity import ensure_identity, keep_port
 from towline.machine.place import Json, Place, read_json, try_lock, write_private
 from towline.machine.server import ensure_port, open_ssh_server
+from towline.machine.sshd import end_left_over
 
 BACKOFF_S = (1.0, 5.0, 15.0, 60.0)  # Before a way in that ended is opened again; then the last.
 
@@ -112,6 +113,7 @@ class _Supervisor:
 
     async def run(self) -> None:
         identity = ensure_identity(self._place)
+        end_left_over(self._place)  # Of a supervisor that was killed: it would hold our port.
         port = ensure_port(identity.port)
         keep_port(self._place, identity, port)
         environment = passed_on(self._request.environment, self._account.pw_dir)
