@@ -200,6 +200,18 @@ def test_several_at_once_share_the_line(machine: Borrowed, laptop: Laptop) -> No
             assert process.communicate(BLOB, timeout=60)[0] == BLOB + b"done\n"
 
 
+def test_cp_goes_past_the_sync_into_the_project_there(machine: Borrowed, laptop: Laptop) -> None:
+    laptop.towline("enrol", machine.ticket())
+    there = machine.home / "else where"
+    with laptop.linked(f"box:{there}"):
+        (there / "data").mkdir()
+        laptop.towline("cp", "train.py", ":data/copy", cwd=laptop.project)
+        assert (there / "data/copy").read_text() == "print('here')\n"
+        laptop.towline("cp", "-r", f"box:{there}/data", "back")
+        assert (laptop.home / "back/copy").read_text() == "print('here')\n"
+        assert laptop.towline("ssh", "--", "pwd", cwd=laptop.project).stdout == f"{there}\n"
+
+
 def test_a_name_that_nobody_knows_is_said_so(laptop: Laptop) -> None:
     done = laptop.towline("proxy", "nowhere", check=False)
     assert done.returncode == 69

@@ -14,7 +14,8 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from towline.machine.place import Place, locked, write_private
+from towline.machine.lock import locked
+from towline.machine.place import Place, write_private
 
 INVITATION = "towline-invitation"
 _EXPIRY = re.compile(r'expiry-time="(\d{14})"')

@@ -22,7 +22,8 @@ from towline.core.address import Address
 from towline.errors import ExitCode, UserError
 from towline.machine.environment import passed_on
 from towline.machine.identity import ensure_identity, keep_port
-from towline.machine.place import Json, Place, read_json, try_lock, write_private
+from towline.machine.lock import try_lock
+from towline.machine.place import Json, Place, read_json, write_private
 from towline.machine.server import ensure_port, open_ssh_server
 from towline.machine.sshd import end_left_over
 

@@ -28,7 +28,8 @@ from towline.machine.authorized import (
     remove_marked,
 )
 from towline.machine.keys import new_secret, one_time_key, raw_public
-from towline.machine.place import Json, Place, holder, read_json, write_private
+from towline.machine.lock import holder
+from towline.machine.place import Json, Place, read_json, write_private
 from towline.machine.public_key import public_line, raw_of
 from towline.machine.supervise import Request
 
