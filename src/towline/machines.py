@@ -11,7 +11,6 @@ import dataclasses
 import json
 import re
 import shlex
-import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -134,11 +133,6 @@ def keep(machine: Machine) -> Machine:
     plain = json.dumps(dataclasses.asdict(machine), indent=1)
     write_private(machine.directory / "record.json", f"{plain}\n")
     return machine
-
-
-def forget(machine: Machine) -> None:
-    """Remove what is known of it. On the machine, this laptop's key stays."""
-    shutil.rmtree(machine.directory)
 
 
 def from_ticket(ticket: Ticket) -> Machine:

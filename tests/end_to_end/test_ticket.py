@@ -88,6 +88,16 @@ def test_after_the_supervisor_was_killed_up_is_the_same_machine_again(
     assert laptop.towline("ssh", "box", "--", "echo in").stdout == "in\n"
 
 
+def test_on_colab_its_terms_come_first(machine: Borrowed) -> None:
+    machine.environment["COLAB_RELEASE_TAG"] = "release-colab_20260730"
+    done = machine.towline("up", check=False)
+    assert done.returncode == 77
+    assert "do not allow SSH on its free machines" in done.stderr
+    assert not (machine.place / "host_key").exists(), "nothing was begun"
+    ticket = decode(machine.up("--i-have-compute-units")["ticket"])
+    assert (ticket.alias, ticket.folder) == ("colab", "/content")
+
+
 def test_what_listens_listens_on_loopback_only(machine: Borrowed) -> None:
     machine.up()
     pids = _processes_of(machine) | {int((machine.place / "sshd.pid").read_text())}

@@ -104,7 +104,7 @@ def status_of(place: Place) -> Json | None:
     return read_json(place.status) or {"routes": []}
 
 
-def ticket_of(place: Place, status: Json, *, invites: bool | None, python: str = "") -> Ticket:
+def ticket_of(place: Place, status: Json, *, invites: bool | None) -> Ticket:
     """Return the ticket of a machine that is up.
 
     `invites`: whether it is to let another laptop in; None: if none has been yet.
@@ -117,7 +117,7 @@ def ticket_of(place: Place, status: Json, *, invites: bool | None, python: str =
             ExitCode.TRY_AGAIN,
         )
     if invites or (invites is None and not laptops(place)):
-        secret, expires = ensure_invitation(place, python or sys.executable)
+        secret, expires = ensure_invitation(place, sys.executable)
     return Ticket(
         alias=status["alias"],
         machine=status["machine"],
