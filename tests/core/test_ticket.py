@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towline.core import ticket as module
 from towline.core.address import Jump, Tcp, Visit, WebSocket
-from towline.core.ticket import Ticket, TicketError, decode, encode, looks_like_ticket
+from towline.core.ticket import Ticket, TicketError, decode, encode, looks_like_ticket, seal
 
 KEY = bytes(range(32))
 TICKET = Ticket(
@@ -98,9 +97,8 @@ def test_a_payload_with_a_right_check_may_still_be_nonsense(payload: bytes) -> N
         decode(_sealed(base64.urlsafe_b64encode(payload).rstrip(b"=").decode()))
 
 
-def _sealed(payload: str, alias: str = "colab") -> str:
-    body = f"towline_1.{alias}.{payload}."
-    return body + module._check_of(body)
+def _sealed(payload: str) -> str:
+    return seal("colab", payload)
 
 
 def test_what_terminals_do_to_long_lines_does_no_harm() -> None:
@@ -165,6 +163,11 @@ HOSTILE = {
 def test_hostile_values_are_refused(field: str, value: object) -> None:
     with pytest.raises(TicketError):
         dataclasses.replace(TICKET, **{field: value})
+
+
+def test_a_time_without_a_secret_means_nothing() -> None:
+    with pytest.raises(TicketError):
+        dataclasses.replace(TICKET, secret=None)
 
 
 def test_a_hostile_address_in_a_ticket_is_refused() -> None:
