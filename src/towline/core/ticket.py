@@ -72,18 +72,6 @@ class Ticket:
         if not sound:
             raise TicketError("the ticket holds what no ticket may hold")
 
-    def without_secret(self) -> Ticket:
-        """Return the ticket as it may be seen by anybody."""
-        return Ticket(
-            self.alias,
-            self.machine,
-            self.host_key,
-            self.addresses,
-            self.user,
-            self.folder,
-            self.port,
-        )
-
     def has_expired(self, now: float) -> bool:
         """Whether its secret is of no more use; the rest of it may well be."""
         return self.secret is not None and now >= self.expires
