@@ -7,7 +7,6 @@ import hashlib
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -148,11 +147,30 @@ async def test_another_host_key_than_the_known_one_is_refused(
     shown = fingerprint(server.directory / "host_key.pub")
     right = replace(set_up, settings={**set_up.settings, "ssh.host_key": shown})
     wrong = replace(set_up, settings={**set_up.settings, "ssh.host_key": "SHA256:AAAA"})
-    async with AsyncExitStack() as stack:
-        await stack.enter_async_context(ROUTE.open(echo, right))
+    async with ROUTE.open(echo, right):
+        pass
     with pytest.raises(RouteError, match="not the one that is known"):
         async with ROUTE.open(echo, wrong):
             pass
+
+
+async def test_a_key_that_is_known_of_another_server_does_not_pass(
+    set_up: Surroundings, server: Machine, private: Path, echo: int
+) -> None:
+    known = fingerprint(server.directory / "host_key.pub")
+    pinned = replace(set_up, settings={**set_up.settings, "ssh.host_key": known})
+    async with ROUTE.open(echo, pinned):
+        pass
+    with machine_in(private / "other") as other:
+        user = getpass.getuser()
+        settings = {
+            **pinned.settings,
+            "ssh.server": f"{user}@127.0.0.1:{other.port}",
+            "ssh.key": str(other.directory / "user_key"),
+        }
+        with pytest.raises(RouteError, match="not the one that is known"):
+            async with ROUTE.open(echo, replace(pinned, settings=settings)):
+                pass
 
 
 async def test_a_server_that_was_replaced_is_refused(

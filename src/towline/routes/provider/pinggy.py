@@ -76,7 +76,9 @@ class Pinggy(Route):
 
 @asynccontextmanager
 async def _open(port: int, around: Surroundings) -> AsyncGenerator[Tunnel]:
-    server = parse_server(around.value(SERVER), fingerprint=around.value(HOST_KEY))
+    server = parse_server(
+        around.value(SERVER), fingerprint=around.value(HOST_KEY), rsa=HOST_KEY.default
+    )
     # What it is to do is the name of the user; `force` takes over what is left of the last time.
     token = around.value(TOKEN)
     server = replace(server, user=f"{token}+tcp+force" if token else "tcp")
