@@ -11,7 +11,7 @@ import enum
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -91,6 +91,18 @@ class Surroundings:
         path.write_text(content)
         return path
 
+    def remember_port(self, place: str, port: int) -> None:
+        """Note which port a server gave, so that it can be asked for the same one next time."""
+        self.private_file(f"port.{place}", str(port))
+
+    def remembered_port(self, place: str) -> int:
+        """Return the port that was given there last; 0 where none is known."""
+        try:
+            text = (self.directory / f"port.{place}").read_text("utf-8")
+        except (OSError, ValueError):
+            return 0
+        return int(text) if text.isdecimal() and int(text) < 1 << 16 else 0
+
     def private_copy(self, name: str, source: Path) -> Path:
         """Copy a key to where nobody else can read it: on a mounted drive everybody may.
 
@@ -156,6 +168,27 @@ async def background() -> AsyncGenerator[TaskGroup]:
         tasks.cancel_scope.cancel()
     if failure is not None:
         raise failure
+
+
+async def enter_same_port(
+    stack: AsyncExitStack,
+    around: Surroundings,
+    place: str,
+    configured: int,
+    open_port: Callable[[int], AbstractAsyncContextManager[Tunnel]],
+) -> Tunnel:
+    """Open with the port that `place` gave last, so that the address stays; else with any.
+
+    Only where none is configured: that one is asked for, and no other. Raises `RouteError`.
+    """
+    last = 0 if configured else around.remembered_port(place)
+    if last:
+        try:
+            return await stack.enter_async_context(open_port(last))
+        except RouteError as error:
+            if not error.passing:
+                raise
+    return await stack.enter_async_context(open_port(configured))
 
 
 async def never() -> str:

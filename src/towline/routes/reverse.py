@@ -21,6 +21,7 @@ from towline.routes.errors import RouteError, Saying
 from towline.routes.program import Program, open_program
 
 SSH_PORT = 22
+RSA = "rsa-sha2-512,rsa-sha2-256"
 DEBUG = re.compile(r"debug\d: |Authenticated to |OpenSSH_|Transferred: |Bytes per second: ")
 
 ALLOCATED = re.compile(r"Allocated port (\d+) for remote forward to ")
@@ -93,16 +94,32 @@ class Server:
     user: str = ""
     fingerprint: str = ""  # "SHA256:…" of its host key; empty: the first one is believed.
     key: Path | None = None  # Ours to read. None: no key at all is offered.
+    algorithms: str = ""  # Of its host key, where the known one is one of several that it has.
+
+    @property
+    def alias(self) -> str:
+        """Its name among known host keys: another server's must not pass for its own."""
+        return f"{self.host}-{self.port}"
 
 
 def parse_server(
-    text: str, *, fingerprint: str = "", key: Path | None = None, user: str = ""
+    text: str,
+    *,
+    fingerprint: str = "",
+    key: Path | None = None,
+    user: str = "",
+    rsa: str = "",
 ) -> Server:
-    """Read `[user@]host[:port]`; `user` logs in if none is named. Raises `BadAddressError`."""
+    """Read `[user@]host[:port]`; `user` logs in if none is named. Raises `BadAddressError`.
+
+    `rsa` is a fingerprint known to be of an RSA key: where it is the one to be compared with, no
+    other kind of key is asked for.
+    """
     named, at, place = text.rpartition("@")
     if at:
         check_user(named)
-    return Server(*split_place(place, SSH_PORT), named or user, fingerprint, key)
+    algorithms = RSA if rsa and fingerprint == rsa else ""
+    return Server(*split_place(place, SSH_PORT), named or user, fingerprint, key, algorithms)
 
 
 def why_no_server(text: str, variable: str) -> str:
@@ -181,6 +198,7 @@ def known_hosts(around: Surroundings, name: str) -> Path:
 def _options(around: Surroundings, name: str, server: Server) -> dict[str, str]:
     options = {
         "HostName": server.host,
+        "HostKeyAlias": server.alias,
         "Port": str(server.port),
         "ExitOnForwardFailure": "yes",  # Else a connection that leads nowhere stays up.
         "ServerAliveInterval": "15",
@@ -188,17 +206,26 @@ def _options(around: Surroundings, name: str, server: Server) -> dict[str, str]:
         "ConnectTimeout": "15",
         "BatchMode": "yes",
         "StrictHostKeyChecking": "accept-new",
-        "UserKnownHostsFile": f'"{known_hosts(around, name)}"',
+        "UserKnownHostsFile": _quoted(known_hosts(around, name)),
         "GlobalKnownHostsFile": "none",
         "HashKnownHosts": "no",
         "UpdateHostKeys": "no",
         "ControlPath": "none",
         "IdentityAgent": "none",
         "IdentitiesOnly": "yes",
-        "IdentityFile": f'"{server.key}"' if server.key else "none",
+        "IdentityFile": _quoted(server.key) if server.key else "none",
         "ForwardAgent": "no",
     }
-    return options | ({"User": server.user} if server.user else {})
+    if server.user:
+        options["User"] = server.user
+    if server.algorithms:
+        options["HostKeyAlgorithms"] = server.algorithms
+    return options
+
+
+def _quoted(path: Path) -> str:
+    """A path as ssh's configuration takes it: it expands what begins with %."""
+    return '"' + str(path).replace("%", "%%") + '"'
 
 
 def check_pin(around: Surroundings, name: str, server: Server) -> None:
@@ -209,7 +236,7 @@ def check_pin(around: Surroundings, name: str, server: Server) -> None:
     """
     if not server.fingerprint:
         return
-    seen = set(_fingerprints(known_hosts(around, name)))
+    seen = set(_fingerprints(known_hosts(around, name), server.alias))
     if server.fingerprint not in seen:
         known_hosts(around, name).unlink(missing_ok=True)
         raise RouteError(
@@ -219,10 +246,11 @@ def check_pin(around: Surroundings, name: str, server: Server) -> None:
         )
 
 
-def _fingerprints(file: Path) -> list[str]:
+def _fingerprints(file: Path, alias: str) -> list[str]:
     lines = file.read_text("utf-8").splitlines() if file.exists() else []
-    keys = [base64.b64decode(fields[2]) for line in lines if len(fields := line.split()) >= 3]
-    return [fingerprint_of(key) for key in keys]
+    rows = [line.split() for line in lines]
+    keys = [row[2] for row in rows if len(row) >= 3 and row[0] == alias]
+    return [fingerprint_of(base64.b64decode(key)) for key in keys]
 
 
 def fingerprint_of(key: bytes) -> str:

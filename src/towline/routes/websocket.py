@@ -9,6 +9,7 @@ whoever is slow would seem dead, and ssh has its own.
 from __future__ import annotations
 
 import hmac
+import os
 import ssl
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -24,6 +25,7 @@ from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
 from towline.core.address import WebSocket
+from towline.routes.dial import dial
 from towline.routes.errors import RouteError, quoted
 
 MESSAGE_MAX = 16 << 10  # Bytes. cloudflared loses what a message holds beyond it.
@@ -163,16 +165,18 @@ async def open_websocket(
     query: str = "",
     context: ssl.SSLContext | None = None,
     statuses: Mapping[int, Meaning] = STATUSES,
+    environment: Mapping[str, str] | None = None,
 ) -> AsyncGenerator[WebSocketStream]:
     """Reach through a tunnel, for as long as the context lasts.
 
     `headers` are for the provider (an access policy), `query` and `context` for those that need
-    them. Raises `RouteError`, with what the provider's answer means by the table `statuses`.
+    them, `environment` (by default this process's) names the laptop's proxy, if any. Raises
+    `RouteError`, with what the provider's answer means by the table `statuses`.
     """
     given = dict(headers or {})
     if address.token:
         given["Authorization"] = f"Bearer {address.token}"
-    stream = await _connect(address, context)
+    stream = await _connect(address, context, os.environ if environment is None else environment)
     try:
         protocol = await _shake_hands(stream, address, given, query, statuses)
         yield WebSocketStream(stream, protocol, half_close=bool(address.token))
@@ -181,17 +185,13 @@ async def open_websocket(
             await stream.aclose()
 
 
-async def _connect(address: WebSocket, context: ssl.SSLContext | None) -> ByteStream:
+async def _connect(
+    address: WebSocket, context: ssl.SSLContext | None, environment: Mapping[str, str]
+) -> ByteStream:
     try:
         with anyio.fail_after(CONNECT_S):
-            if not address.secure:
-                return await anyio.connect_tcp(address.host, address.port)
-            return await anyio.connect_tcp(
-                address.host,
-                address.port,
-                tls=True,
-                ssl_context=context,
-                tls_standard_compatible=False,
+            return await dial(
+                address.host, address.port, environment, secure=address.secure, context=context
             )
     except ssl.SSLError as error:
         raise RouteError(

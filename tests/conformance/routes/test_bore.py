@@ -98,6 +98,20 @@ async def test_the_same_port_is_taken_again_after_a_restart(
 
 
 @real
+async def test_any_port_is_the_same_after_a_restart_unless_it_is_taken(
+    set_up: Surroundings, echo: int
+) -> None:
+    with server():
+        async with ROUTE.open(echo, set_up) as first:
+            pass
+    with server():
+        async with ROUTE.open(echo, set_up) as second:
+            assert second.address == first.address
+            async with ROUTE.open(echo, set_up) as third:
+                assert third.address != first.address
+
+
+@real
 async def test_a_port_that_is_not_given_is_said(set_up: Surroundings, echo: int) -> None:
     low = replace(set_up, settings={**set_up.settings, "bore.port": "80"})
     with server(), pytest.raises(RouteError, match="does not give that port"):

@@ -7,7 +7,7 @@ import hashlib
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import pytest
 from tests.conformance.routes.carry import GREETING
 from tests.end_to_end import sshd
 from tests.end_to_end.sshd import Machine, machine_in
-from towline.core.address import Jump, Tcp
+from towline.core.address import Address, Jump, Tcp
 from towline.routes.base import Surroundings
 from towline.routes.errors import RouteError
 from towline.routes.provider.ssh import ROUTE
@@ -77,6 +77,15 @@ def modes(directory: Path, pattern: str) -> set[int]:
     return {file.stat().st_mode & 0o077 for file in directory.glob(pattern)}
 
 
+async def let_go(address: Address) -> None:
+    """Wait until the server has noticed that we have left, and nothing listens there any more."""
+    assert isinstance(address, Jump)
+    with anyio.fail_after(20), suppress(OSError):
+        while True:
+            async with await anyio.connect_tcp(address.target_host, address.target_port):
+                pass
+
+
 async def test_a_port_on_the_server_only_leads_here(
     set_up: Surroundings, server: Machine, echo: int
 ) -> None:
@@ -88,8 +97,7 @@ async def test_a_port_on_the_server_only_leads_here(
         assert address.hop == f"{getpass.getuser()}@127.0.0.1:{server.port}"
         got = await anyio.to_thread.run_sync(through, server, address, given)
         assert hashlib.sha256(got).digest() == hashlib.sha256(GREETING + given).digest()
-    with pytest.raises(OSError, match="onnect"):
-        await anyio.connect_tcp(address.target_host, address.target_port)
+    await let_go(address)
 
 
 async def test_a_fixed_port_is_the_same_after_a_restart(
@@ -100,9 +108,22 @@ async def test_a_fixed_port_is_the_same_after_a_restart(
     for _ in range(2):
         async with ROUTE.open(echo, fixed) as tunnel:
             addresses.append(tunnel.address)
+        await let_go(tunnel.address)
     assert addresses[0] == addresses[1]
     assert isinstance(addresses[0], Jump)
     assert addresses[0].target_port == free_tcp_port
+
+
+async def test_any_port_is_the_same_after_a_restart_unless_it_is_taken(
+    set_up: Surroundings, echo: int
+) -> None:
+    async with ROUTE.open(echo, set_up) as first:
+        pass
+    await let_go(first.address)
+    async with ROUTE.open(echo, set_up) as second:
+        assert second.address == first.address
+        async with ROUTE.open(echo, set_up) as third:
+            assert third.address != first.address
 
 
 async def test_a_public_port_is_opened_only_when_asked_for(set_up: Surroundings, echo: int) -> None:
@@ -148,11 +169,30 @@ async def test_another_host_key_than_the_known_one_is_refused(
     shown = fingerprint(server.directory / "host_key.pub")
     right = replace(set_up, settings={**set_up.settings, "ssh.host_key": shown})
     wrong = replace(set_up, settings={**set_up.settings, "ssh.host_key": "SHA256:AAAA"})
-    async with AsyncExitStack() as stack:
-        await stack.enter_async_context(ROUTE.open(echo, right))
+    async with ROUTE.open(echo, right):
+        pass
     with pytest.raises(RouteError, match="not the one that is known"):
         async with ROUTE.open(echo, wrong):
             pass
+
+
+async def test_a_key_that_is_known_of_another_server_does_not_pass(
+    set_up: Surroundings, server: Machine, private: Path, echo: int
+) -> None:
+    known = fingerprint(server.directory / "host_key.pub")
+    pinned = replace(set_up, settings={**set_up.settings, "ssh.host_key": known})
+    async with ROUTE.open(echo, pinned):
+        pass
+    with machine_in(private / "other") as other:
+        user = getpass.getuser()
+        settings = {
+            **pinned.settings,
+            "ssh.server": f"{user}@127.0.0.1:{other.port}",
+            "ssh.key": str(other.directory / "user_key"),
+        }
+        with pytest.raises(RouteError, match="not the one that is known"):
+            async with ROUTE.open(echo, replace(pinned, settings=settings)):
+                pass
 
 
 async def test_a_server_that_was_replaced_is_refused(

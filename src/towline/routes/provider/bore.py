@@ -11,8 +11,9 @@ import hmac
 import json
 import uuid
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import anyio
@@ -27,6 +28,7 @@ from towline.routes.base import (
     Surroundings,
     Tunnel,
     background,
+    enter_same_port,
     opening,
 )
 from towline.routes.errors import RouteError, Saying, explain, quoted
@@ -131,11 +133,24 @@ class _Wire:
 @asynccontextmanager
 async def _open(port: int, around: Surroundings) -> AsyncGenerator[Tunnel]:
     server = _Server(*split_place(around.value(SERVER), CONTROL_PORT), around.value(SECRET))
+    place = f"bore-{server.host}-{server.port}"
+    async with AsyncExitStack() as stack:
+        opener = partial(_open_at, server, port)
+        configured = int(around.value(PORT))
+        tunnel = await enter_same_port(stack, around, place, configured, opener)
+        if isinstance(tunnel.address, Tcp):
+            around.remember_port(place, tunnel.address.port)
+        yield tunnel
+
+
+@asynccontextmanager
+async def _open_at(server: _Server, port: int, remote: int) -> AsyncGenerator[Tunnel]:
+    """Take port `remote` of the server, or any for 0."""
     async with opening("bore", ANSWER_S), _hanging_up():
         wire = await _connect(server)
     async with wire.stream, background() as tasks:
         async with opening("bore", ANSWER_S), _hanging_up():
-            address = await _ask(wire, server, int(around.value(PORT)))
+            address = await _ask(wire, server, remote)
         control = _Control(wire, server, port)
         tasks.start_soon(control.follow)
         yield Tunnel(address, control.wait_ended)

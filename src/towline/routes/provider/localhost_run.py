@@ -74,7 +74,9 @@ class LocalhostRun(Route):
 async def _open(port: int, around: Surroundings) -> AsyncGenerator[Tunnel]:
     path = around.value(KEY)
     key = around.private_copy("localhost.run.key", Path(path)) if path else None
-    server = parse_server(around.value(SERVER), fingerprint=around.value(HOST_KEY), key=key)
+    server = parse_server(
+        around.value(SERVER), fingerprint=around.value(HOST_KEY), key=key, rsa=HOST_KEY.default
+    )
     if not key and not server.user:
         server = replace(server, user="nokey")
     async with open_bridge(port) as bridge:

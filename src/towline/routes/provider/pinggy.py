@@ -34,6 +34,8 @@ ADDRESS = re.compile(
     r"tcp://([a-z0-9.-]+\.(?:pinggy-free\.link|pinggy\.link|pinggy\.online|pinggy\.net)):(\d+)"
 )
 
+PAID_SERVER = "pro.pinggy.io:443"
+
 SAYINGS = (
     Saying(
         r"(?i)tunnel (?:has )?(?:expired|timed? ?out)|Connection to \S+ closed by remote host",
@@ -76,7 +78,9 @@ class Pinggy(Route):
 
 @asynccontextmanager
 async def _open(port: int, around: Surroundings) -> AsyncGenerator[Tunnel]:
-    server = parse_server(around.value(SERVER), fingerprint=around.value(HOST_KEY))
+    paid = around.is_set(TOKEN) and not around.is_set(SERVER)
+    place = PAID_SERVER if paid else around.value(SERVER)
+    server = parse_server(place, fingerprint=around.value(HOST_KEY), rsa=HOST_KEY.default)
     # What it is to do is the name of the user; `force` takes over what is left of the last time.
     token = around.value(TOKEN)
     server = replace(server, user=f"{token}+tcp+force" if token else "tcp")

@@ -80,7 +80,9 @@ class Serveo(Route):
     def open(self, port: int, around: Surroundings) -> AbstractAsyncContextManager[Tunnel]:
         path = around.value(KEY)
         key = around.private_copy("serveo.key", Path(path)) if path else None
-        server = parse_server(around.value(SERVER), fingerprint=around.value(HOST_KEY), key=key)
+        server = parse_server(
+            around.value(SERVER), fingerprint=around.value(HOST_KEY), key=key, rsa=HOST_KEY.default
+        )
         if alias := around.value(ALIAS):
             return _open_alias(port, around, server, alias)
         return _open_url(port, around, server)

@@ -6,11 +6,20 @@ It opens no public port unless asked to (`ssh.public`), and then the server must
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from towline.core.address import Address, Jump, Tcp
-from towline.routes.base import About, Route, Setting, Surroundings, Tunnel, opening
+from towline.routes.base import (
+    About,
+    Route,
+    Setting,
+    Surroundings,
+    Tunnel,
+    enter_same_port,
+    opening,
+)
 from towline.routes.reverse import (
     NO_SSH,
     Server,
@@ -71,26 +80,28 @@ async def _open(port: int, around: Surroundings) -> AsyncGenerator[Tunnel]:
     key = around.private_copy("ssh.key", Path(around.value(KEY)))
     server = parse_server(around.value(SERVER), fingerprint=around.value(HOST_KEY), key=key)
     public = around.value(PUBLIC) == "yes"
-    remote = int(around.value(PORT))
-    async with open_at(around, "ssh", server, port, remote, public=public) as tunnel:
-        yield tunnel
+    async with AsyncExitStack() as stack:
+        opener = partial(_open_at, around, server, port, public)
+        configured = int(around.value(PORT))
+        yield await enter_same_port(stack, around, server.alias, configured, opener)
 
 
 @asynccontextmanager
-async def open_at(
-    around: Surroundings, name: str, server: Server, port: int, remote: int, *, public: bool
+async def _open_at(
+    around: Surroundings, server: Server, port: int, public: bool, remote: int
 ) -> AsyncGenerator[Tunnel]:
     """Take port `remote` on `server`, or any that is free for 0."""
     # Always with an address: without one ssh is content if only ::1 could be had.
     bind = "0.0.0.0" if public else "127.0.0.1"  # noqa: S104 - only where it was asked for.
     forward = f"{bind}:{remote}:127.0.0.1:{port}"
-    async with open_reverse(name, around, server, forward) as program:
-        async with opening(name):
+    async with open_reverse("ssh", around, server, forward) as program:
+        async with opening("ssh"):
             if remote == 0:
                 remote = await program.wait_for(allocated_port)
             else:
                 await program.wait_for(forward_stands)
-        check_pin(around, name, server)
+        check_pin(around, "ssh", server)
+        around.remember_port(server.alias, remote)
         address: Address = Jump(server.user, server.host, server.port, "127.0.0.1", remote)
         if public:
             address = Tcp(server.host, remote)

@@ -80,19 +80,22 @@ async def _open(port: int, around: Surroundings) -> AsyncGenerator[Tunnel]:
     client = [around.find("tailscale") or "tailscale", f"--socket={socket}"]
     up = ["up", f"--auth-key=file:{key}", f"--hostname={around.value(HOSTNAME)}"]
     async with open_program("tailscale", daemon, environment, SAYINGS) as running:
-        async with opening("tailscale", UP_S * 2):
-            command = [*client, *up, f"--timeout={UP_S}s"]
-            async with open_program("tailscale", command, environment, SAYINGS) as program:
-                await program.wait_success()
+        try:
+            async with opening("tailscale", UP_S * 2):
+                command = [*client, *up, f"--timeout={UP_S}s"]
+                async with open_program("tailscale", command, environment, SAYINGS) as program:
+                    await program.wait_success()
+        finally:
+            key.unlink(missing_ok=True)
+        async with opening("tailscale"):
             command = [*client, "ip", "-4"]
             async with open_program("tailscale", command, environment, SAYINGS) as program:
-                host = await program.wait_for(_host)
-        key.unlink(missing_ok=True)
-        yield Tunnel(Tcp(host, port), running.wait_ended)
+                address = await program.wait_for(lambda line: _address(line, port))
+        yield Tunnel(address, running.wait_ended)
 
 
-def _host(line: str) -> str | None:
-    return line if ADDRESS.fullmatch(line) else None
+def _address(line: str, port: int) -> Tcp | None:
+    return Tcp(line, port) if ADDRESS.fullmatch(line) else None
 
 
 ROUTE = Tailscale()
