@@ -149,6 +149,15 @@ def mutation(session: nox.Session) -> None:
     session.run("python", "fuzz/mutate.py", *session.posargs)
 
 
+@nox.session(venv_backend="uv|virtualenv", python=sys.executable)
+def audit(session: nox.Session) -> None:
+    """What ssh-audit says of the SSH servers that `towline up` starts."""
+    session.install("ssh-audit>=3.3")
+    program = Path(session.bin) / "ssh-audit"
+    argv = [sys.executable, "-m", "pytest", "-q", "tests/machine/test_audit.py"]
+    session.run(*argv, env={"TOWLINE_SSH_AUDIT": str(program)}, external=True)
+
+
 @nox.session
 def lock(session: nox.Session) -> None:
     """Make the lock files anew from pyproject.toml (needs uv)."""

@@ -16,6 +16,7 @@ from towline.config import OPTIONS, Option
 from towline.core.entry import Directory, Entry, File, Symlink
 from towline.core.reconcile import Verdict
 from towline.core.wire import messages
+from towline.routes import catalog
 
 DOCS = Path(__file__).parent
 
@@ -169,6 +170,30 @@ def _fields_of(kind: type) -> Iterator[tuple[str, str, str]]:
             yield match[1], match[2], match[3] or ""
 
 
+# docs/routes.md: a row for each route.
+
+
+def routes() -> str:
+    """Return the table of routes, and what each can be given."""
+    rows = [
+        "| route | needs | limits | cost | carries | on the laptop |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    rows += [
+        f"| `{about.name}` | {about.needs} | {about.limits} | {about.cost}"
+        f" | {about.carries.value.upper()} | {about.laptop} |"
+        for about in (route.about for route in catalog.routes())
+    ]
+    rows += ["", "| route | variable | what it is |", "| --- | --- | --- |"]
+    rows += [
+        f"| `{route.name}` | `{setting.variable}` | {setting.help}"
+        f"{f' (`{setting.default}`)' if setting.default else ''} |"
+        for route in catalog.routes()
+        for setting in route.about.settings
+    ]
+    return "\n".join(rows)
+
+
 # docs/reload.md: the scenarios of tests/notebook/reload, and what bench.reload measured.
 
 RELOADERS = ("towline", "%autoreload 2", "jurigged", "importlib.reload")
@@ -232,6 +257,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "configuration": configuration,
     "sync": sync,
     "protocol": protocol,
+    "routes": routes,
     "reload": reload,
     "reload-costs": reload_costs,
     "reload-history": reload_history,

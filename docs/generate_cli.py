@@ -142,6 +142,9 @@ OTHERS = """\
 | `config` | one object for each option: `key`, `value`, `origin` |
 | `doctor` | one object for each check: `name`, `verdict` (`ok`, `warn`, `fail`), `finding`, \
 `to_do` |
+| `routes` | one object for each route: `route`, `usable`, `why_not`, `configured`, `needs`, \
+`limits`, `cost`, `carries` (`tcp`, `http`), `laptop`, `settings` (`key`, `variable`, `help`, \
+`secret`, `set`) |
 | `service install`, `service remove` | `file`, `content`, `install`, `remove` (commands) |
 | `service status` | one object each: `workspace`, `file` |
 | `version` | `towline`, `python`, `system`, `program` |

@@ -17,6 +17,7 @@ from towline.config import OPTIONS, load
 from towline.core.wire.messages import Message
 from towline.demo.steps import STEPS
 from towline.engine.events import EVENT_NAMES
+from towline.routes.catalog import routes
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src/towline"
@@ -99,7 +100,8 @@ def test_configuration_that_a_page_shows_is_accepted(page: Path, tmp_path: Path)
 
 @every_page
 def test_options_in_the_configuration_that_a_page_names_exist(page: Path) -> None:
-    known = {option.variable for option in OPTIONS} | {"TOWLINE_SSH"}
+    known = {option.variable for option in OPTIONS} | {"TOWLINE_SSH", "TOWLINE_HOME"}
+    known |= {setting.variable for route in routes() for setting in route.about.settings}
     for variable in re.findall(r"\bTOWLINE_[A-Z_]+\b", page.read_text("utf-8")):
         assert variable in known, variable
 

@@ -24,7 +24,7 @@ def target(name: str) -> Callable[[bytes], None]:
 
 
 def test_what_a_peer_or_a_file_may_hold_has_a_target() -> None:
-    assert sorted(TARGETS) == ["config", "frames", "ignore", "messages", "paths"]
+    assert sorted(TARGETS) == ["config", "frames", "ignore", "messages", "paths", "ticket"]
 
 
 @pytest.mark.parametrize("name", TARGETS)

@@ -1,7 +1,8 @@
 """towline: the live line between a project folder and a borrowed machine.
 
 This package is a façade: it holds no logic and imports nothing until it is asked. In a notebook
-`%load_ext towline` keeps what is saved on the laptop and what is loaded here in step.
+`%load_ext towline` keeps what is saved on the laptop and what is loaded here in step; `up` makes
+the machine reachable that the notebook runs on.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
     from typing import Any, TypeVar
 
@@ -47,7 +48,49 @@ def wait_for(path: str, timeout_s: float = 60.0) -> Path:
     return found
 
 
+def up(
+    route: str = "auto",
+    key: str | Sequence[str] | None = None,
+    name: str | None = None,
+    *,
+    invite: bool = False,
+    settings: Mapping[str, str] | None = None,
+    i_have_compute_units: bool = False,
+) -> Any:
+    """Make this machine reachable, and show the line for the laptop: `towline link TICKET`.
+
+    It goes on when the kernel is restarted, and a second call shows the same ticket. `key` is a
+    public key of the laptop's, or a file of it: then the ticket holds no secret. `invite` lets one
+    more laptop in. `settings` are those of the route, as `{"direct.address": "host:port"}`. What
+    is returned has the ticket once more, as `.ticket`.
+    """
+    return _module("cell").up(
+        route,
+        key,
+        name,
+        invite=invite,
+        settings=settings,
+        i_have_compute_units=i_have_compute_units,
+    )
+
+
+def down() -> bool:
+    """End what `up` has started here; return whether there was anything."""
+    was_up: bool = _module("cell").down()
+    return was_up
+
+
+def status() -> dict[str, Any] | None:
+    """Return what keeps this machine reachable: its name, server and routes. None: nothing."""
+    found: dict[str, Any] | None = _module("cell").status()
+    return found
+
+
 def _notebook(name: str) -> Any:
+    return _module(f"notebook.{name}")
+
+
+def _module(name: str) -> Any:
     import importlib  # By name, so that nothing of it is known to those who import towline.
 
-    return importlib.import_module(f"towline.notebook.{name}")
+    return importlib.import_module(f"towline.{name}")

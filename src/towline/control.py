@@ -15,6 +15,8 @@ The operations, and what each reply holds:
     explain {path}       {path, synced, reason}, and where it has one {source, line, pattern}
     accept, refuse       {} once the held plan is carried out or dropped; {error} if none is held
     events               one reply each: as_json(event); the last few, then live
+    forward {port}       {}, and from then on the bytes of a connection to that port of the
+                         machine's loopback, both ways, without an end but that of the connection
 
 `who` ({pid, version}) is answered by `control_listener`, the engine's end. That is a module of its
 own because it needs an event loop, and a command must start without loading one.
@@ -80,6 +82,33 @@ def follow(
             ) from None
         except ConnectionError:
             raise _gone(binding) from None
+
+
+def open_stream(binding: Binding, op: str, **args: Any) -> socket.socket:
+    """Return a connection on which, after the engine's one reply, plain bytes come and go.
+
+    Raises UserError, as `follow` does.
+    """
+    connection, token = _connect(binding)
+    try:
+        connection.sendall(line_of({**args, "op": op, **token}))
+        if _next_reply(_read_line(connection), binding) is None:
+            raise _gone(binding)
+    except (TimeoutError, ConnectionError):
+        connection.close()
+        raise _gone(binding) from None
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _read_line(connection: socket.socket) -> bytes:
+    """Byte by byte, for what follows the line is not ours to take."""
+    line = bytearray()
+    while not line.endswith(b"\n") and len(line) <= LINE_MAX and (byte := connection.recv(1)):
+        line += byte
+    return bytes(line)
 
 
 def _next_reply(line: bytes, binding: Binding) -> Json | None:

@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import IO, cast
 
@@ -32,6 +33,8 @@ CONNECTIONS_MAX = 64  # Bounds memory and file descriptors; a person has a few, 
 LOCKED_BYTE = 1 << 30  # Windows locks bytes against reading too; this one is never read.
 
 Dispatch = Mapping[str, Callable[[Json], Awaitable[Json] | AsyncIterator[Json]]]
+Streams = Mapping[str, Callable[[Json, Callable[[], Awaitable[ByteStream]]], Awaitable[None]]]
+"""Operations after whose reply the connection is theirs: they say when by taking it."""
 
 CUT_SHORT = (anyio.EndOfStream, anyio.IncompleteRead)
 GONE = (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError)  # Whoever asked.
@@ -42,6 +45,7 @@ logger = logging.getLogger(__name__)
 async def serve_control(
     path: Path,
     dispatch: Dispatch,
+    streams: Streams | None = None,
     *,
     on_loopback: bool = sys.platform == "win32",
     task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
@@ -55,7 +59,7 @@ async def serve_control(
     """
     with _only_engine(path):
         listener, token = await (_listen_loopback(path) if on_loopback else _listen_unix(path))
-        door = _Door({**dispatch, "who": _who}, token)
+        door = _Door({**dispatch, "who": _who}, streams or {}, token)
         async with listener:
             task_status.started()
             await listener.serve(door.answer)
@@ -64,8 +68,9 @@ async def serve_control(
 class _Door:
     """Answers connections, each a request, a bounded number at a time."""
 
-    def __init__(self, dispatch: Dispatch, token: str | None) -> None:
+    def __init__(self, dispatch: Dispatch, streams: Streams, token: str | None) -> None:
         self._dispatch = dispatch
+        self._streams = streams
         self._token = token
         self._connections = 0
 
@@ -86,6 +91,12 @@ class _Door:
                     "the engine is asked too much at once", exit_code=ExitCode.TRY_AGAIN
                 )
             request = await self._request(stream)
+            if (streaming := self._streams.get(str(request.get("op")))) is not None:
+                self._connections -= 1  # It asks nothing more, and may stay for days.
+                try:
+                    return await streaming(request, partial(_hand_over, stream))
+                finally:
+                    self._connections += 1
             tasks.start_soon(_cancel_at_hangup, stream, tasks.cancel_scope)
             await self._reply(stream, request)
         except UserError as error:
@@ -126,6 +137,12 @@ class _Door:
             raise UserError(
                 f"the engine failed at {op!r}: {error!r}", hint="see `towline log`"
             ) from error
+
+
+async def _hand_over(stream: ByteStream) -> ByteStream:
+    """Tell who asked that the bytes begin. Nothing of theirs was read yet: they wait for this."""
+    await stream.send(line_of({"reply": {}}))
+    return stream
 
 
 async def _send_all(

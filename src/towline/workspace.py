@@ -32,14 +32,17 @@ from towline.engine.bell import Bell
 from towline.engine.history import CONTENT_MAX, History
 from towline.engine.live import FolderRefusedError, Live
 from towline.engine.remote import Lanes
+from towline.enrolment import host_key_changed
 from towline.errors import ExitCode, UserError
 from towline.folders import open_folder, pairs_of
+from towline.forwarding import Forwarding
 from towline.line.bootstrap import Bootstrap
 from towline.line.bundle import load_bundle
 from towline.line.errors import ChannelClosedError, ConnectError, ConnectKind, LineLostError
 from towline.line.live import LineState, LiveLine, Phase, open_line
 from towline.line.options import SshOptions
 from towline.line.ssh import open_ssh
+from towline.machines import machine_named
 from towline.operations import operations
 from towline.places import places_of
 from towline.request import LinkRequest
@@ -134,7 +137,8 @@ class Workspace:
 
     async def run(self, control: Path) -> int:
         async with anyio.create_task_group() as tasks:
-            await tasks.start(serve_control, control, operations(self))
+            streams = {"forward": Forwarding(lambda: self._line)}
+            await tasks.start(serve_control, control, operations(self), streams)
             tasks.start_soon(self._stop_on_signal)
             tasks.start_soon(self._tell_status)
             for live in self._lives:
@@ -225,7 +229,7 @@ class Workspace:
             finally:
                 self._line = None
             if isinstance(reason, _FAILURES):
-                return self._fail(_as_user_error(reason))
+                return self._fail(self._as_user_error(reason))
             if not isinstance(reason, _NEW_LIFE):
                 raise reason
             self._new_life = True
@@ -270,8 +274,16 @@ class Workspace:
         elif state.phase is Phase.DISCONNECTED:
             self._note_away(str(state.error or "the connection was lost"))
         elif state.error is not None and not self._was_connected:
-            self._fail(_as_user_error(state.error))
+            self._fail(self._as_user_error(state.error))
         self._touched.ring()
+
+    def _as_user_error(self, error: Exception) -> UserError:
+        """A machine that came by a ticket has one host key, and no other is ever right."""
+        if isinstance(error, ConnectError) and error.kind is ConnectKind.HOST_KEY:
+            machine = machine_named(self._request.destination)
+            if machine is not None:
+                return host_key_changed(machine.name)
+        return _as_user_error(error)
 
     def _note_connected(self) -> None:
         if self._away_since is not None:

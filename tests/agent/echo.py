@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from towline.agent.loop import TransportDeadError
@@ -49,6 +49,9 @@ class EchoService:
             self._line.handle_timer(now)
             self._take_events()
         return False
+
+    def writable(self) -> Collection[int]:
+        return ()
 
     def watched(self) -> Mapping[int, Callable[[float], None]]:
         return {}

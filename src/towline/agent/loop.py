@@ -12,7 +12,7 @@ import selectors
 import signal
 import socket
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol, cast
 
@@ -69,6 +69,10 @@ class Service(Protocol):
         """Descriptors to call back about when they are readable. Read after each tick."""
         ...
 
+    def writable(self) -> Collection[int]:
+        """Descriptors to wake up for when they can be written. Read after each tick."""
+        ...
+
     def request(self, request: dict[str, Any], reply: Reply) -> None:
         """A local client asks. `reply` may be called later, repeatedly, and after it has left."""
 
@@ -102,6 +106,7 @@ class Loop:
         self._clients: list[Client] = []
         self._transport: Client | None = None
         self._watched: dict[int, Callable[[float], None]] = {}
+        self._wanted: dict[int, int] = {}  # Descriptors of the service, and for what they wait.
         self._stopping = False
         now = clock()
         self._started = now
@@ -375,15 +380,21 @@ class Loop:
 
     def _follow_watched(self) -> None:
         watched = self._service.watched()
-        for descriptor in [fd for fd in self._watched if fd not in watched]:
-            del self._watched[descriptor]
+        wanted = dict.fromkeys(watched, selectors.EVENT_READ)
+        for descriptor in self._service.writable():
+            wanted[descriptor] = wanted.get(descriptor, 0) | selectors.EVENT_WRITE
+        for descriptor in [fd for fd in self._wanted if fd not in wanted]:
             self._selector.unregister(descriptor)
-        for descriptor, callback in watched.items():
-            if descriptor not in self._watched:
+        for descriptor, events in wanted.items():
+            if descriptor not in self._wanted:
                 self._selector.register(
-                    descriptor, selectors.EVENT_READ, lambda fd=descriptor: self._call_back(fd)
+                    descriptor, events, lambda fd=descriptor: self._call_back(fd)
                 )
-            self._watched[descriptor] = callback
+            elif self._wanted[descriptor] != events:
+                key = self._selector.get_key(descriptor)
+                self._selector.modify(descriptor, events, key.data)
+        self._wanted = wanted
+        self._watched = dict(watched)
 
     def _call_back(self, descriptor: int) -> None:
         if callback := self._watched.get(descriptor):

@@ -11,17 +11,19 @@ import json
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard, cast
 
 from towline.agent.changes import Changes
+from towline.agent.forwards import Forwards
+from towline.agent.forwards import read_greeting as read_forward
 from towline.agent.loop import TransportDeadError
 from towline.agent.mirror import Lane, Mirror
 from towline.agent.offer import offer
 from towline.agent.roots import Roots
-from towline.core.wire.events import Closed, Event, Lost, Message, Opened, Silent
+from towline.core.wire.events import Closed, Event, Lost, Message, Opened, Sendable, Silent
 from towline.core.wire.frames import LINE_ID_SIZE, Hello, ProtocolError
 from towline.core.wire.line import Line
 from towline.core.wire.messages import Flushed, decode, encode
@@ -69,6 +71,7 @@ class AgentService:
         self._roots = roots
         self._software = software
         self._line = Line(bytes(LINE_ID_SIZE), initiator=False, software=software, now=now)
+        self._forwards = Forwards(self._line)
         self._line_is_over = False
         self._attached = False
         self._now = now
@@ -127,6 +130,7 @@ class AgentService:
                 self._line.handle_timer(now)
                 self._take_events()
             self._take_messages(now)
+        self._forwards.step()
         more = False
         for number, mirror in self._mirrors.items():
             more = mirror.step(now, busy=bool(self._inbox[Lane.BULK])) or more
@@ -145,9 +149,14 @@ class AgentService:
         Only those it would look at: one that stays readable would keep the loop from sleeping.
         """
         roots = [mirror.watched for mirror in self._mirrors.values()]
-        return {root.follower.watch.fileno(): lambda _now: None for root in roots if root}
+        watches = [root.follower.watch.fileno() for root in roots if root]
+        return dict.fromkeys([*watches, *self._forwards.readable()], _look)
+
+    def writable(self) -> Collection[int]:
+        return self._forwards.writable()
 
     def close(self) -> None:
+        self._forwards.close()
         self._roots.close()
 
     # -- Programs on the machine --------------------------------------------------------------
@@ -300,6 +309,8 @@ class AgentService:
         self._line_is_over = False
         self._revision = 0  # The laptop may have begun to count anew.
         self._line = Line(line_id, initiator=False, software=self._software, now=now)
+        self._forwards.close()
+        self._forwards = Forwards(self._line)
         self._mirrors.clear()
         self._lanes.clear()
         for inbox in self._inbox.values():
@@ -315,7 +326,12 @@ class AgentService:
                 self._open(channel, greeting)
             case Message(channel, data) if channel in self._lanes:
                 self._inbox[self._lanes[channel][1]].append((channel, data))
+            case Message(channel, data) if channel in self._forwards:
+                self._forwards.put(channel, data)
+            case Sendable(channel):
+                self._forwards.stir(channel)
             case Closed(channel):
+                self._forwards.closed(channel)
                 self._close(channel)
             case Silent(silent_s):
                 raise TransportDeadError(f"the laptop has been silent for {silent_s:.0f} s")
@@ -326,8 +342,10 @@ class AgentService:
                 pass
 
     def _open(self, channel: int, greeting: bytes) -> None:
-        """Take a channel as a lane of a mirror, as its greeting says; refuse any other."""
+        """Take a channel as its greeting says: a forward, or a lane of a mirror; refuse others."""
         try:
+            if (port := read_forward(greeting)) is not None:
+                return self._forwards.open(channel, port)
             number, lane = _read_greeting(greeting)
         except ValueError:
             return self._line.close_channel(channel, "this agent knows no such channel")
@@ -374,6 +392,10 @@ class AgentService:
             for lane, inbox in self._inbox.items()
             for channel, _ in list(inbox)[:1]
         )
+
+
+def _look(now: float) -> None:
+    """The next `tick` looks by itself."""
 
 
 def open_service(workspace: str) -> AgentService:

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 import click
 
 from towline.cli.options import Command, json_option
-from towline.cli.output import ReaderGoneError
+from towline.cli.output import ReaderGoneError, say
 from towline.cli.project import project_to_link
+from towline.core.ticket import looks_like_ticket
 from towline.errors import ExitCode, UserError
 from towline.line.options import SshOptions
+from towline.machines import machine_named
 from towline.places import Binding, Workspaces, as_name
 from towline.request import NO_SSH_OPTIONS, LinkRequest, split_destination
 
@@ -67,7 +69,8 @@ def link(
 ) -> None:
     """Keep a project folder live on a machine.
 
-    DEST is anything that ssh accepts: user@host, or a Host of your ssh configuration. PATH is
+    DEST is anything that ssh accepts: user@host, or a Host of your ssh configuration; or the
+    ticket that `towline up` has printed on a machine, and later that machine's name. PATH is
     where the project is put there, by default ~/NAME. Nothing has to be installed there; Python
     3.10 or later is enough. A second run in the same folder needs no DEST.
 
@@ -105,9 +108,31 @@ def bind(
     meant = destination or options.machine
     if meant is None:
         return workspaces.ensure(root, _last_destination(workspaces, root), name=name, ssh=ssh)
-    host, machine_path = split_destination(meant)
+    host, machine_path, ssh = reached(meant, root, ssh)
     name = name or (None if options.name is None else as_name(options.name))
     return workspaces.ensure(root, host, name=name, ssh=ssh, machine_path=machine_path)
+
+
+def reached(
+    meant: str, root: Path, ssh: SshOptions | None
+) -> tuple[str, str | None, SshOptions | None]:
+    """Return what ssh takes, the folder there and the options, for a ticket, a machine or a host.
+
+    Raises UserError.
+    """
+    if looks_like_ticket(meant):
+        from towline.enrolment import read_ticket, take
+
+        machine = take(read_ticket(meant), say)
+        machine_path = None
+    else:
+        host, machine_path = split_destination(meant)
+        known = machine_named(host)
+        if known is None or ssh is not None:
+            return host, machine_path, ssh
+        machine = known
+    below = f"{machine.folder.rstrip('/')}/{root.name}" if machine.folder else None
+    return machine.name, machine_path or below, machine.ssh_options()
 
 
 def request_for(binding: Binding, *, once: bool = False) -> LinkRequest:

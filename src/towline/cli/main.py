@@ -33,10 +33,19 @@ COMMANDS = (
     "doctor",
     "config",
     "service",
+    "ssh",
+    "cp",
+    "ssh-config",
+    "proxy",
+    "enrol",
+    "up",
+    "down",
+    "routes",
     "demo",
     "version",
 )
-"""In the order of `towline --help`. Each is `towline.cli.NAME` and in it the command NAME."""
+"""In the order of `towline --help`. Each is `towline.cli.NAME` and in it the command NAME; what is
+a dash on the command line is an underscore there."""
 
 
 class LazyGroup(click.Group):
@@ -48,9 +57,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(
-            importlib.import_module(f"towline.cli.{cmd_name}"), cmd_name
-        )
+        name = cmd_name.replace("-", "_")
+        command: click.Command = getattr(importlib.import_module(f"towline.cli.{name}"), name)
         return command
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,7 +18,9 @@ from pathlib import Path
 import anyio
 import asyncssh
 from anyio.abc import TaskGroup
+from asyncssh.kex import get_kex_algs
 
+from towline.machine.authorized import is_current
 from towline.machine.command import Channel, Surroundings, run_command
 
 CONNECTIONS_MAX = 32  # At a time, let in or not. A laptop needs one or two, editors a few.
@@ -25,6 +28,11 @@ COMMANDS_MAX = 128  # At a time: sshd's ten for each of a dozen connections.
 LOGIN_TIMEOUT_S = 20.0
 ALIVE_INTERVAL_S = 15.0  # With the count: a client that is gone is noticed within a minute.
 ALIVE_COUNT = 3
+
+# As our sshd has them; of the first, those that the libraries of this asyncssh can do.
+KEX = ("mlkem768x25519-sha256", "curve25519-sha256", "curve25519-sha256@libssh.org")
+CIPHERS = "aes256-gcm*,aes128-gcm*,aes256-ctr,aes128-ctr"
+MACS = "hmac-sha2-256-etm*,hmac-sha2-512-etm*"
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")  # Forwards lead to the machine itself only.
 SHELL = "/bin/sh"
@@ -89,7 +97,7 @@ class Server:
         """Return the keys that let `user` in: none at all for anybody but the one."""
         if user != self._access.user:
             return asyncssh.import_authorized_keys("")
-        return asyncssh.read_authorized_keys(str(self._access.authorized_keys))
+        return _keys_in(self._access.authorized_keys, time.time())
 
     def start_command(self, channel: Channel) -> None:
         if channel.subsystem is not None or self._commands >= COMMANDS_MAX:
@@ -107,6 +115,20 @@ class Server:
 
     def sftp(self, channel: asyncssh.SSHServerChannel[bytes]) -> asyncssh.SFTPServer:
         return _Sftp(channel, self._surroundings.home)
+
+
+def _keys_in(path: Path, now: float) -> asyncssh.SSHAuthorizedKeys:
+    """Read a file of keys. asyncssh knows no time at which a line ends; that is looked at here."""
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        lines = []
+    try:
+        return asyncssh.import_authorized_keys(
+            "\n".join(line for line in lines if is_current(line, now))
+        )
+    except ValueError:  # No line of it can be used.
+        return asyncssh.import_authorized_keys("")
 
 
 class _Connection(asyncssh.SSHServer):
@@ -168,6 +190,9 @@ async def open_server(
             server_host_keys=[str(access.host_key)],
             process_factory=server.start_command,
             sftp_factory=server.sftp,
+            kex_algs=[name for name in KEX if name.encode() in get_kex_algs()],
+            encryption_algs=CIPHERS,
+            mac_algs=MACS,
             encoding=None,
             line_editor=False,
             password_auth=False,

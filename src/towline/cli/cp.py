@@ -1,0 +1,63 @@
+"""`towline cp`: copy files to and from the machine, with OpenSSH's scp."""
+
+from __future__ import annotations
+
+import click
+
+from towline.cli.options import Command
+from towline.cli.ssh import run_in_place
+from towline.errors import ExitCode, UserError
+from towline.there import There, linked_here, there_of
+
+
+@click.command(cls=Command, short_help="Copy files to or from the machine.")
+@click.option("-r", "recursive", is_flag=True, help="Directories with all that is in them.")
+@click.option("-p", "preserve", is_flag=True, help="Keep times and modes.")
+@click.argument("paths", metavar="SOURCE... TARGET", nargs=-1, required=True)
+def cp(recursive: bool, preserve: bool, paths: tuple[str, ...]) -> None:
+    """Copy files to or from the machine, past the sync: data, models, what no rule lets through.
+
+    \b
+      towline cp data.tar colab:/content/     NAME:PATH is on a machine
+      towline cp :runs/last.ckpt .            :PATH is in the project's folder there
+      towline cp -r colab:/content/out out
+    """
+    if len(paths) < 2:
+        raise UserError("a source and a target are needed", exit_code=ExitCode.USAGE)
+    names = {name for path in paths if (name := _name_in(path)) is not None}
+    if len(names) != 1:
+        raise UserError(
+            "one side must be a machine, and only one: NAME:PATH, or :PATH in this project",
+            exit_code=ExitCode.USAGE,
+        )
+    there = there_of(names.pop() or None, linked_here())
+    flags = [flag for flag, is_set in (("-r", recursive), ("-p", preserve)) if is_set]
+    words = [_as_scp(path, there) for path in paths]
+    options = there.options
+    port = [] if options.port is None else ["-P", str(options.port)]
+    given = _without_port(options.arguments())
+    raise click.exceptions.Exit(run_in_place(["scp", *flags, *port, *given, "--", *words]))
+
+
+def _without_port(arguments: list[str]) -> list[str]:
+    """Ssh's -p is scp's -P."""
+    if "-p" not in arguments:
+        return arguments
+    at = arguments.index("-p")
+    return arguments[:at] + arguments[at + 2 :]
+
+
+def _name_in(path: str) -> str | None:
+    """Return the NAME of NAME:PATH, None if it is a path of this computer."""
+    name, colon, _ = path.partition(":")
+    return name if colon and "/" not in name else None
+
+
+def _as_scp(path: str, there: There) -> str:
+    name = _name_in(path)
+    if name is None:
+        return path if path.startswith("/") else f"./{path}"
+    rest = path.partition(":")[2]
+    if not name and there.folder and not rest.startswith(("/", "~")):
+        rest = f"{there.folder.removeprefix('~/')}/{rest}"
+    return f"{there.host}:{rest}"

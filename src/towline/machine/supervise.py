@@ -1,0 +1,168 @@
+"""The process that keeps a machine reachable: an SSH server, a way in, and what it says of both.
+
+It is detached, so that it survives the kernel or the terminal it was started from, and there is
+one for each place. Which ways in there are it does not know: it is given what opens one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import signal
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import asdict, dataclass, field
+from typing import Protocol
+
+import anyio
+
+from towline.core.address import Address
+from towline.errors import ExitCode, UserError
+from towline.machine.environment import passed_on
+from towline.machine.identity import ensure_identity, keep_port
+from towline.machine.lock import try_lock
+from towline.machine.place import Json, Place, read_json, write_private
+from towline.machine.server import ensure_port, open_ssh_server
+from towline.machine.sshd import end_left_over
+
+BACKOFF_S = (1.0, 5.0, 15.0, 60.0)  # Before a way in that ended is opened again; then the last.
+
+Tell = Callable[[str], None]
+
+
+class Way(Protocol):
+    """A way in that is open."""
+
+    @property
+    def route(self) -> str: ...
+
+    @property
+    def address(self) -> Address: ...
+
+    async def wait_ended(self) -> str: ...
+
+
+OpenWay = Callable[[int, str, Tell], AbstractAsyncContextManager[Way]]
+"""Lead from outside to a port of the loopback, where a server with this host key listens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the caller of `up` wants, and their environment. It travels in a private file."""
+
+    alias: str
+    route: str = "auto"
+    settings: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    folder: str = ""
+    embedded: bool = False  # Do not try the real sshd.
+    environment: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+
+    def write(self, place: Place) -> None:
+        write_private(place.request, json.dumps(asdict(self)))
+
+
+def take_request(place: Place) -> Request:
+    """Return what is asked for; the file is gone then, for it holds an environment."""
+    plain = read_json(place.request)
+    if plain is None:
+        raise UserError(f"{place.request} holds no request", exit_code=ExitCode.USAGE)
+    place.request.unlink()
+    return Request(**plain)
+
+
+async def supervise(
+    place: Place, request: Request, open_way: OpenWay, tell: Callable[[Json], None]
+) -> None:
+    """Keep this machine reachable until a signal ends it. Raises `UserError` if it cannot be.
+
+    `tell` is told what happens, `{"progress": sentence}`, and once the machine can be reached
+    `{"ready": status}`.
+    """
+    lock = try_lock(place.lock)
+    if lock is None:
+        raise UserError("another towline keeps this machine reachable", "", ExitCode.TRY_AGAIN)
+    place.status.unlink(missing_ok=True)
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_end_on_signal, tasks.cancel_scope)
+            await _Supervisor(place, request, open_way, tell).run()
+            tasks.cancel_scope.cancel()
+    finally:
+        place.status.unlink(missing_ok=True)
+        os.close(lock)
+
+
+async def _end_on_signal(scope: anyio.CancelScope) -> None:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _ in signals:
+            scope.cancel()
+            return
+
+
+class _Supervisor:
+    def __init__(
+        self, place: Place, request: Request, open_way: OpenWay, tell: Callable[[Json], None]
+    ) -> None:
+        self._place = place
+        self._request = request
+        self._open_way = open_way
+        self._tell = tell
+        self._account = pwd.getpwuid(os.getuid())
+        self._began = time.time()
+
+    async def run(self) -> None:
+        identity = ensure_identity(self._place)
+        end_left_over(self._place)  # Of a supervisor that was killed: it would hold our port.
+        port = ensure_port(identity.port)
+        keep_port(self._place, identity, port)
+        environment = passed_on(self._request.environment, self._account.pw_dir)
+        self._progress("starting an SSH server of its own")
+        async with open_ssh_server(
+            self._place,
+            port,
+            identity.host_key,
+            environment,
+            self._progress,
+            embedded=self._request.embedded,
+        ) as server:
+            about: Json = {
+                "pid": os.getpid(),
+                "alias": self._request.alias,
+                "machine": identity.machine,
+                "host_key": identity.host_key,
+                "user": self._account.pw_name,
+                "folder": self._request.folder,
+                "port": port,
+                "server": server,
+                "since": self._began,
+            }
+            await self._keep_open(port, identity.host_key, about)
+
+    async def _keep_open(self, port: int, host_key: str, about: Json) -> None:
+        """One way in after the other; what fails before the first is the caller's to know."""
+        attempt, was_open = 0, False
+        while True:
+            try:
+                async with self._open_way(port, host_key, self._progress) as way:
+                    attempt, was_open = 0, True
+                    self._announce(way, about)
+                    reason = await way.wait_ended()
+            except UserError as error:
+                if not was_open:
+                    raise
+                reason = error.message
+            write_private(self._place.status, json.dumps({**about, "routes": [], "reason": reason}))
+            self._progress(f"the way in has ended: {reason}")
+            await anyio.sleep(BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)])
+            attempt += 1
+
+    def _announce(self, way: Way, about: Json) -> None:
+        routes = [{"route": way.route, "address": str(way.address)}]
+        status = {**about, "routes": routes}
+        write_private(self._place.status, json.dumps(status))
+        self._tell({"ready": status})
+
+    def _progress(self, sentence: str) -> None:
+        self._tell({"progress": sentence})

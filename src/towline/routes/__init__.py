@@ -1,0 +1,1 @@
+"""Ways in: tunnels that make a port of this machine reachable, one file per provider."""

@@ -1,0 +1,112 @@
+"""`towline.proxy` as ssh runs it: bytes in, bytes out, over whatever the address says."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from anyio.from_thread import start_blocking_portal
+
+from towline.core.address import Jump, Tcp, Visit, WebSocket
+from towline.routes.bridge import open_bridge
+
+WAIT_S = 30
+BLOB = os.urandom(4 << 20)
+
+
+@pytest.fixture
+def echo() -> Iterator[int]:
+    """A port that sends back what it gets, all of it, then ends."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                threading.Thread(target=answer, args=(connection,), daemon=True).start()
+
+    def answer(connection: socket.socket) -> None:
+        with suppress(OSError), connection:
+            while data := connection.recv(1 << 16):
+                connection.sendall(data)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    yield listener.getsockname()[1]
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    thread.join(WAIT_S)
+
+
+def proxy(
+    tmp_path: Path, *addresses: object, given: bytes = BLOB
+) -> subprocess.CompletedProcess[bytes]:
+    file = tmp_path / "addresses"
+    file.write_text("\n".join(map(str, addresses)))
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "towline.proxy", "--from", file, "name"],
+        input=given,
+        capture_output=True,
+        timeout=WAIT_S,
+        check=False,
+    )
+
+
+def test_bytes_go_both_ways_at_once_and_end(tmp_path: Path, echo: int) -> None:
+    done = proxy(tmp_path, Tcp("127.0.0.1", echo))
+    assert (done.returncode, done.stdout == BLOB, done.stderr) == (0, True, b"")
+
+
+def test_the_same_through_web_socket_messages(tmp_path: Path, echo: int) -> None:
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(open_bridge(echo)) as bridge,
+    ):
+        address = WebSocket("127.0.0.1", bridge.port, token=bridge.token, secure=False)
+        done = proxy(tmp_path, address)
+    assert (done.returncode, done.stdout == BLOB, done.stderr) == (0, True, b"")
+
+
+def test_the_next_address_is_tried_where_one_does_not_answer(tmp_path: Path, echo: int) -> None:
+    done = proxy(tmp_path, Tcp("127.0.0.1", 1), Visit("zrok", "x"), Tcp("127.0.0.1", echo))
+    assert done.stdout == BLOB
+
+
+def test_nobody_there_is_told_in_a_line(tmp_path: Path) -> None:
+    done = proxy(tmp_path, Tcp("127.0.0.1", 1), given=b"")
+    assert done.returncode == 69
+    assert b"127.0.0.1: Connection refused" in done.stderr
+
+
+def test_a_relay_is_the_persons_own_ssh_and_cannot_be_given_options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ssh = tmp_path / "ssh"
+    ssh.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    ssh.chmod(0o755)
+    monkeypatch.setenv("TOWLINE_SSH", str(ssh))
+    done = proxy(tmp_path, Jump("me", "relay.example", 2222, "127.0.0.1", 42022), given=b"")
+    words = done.stdout.decode().split()
+    assert words == ["-T", "-p", "2222", "-l", "me", "-W", "127.0.0.1:42022", "--", "relay.example"]
+
+
+def test_a_file_that_holds_no_address_leads_nowhere(tmp_path: Path) -> None:
+    done = proxy(tmp_path, "tcp://-oProxyCommand=id:22", given=b"")
+    assert done.returncode == 2
+    assert b"not a host" in done.stderr
+
+
+def test_it_starts_without_an_event_loop() -> None:
+    """Every ssh waits for it."""
+    program = "import sys, towline.proxy, towline.machines, towline.control; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert not {"asyncio", "anyio", "click", "rich", "cryptography", "asyncssh"} & set(loaded)
