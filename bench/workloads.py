@@ -7,6 +7,7 @@ another. A workload that did not arrive in time is a figure, too: never.
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import socket
@@ -40,6 +41,8 @@ CUT_S = 5.0
 STEADY_S = 3.0  # Between two cuts: nobody is still recovering from the last one.
 CUT_FILE = 32 << 20  # Bytes that are on their way when the network goes: some three seconds' worth.
 LIVE_TIMEOUT_S = 60.0
+RESTING = 0.01  # Of a core.
+REST_MAX_S = 60.0
 MARK = b"\n# save "
 
 
@@ -491,10 +494,20 @@ def size_of(path: Path) -> int | None:
         return None
 
 
+def wait_at_rest(pids: Sequence[int]) -> None:
+    """Wait until what follows a first copy is done, for `REST_MAX_S` at most."""
+    ends_at = time.perf_counter() + REST_MAX_S
+    used = math.inf
+    while used > RESTING and time.perf_counter() < ends_at:
+        before = cpu_s(pids)
+        time.sleep(2.0)
+        used = (cpu_s(pids) - before) / 2.0
+
+
 def idle(acting: Scene) -> None:
     """Processor time of both sides while nothing happens, and the memory they hold."""
-    time.sleep(2.0)
     sides = {"near": acting.running.near(), "far": acting.running.far()}
+    wait_at_rest([pid for pids in sides.values() for pid in pids])
     memory: list[int] = []
     before = {side: cpu_s(pids) for side, pids in sides.items()}
     time.sleep(acting.bench.scale.idle_s)

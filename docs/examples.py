@@ -72,6 +72,10 @@ async def _play(blocks: list[str]) -> list[str]:
         return [await world.played(block) for block in blocks]
 
 
+# Told only if the first sync takes so long that it is worth a line.
+FIRST_SYNC = re.compile(r"^[0-9:]+ first sync: .*\n", re.MULTILINE)
+
+
 class _World:
     def __init__(self, directory: Path, environment: dict[str, str]) -> None:
         self._directory = directory
@@ -93,6 +97,7 @@ class _World:
         said = done.stdout.decode()
         for home in ("machine/home", "home"):
             said = said.replace(str(self._directory / home), HOME)
+        said = FIRST_SYNC.sub("", said)
         host = socket.gethostname().partition(".")[0]
         return re.sub(rf"conflict-{re.escape(host)}-", f"conflict-{MACHINE}-", said)
 

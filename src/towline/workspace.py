@@ -169,13 +169,16 @@ class Workspace:
             return None
 
     async def _write_history(self) -> None:
-        """Write down what was agreed on, once things are quiet or every second."""
+        """Write down what was agreed on, a little at a time, and not while a first sync is on."""
         history = self._history
         while history is not None:
-            while (news := history.take()) is not None:
+            while self._is_live() and (news := history.take()) is not None:
                 await anyio.to_thread.run_sync(history.write, news)
                 await anyio.sleep(HISTORY_INTERVAL_S)
             await self._touched.wait()
+
+    def _is_live(self) -> bool:
+        return all(live.state is events.State.LIVE for live in self._lives)
 
     async def _follow(self, live: Live) -> None:
         try:

@@ -55,8 +55,8 @@ class Kernel:
         self.manager = manager
 
     def run(self, cell: str, **options: Any) -> Ran:
-        """Run a cell to its end."""
-        return self.collect(self.send(cell, **options))
+        """Run a cell to its end, also just after one that failed: a kernel would skip it else."""
+        return self.collect(self.send(cell, **{"stop_on_error": False, **options}))
 
     def value(self, expression: str) -> str:
         """Run an expression; return its value's text. AssertionError if it was not run."""

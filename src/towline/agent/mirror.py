@@ -12,6 +12,7 @@ came true; the bulk lane carries content alone. So the laptop can believe the la
 from __future__ import annotations
 
 import enum
+import math
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -58,6 +59,7 @@ from towline.disk.versions import Basis
 
 OBSERVED_ROWS = 2048  # Rows per message: keeps each far below the limit of a message.
 ASKED_MAX = 1024  # Flushes that were not answered: beyond it the oldest was given up long ago.
+LOOK_LATE_S = 0.05  # How much later a change here may be told while much arrives.
 WANTS_MAX = 100_000  # Files asked for and not yet sent: bounds memory.
 
 
@@ -111,6 +113,7 @@ class Mirror:
         self.settled: list[int] = []  # Tokens of `settle`: all that happened before it is noted.
         self._partly: set[int] = set()  # Revisions of which something is applied, not all.
         self._is_refused = False
+        self._looked_at = -math.inf
         self.is_over = False  # The folder is gone: whoever wants one has to begin anew.
 
     @property
@@ -190,15 +193,21 @@ class Mirror:
         """When to call `step` even if nothing arrives and nothing is seen."""
         return None if self.watched is None else self.watched.follower.deadline()
 
-    def step(self, now: float) -> bool:
-        """Do the next bit of work. True: there is more that need not wait."""
+    def step(self, now: float, *, busy: bool = False) -> bool:
+        """Do the next bit of work. True: there is more that need not wait.
+
+        While `busy`, with more to carry out at once, the folder is looked at now and then only:
+        most of what the watch tells then is our own doing.
+        """
         while self._outbox and self._outlet.room(Lane.SYNC):
             self._outlet.send(Lane.SYNC, self._outbox.popleft())
         if self._outbox or self._root is None:
             return False
         if self._telling is not None:
             return self._go_on_telling()
-        self._look(self._root, now)
+        if not busy or now >= self._looked_at + LOOK_LATE_S:
+            self._looked_at = now
+            self._look(self._root, now)
         return self._supply(self._root)
 
     def _begin(self, begin: Begin, now: float) -> None:

@@ -129,7 +129,7 @@ class AgentService:
             self._take_messages(now)
         more = False
         for number, mirror in self._mirrors.items():
-            more = mirror.step(now) or more
+            more = mirror.step(now, busy=bool(self._inbox[Lane.BULK])) or more
             while mirror.flushed:
                 self._flushed(number, mirror.flushed.pop())
             while mirror.settled:

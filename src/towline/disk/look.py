@@ -24,7 +24,7 @@ from towline.disk.signatures import LARGE, BlockReader, Signatures
 
 PIECE = 1 << 20  # Bytes hashed between two yields: about a millisecond.
 SMALL_MAX = 64 << 10  # Bytes; up to this size a file is read at once.
-KEPT_MAX = 4 << 20  # Bytes of contents kept from one round of looks: bounds memory.
+KEPT_MAX = 16 << 20  # Bytes of contents kept from one round of looks, until they are sent.
 KEPT_FILE_MAX = 256 << 10  # Larger ones travel in parts, which are read as they go.
 ATTEMPTS_MAX = 4  # Tries to read a file that is being written before it is left for later.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 import time
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,9 @@ from towline.core.path import parents_of
 CONTENT_MAX = 256 << 10  # Bytes of one file that is kept: code and configuration, no data.
 SIZE_MAX = 64 << 20  # Bytes kept in all, compressed: some hundred thousand saves of a module.
 VERSIONS_MAX = 200_000
-PENDING_MAX = 32 << 20  # Bytes that wait to be written.
+PENDING_MAX = 8 << 20  # Bytes of content that wait to be written; the rest is read again then.
+BATCH_ROWS = 512  # Written at once: some 50 ms of a core, then others have their turn.
+BASE_FILES_MAX = 10_000  # Of a first sync, whose contents are kept: a second of a core.
 EVICTED_PART = 8  # At a time goes the oldest eighth of the revisions.
 
 _SCHEMA = """
@@ -54,8 +57,8 @@ class Version:
 class News:
     """What is noted and not written yet."""
 
-    rows: list[tuple[int, int, float, list[Row]]] = field(
-        default_factory=list[tuple[int, int, float, list[Row]]]
+    rows: deque[tuple[int, int, float, list[Row]]] = field(
+        default_factory=deque[tuple[int, int, float, list[Row]]]
     )
     contents: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
     size: int = 0
@@ -74,6 +77,8 @@ class History:
         self._read = read
         self._size_max = size_max
         self._news = News()
+        self._first: dict[int, int] = {}  # Mirror → the revision before which nothing is known.
+        self._base_left = BASE_FILES_MAX
 
     def note(self, mirror: int, revision: int, rows: Iterable[Row]) -> None:
         """Both sides hold these entries from `revision` on."""
@@ -81,15 +86,27 @@ class History:
 
     def keep(self, contents: Mapping[bytes, bytes]) -> None:
         """Remember contents by digest, where they are small, until they are written."""
+        news = self._news
         for digest, content in contents.items():
-            if len(content) <= CONTENT_MAX and self._news.size + len(content) <= PENDING_MAX:
-                self._news.size += len(content)
-                self._news.contents[digest] = content
+            if len(content) <= CONTENT_MAX and digest not in news.contents:
+                news.size += len(content)
+                news.contents[digest] = content
+        while news.size > PENDING_MAX:
+            news.size -= len(news.contents.pop(next(iter(news.contents))))
 
     def take(self) -> News | None:
-        """Return what was noted since the last call, for `write`; None if nothing was."""
-        news, self._news = self._news, News()
-        return news if news.rows or news.contents else None
+        """Return the first of what was noted, for `write`; None if nothing is left."""
+        batch, news = News(), self._news
+        count = 0
+        while news.rows and count < BATCH_ROWS:
+            batch.rows.append(news.rows.popleft())
+            rows = batch.rows[-1][3]
+            count += len(rows)
+            for _, entry in rows:
+                if isinstance(entry, File) and entry.digest in news.contents:
+                    content = batch.contents[entry.digest] = news.contents.pop(entry.digest)
+                    news.size -= len(content)
+        return batch if batch.rows else None
 
     def write(self, news: News) -> None:
         """Write it down. Blocking; from one thread at a time."""
@@ -107,7 +124,7 @@ class History:
                 self._db.execute("ROLLBACK")
 
     def close(self) -> None:
-        if news := self.take():
+        if news := self.take():  # The last few saves; the rest of a first sync is not waited for.
             self.write(news)
         self._db.close()
 
@@ -115,20 +132,36 @@ class History:
         self, mirror: int, revision: int, at: float, path: str, entry: Entry | None
     ) -> None:
         kind, value, size = _packed(entry)
-        known = self._db.execute(
-            "SELECT kind, value FROM version WHERE mirror = ? AND path = ?"
-            " ORDER BY revision DESC, id DESC LIMIT 1",
-            (mirror, _encode(path)),
-        ).fetchone()
-        if known == (kind, value) or (known is None and kind == "gone"):
-            return
+        is_base = revision == self._first_of(mirror, revision)
+        if not is_base:
+            known = self._last_of(mirror, path)
+            if known == (kind, value) or (known is None and kind == "gone"):
+                return
         self._db.execute(
             "INSERT INTO version (mirror, path, revision, kind, value, size, at)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
             (mirror, _encode(path), revision, kind, value, size, at),
         )
         if isinstance(entry, File) and size <= CONTENT_MAX and not self._holds(entry.digest):
-            self._put_present(mirror, path, entry)
+            self._base_left -= is_base
+            if not is_base or self._base_left >= 0:
+                self._put_present(mirror, path, entry)
+
+    def _first_of(self, mirror: int, revision: int) -> int:
+        """Return the revision in which the past of a folder begins; -1 if that is long over."""
+        if mirror not in self._first:
+            query = "SELECT 1 FROM version WHERE mirror = ? LIMIT 1"
+            is_known = self._db.execute(query, (mirror,)).fetchone() is not None
+            self._first[mirror] = -1 if is_known else revision
+        return self._first[mirror]
+
+    def _last_of(self, mirror: int, path: str) -> tuple[str, bytes | None] | None:
+        known: tuple[str, bytes | None] | None = self._db.execute(
+            "SELECT kind, value FROM version WHERE mirror = ? AND path = ?"
+            " ORDER BY revision DESC, id DESC LIMIT 1",
+            (mirror, _encode(path)),
+        ).fetchone()
+        return known
 
     def _put_present(self, mirror: int, path: str, file: File) -> None:
         content = self._read(mirror, path)

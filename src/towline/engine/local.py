@@ -136,9 +136,10 @@ class Local:
         What was read just now is not read again: also if another save came since, this is what
         was saved, and the next follows.
         """
-        fresh = [self._fresh.get(file.digest) for _, file in wanted]
-        if None not in fresh:
-            return fresh
+        digests = {file.digest for _, file in wanted}
+        if digests <= self._fresh.keys():
+            fresh = {digest: self._fresh.pop(digest) for digest in digests}
+            return [fresh[file.digest] for _, file in wanted]
         async with self._turn:
             return await self._run(lambda: self._replica.read_all(wanted))
 

@@ -78,6 +78,7 @@ class Planner:
         self._pen_until = 0.0
         self._ripe: set[str] = set()  # Out of the pen: they go as soon as nothing is in the way.
         self._retry_at = 0.0
+        self._is_retrying = False  # This plan is to try again what failed.
 
     def begin_life(self) -> None:
         """The next plan is a first one: it sees all deletions at once and needs no pen."""
@@ -134,7 +135,8 @@ class Planner:
         self._ripe.difference_update(dirty)
         self._let_go(dirty, [*pushes, *pulls])
         self._puller.queue(pulls, moment)
-        await self._push(remote, pushes, moment, began, renames)
+        if renames or not self._is_hopeless(pushes):
+            await self._push(remote, pushes, moment, began, renames)
 
     def noticed(self, now: float) -> None:
         """Something was noticed on the laptop: the next revision is as old as the first of it."""
@@ -191,7 +193,8 @@ class Planner:
             self._flights.note(self._pen)
             self._ripe |= self._pen
             self._pen.clear()
-        if now >= self._retry_at:
+        self._is_retrying = now >= self._retry_at
+        if self._is_retrying:
             self._retry_at = now + RETRY_S
             self._flights.note(self.stuck)
 
@@ -215,6 +218,22 @@ class Planner:
             return [], self._flights.moment
         moments = [self._flights.clean(change.path) for change in chained]
         return chained, min(moments, default=self._flights.moment)
+
+    def _is_hopeless(self, pushes: Sequence[Change]) -> bool:
+        """Whether all that is to be done failed before and waits to be tried again.
+
+        But for the directories it needs: one may be gone again at once, where the machine has in
+        it only what is ignored. The two would go on then as fast as the network does.
+        """
+        files = [change for change in pushes if change.new != DIRECTORY]
+        return (
+            bool(files)
+            and not self._is_retrying
+            and all(
+                (stuck := self.stuck.get(change.path)) is not None and stuck.change == change
+                for change in files
+            )
+        )
 
     def _take_renames(self, steps: Sequence[Step]) -> tuple[list[Rename], list[Step]]:
         """Take out what only has another name. What was refused as a rename goes file by file."""

@@ -54,11 +54,13 @@ class Bundle:
         If that is ours, bytecode lies beside the sources: a start there takes a third of the time.
         A Python that cannot use it takes the sources, as all others do.
         """
-        return (
-            _zip({**self.sources, **_bytecode(self.sources)})
-            if version == OWN_PYTHON
-            else self.content
-        )
+        return _with_bytecode(self) if version == OWN_PYTHON else self.content
+
+
+@functools.lru_cache(maxsize=4)
+def _with_bytecode(bundle: Bundle) -> bytes:
+    """Kept, for it takes a while, and what marshal writes depends on what else holds an object."""
+    return _zip({**bundle.sources, **_bytecode(bundle.sources)})
 
 
 @functools.cache
