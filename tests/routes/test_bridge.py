@@ -18,7 +18,7 @@ from towline.core.address import WebSocket
 from towline.routes.bridge import Bridge, open_bridge
 from towline.routes.errors import RouteError
 from towline.routes.relay import port_of
-from towline.routes.websocket import MESSAGE_MAX, STATUSES, open_websocket
+from towline.routes.websocket import STATUSES, open_websocket
 
 pytestmark = pytest.mark.anyio
 
@@ -102,7 +102,7 @@ async def test_every_message_on_the_wire_is_whole_binary_and_short(serve) -> Non
                 sizes.append(len(message))
             assert bare.protocol.extensions == []
     assert sum(sizes) + 1 == 1 << 20
-    assert max(sizes) <= MESSAGE_MAX
+    assert max(sizes) <= 16384  # What is beyond it is lost in cloudflared.
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,12 @@ async def test_a_flood_costs_no_memory_and_never_holds_the_program_up() -> None:
         assert len(program.lines) <= LINES_KEPT
 
 
+async def test_lines_that_nobody_reads_are_not_kept_for_ever() -> None:
+    async with open_program("x", python("for n in range(100_000): print(n)"), PATH) as program:
+        await program.wait_ended()
+        assert await program.wait_for(int) > 90_000
+
+
 async def test_a_line_without_an_end_is_cut() -> None:
     code = "import sys\nfor _ in range(2000): sys.stdout.write('x' * 4096)\nprint()\nprint('done')"
     async with open_program("x", python(code), PATH) as program:

@@ -25,7 +25,8 @@ from towline.routes.relay import port_of
 pytestmark = pytest.mark.anyio
 
 BORE = shutil.which("bore", path=f"{os.environ['PATH']}:{Path.home()}/.cargo/bin")
-PLACE = "127.77.0.1"  # Its control port is fixed: an address that nothing else listens on.
+# Its control port is fixed: an address that no other run of these tests listens on.
+PLACE = f"127.77.{os.getpid() >> 8 & 255}.{os.getpid() & 255 or 1}"
 
 real = pytest.mark.skipif(BORE is None, reason="needs bore: cargo install bore-cli")
 
@@ -128,7 +129,7 @@ async def test_a_server_that_dies_is_reported(set_up: Surroundings, echo: int) -
 
 
 async def test_a_server_that_is_not_there_is_said(around: Surroundings) -> None:
-    nowhere = replace(around, settings={"bore.server": "127.77.0.2:1"})
+    nowhere = replace(around, settings={"bore.server": "127.0.0.1:1"})
     with pytest.raises(RouteError, match="cannot be reached"):
         async with ROUTE.open(1, nowhere):
             pass

@@ -270,6 +270,11 @@ WORLDS: dict[str, tuple[str, str, Make]] = {
     "ssh": ("ssh", "a real sshd", ssh),
     "gcloud": ("gcloud", "a stand-in gcloud to a real sshd", gcloud),
     "pinggy": ("pinggy", "a stand-in server", by_banner({}, "pinggy", pinggy)),
+    "pinggy paid": (
+        "pinggy",
+        "a stand-in server",
+        by_banner({"pinggy.token": "t0k3n"}, "pinggy", pinggy),
+    ),
     "localhost.run": (
         "localhost.run",
         "a stand-in server",
