@@ -37,6 +37,9 @@ class SlowDisk:
     async def settle(self, timeout_s: float) -> None:
         """All that was saved has been noticed."""
 
+    async def look_at_unread(self) -> None:
+        """All of it could be read."""
+
     async def read(self, wanted: Sequence[tuple[str, File]]) -> list[bytes | None]:
         self.reads.set()
         await self.may_read.wait()

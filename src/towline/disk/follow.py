@@ -134,6 +134,12 @@ class Follower:
             news.scan_reason = "more changed at once than the watch could tell"
         self._meet_cookies(seen.cookies, now, news)
 
+    def unread(self) -> list[str]:
+        """Return the paths, or some of them, that could not be read when last looked at."""
+        problems = self.replica.problems.items()
+        unread = (path for path, problem in problems if problem.kind in UNREAD)
+        return list(islice(unread, RETRIES_MAX))
+
     def scan_steps(self) -> Iterator[None]:
         """Scan the whole folder; afterwards the replica's tree holds what was found."""
         self._gather.take_all()
@@ -215,8 +221,7 @@ class Follower:
             self._retry_at = now + RETRY_INTERVAL_S
         elif now >= self._retry_at:
             self._retry_at = now + RETRY_INTERVAL_S
-            unread = (path for path, problem in problems.items() if problem.kind in UNREAD)
-            news.observations += self.replica.observe(list(islice(unread, RETRIES_MAX)))
+            news.observations += self.replica.observe(self.unread())
 
     def _verify(self, now: float, news: News) -> None:
         """Now and then look at everything, a little with each step: no notice is perfect."""

@@ -62,6 +62,7 @@ class Barrier:
         try:
             with anyio.fail_after(timeout_s):
                 await self._local.settle(timeout_s)
+                await self._local.look_at_unread()
                 moment = self._flights.moment
                 is_done = self._is_sent if until_sent else self._is_done
                 await self._wait(is_done, moment)

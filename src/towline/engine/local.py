@@ -215,6 +215,11 @@ class Local:
             self._absorb(News(observations=observations))
         self._wake()
 
+    async def look_at_unread(self) -> None:
+        """Look again at what could not be read: a disk that recovers tells nothing."""
+        if unread := self._follower.unread():
+            await self.look_again(unread)
+
     async def set_rules(self, rules: Rules) -> None:
         async with self._turn:
             await self._run(lambda: self._replica.set_rules(rules))

@@ -32,7 +32,7 @@ STEADY_S = 5.0  # A connection that lasted so long was one: the next is tried wi
 UNSTEADY = 2  # Where in the delays a shorter one leaves us, so that two that oust each other rest.
 TICK_S = 1.0  # The longest time between two looks at the clocks.
 SLEPT_S = 5.0  # Seconds that only the wall clock counted: the laptop slept.
-LAST_WORDS_S = 1.0  # For the reader to learn why, after a write has failed.
+LAST_WORDS_S = 3.0  # For the reader to learn why, after a write has failed.
 
 Connect = Callable[[bool], AbstractAsyncContextManager[ByteStream]]
 """Open a byte stream to the agent. True: a person is there and may be asked for a password."""
