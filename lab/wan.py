@@ -144,8 +144,8 @@ def wan(
     """Bring a link up, yield it, and take it down with all that still runs in it.
 
     Settings are rtt_ms, jitter_ms, loss_percent, rate_mbit (0: no cap) and queue_ms; a pair is
-    (near->far, far->near). `near` is a namespace that is there already, to begin at; then a `subnet`
-    of its own is needed. Raises `WanError` if this machine cannot have one (see `why_not`).
+    (near->far, far->near). `near` is a namespace that is there already, to begin at; such a link
+    needs a `subnet` of its own. Raises `WanError` if this machine cannot have one (see `why_not`).
     """
     if reason := why_not():
         raise WanError(reason)
