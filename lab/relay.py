@@ -65,6 +65,7 @@ class Program:
         self._argv = argv
         self._ready = ready
         self._process: subprocess.Popen[str] | None = None
+        self._reader: threading.Thread | None = None
 
     def start(self) -> None:
         self._process = subprocess.Popen(
@@ -77,8 +78,10 @@ class Program:
             said.append(line)
             if self._ready in line:
                 # Somebody must go on reading, or it would stop at a full pipe.
-                threading.Thread(target=deque, args=(self._process.stdout, 0), daemon=True).start()
+                self._reader = threading.Thread(target=deque, args=(self._process.stdout, 0))
+                self._reader.start()
                 return
+        self.stop()
         raise RuntimeError(f"{self._argv[0]} did not start:\n{''.join(said)}")
 
     def stop(self) -> None:
@@ -86,7 +89,11 @@ class Program:
         if self._process:
             self._process.kill()
             self._process.wait()
-            self._process = None
+            if self._reader:
+                self._reader.join()
+            if self._process.stdout:
+                self._process.stdout.close()
+            self._process = self._reader = None
 
 
 @contextmanager

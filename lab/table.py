@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 PAGE = Path(__file__).parent.parent / "docs/routes.md"
@@ -15,7 +16,9 @@ UP_S = 3.0  # What `up` may take beyond the provider's own time.
 
 @dataclass
 class Row:
-    """One way: what it was, what it said when it was refused, and its figures."""
+    """One way: what it was, what it said when it was refused, and its figures: seconds, unless
+    their names say something else.
+    """
 
     way: str
     part: str
@@ -28,11 +31,11 @@ COLUMNS = (
     ("route alone", "provider", "{:.2f} s"),
     ("`up`", "up", "{:.2f} s"),
     ("enrol + link", "link", "{:.2f} s"),
-    ("save", "save", "{:.0f} ms"),
-    ("back", "save back", "{:.0f} ms"),
+    ("save", "save ms", "{:.0f} ms"),
+    ("back", "save back ms", "{:.0f} ms"),
     ("`ssh`", "ssh", "{:.2f} s"),
-    ("`cp` there", "cp there", "{:.0f} MB/s"),
-    ("back", "cp back", "{:.0f} MB/s"),
+    ("`cp` there", "cp there MB/s", "{:.0f} MB/s"),
+    ("back", "cp back MB/s", "{:.0f} MB/s"),
     ("relay dies", "relay back", "{:.1f} s"),
     ("sleep", "awake", "{:.1f} s"),
 )
@@ -49,6 +52,14 @@ def _cells(row: Row) -> list[str]:
     return [
         form.format(row.figures[key]) if key in row.figures else "-" for _, key, form in COLUMNS
     ]
+
+
+def merged(file: Path, rows: Sequence[Row]) -> list[Row]:
+    """Return the rows of `file` with these in the place of older ones, and keep them there."""
+    known = json.loads(file.read_text()) if file.exists() else []
+    by_way = {row.way: row for row in (*(Row(**plain) for plain in known), *rows)}
+    file.write_text(json.dumps([asdict(row) for row in by_way.values()], indent=1))
+    return list(by_way.values())
 
 
 def as_refusals(rows: Sequence[Row]) -> str:

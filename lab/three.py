@@ -9,6 +9,7 @@ files and users are the host's. What runs on the relay is for others to say (`la
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,9 @@ from lab.wan import Cut, Link, WanError, ip, wan
 
 RELAY = "10.78.0.1"
 """The relay's address: on its loopback, so that it is the same from either side."""
+
+HOSTS = ("relay", "ana-20022.portmap.host")
+NAMES = Path("/etc/netns")
 
 LAPTOP_SUBNET, MACHINE_SUBNET = "10.78.1", "10.78.2"
 NO_FORWARDING = "echo 0 > /proc/sys/net/ipv4/ip_forward"
@@ -33,17 +37,22 @@ class Three:
 
     def laptop(self, argv: Sequence[str | Path] = ()) -> list[str]:
         """Return the command line that runs `argv` on the laptop; `relay` and `machine` alike."""
-        return self.laptop_link.near(argv)
+        return _knowing_names(self.laptop_link.namespace("near"), argv)
 
     def relay(self, argv: Sequence[str | Path] = ()) -> list[str]:
         return self.laptop_link.far(argv)
 
     def machine(self, argv: Sequence[str | Path] = ()) -> list[str]:
-        return self.machine_link.far(argv)
+        return _knowing_names(self.machine_link.namespace("far"), argv)
 
     def cut(self, what: Cut) -> None:
         """Black out the laptop's link, or bring it back."""
         self.laptop_link.set(cut=what)
+
+
+def _knowing_names(namespace: str, argv: Sequence[str | Path]) -> list[str]:
+    """`ip netns exec` puts the namespace's hosts file into place, unlike nsenter."""
+    return ["ip", "netns", "exec", namespace, *map(str, argv)]
 
 
 @contextmanager
@@ -63,11 +72,27 @@ def three(rtt_ms: float = 0) -> Generator[Three]:
             lab = Three(laptop_link, machine_link)
             subprocess.run(lab.relay(["sh", "-c", NO_FORWARDING]), check=True)
             _check_apart(lab)
-            yield lab
+            ends = laptop_link.namespace("near"), machine_link.namespace("far")
+            with _names_in(*ends):
+                yield lab
 
 
 def _lead_to_relay(namespace: str, device: str) -> None:
     ip("-n", namespace, "route", "add", f"{RELAY}/32", "dev", device)
+
+
+@contextmanager
+def _names_in(*namespaces: str) -> Generator[None]:
+    """Let the relay be known by the names that providers give out: there is no DNS here."""
+    places = [NAMES / namespace for namespace in namespaces]
+    try:
+        for place in places:
+            place.mkdir(parents=True)
+            (place / "hosts").write_text(f"127.0.0.1 localhost\n{RELAY} {' '.join(HOSTS)}\n")
+        yield
+    finally:
+        for place in places:
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def _check_apart(lab: Three) -> None:
