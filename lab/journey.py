@@ -46,9 +46,9 @@ from tests.end_to_end.laptop import (
 )
 
 PROVIDER = Path(__file__).with_name("provider.py")
-WAIT_S = 90.0
+WAIT_S = 60.0
 SAVES = 10
-MEGABYTES, LARGE_MEGABYTES = 50, 8
+MEGABYTES, LARGE_MEGABYTES = 50, 4
 OUTAGE_S = 5.0
 SLEEP_S = 20.0
 WRAPPER = '#!/bin/sh\nexec ssh -F "{config}" "$@"\n'
@@ -246,7 +246,12 @@ class Journey:
         log = self.machine.state / "machine/log"
         machine = log.read_text()[-3000:] if log.exists() else ""
         link = self.link.story() if self.link else ""
-        return f"{link}\n--- machine\n{machine}\n{self.machine.state}"
+        places = (
+            self.laptop.state / "machines/box/record.json",
+            self.machine.state / "machine/status.json",
+        )
+        told = [place.read_text() for place in places if place.exists()]
+        return "\n".join([link, "--- machine", machine, *told])
 
     def _linked(self) -> Link:
         assert self.link is not None, "not linked"
