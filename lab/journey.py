@@ -28,6 +28,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from types import FrameType
 
 from lab import wan
 from lab.table import Row, as_table, merged, verdicts, write_page
@@ -47,6 +48,7 @@ from tests.end_to_end.laptop import (
 
 PROVIDER = Path(__file__).with_name("provider.py")
 WAIT_S = 60.0
+RTT_MS = 100.0
 SAVES = 10
 MEGABYTES, LARGE_MEGABYTES = 50, 4
 OUTAGE_S = 5.0
@@ -59,7 +61,7 @@ WRAPPER = '#!/bin/sh\nexec ssh -F "{config}" "$@"\n'
 class Scale:
     """How much of everything: all of it for the table, a little for a smoke test."""
 
-    rtt_ms: float = 100
+    rtt_ms: float = RTT_MS
     megabytes: int = MEGABYTES  # That `cp` carries.
     large_megabytes: int = LARGE_MEGABYTES  # Of the file that is under way as the relay dies.
     outage_s: float = OUTAGE_S
@@ -335,7 +337,7 @@ def _processes_of(laptop: Laptop) -> Generator[int]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     options = _parse(argv)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # With all that is cleaned up then.
+    signal.signal(signal.SIGTERM, _leave)
     if reason := wan.why_not():
         print(f"no lab here: {reason}", file=sys.stderr)
         return 1
@@ -362,12 +364,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1 if failed else 0
 
 
+def _leave(_signal: int, _frame: FrameType | None) -> None:
+    sys.exit(1)  # With all that is cleaned up then.
+
+
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("ways", nargs="*", metavar="WAY", help="these; else all")
-    parser.add_argument("--rtt", type=float, default=Scale.rtt_ms, help="ms, laptop to machine")
+    parser.add_argument("--rtt", type=float, default=RTT_MS, help="ms, laptop to machine")
     parser.add_argument("--sleep", type=float, default=SLEEP_S, help="seconds; 0: no sleep")
     parser.add_argument("--rows", type=Path, metavar="FILE", help="add to what a run has left here")
     parser.add_argument("--write", action="store_true", help="put the table into the docs")

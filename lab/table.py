@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 PAGE = Path(__file__).parent.parent / "docs/routes.md"
 MARKED = re.compile(r"(<!-- lab: begin -->\n).*?(<!-- lab: end -->)", re.DOTALL)
@@ -56,7 +57,7 @@ def _cells(row: Row) -> list[str]:
 
 def merged(file: Path, rows: Sequence[Row]) -> list[Row]:
     """Return the rows of `file` with these in the place of older ones, and keep them there."""
-    known = json.loads(file.read_text()) if file.exists() else []
+    known: list[dict[str, Any]] = json.loads(file.read_text()) if file.exists() else []
     by_way = {row.way: row for row in (*(Row(**plain) for plain in known), *rows)}
     file.write_text(json.dumps([asdict(row) for row in by_way.values()], indent=1))
     return list(by_way.values())
