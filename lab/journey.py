@@ -66,6 +66,7 @@ class Scale:
     large_megabytes: int = LARGE_MEGABYTES  # Of the file that is under way as the relay dies.
     outage_s: float = OUTAGE_S
     sleep_s: float = SLEEP_S  # 0: it does not sleep.
+    is_brief: bool = False  # As far as the first command over the Line, and no further.
 
 
 @dataclass
@@ -269,8 +270,12 @@ def go(lab: Three, way: Way, scale: Scale, tell: Callable[[str], None] = print) 
             journey.link_to(journey.up())
         else:
             journey.link_to("box", "-F", str(journey.laptop.config))
-        for step in (journey.save, journey.run, journey.carry, journey.relay_dies):
-            step()
+        journey.save()
+        journey.run()
+        if scale.is_brief:
+            return journey.row
+        journey.carry()
+        journey.relay_dies()
         if scale.sleep_s:
             journey.sleep()
         journey.again()
@@ -341,7 +346,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if reason := wan.why_not():
         print(f"no lab here: {reason}", file=sys.stderr)
         return 1
-    scale = Scale(rtt_ms=options.rtt, sleep_s=options.sleep)
+    scale = Scale(rtt_ms=options.rtt, sleep_s=options.sleep, is_brief=options.brief)
     rows: list[Row] = []
     failed = 0
     for way in ways_named(options.ways):
@@ -375,6 +380,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("ways", nargs="*", metavar="WAY", help="these; else all")
     parser.add_argument("--rtt", type=float, default=RTT_MS, help="ms, laptop to machine")
     parser.add_argument("--sleep", type=float, default=SLEEP_S, help="seconds; 0: no sleep")
+    parser.add_argument("--brief", action="store_true", help="only up, link, saves and ssh")
     parser.add_argument("--rows", type=Path, metavar="FILE", help="add to what a run has left here")
     parser.add_argument("--write", action="store_true", help="put the table into the docs")
     return parser.parse_args(argv)

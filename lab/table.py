@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +56,12 @@ def _cells(row: Row) -> list[str]:
 
 
 def merged(file: Path, rows: Sequence[Row]) -> list[Row]:
-    """Return the rows of `file` with these in the place of older ones, and keep them there."""
+    """Return the rows of `file` with these over older ones, and keep them there."""
     known: list[dict[str, Any]] = json.loads(file.read_text()) if file.exists() else []
-    by_way = {row.way: row for row in (*(Row(**plain) for plain in known), *rows)}
+    by_way = {plain["way"]: Row(**plain) for plain in known}
+    for row in rows:
+        older = by_way.get(row.way, row)
+        by_way[row.way] = replace(row, figures=older.figures | row.figures)
     file.write_text(json.dumps([asdict(row) for row in by_way.values()], indent=1))
     return list(by_way.values())
 
