@@ -83,7 +83,7 @@ def verdicts(rows: Sequence[Row], rtt_ms: float) -> list[str]:
 
 def _verdict(what: str, taken: dict[str, float], limit: float) -> str:
     over = sorted(way for way, seconds in taken.items() if seconds > limit)
-    held = f"not held by {', '.join(over)}" if over else "held"
+    held = f"not held by {'; '.join(over)}" if over else "held"
     worst = max(taken.values(), default=0.0)
     return f"{what}: at most {worst:.2f} s of {limit:.1f} s: {held}"
 
