@@ -13,7 +13,7 @@ from lab.table import Row, as_table, verdicts
 from lab.three import three
 from lab.ways import ways_named
 
-SHORT = Scale(rtt_ms=0, megabytes=2, large_megabytes=1, outage_s=1, sleep_s=1)
+SHORT = Scale(rtt_ms=0, megabytes=2, large_megabytes=4, outage_s=1, sleep_s=1)
 
 
 @pytest.mark.skipif(bool(wan.why_not()), reason=f"lab: {wan.why_not()}")
