@@ -20,10 +20,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from lab import wan
 from lab.three import RELAY, Three, three
@@ -86,9 +85,7 @@ def linked(lab: Three, machine: Machine, launch: Sequence[str]) -> Generator[tup
     near, far, state = (directory / name for name in ("near", "far", "state"))
     near.mkdir()
     (state / "run").mkdir(parents=True, mode=0o700)
-    config = SSH_CONFIG.format(
-        address=RELAY, port=PORT, user="root", directory=machine.directory
-    )
+    config = SSH_CONFIG.format(address=RELAY, port=PORT, user="root", directory=machine.directory)
     config += f"    ProxyCommand {lab.laptop_link.connect_command(RELAY, PORT)}\n"
     machine.config.write_text(config + "    ProxyUseFdpass yes\n")
     environment = os.environ | {"HOME": str(state), "XDG_RUNTIME_DIR": str(state / "run")}
@@ -121,8 +118,10 @@ def _wait_ready(process: subprocess.Popen[bytes]) -> None:
     raise RuntimeError("towline link did not get ready")
 
 
-def measure(near: Path, far: Path, sizes: Sequence[int]) -> dict[str, Any]:
-    figures: dict[str, Any] = {"save ms": _p50(_paused_save_ms(near, far, n) for n in range(SAVES))}
+def measure(near: Path, far: Path, sizes: Sequence[int]) -> dict[str, float]:
+    figures: dict[str, float] = {
+        "save ms": _p50(_paused_save_ms(near, far, n) for n in range(SAVES))
+    }
     for megabytes in sizes:
         figures[f"{megabytes} MB, s"] = round(_bulk_s(near, far, megabytes), 2)
     _put(near, "beside.bin", os.urandom(sizes[-1] << 20))
@@ -130,11 +129,12 @@ def measure(near: Path, far: Path, sizes: Sequence[int]) -> dict[str, Any]:
     beside: list[float] = []
     while not (far / "beside.bin").exists() and len(beside) < SAVES:
         beside.append(_paused_save_ms(near, far, SAVES + len(beside)))
-    figures["beside bulk ms"] = _p50(beside) if beside else None
+    if beside:
+        figures["save beside bulk ms"] = _p50(beside)
     return figures
 
 
-def _p50(values: Any) -> float:
+def _p50(values: Iterable[float]) -> float:
     return round(statistics.median(values), 1)
 
 
@@ -165,7 +165,7 @@ def _put(folder: Path, name: str, content: bytes) -> None:
     staged.rename(folder / name)
 
 
-def _wait(is_there: Any) -> None:
+def _wait(is_there: Callable[[], bool]) -> None:
     ends_at = time.monotonic() + WAIT_S
     while not is_there():
         if time.monotonic() > ends_at:
@@ -174,7 +174,7 @@ def _wait(is_there: Any) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--no-delay", action="store_true", help="let the relay set TCP_NODELAY")
     parser.add_argument("--sizes", default="4,16", help="MB, the files sent")
     parser.add_argument("--relay", help=argparse.SUPPRESS)

@@ -104,3 +104,17 @@ class Link:
             self._carry(self.free_at, "arrives", data)
         while data := right.bytes_to_send(now):
             self._carry(now, "returns", data)
+
+
+class Busy(Link):
+    """A link that others keep full, so that a queue of theirs stands, until they have done."""
+
+    def __init__(self, rate: float, delay_s: float, *, queue_s: float, until: float) -> None:
+        super().__init__(rate, delay_s)
+        self._queue_s = queue_s
+        self._until = until
+
+    def _tick(self, save_every_s: float) -> None:
+        if 2.0 < self.pair.now < self._until:  # Ours came first, and knows the way without them.
+            self.free_at = max(self.free_at, self.pair.now + self._queue_s)
+        super()._tick(save_every_s)
