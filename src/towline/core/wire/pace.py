@@ -62,8 +62,8 @@ class KeptBack:
     """How late answers are that no queue delays: a relay keeps small packets back.
 
     Answers that stay late at the least window are a reason for a probe. If a single frame is
-    answered in time, no queue stands that others made; if more gets through a larger window, none
-    of ours stood before the smaller one, nor before the larger one if that was not much later.
+    answered in time, no queue stands that others made; if more gets through a larger window, and
+    not much later, none of ours stood before the smaller one.
     """
 
     def __init__(self) -> None:
@@ -77,9 +77,10 @@ class KeptBack:
 
     def add_round(self, late_s: float, minimum: float, *, is_larger_and_faster: bool) -> None:
         """Learn from a round that is over."""
-        is_later = late_s > min(self._round_late_s + 2 * TARGET_S, minimum + _KEPT_MAX_S)
-        if is_larger_and_faster and not is_later:
-            self.late_s = max(self.late_s, min(late_s, self._round_late_s))
+        is_later = late_s > self._round_late_s + 2 * TARGET_S
+        could_be = self._round_late_s <= minimum + _KEPT_MAX_S
+        if is_larger_and_faster and could_be and not is_later:
+            self.late_s = max(self.late_s, self._round_late_s)
         self._round_late_s = late_s
 
     def add_dip(self, late_s: float) -> None:
