@@ -179,6 +179,8 @@ class AgentService:
                 self._listen(request.get("timeout", FLUSH_DEFAULT_S), request.get("since"), reply)
             case "status":
                 reply(self._status())
+            case "rules":
+                reply(self._rules())
             case "stop":
                 self.stopping = True
                 reply({"ok": True})
@@ -296,6 +298,11 @@ class AgentService:
                 if mirror.root is not None
             ],
         }
+
+    def _rules(self) -> dict[str, Any]:
+        """Say what of each folder is synced."""
+        roots = [mirror.root for mirror in self._mirrors.values() if mirror.root is not None]
+        return {"rules": {str(root.path): root.replica.rules.to_wire() for root in roots}}
 
     # -- The Line -----------------------------------------------------------------------------
 
