@@ -73,10 +73,10 @@ def _list(workspace: str, named: str, options: Options) -> None:
 
 def _log(workspace: str, named: str, options: Options) -> None:
     job = Shelf(workspace).find(named)
+    offset = int(options.get("from", "0"))
     if "lines" in options:
         offset = tail_offset(job.file(LOG), int(options["lines"]))
-    else:
-        offset = int(options.get("from", "0"))
+        print(json.dumps({"begins": offset}), file=sys.stderr, flush=True)  # noqa: T201
     follow(job, offset, until_end="follow" in options, typed="typed" in options)
 
 

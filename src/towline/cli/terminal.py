@@ -1,0 +1,80 @@
+"""This terminal, lent to a job: raw mode, keys and size passed on, and given back at the end.
+
+`~.` at the beginning of a line leaves, `~~` is one `~`. Unix only.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import termios
+import threading
+import tty
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+from towline.agent.jobs.orders import CONTENT_MAX, INPUT, SIZE, WINDOW, order
+from towline.cli.attend import size_here
+
+ESCAPE, LEAVE = ord("~"), ord(".")
+
+
+class Keys:
+    """Finds `~.` among what is typed."""
+
+    def __init__(self) -> None:
+        self._begins_line = True
+        self._escaped = False
+        self.leaves = False
+
+    def take(self, typed: bytes) -> bytes:
+        """Return what is for the job."""
+        passed = bytearray()
+        for key in typed:
+            if self._escaped:
+                self._escaped = False
+                if key == LEAVE:
+                    self.leaves = True
+                    break
+                if key != ESCAPE:
+                    passed.append(ESCAPE)
+            elif self._begins_line and key == ESCAPE:
+                self._escaped = True
+                continue
+            passed.append(key)
+            self._begins_line = key in b"\r\n"
+        return bytes(passed)
+
+
+@contextmanager
+def lent(send: Callable[[bytes], object]) -> Generator[None]:
+    """Send orders for what is typed and for each new size. Who leaves raises KeyboardInterrupt."""
+    descriptor = sys.stdin.fileno()
+    before = termios.tcgetattr(descriptor)
+    tty.setraw(descriptor)
+    resized = signal.signal(
+        signal.SIGWINCH, lambda *_: send(order(SIZE, WINDOW.pack(*size_here())))
+    )
+    typing = threading.Thread(target=_type, args=(descriptor, send), daemon=True)
+    typing.start()
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGWINCH, resized)
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+
+
+def _type(descriptor: int, send: Callable[[bytes], object]) -> None:
+    send(_size_order())
+    keys = Keys()
+    while typed := os.read(descriptor, CONTENT_MAX):
+        if passed := keys.take(typed):
+            send(order(INPUT, passed))
+        if keys.leaves:
+            os.kill(os.getpid(), signal.SIGINT)
+            return
+
+
+def _size_order() -> bytes:
+    return order(SIZE, WINDOW.pack(*size_here()))
