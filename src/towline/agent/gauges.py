@@ -73,7 +73,7 @@ class Gauges:
         }
 
     def _cpu_percent(self, counts: dict[str, float], old: dict[str, float]) -> float | None:
-        total = counts.get("cpu total", 0) - old.get("cpu total", 0)
+        total = counts.get("cpu total", 0.0) - old.get("cpu total", 0.0)
         if total <= 0:
             return None
         idle = counts["cpu idle"] - old["cpu idle"]
@@ -86,11 +86,12 @@ class Gauges:
 
 def memory(read: Read = read_text) -> dict[str, Any]:
     """Return the bytes used (not to be had by others) and the bytes there are."""
-    known = dict(re.findall(r"^(\w+):\s+(\d+) kB", read("/proc/meminfo"), re.MULTILINE))
+    lines = re.finditer(r"^(\w+):\s+(\d+) kB", read("/proc/meminfo"), re.MULTILINE)
+    known = {line[1]: int(line[2]) << 10 for line in lines}
     if "MemTotal" not in known:
         return {"used": None, "total": None}
-    total = int(known["MemTotal"]) << 10
-    used = total - (int(known.get("MemAvailable", known.get("MemFree", 0))) << 10)
+    total = known["MemTotal"]
+    used = total - known.get("MemAvailable", known.get("MemFree", 0))
     for limit, usage, cache in (
         ("memory.max", "memory.current", "inactive_file"),
         ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),

@@ -24,6 +24,7 @@ from towline.agent.offer import offer
 from towline.agent.programs import Programs
 from towline.agent.roots import Roots
 from towline.agent.streams import Streams
+from towline.core.ignore import Rules
 from towline.core.wire.events import Closed, Event, Lost, Message, Opened, Sendable, Silent
 from towline.core.wire.frames import LINE_ID_SIZE, Hello, ProtocolError
 from towline.core.wire.line import Line
@@ -302,7 +303,10 @@ class AgentService:
     def _rules(self) -> dict[str, Any]:
         """Say what of each folder is synced."""
         roots = [mirror.root for mirror in self._mirrors.values() if mirror.root is not None]
-        return {"rules": {str(root.path): root.replica.rules.to_wire() for root in roots}}
+        known = [(root.path, root.replica.rules) for root in roots]
+        return {
+            "rules": {str(p): rules.to_wire() for p, rules in known if isinstance(rules, Rules)}
+        }
 
     # -- The Line -----------------------------------------------------------------------------
 

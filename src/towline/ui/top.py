@@ -42,9 +42,8 @@ def frame(reading: dict[str, Any], clock: Callable[[], float] = time.time) -> Re
         line.append(bar_text(percent), style=_style(percent))
         line.append(f" {percent_text(percent):>4}  {rest}")
         lines.append(line)
-    for text in _sentences(reading, clock()):
-        lines.append(Text(text, no_wrap=True, overflow="ellipsis"))
-    lines += [Text(line, no_wrap=True, overflow="ellipsis") for line in _job_lines(reading)]
+    plain = [*_sentences(reading, clock()), *_job_lines(reading)]
+    lines += [Text(line, no_wrap=True, overflow="ellipsis") for line in plain]
     return Group(*lines)
 
 

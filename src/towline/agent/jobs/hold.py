@@ -95,7 +95,7 @@ class _Copy:
         target = _at(self._target, path)
         status = entry.stat(follow_symlinks=False)
         if stat.S_ISLNK(status.st_mode):
-            os.symlink(os.readlink(entry.path), target)
+            os.symlink(_as_seen_from_the_copy(self._source, path, os.readlink(entry.path)), target)
         elif self._is_shared(path, status, ignored):
             os.symlink(entry.path, target)
         elif stat.S_ISDIR(status.st_mode):
@@ -133,6 +133,15 @@ def _rules_of(workspace: str, root: str) -> Rules:
         return Rules.from_wire(answer["rules"][os.path.realpath(root)])
     except (NoAgentError, KeyError, TypeError, ValueError) as error:
         raise HoldError(f"what of the folder is code is not known: {error}") from None
+
+
+def _as_seen_from_the_copy(source: str, path: str, target: str) -> str:
+    """A link that leads out of the project leads to the same place from anywhere."""
+    if os.path.isabs(target):
+        return target
+    directory = os.path.dirname(path)
+    leads_out = os.path.normpath(os.path.join(directory, target)).split("/")[0] == ".."
+    return os.path.join(_at(source, directory), target) if leads_out else target
 
 
 def _reflinked(source: str, target: str) -> bool:

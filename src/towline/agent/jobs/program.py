@@ -121,6 +121,9 @@ def _environment(request: Request, number: int, cwd: str) -> Mapping[str, str]:
     }
     if request.tty:
         environment["TERM"] = "xterm-256color"
+    if request.hold:  # Also before what is installed in place, which would be the live code.
+        sources = [cwd, f"{cwd}/src", environment.get("PYTHONPATH", "")]
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, sources))
     return {**environment, **request.env}
 
 

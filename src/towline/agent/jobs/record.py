@@ -99,4 +99,6 @@ def request_of(plain: object) -> Request:
 
 
 def _frozen(value: Any) -> Any:
-    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
+    if not isinstance(value, list):
+        return value
+    return tuple(_frozen(item) for item in cast("list[Any]", value))

@@ -266,8 +266,12 @@ def _woken_by_children() -> int:
     for end in (woken, wake):
         os.set_blocking(end, False)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.signal(signal.SIGCHLD, _nothing)  # Without a function of its own, nothing would wake.
     return woken
+
+
+def _nothing(number: int, frame: object) -> None:
+    pass
 
 
 def _drain(descriptor: int) -> None:
