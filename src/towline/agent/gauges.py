@@ -13,7 +13,20 @@ from collections.abc import Callable
 from typing import Any
 
 SECTOR = 512  # Bytes, in /proc/diskstats whatever the disk has.
-NO_LIMIT = 1 << 60  # Where no limit is set, version 1 of control groups says some 2^63.
+CONTROL_GROUPS = (  # The files of limit, use and details; what of it the kernel would give back.
+    (
+        "/sys/fs/cgroup/memory.max",
+        "/sys/fs/cgroup/memory.current",
+        "/sys/fs/cgroup/memory.stat",
+        "inactive_file",
+    ),
+    (
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+        "/sys/fs/cgroup/memory/memory.stat",
+        "total_inactive_file",
+    ),
+)
 
 _WHOLE_DISK = re.compile(r"(?:sd|vd|xvd|hd)[a-z]+|nvme\d+n\d+|mmcblk\d+")
 _NO_NETWORK = re.compile(r"lo|(?:docker|veth|br-|virbr|dummy|ifb).*")
@@ -92,17 +105,12 @@ def memory(read: Read = read_text) -> dict[str, Any]:
         return {"used": None, "total": None}
     total = known["MemTotal"]
     used = total - known.get("MemAvailable", known.get("MemFree", 0))
-    for limit, usage, cache in (
-        ("memory.max", "memory.current", "inactive_file"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),
-    ):
-        allowed = read(f"/sys/fs/cgroup/{limit}").strip()
-        if allowed.isdigit() and int(allowed) < min(total, NO_LIMIT):
-            stat = read(f"/sys/fs/cgroup/{os.path.dirname(limit)}/memory.stat")
-            freed = re.search(rf"^{cache} (\d+)$", stat, re.MULTILINE)
-            now = read(f"/sys/fs/cgroup/{usage}").strip()
-            used = int(now or 0) - (int(freed[1]) if freed else 0)
-            return {"used": max(0, used), "total": int(allowed)}
+    for limit, usage, stat, cache in CONTROL_GROUPS:
+        allowed = read(limit).strip()
+        if allowed.isdigit() and int(allowed) < total:
+            freed = re.search(rf"^{cache} (\d+)$", read(stat), re.MULTILINE)
+            held = int(read(usage).strip() or 0) - (int(freed[1]) if freed else 0)
+            return {"used": max(0, held), "total": int(allowed)}
     return {"used": used, "total": total}
 
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from towline import jobs
 from towline.cli.output import ReaderGoneError, say
 from towline.errors import ExitCode, UserError
-from towline.jobs.follow import Follower
+from towline.jobs.follower import Follower
 from towline.places import Binding
 from towline.ui.words import count_text, shown
 

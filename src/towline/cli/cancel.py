@@ -10,7 +10,7 @@ from towline import jobs
 from towline.cli.choose import chosen
 from towline.cli.options import Command, json_option, which_workspace_of_jobs
 from towline.cli.output import data, json_line
-from towline.jobs.resume import forget
+from towline.jobs.kept import forget
 
 
 @click.command(cls=Command, short_help="End a job.")

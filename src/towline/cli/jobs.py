@@ -10,7 +10,7 @@ from towline import jobs as known_jobs
 from towline.cli.choose import chosen
 from towline.cli.options import Command, json_option, which_workspace_of_jobs
 from towline.cli.output import columns, json_line, say
-from towline.jobs.resume import all_kept
+from towline.jobs.kept import all_kept
 from towline.ui.jobs import HEADLINE, job_row
 
 

@@ -12,7 +12,7 @@ from towline.cli.choose import chosen
 from towline.cli.options import Command, which_workspace_of_jobs
 from towline.cli.output import say
 from towline.errors import ExitCode
-from towline.jobs.follow import Follower
+from towline.jobs.follower import Follower
 
 
 @click.command(cls=Command, short_help="What a job wrote.")

@@ -15,7 +15,7 @@ from towline.cli.flush import TIMEOUT_S, refuse_unflushed
 from towline.cli.options import Command, json_option, which_workspace_of_jobs
 from towline.cli.output import data, json_line, say
 from towline.errors import ExitCode, UserError
-from towline.jobs.resume import forget, keep
+from towline.jobs.kept import forget, keep
 from towline.places import Binding, as_name
 
 

@@ -53,9 +53,11 @@ def lent(send: Callable[[bytes], object]) -> Generator[None]:
     descriptor = sys.stdin.fileno()
     before = termios.tcgetattr(descriptor)
     tty.setraw(descriptor)
-    resized = signal.signal(
-        signal.SIGWINCH, lambda *_: send(order(SIZE, WINDOW.pack(*size_here())))
-    )
+
+    def resize(number: int, frame: object) -> None:
+        send(_size_order())
+
+    resized = signal.signal(signal.SIGWINCH, resize)
     typing = threading.Thread(target=_type, args=(descriptor, send), daemon=True)
     typing.start()
     try:

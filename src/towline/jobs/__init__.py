@@ -7,8 +7,8 @@ the next machine. Nothing here prints.
 
 from towline.jobs.asked import Asked
 from towline.jobs.call import Job, all_jobs, cancel, find, start, tell_deadline
-from towline.jobs.follow import Follower, follow, wait
-from towline.jobs.resume import Kept, refresh, resume, to_resume
+from towline.jobs.follower import Follower, follow, wait
+from towline.jobs.kept import Kept, refresh, resume, to_resume
 
 __all__ = [
     "Asked",

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
 
 LOG_MAX = 16 << 30  # Bytes. A job that writes more has lost its reader long ago.
-FREE_MIN = 64 << 20  # Bytes left to others on the disk; on a small one a twentieth of it.
+FREE_MIN = 64 << 20  # Bytes left to others on the disk; on a small one its SHARE.
+SHARE = 20
 CHECK_EVERY = 1 << 20  # Bytes written between two looks at the disk.
 WAIT_S = 30.0  # How long a job waits for room, before it goes on without its output.
 
@@ -102,18 +102,17 @@ class Output:
         if self._unchecked < CHECK_EVERY and self._full_since is None and not self._gap:
             return True
         self._unchecked = 0
-        if not has_room(self._file):
+        if not has_room(self._file, max(size, CHECK_EVERY)):
             self.reason = "the disk is full"
             return False
         return True
 
 
-def has_room(
-    file: int | str, statvfs: Callable[[int | str], os.statvfs_result] = os.statvfs
-) -> bool:
-    """Whether the disk of a file has more left than is left to others."""
+def has_room(file: int | str, size: int = 0) -> bool:
+    """Whether the disk of a file takes so much more, beside what is left to others."""
     try:
-        disk = statvfs(file)
+        disk = os.statvfs(file)
     except OSError:
         return True
-    return disk.f_bavail * disk.f_frsize > min(FREE_MIN, disk.f_blocks * disk.f_frsize // 20)
+    share = disk.f_blocks * disk.f_frsize // SHARE
+    return disk.f_bavail * disk.f_frsize > min(FREE_MIN, share) + min(size, share)

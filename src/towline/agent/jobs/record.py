@@ -98,7 +98,7 @@ def request_of(plain: object) -> Request:
     return request
 
 
-def _frozen(value: Any) -> Any:
+def _frozen(value: object) -> Any:
     if not isinstance(value, list):
         return value
-    return tuple(_frozen(item) for item in cast("list[Any]", value))
+    return tuple(_frozen(item) for item in cast("list[object]", value))

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from towline.across import Call, Program
+from towline.control import is_running
 from towline.errors import ExitCode, UserError
 from towline.jobs.call import AGAIN_S, Job, failure
 from towline.places import Binding
@@ -74,7 +75,7 @@ class Follower:
             except UserError as error:
                 if error.exit_code not in (ExitCode.UNAVAILABLE, ExitCode.TRY_AGAIN):
                     raise
-                self._note_away(error)
+                self._note_away()
             time.sleep(AGAIN_S)
 
     def type(self, data: bytes) -> None:
@@ -146,7 +147,9 @@ class Follower:
         early, self._early = self._early, b""
         self._take(early)
 
-    def _note_away(self, error: UserError) -> None:
+    def _note_away(self) -> None:
         if not self._away:
             self._away = True
-            self._note(f"{error.message}; the job goes on, and so will this")
+            engine = is_running(self._binding)
+            why = "the machine is away" if engine else "no engine runs here, see `towline link`"
+            self._note(f"{why}; the job goes on, and so will this")
