@@ -6,13 +6,13 @@ there Ctrl-C is typed like any other key, and `~.` at the beginning of a line le
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from contextlib import suppress
 
 from towline import jobs
 from towline.cli.output import ReaderGoneError, say
+from towline.cli.terminal import lent
 from towline.errors import ExitCode, UserError
 from towline.jobs.follower import Follower
 from towline.places import Binding
@@ -65,8 +65,6 @@ def write_out(data: bytes) -> None:
 def _in_terminal(follower: Follower) -> jobs.Job:
     if sys.platform == "win32":
         raise UserError("this system has no terminal to lend", "`towline ssh` opens a shell there")
-    from towline.cli.terminal import lent
-
     with lent(follower.type):
         return follower.run()
 
@@ -84,12 +82,3 @@ def _leave(binding: Binding, job: jobs.Job, follower: Follower, *, may_cancel: b
         with suppress(KeyboardInterrupt):
             conclude(binding, follower.run())
     return ExitCode.INTERRUPTED
-
-
-def size_here() -> tuple[int, int]:
-    """Return rows and columns of this terminal; what most are where there is none."""
-    try:
-        size = os.get_terminal_size(sys.stdin.fileno())
-    except (OSError, ValueError):
-        return 24, 80
-    return size.lines or 24, size.columns or 80

@@ -9,11 +9,12 @@ from pathlib import Path
 import click
 
 from towline import control, jobs
-from towline.cli.attend import attend, how_back, size_here
+from towline.cli.attend import attend, how_back
 from towline.cli.choose import chosen
 from towline.cli.flush import TIMEOUT_S, refuse_unflushed
 from towline.cli.options import Command, json_option, which_workspace_of_jobs
 from towline.cli.output import data, json_line, say
+from towline.cli.terminal import size_here
 from towline.errors import ExitCode, UserError
 from towline.jobs.kept import forget, keep
 from towline.places import Binding, as_name

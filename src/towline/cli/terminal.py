@@ -1,6 +1,6 @@
 """This terminal, lent to a job: raw mode, keys and size passed on, and given back at the end.
 
-`~.` at the beginning of a line leaves, `~~` is one `~`. Unix only.
+`~.` at the beginning of a line leaves, `~~` is one `~`. Only the size is known on Windows.
 """
 
 from __future__ import annotations
@@ -8,14 +8,15 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import termios
 import threading
-import tty
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from towline.agent.jobs.orders import CONTENT_MAX, INPUT, SIZE, WINDOW, order
-from towline.cli.attend import size_here
+
+if sys.platform != "win32":
+    import termios
+    import tty
 
 ESCAPE, LEAVE = ord("~"), ord(".")
 
@@ -80,3 +81,12 @@ def _type(descriptor: int, send: Callable[[bytes], object]) -> None:
 
 def _size_order() -> bytes:
     return order(SIZE, WINDOW.pack(*size_here()))
+
+
+def size_here() -> tuple[int, int]:
+    """Return rows and columns of this terminal; what most are where there is none."""
+    try:
+        size = os.get_terminal_size(sys.stdin.fileno())
+    except (OSError, ValueError):
+        return 24, 80
+    return size.lines or 24, size.columns or 80

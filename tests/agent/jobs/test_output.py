@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.end_to_end.test_full_disk import small_disk
 from towline.agent.jobs.output import Output
 
-BLOCK = os.urandom(1 << 20)
+BLOCK = os.urandom(1 << 16)
 
 
 def test_a_log_that_is_full_says_how_much_is_missing(tmp_path: Path) -> None:

@@ -102,17 +102,18 @@ class Output:
         if self._unchecked < CHECK_EVERY and self._full_since is None and not self._gap:
             return True
         self._unchecked = 0
-        if not has_room(self._file, max(size, CHECK_EVERY)):
+        if not has_room(self._file, size):
             self.reason = "the disk is full"
             return False
         return True
 
 
 def has_room(file: int | str, size: int = 0) -> bool:
-    """Whether the disk of a file takes so much more, beside what is left to others."""
+    """Whether a disk takes so much, and what comes until the next look, and leaves enough."""
     try:
         disk = os.statvfs(file)
     except OSError:
         return True
     share = disk.f_blocks * disk.f_frsize // SHARE
-    return disk.f_bavail * disk.f_frsize > min(FREE_MIN, share) + min(size, share)
+    free = disk.f_bavail * disk.f_frsize
+    return free > min(FREE_MIN, share) + max(size, min(CHECK_EVERY, share))

@@ -109,14 +109,21 @@ def set_size(terminal: int, rows: int, columns: int) -> None:
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
 
-def _environment(request: Request, number: int, cwd: str) -> Mapping[str, str]:
-    environment = {
-        **os.environ,
-        "PWD": cwd,
+def own_variables(request: Request, number: int) -> dict[str, str]:
+    """Return what towline itself tells a job."""
+    return {
         "TOWLINE_JOB": str(number),
         "TOWLINE_JOB_NAME": request.name,
         "TOWLINE_REVISION": str(request.revision),
         "TOWLINE_DEADLINE_FILE": deadline_file(),
+    }
+
+
+def _environment(request: Request, number: int, cwd: str) -> Mapping[str, str]:
+    environment = {
+        **os.environ,
+        **own_variables(request, number),
+        "PWD": cwd,
         "PYTHONUNBUFFERED": "1",  # Into a pipe Python would write in blocks, minutes late.
     }
     if request.tty:
