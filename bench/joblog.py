@@ -2,6 +2,7 @@
 
     python -m bench.joblog                        # 1 GB, 20 cuts; all of it
     python -m bench.joblog --megabytes 40 --cuts 3 --only torture
+    python -m bench.joblog --write                # and into docs/guide-run.md
 
 The engine, ssh, sshd, the agent and the job are real, on loopback. *Torture*: `towline run` of a
 job that writes a known stream, while ssh's connections, the agent and the engine are killed at
@@ -29,6 +30,8 @@ from random import Random
 from tests.end_to_end.laptop import Laptop, Link, is_alive, laptop_in, save, wait_until
 from tests.end_to_end.sshd import Machine, machine_in
 
+GUIDE = Path(__file__).parents[1] / "docs/guide-run.md"
+BEGIN, END = "<!-- joblog: begin -->", "<!-- joblog: end -->"
 PART = 1 << 16
 KINDS = ("ssh", "ssh", "ssh", "agent", "engine")  # A network is lost more often than a process.
 LINES = 200  # For the lag.
@@ -49,6 +52,23 @@ while True:
     time.sleep(0.02)
     os.write(1, b"%d\\n" % time.monotonic_ns())
 """
+
+
+_told: list[str] = []
+
+
+def tell(line: str) -> None:
+    print(line, flush=True)
+    _told.append(line)
+
+
+def write_told() -> None:
+    """Put the figures into the guide, between its marks."""
+    text = GUIDE.read_text("utf-8")
+    before, _, rest = text.partition(BEGIN)
+    after = rest.partition(END)[2]
+    figures = "\n".join(_told)
+    GUIDE.write_text(f"{before}{BEGIN}\n```\n{figures}\n```\n{END}{after}", "utf-8")
 
 
 class Torture:
@@ -120,8 +140,8 @@ def lag(laptop: Laptop, machine: Machine) -> None:
         (laptop.there / "go").unlink()
         laptop.run("cancel", "--now", number, timeout_s=LONG_S)
         p50, p95 = statistics.median(delays), delays[int(len(delays) * 0.95)]
-        print(f"lag:     {name:<16} {p50:.2f} ms p50, {p95:.2f} ms p95, {len(delays)} lines")
-    print(f"         round trip of the Line: {laptop.status()['rtt_ms']} ms")
+        tell(f"lag:     {name:<16} {p50:.2f} ms p50, {p95:.2f} ms p95, {len(delays)} lines")
+    tell(f"         round trip of the Line: {laptop.status()['rtt_ms']} ms")
     link.end()
 
 
@@ -144,7 +164,7 @@ def throughput(laptop: Laptop, machine: Machine, size: int) -> None:
             read += len(part)
         done.wait()
         seconds = time.monotonic() - began
-        print(f"speed:   {name:<16} {read / seconds / 1e6:.0f} MB/s ({read:,} bytes)")
+        tell(f"speed:   {name:<16} {read / seconds / 1e6:.0f} MB/s ({read:,} bytes)")
     log.unlink()
     link.end()
 
@@ -182,6 +202,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--megabytes", type=int, default=1024)
     parser.add_argument("--cuts", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--write", action="store_true", help="into docs/guide-run.md")
     parser.add_argument("--only", choices=["torture", "lag", "speed"])
     given = parser.parse_args(arguments)
     size = given.megabytes << 20
@@ -201,6 +222,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     lag(laptop, machine)
                 else:
                     throughput(laptop, machine, size)
+    if given.write:
+        write_told()
     return 0 if alike else 1
 
 

@@ -31,7 +31,7 @@ def attend(binding: Binding, job: jobs.Job, *, lines: int | None = None) -> int:
     try:
         over = _in_terminal(follower) if is_terminal else follower.run()
     except KeyboardInterrupt:
-        return _leave(binding, job, follower, may_cancel=not is_terminal)
+        return _leave(binding, job, may_cancel=not is_terminal)
     return conclude(binding, over)
 
 
@@ -69,7 +69,7 @@ def _in_terminal(follower: Follower) -> jobs.Job:
         return follower.run()
 
 
-def _leave(binding: Binding, job: jobs.Job, follower: Follower, *, may_cancel: bool) -> int:
+def _leave(binding: Binding, job: jobs.Job, *, may_cancel: bool) -> int:
     again = "; Ctrl-C again cancels" if may_cancel else ""
     say(f"\njob {job.number} goes on: {how_back(job)}{again}")
     if not may_cancel:
@@ -80,5 +80,5 @@ def _leave(binding: Binding, job: jobs.Job, follower: Follower, *, may_cancel: b
         jobs.cancel(binding, job.key)
         say(f"job {job.number} is asked to end")
         with suppress(KeyboardInterrupt):
-            conclude(binding, follower.run())
+            conclude(binding, jobs.wait(binding, job.key))
     return ExitCode.INTERRUPTED

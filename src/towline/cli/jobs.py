@@ -23,7 +23,7 @@ def jobs(project: Path | None, workspace: str | None, as_json: bool) -> None:
     CPU is since the job began, as `ps` shows it; `towline top` shows it of late.
     """
     binding = chosen(project, workspace)
-    found = known_jobs.all_jobs(binding)
+    found = known_jobs.all_jobs(binding, gpu=True)
     known_jobs.refresh(binding, found)
     if as_json:
         resumed = {kept.key_there for kept in all_kept(binding)}

@@ -77,9 +77,13 @@ def start(binding: Binding, asked: Asked, revision: int) -> Job:
             time.sleep(AGAIN_S)
 
 
-def all_jobs(binding: Binding) -> list[Job]:
-    """Return the jobs the machine knows of, in the order they began."""
-    return [Job.from_json(plain) for plain in verb(binding, ["list"])]
+def all_jobs(binding: Binding, *, gpu: bool = False) -> list[Job]:
+    """Return the jobs the machine knows of, in the order they began; with `gpu`, what they hold.
+
+    The latter may take a while.
+    """
+    words = ["list", "--gpu", "yes"] if gpu else ["list"]
+    return [Job.from_json(plain) for plain in verb(binding, words)]
 
 
 def find(binding: Binding, named: str | None) -> Job:

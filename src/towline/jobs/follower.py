@@ -101,7 +101,7 @@ class Follower:
                     said += content
                     job = self._hear(said) or job
             self._program = None
-        if program.code:
+        if program.code is not None and program.code > 0:  # Else it was killed: asked again.
             raise failure(bytes(said))
         return job
 

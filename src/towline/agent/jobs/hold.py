@@ -59,11 +59,10 @@ def bring_home(job: Job, home: str) -> tuple[str, ...]:
     try:
         with open(job.file(MANIFEST), encoding="utf-8", errors="surrogateescape") as file:
             stamps: Stamps = {path: (*stamp,) for path, stamp in json.load(file).items()}
-    except (OSError, ValueError):
-        return ("",)
-    return tuple(path for path in _made(held, "", stamps) if not _moved(held, home, path))[
-        :LEFT_MAX
-    ]
+        made = list(_made(held, "", stamps))
+    except (OSError, ValueError, TypeError, AttributeError):
+        return (".",)  # What is the job's cannot be told: all of it stays.
+    return tuple(path for path in made if not _moved(held, home, path))[:LEFT_MAX]
 
 
 class _Copy:

@@ -85,11 +85,9 @@ class Output:
         try:
             written = os.write(self._file, data)
         except OSError as error:
-            if error.errno not in _FULL:
-                raise
-            written = 0
+            written, self.reason = 0, _reason(error)
         if written < len(data):
-            self.reason = "the disk is full"
+            self.reason = self.reason or "the disk is full"
             self._unchecked = CHECK_EVERY
         self._size += written
         return written
@@ -106,6 +104,12 @@ class Output:
             self.reason = "the disk is full"
             return False
         return True
+
+
+def _reason(error: OSError) -> str:
+    if error.errno in _FULL:
+        return "the disk is full"
+    return f"the log cannot be written: {error.strerror}"
 
 
 def has_room(file: int | str, size: int = 0) -> bool:

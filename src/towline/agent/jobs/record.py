@@ -72,7 +72,12 @@ def read_record(path: str, kind: type[Record]) -> Record | None:
     """Return what a file holds, None if it is not there or holds something else."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return record_of(json.loads(file.read(RECORD_MAX)), kind)
+            plain: object = json.loads(file.read(RECORD_MAX))
+        known = kind.__dataclass_fields__  # A later version may have written more.
+        if isinstance(plain, dict):
+            fields = cast("dict[str, Any]", plain).items()
+            plain = {name: value for name, value in fields if name in known}
+        return record_of(plain, kind)
     except (OSError, ValueError, TypeError):
         return None
 

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -121,9 +122,11 @@ class Shelf:
 
     def jobs(self) -> list[Job]:
         """Return all, in the order of their numbers."""
-        names = [name for name in _listed(self.path) if name.isdigit()]
-        jobs = [Job(f"{self.path}/{name}") for name in sorted(names, key=int)]
-        return [job for job in jobs if os.path.exists(job.file(REQUEST))]
+        jobs = [Job(f"{self.path}/{number}") for number in self._numbers()]
+        return [job for job in jobs if read_record(job.file(REQUEST), Request)]
+
+    def _numbers(self) -> list[int]:
+        return sorted(int(name) for name in _listed(self.path) if name.isdigit())
 
     def find(self, named: str) -> Job:
         """Return the job of this number or key, or the latest of this name. Raises NoJobError."""
@@ -166,7 +169,7 @@ class Shelf:
             os.close(os.open(f"{stage}/{name}", os.O_CREAT | os.O_WRONLY, 0o600))
         os.mkfifo(f"{stage}/{ORDERS}", 0o600)
         write_record(f"{stage}/{REQUEST}", request)
-        number = max([0, *(job.number for job in self.jobs())]) + 1
+        number = max([0, *self._numbers()]) + 1
         os.rename(stage, f"{self.path}/{number}")  # Never onto another job: that one is not empty.
         return Job(f"{self.path}/{number}")
 
@@ -197,12 +200,23 @@ def state_directory() -> str:
     Raises OSError.
     """
     home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
-    for path in (f"{home}/towline", f"/tmp/towline-{os.getuid()}/state"):  # noqa: S108
+    ours = f"/tmp/towline-{os.getuid()}"  # noqa: S108 (checked to be ours alone before use)
+    for path, private in ((f"{home}/towline", f"{home}/towline"), (f"{ours}/state", ours)):
         with suppress(OSError):
-            os.makedirs(path, mode=0o700, exist_ok=True)
-            if os.lstat(path).st_uid == os.getuid() and os.access(path, os.W_OK):
-                return path
-    raise OSError("neither ~/.local/state nor the temporary directory can be written to")
+            os.makedirs(private, mode=0o700, exist_ok=True)
+            if _is_private(private):
+                os.makedirs(path, mode=0o700, exist_ok=True)
+                if os.access(path, os.W_OK):
+                    return path
+    raise OSError("neither ~/.local/state nor the temporary directory can be used")
+
+
+def _is_private(directory: str) -> bool:
+    status = os.lstat(directory)
+    ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+    if ours and status.st_mode & 0o077:  # As some umask made it.
+        os.chmod(directory, 0o700)
+    return ours
 
 
 def boot_id() -> str:

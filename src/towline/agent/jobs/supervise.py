@@ -13,6 +13,7 @@ import select
 import signal
 import sys
 import time
+import traceback
 from contextlib import suppress
 from typing import NoReturn
 
@@ -30,6 +31,8 @@ RETRY_S = 0.5  # Between two tries of a full disk.
 END_TRIES = 24 * 3600  # Seconds for which the last record is tried, should even its room be gone.
 CANNOT_START = 127  # As a shell has it.
 
+FAULT = "fault"  # The file of a traceback, should there ever be one.
+
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -44,9 +47,10 @@ def supervise(job: Job, report: int) -> NoReturn:
             _hold_lock(job)
             _adopt_orphans()
             Supervisor(job).run(report)
-            code = 0
-        else:
-            code = 0
+        code = 0
+    except Exception:  # There is nobody to see it.
+        with suppress(OSError), open(job.file(FAULT), "w", encoding="utf-8") as file:
+            traceback.print_exc(file=file)
     finally:
         os._exit(code)
     raise AssertionError("unreachable")
@@ -162,9 +166,13 @@ class Supervisor:
     # -- Orders -------------------------------------------------------------------------------
 
     def _take_orders(self, program: Program) -> None:
-        with suppress(BlockingIOError, ValueError):
+        try:
             for kind, content in self._orders.put(os.read(self._pipe, PART)):
                 self._carry_out(kind, content, program)
+        except BlockingIOError:
+            return
+        except ValueError:
+            self._orders = orders.Orders()  # What follows may make sense again.
 
     def _carry_out(self, kind: bytes, content: bytes, program: Program) -> None:
         if kind == orders.INPUT:

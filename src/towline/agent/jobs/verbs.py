@@ -1,7 +1,7 @@
 """`job …` on the bundle's command line: what the laptop runs on the machine, as programs.
 
 job start WORKSPACE               a request as JSON on standard input; prints the job
-job list WORKSPACE                a job on each line
+job list WORKSPACE [--gpu yes]    a job on each line; NVIDIA's program may take seconds
 job log WORKSPACE JOB [--from BYTE | --lines N] [--follow yes] [--typed yes]
 job wait WORKSPACE JOB            returns once it is over; prints it
 job cancel WORKSPACE JOB [--now yes]
@@ -62,8 +62,8 @@ def _start(workspace: str, named: str, options: Options) -> None:
 
 def _list(workspace: str, named: str, options: Options) -> None:
     told = all_summaries(Shelf(workspace))
-    running = any(job.get("pids") for job in told)
-    on_gpus = memory_by_process() if running else {}
+    asked = "gpu" in options and any(job.get("pids") for job in told)
+    on_gpus = memory_by_process() if asked else {}
     for job in told:
         pids = job.pop("pids", None)
         if pids is not None:
