@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.end_to_end import borrowed
 from tests.end_to_end.laptop import (
     WAIT_S,
     Event,
@@ -419,3 +420,14 @@ def test_a_supervisor_that_is_killed_takes_its_job_along(laptop: Laptop) -> None
         assert laptop.run("wait").returncode == 69
         wait_until(lambda: not is_alive(records["pid"]), "the command ended")
         assert job_of(laptop, 1)["state"] == "lost"
+
+
+@pytest.mark.skipif(borrowed.why_not() is not None, reason=borrowed.why_not() or "")
+def test_on_a_machine_of_a_ticket_a_job_has_the_kernel_s_environment(tmp_path: Path) -> None:
+    with borrowed.borrowed_in(tmp_path / "machine") as machine:
+        machine.environment["LD_LIBRARY_PATH"] = "/usr/lib64-nvidia"
+        laptop = borrowed.Laptop(tmp_path / "laptop")
+        with laptop.linked(machine.ticket()):
+            done = laptop.towline("run", "--", "echo $LD_LIBRARY_PATH; pwd", cwd=laptop.project)
+            assert done.stdout.splitlines() == ["/usr/lib64-nvidia", str(machine.home / "vision")]
+        laptop.close()
