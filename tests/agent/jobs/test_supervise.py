@@ -73,6 +73,22 @@ def test_cancel_reaches_what_has_left_its_group(jobs: Jobs) -> None:
     wait_until(lambda: not any(map(_lives, family)), "all are gone")
 
 
+def test_what_is_left_of_a_cancelled_job_has_time_to_end(jobs: Jobs) -> None:
+    child = "trap 'echo saved > checkpoint; exit' TERM; echo on; while :; do sleep 0.05; done"
+    job = jobs.sh(f'sh -c "{child}" & wait')
+    wait_until(lambda: jobs.log(job) == b"on\n", "it began")
+    jobs.run("cancel", WORKSPACE, "1")
+    assert jobs.wait(job)["state"] == "cancelled"
+    assert (jobs.folder / "checkpoint").read_text() == "saved\n"
+
+
+def test_what_is_left_behind_and_talks_does_not_keep_a_job_from_its_end(jobs: Jobs) -> None:
+    job = jobs.sh("yes & echo $! > left; exit 3")
+    assert jobs.wait(job)["code"] == 3
+    left = int((jobs.folder / "left").read_text())
+    wait_until(lambda: not _lives(left), "it has no reader any more")
+
+
 def _lives(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"

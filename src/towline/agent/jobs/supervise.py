@@ -21,7 +21,7 @@ from towline.agent.jobs import orders
 from towline.agent.jobs.family import catches, descendants
 from towline.agent.jobs.hold import bring_home
 from towline.agent.jobs.output import Output
-from towline.agent.jobs.program import Program, start
+from towline.agent.jobs.program import PIPE_SIZE, Program, start
 from towline.agent.jobs.record import HELD, LOCK, LOG, ORDERS, RUNNING, Ended, Running, write_record
 from towline.agent.jobs.shelf import Job, write_end
 
@@ -67,6 +67,7 @@ class Supervisor:
         self._cancelled_at: float | None = None
         self._killed = False
         self._code: int | None = None
+        self._left = PIPE_SIZE  # What the command may have written before its end, at most.
 
     def run(self, report: int) -> None:
         woken = _woken_by_children()
@@ -106,7 +107,7 @@ class Supervisor:
                 program.close_output()
             if not self._output.takes:
                 self._output.retry(time.monotonic())
-            elif self._code is not None and self._is_drained(program):
+            elif self._code is not None and self._is_drained(program) and not self._is_ending():
                 return
 
     def _wait(self, program: Program, woken: int) -> set[int]:
@@ -122,11 +123,9 @@ class Supervisor:
     def _timeout_ms(self) -> float | None:
         if not self._output.takes:
             return RETRY_S * 1000
-        if self._code is not None:
-            return 0
-        if self._cancelled_at is not None and not self._killed:
+        if self._cancelled_at is not None and not self._killed:  # Who ends before wakes us.
             return max(0.0, self._cancelled_at + GRACE_S - time.monotonic()) * 1000
-        return None
+        return None if self._code is None else 0
 
     def _read(self, program: Program) -> bool:
         """Take what has come; return False at the end of it."""
@@ -140,6 +139,8 @@ class Supervisor:
             return False
         if data:
             self._output.put(data, time.monotonic())
+        if self._code is not None:
+            self._left -= len(data)
         return bool(data)
 
     def _is_drained(self, program: Program) -> bool:
@@ -147,7 +148,7 @@ class Supervisor:
 
         What it left running may go on; its output has no reader then.
         """
-        if program.output < 0:
+        if program.output < 0 or self._left <= 0:
             return True
         waiting = select.poll()
         waiting.register(program.output, select.POLLIN)
@@ -197,11 +198,17 @@ class Supervisor:
     def _press(self, program: Program) -> None:
         if self._cancelled_at is None or self._killed:
             return
-        if time.monotonic() >= self._cancelled_at + GRACE_S or self._code is not None:
+        if time.monotonic() >= self._cancelled_at + GRACE_S:
             self._killed = True
             for pid in (program.pid, *descendants(os.getpid())):
                 with suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
+
+    def _is_ending(self) -> bool:
+        """Whether a cancelled job has processes left that were given time to end."""
+        if self._cancelled_at is None or self._killed:
+            return False
+        return bool(descendants(os.getpid()))
 
     def _warn(self, program: Program) -> None:
         """The machine ends soon. Unasked, only who catches the signal gets it."""
