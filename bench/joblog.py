@@ -7,9 +7,9 @@
 The engine, ssh, sshd, the agent and the job are real, on loopback. *Torture*: `towline run` of a
 job that writes a known stream, while ssh's connections, the agent and the engine are killed at
 random bytes; what arrived must be the stream, byte for byte. *Lag*: from a job's writing of a line
-to the line in the output of `towline logs -f`, beside `ssh machine tail -f` of a job like it.
-*Speed*: `towline logs` of a log that is there, beside `ssh machine cat`. Exits with 1 if a stream
-differs.
+to the line in the output of `towline logs -f`, beside `ssh machine tail -f` of a job like it; and
+*far*, behind a round trip of 100 ms. *Speed*: `towline logs` of a log that is there, beside `ssh
+machine cat`. Exits with 1 if a stream differs.
 """
 
 from __future__ import annotations
@@ -23,10 +23,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from random import Random
 
+from lab.wan import wan
+from lab.wan import why_not as why_no_wan
 from tests.end_to_end.laptop import Laptop, Link, is_alive, laptop_in, save, wait_until
 from tests.end_to_end.sshd import Machine, machine_in
 
@@ -36,6 +39,7 @@ PART = 1 << 16
 KINDS = ("ssh", "ssh", "ssh", "agent", "engine")  # A network is lost more often than a process.
 LINES = 200  # For the lag.
 LONG_S = 120.0
+FAR_MS = 100  # Round trip of the second lag.
 WRITER = """\
 import hashlib, os, sys
 block, written = b"", 0
@@ -126,7 +130,7 @@ class Torture:
             self._link = _linked(self._laptop)
 
 
-def lag(laptop: Laptop, machine: Machine) -> None:
+def lag(laptop: Laptop, machine: Machine) -> bool:
     """Print the delay of lines by either way, one after the other."""
     link = _linked(laptop)
     save(laptop.project / "stamper.py", STAMPER)
@@ -143,9 +147,10 @@ def lag(laptop: Laptop, machine: Machine) -> None:
         tell(f"lag:     {name:<16} {p50:.2f} ms p50, {p95:.2f} ms p95, {len(delays)} lines")
     tell(f"         round trip of the Line: {laptop.status()['rtt_ms']} ms")
     link.end()
+    return True
 
 
-def throughput(laptop: Laptop, machine: Machine, size: int) -> None:
+def throughput(laptop: Laptop, machine: Machine, size: int) -> bool:
     link = _linked(laptop)
     save(laptop.project / "writer.py", WRITER)
     laptop.run("run", "--detach", "--name", "big", "--", "python3", "writer.py", str(size))
@@ -167,6 +172,7 @@ def throughput(laptop: Laptop, machine: Machine, size: int) -> None:
         tell(f"speed:   {name:<16} {read / seconds / 1e6:.0f} MB/s ({read:,} bytes)")
     log.unlink()
     link.end()
+    return True
 
 
 def _delays(laptop: Laptop, argv: list[str]) -> list[float]:
@@ -203,28 +209,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--cuts", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--write", action="store_true", help="into docs/guide-run.md")
-    parser.add_argument("--only", choices=["torture", "lag", "speed"])
+    parser.add_argument("--only", choices=["torture", "lag", "far", "speed"])
     given = parser.parse_args(arguments)
     size = given.megabytes << 20
     alike = True
+    parts: dict[str, Callable[[Laptop, Machine], bool]] = {
+        "torture": lambda at, to: Torture(at, to, given.seed).run(size, given.cuts),
+        "lag": lag,
+        "far": lag,
+        "speed": lambda at, to: throughput(at, to, size),
+    }
+    if reason := why_no_wan():
+        print(f"far: left out: {reason}")
+        del parts["far"]
     with tempfile.TemporaryDirectory(prefix="joblog-") as directory:
-        base = Path(directory)
-        for name in ("torture", "lag", "speed"):
-            if given.only not in (None, name):
-                continue
-            with (
-                machine_in(base / f"m-{name}") as machine,
-                laptop_in(base / f"l-{name}", machine) as laptop,
-            ):
-                if name == "torture":
-                    alike = Torture(laptop, machine, given.seed).run(size, given.cuts)
-                elif name == "lag":
-                    lag(laptop, machine)
-                else:
-                    throughput(laptop, machine, size)
+        for name, part in parts.items():
+            if given.only in (None, name):
+                alike = _in_a_world(Path(directory) / name, part, far=name == "far") and alike
     if given.write:
         write_told()
     return 0 if alike else 1
+
+
+def _in_a_world(directory: Path, part: Callable[[Laptop, Machine], bool], *, far: bool) -> bool:
+    directory.mkdir()
+    with (
+        wan(rtt_ms=FAR_MS) if far else nullcontext() as link,
+        machine_in(directory / "m", link=link) as machine,
+        laptop_in(directory / "l", machine) as laptop,
+    ):
+        return part(laptop, machine)
 
 
 if __name__ == "__main__":
