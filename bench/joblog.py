@@ -106,12 +106,8 @@ class Torture:
         (log,) = self._machine.home.glob(".local/state/towline/jobs/*/1/log")
         alike = _digest(out) == _digest(log) and code == 0
         killed = ", ".join(f"{count} × {kind}" for kind, count in self.killed.items() if count)
-        print(
-            f"torture: {out.stat().st_size:,} of {log.stat().st_size:,} bytes in {seconds:.1f} s,"
-        )
-        print(
-            f"         killed {killed}: {'identical' if alike else 'DIFFERENT'}, exit code {code}"
-        )
+        tell(f"torture: {out.stat().st_size:,} of {log.stat().st_size:,} bytes in {seconds:.1f} s,")
+        tell(f"         killed {killed}: {'identical' if alike else 'DIFFERENT'}, exit code {code}")
         out.unlink()
         log.unlink()
         self._link.end()
