@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -32,35 +33,36 @@ LOOK_EVERY_S = 60.0  # At a way in that is open.
 LOOKS = 2  # That fail, one after the other, before it counts as lost: one may be our own network.
 
 
-class _Open:
+Look = Callable[[], Awaitable[str | None]]
+"""Returns why the machine is not seen from outside, None if it is; `RouteError` if another is."""
+
+
+class OpenRoute:
     """A route's tunnel, in the supervisor's words; it is looked at whether it still leads here."""
 
-    def __init__(self, route: Route, tunnel: Tunnel, host_key: str, place: Place) -> None:
-        self.route = route.name
+    def __init__(self, name: str, tunnel: Tunnel, look: Look) -> None:
+        self.route = name
         self.address = tunnel.address
         self._tunnel = tunnel
-        self._host_key = host_key
-        self._place = place
+        self._look = look
+        self._reason = ""
 
     async def wait_ended(self) -> str:
-        reason = ""
-
-        async def wait(ended: Callable[[], Awaitable[str]]) -> None:
-            nonlocal reason
-            reason = reason or await ended()
-            tasks.cancel_scope.cancel()
-
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(wait, self._tunnel.wait_ended)
-            tasks.start_soon(wait, self._wait_lost)
-        return reason
+            tasks.start_soon(self._wait, self._tunnel.wait_ended, tasks.cancel_scope)
+            tasks.start_soon(self._wait, self._wait_lost, tasks.cancel_scope)
+        return self._reason
+
+    async def _wait(self, ended: Callable[[], Awaitable[str]], both: anyio.CancelScope) -> None:
+        self._reason = await ended()
+        both.cancel()
 
     async def _wait_lost(self) -> str:
         failed = 0
         while True:
             await anyio.sleep(LOOK_EVERY_S)
             try:
-                reason = await look_from_outside(self.address, self._host_key, self._place)
+                reason = await self._look()
             except RouteError as error:
                 return error.message
             failed = failed + 1 if reason else 0
@@ -81,7 +83,7 @@ class Opener:
     @asynccontextmanager
     async def __call__(
         self, wanted: str, port: int, host_key: str, tell: Tell
-    ) -> AsyncGenerator[_Open]:
+    ) -> AsyncGenerator[OpenRoute]:
         async def verify(address: Address) -> None:
             await verify_from_outside(address, host_key, self._place)
 
@@ -89,7 +91,8 @@ class Opener:
         async with open_first(order, port, self._around, verify, tell) as (route, tunnel):
             if wanted == AUTO:
                 self._last = route.name
-            yield _Open(route, tunnel, host_key, self._place)
+            look = partial(look_from_outside, tunnel.address, host_key, self._place)
+            yield OpenRoute(route.name, tunnel, look)
 
     def _order(self, wanted: str) -> Sequence[Route]:
         if wanted != AUTO:

@@ -23,6 +23,7 @@ from towline.agent.loop import TransportDeadError
 from towline.agent.mirror import Lane, Mirror
 from towline.agent.offer import offer
 from towline.agent.roots import Roots
+from towline.agent.ways import Ways, asks_for_ways, status_file
 from towline.core.wire.events import Closed, Event, Lost, Message, Opened, Sendable, Silent
 from towline.core.wire.frames import LINE_ID_SIZE, Hello, ProtocolError
 from towline.core.wire.line import Line
@@ -64,14 +65,21 @@ class _Listener:
 
 
 class AgentService:
-    """`notebook` is the line that loads the extension in a notebook here."""
+    """`notebook` is the line that loads the extension in a notebook here.
 
-    def __init__(self, roots: Roots, software: str, now: float, notebook: str = "") -> None:
+    `ways` is the file in which `towline up` says how this machine is reached.
+    """
+
+    def __init__(
+        self, roots: Roots, software: str, now: float, notebook: str = "", ways: str = ""
+    ) -> None:
         self.stopping = False
         self._roots = roots
         self._software = software
         self._line = Line(bytes(LINE_ID_SIZE), initiator=False, software=software, now=now)
         self._forwards = Forwards(self._line)
+        self._ways_file = ways
+        self._ways = Ways(self._line, ways, now)
         self._line_is_over = False
         self._attached = False
         self._now = now
@@ -116,7 +124,7 @@ class AgentService:
         due += [question.deadline for question in self._questions.values()]
         due += [listener.deadline for listener in self._listeners]
         if self._attached:
-            due.append(self._line.deadline())
+            due += [self._line.deadline(), self._ways.deadline()]
         return min((at for at in due if at is not None), default=None)
 
     def tick(self, now: float) -> bool:
@@ -131,6 +139,8 @@ class AgentService:
                 self._take_events()
             self._take_messages(now)
         self._forwards.step()
+        if self._attached:
+            self._ways.step(now)
         more = False
         for number, mirror in self._mirrors.items():
             more = mirror.step(now, busy=bool(self._inbox[Lane.BULK])) or more
@@ -311,6 +321,7 @@ class AgentService:
         self._line = Line(line_id, initiator=False, software=self._software, now=now)
         self._forwards.close()
         self._forwards = Forwards(self._line)
+        self._ways = Ways(self._line, self._ways_file, now)
         self._mirrors.clear()
         self._lanes.clear()
         for inbox in self._inbox.values():
@@ -332,6 +343,7 @@ class AgentService:
                 self._forwards.stir(channel)
             case Closed(channel):
                 self._forwards.closed(channel)
+                self._ways.closed(channel)
                 self._close(channel)
             case Silent(silent_s):
                 raise TransportDeadError(f"the laptop has been silent for {silent_s:.0f} s")
@@ -342,8 +354,10 @@ class AgentService:
                 pass
 
     def _open(self, channel: int, greeting: bytes) -> None:
-        """Take a channel as its greeting says: a forward, or a lane of a mirror; refuse others."""
+        """Take a channel as its greeting says; refuse what no greeting says."""
         try:
+            if asks_for_ways(greeting):
+                return self._ways.open(channel)
             if (port := read_forward(greeting)) is not None:
                 return self._forwards.open(channel, port)
             number, lane = _read_greeting(greeting)
@@ -401,7 +415,8 @@ def _look(now: float) -> None:
 def open_service(workspace: str) -> AgentService:
     """Return the service of a workspace's agent, by the clock of this machine."""
     software = f"towline agent of {workspace}"
-    return AgentService(Roots(), software, time.monotonic(), notebook=offer())
+    ways = status_file(dict(os.environ))
+    return AgentService(Roots(), software, time.monotonic(), notebook=offer(), ways=ways)
 
 
 class _LineOutlet:

@@ -36,7 +36,9 @@ FORMS = (
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     """What was named is meant, and no other place."""
 
-    def redirect_request(self, *_: object) -> None:
+    def redirect_request(  # Its own names, which it is called by.
+        self, req: object, fp: object, code: object, msg: object, headers: object, newurl: object
+    ) -> None:
         return None
 
 

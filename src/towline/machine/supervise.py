@@ -51,7 +51,8 @@ def take_request(place: Place) -> Request:
     if plain is None:
         raise UserError(f"{place.request} holds no request", exit_code=ExitCode.USAGE)
     place.request.unlink()
-    return Request(**{**plain, "routes": tuple(plain["routes"])})
+    plain["routes"] = tuple(plain["routes"])
+    return Request(**plain)
 
 
 async def supervise(
