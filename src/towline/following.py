@@ -60,12 +60,14 @@ def learn(name: str, told: bytes) -> list[str]:
     return named
 
 
-def put_last(name: str) -> None:
-    """Somebody else answered at the first address of a machine: the others go before it."""
+def put_last(name: str) -> bool:
+    """Somebody else answered at the first address of a machine: the others go before it, if any."""
     machine = machine_named(name)
-    if machine is not None and len(machine.addresses) > 1:
-        first, *others = machine.addresses
-        keep(dataclasses.replace(machine, addresses=(*others, first)))
+    if machine is None or len(machine.addresses) < 2:
+        return False
+    first, *others = machine.addresses
+    keep(dataclasses.replace(machine, addresses=(*others, first)))
+    return True
 
 
 def _read(told: bytes) -> dict[str, Any]:

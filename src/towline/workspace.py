@@ -276,10 +276,15 @@ class Workspace:
         elif state.phase is Phase.DISCONNECTED:
             self._note_away(str(state.error or "the connection was lost"))
             if state.error is not None and state.error.kind is ConnectKind.HOST_KEY:
-                put_last(self._request.destination)
+                self._try_other_way()
         elif state.error is not None and not self._was_connected:
             self._fail(self._as_user_error(state.error))
         self._touched.ring()
+
+    def _try_other_way(self) -> None:
+        """Somebody else answers where the machine did; soon, for waiting would not help."""
+        if put_last(self._request.destination) and self._line is not None:
+            self._line.reconnect_now()
 
     def _as_user_error(self, error: Exception) -> UserError:
         """A machine that came by a ticket has one host key, and no other is ever right."""

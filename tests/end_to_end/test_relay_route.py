@@ -100,6 +100,22 @@ def test_what_dies_is_opened_again_where_it_was_and_meanwhile_the_other_way_serv
         assert "a new life" not in said, "the line resumed each time"
 
 
+def test_where_somebody_else_answers_at_one_address_the_other_is_taken(
+    relay: sshd.Machine, machine: Borrowed, laptop: Laptop, tmp_path: Path
+) -> None:
+    """As when a tunnel's address was given to another: its key is refused, and the link goes on."""
+    told = machine.up("--name", "box", *_words(relay), routes=("direct", "ssh"))
+    direct, jump = machine.routes().values()
+    with borrowed_in(tmp_path / "impostor") as impostor, laptop.linked(told["ticket"]):
+        impostor.ticket()
+        machine.tunnel.target = impostor.tunnel.target
+        machine.tunnel.cut()
+        save(laptop.project / "train.py", "print('by the relay')\n")
+        wait_content(machine.home / "vision/train.py", "print('by the relay')\n", timeout_s=WAIT_S)
+        assert laptop.addresses() == [jump, direct]
+        assert not (impostor.home / "vision").exists()
+
+
 def _words(relay: sshd.Machine) -> list[str]:
     settings = {
         "ssh.server": f"{_user(relay)}@{relay.address}:{relay.port}",
