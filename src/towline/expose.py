@@ -17,6 +17,7 @@ from typing import cast
 
 from towline.core.ticket import Ticket, encode
 from towline.errors import ExitCode, UserError
+from towline.machine.account import own_account
 from towline.machine.given_key import fetch_https, read_keys
 from towline.machine.identity import alias_of, is_colab, usual_alias, usual_folder
 from towline.machine.place import Json, Place, ensure_place
@@ -131,6 +132,8 @@ def supervise_here() -> int:
 
     place = _place()
     teller = _Teller()
+    # Where no file knows the account, asyncssh asks for a name here.
+    os.environ.setdefault("LOGNAME", own_account(os.environ).name)
     try:
         request = take_request(place)
         anyio.run(supervise, place, request, opener(place, request), teller.tell)

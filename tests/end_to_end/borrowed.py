@@ -90,6 +90,7 @@ class Side:
         self.state = directory / "state/towline"
         for made in (directory, self.home, directory / "state"):
             made.mkdir()
+        self.command: tuple[str, ...] = TOWLINE
         self._runtime = Path(tempfile.mkdtemp(prefix="tl"))  # Short enough for a socket's name.
         self.environment = {
             "HOME": str(self.home),
@@ -101,7 +102,7 @@ class Side:
         }
 
     def towline(self, *words: str, check: bool = True, cwd: Path | None = None) -> Done:
-        return self.run(*TOWLINE, *words, check=check, cwd=cwd)
+        return self.run(*self.command, *words, check=check, cwd=cwd)
 
     def run(self, *argv: str, check: bool = True, cwd: Path | None = None, given: str = "") -> Done:
         done = subprocess.run(

@@ -158,6 +158,24 @@ def test_shells_see_the_environment_of_who_called_up(
     assert not [line for line in seen if line.startswith(("HF_TOKEN", "JPY_"))]
 
 
+@pytest.mark.parametrize("server", SERVERS)
+def test_login_shells_keep_the_path_of_who_called_up(
+    machine: Borrowed, laptop: Laptop, server: tuple[str, ...]
+) -> None:
+    """/etc/profile of Debian sets another."""
+    machine.environment["PATH"] = f"/opt/cuda/bin:{machine.environment['PATH']}"
+    laptop.towline("enrol", machine.ticket(*server))
+    ssh = ("ssh", "-F", str(laptop.state / "machines/box/host_config"))
+    shown = laptop.run(*ssh, "-tt", "box", given="echo '<'\"$PATH\"'>'; exit\n").stdout
+    assert f"<{machine.environment['PATH']}>" in shown
+    if os.getuid() == 0:  # As editors look for the environment of a person's shell.
+        said = laptop.run(*ssh, "box", "bash -lc 'echo $PATH'").stdout
+        assert said == f"{machine.environment['PATH']}\n"
+    identity = decode(machine.ticket()).machine
+    machine.towline("down")
+    assert not list(Path("/etc/profile.d").glob(f"*{identity}*"))
+
+
 # OpenSSH's own programs
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import pwd
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -18,9 +17,11 @@ from dataclasses import asdict, dataclass, field
 import anyio
 
 from towline.errors import ExitCode, UserError
+from towline.machine.account import own_account
 from towline.machine.environment import passed_on
-from towline.machine.identity import ensure_identity, keep_port
+from towline.machine.identity import Identity, ensure_identity, keep_port
 from towline.machine.lock import try_lock
+from towline.machine.login import path_kept
 from towline.machine.place import Json, Place, read_json, write_private
 from towline.machine.server import ensure_port, open_ssh_server
 from towline.machine.sshd import end_left_over
@@ -92,7 +93,7 @@ class _Supervisor:
         self._request = request
         self._open_way = open_way
         self._tell = tell
-        self._account = pwd.getpwuid(os.getuid())
+        self._account = own_account(request.environment)
         self._began = time.time()
 
     async def run(self) -> None:
@@ -100,29 +101,34 @@ class _Supervisor:
         end_left_over(self._place)  # Of a supervisor that was killed: it would hold our port.
         port = ensure_port(identity.port)
         keep_port(self._place, identity, port)
-        environment = passed_on(self._request.environment, self._account.pw_dir)
-        environment[STATUS_VARIABLE] = str(self._place.status)
+        passed = passed_on(self._request.environment, self._account.home)
+        passed[STATUS_VARIABLE] = str(self._place.status)
         self._progress("starting an SSH server of its own")
-        async with open_ssh_server(
-            self._place,
-            port,
-            identity.host_key,
-            environment,
-            self._progress,
-            embedded=self._request.embedded,
-        ) as server:
-            about: Json = {
-                "pid": os.getpid(),
-                "alias": self._request.alias,
-                "machine": identity.machine,
-                "host_key": identity.host_key,
-                "user": self._account.pw_name,
-                "folder": self._request.folder,
-                "port": port,
-                "server": server,
-                "since": self._began,
-            }
-            await self._keep_open(port, identity.host_key, about)
+        with path_kept(self._place, passed, identity.machine) as environment:
+            async with open_ssh_server(
+                self._place,
+                port,
+                identity.host_key,
+                self._account,
+                environment,
+                self._progress,
+                embedded=self._request.embedded,
+            ) as server:
+                about = self._about(identity, port, server)
+                await self._keep_open(port, identity.host_key, about)
+
+    def _about(self, identity: Identity, port: int, server: str) -> Json:
+        return {
+            "pid": os.getpid(),
+            "alias": self._request.alias,
+            "machine": identity.machine,
+            "host_key": identity.host_key,
+            "user": self._account.name,
+            "folder": self._request.folder,
+            "port": port,
+            "server": server,
+            "since": self._began,
+        }
 
     async def _keep_open(self, port: int, host_key: str, about: Json) -> None:
         """Say which ways in are open, at each change; the caller of `up` is told of the first."""
