@@ -14,7 +14,9 @@ import time
 from pathlib import Path
 
 IMPORT_RUNS = 11
-UP = "import towline.cell, towline.expose, towline.opening, towline.wanted, towline.machine.embedded"
+UP = (
+    "import towline.cell, towline.expose, towline.opening, towline.wanted, towline.machine.embedded"
+)
 
 
 def main(wheel: Path) -> int:
