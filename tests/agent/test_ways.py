@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from towline.agent.ways import CHANNELS_MAX, LOOK_S, Ways, asks_for_ways, status_file
+from towline.agent.ways import CHANNELS_MAX, LOOK_S, Ways, status_file
 from towline.core.wire.events import Closed, Message, Opened
 from towline.core.wire.frames import Priority
 from towline.core.wire.line import Line
@@ -28,7 +28,7 @@ class Road:
         self.machine = Line(bytes(16), initiator=False, software="agent", now=0)
         self.laptop.attach(0)
         self.machine.attach(0)
-        self.ways = Ways(self.machine, str(path), 0)
+        self.ways = Ways(self.machine, str(path))
         self._path = path
 
     def write(self, *addresses: str, **more: object) -> None:
@@ -46,7 +46,8 @@ class Road:
     def turn(self, seconds: float = 0.0) -> None:
         self.now += seconds
         for _ in range(4):
-            self.ways.step(self.now)
+            self.ways.look(self.now)
+            self.ways.step()
             for source, target in ((self.laptop, self.machine), (self.machine, self.laptop)):
                 if data := source.bytes_to_send(self.now):
                     target.receive_bytes(data, self.now)
@@ -56,8 +57,9 @@ class Road:
         while (event := self.machine.next_event()) is not None:
             match event:
                 case Opened(channel, greeting):
-                    assert asks_for_ways(greeting)
-                    self.ways.open(channel)
+                    named = json.loads(greeting)
+                    assert self.ways.wants(named)
+                    self.ways.open(channel, named)
                 case Closed(channel):
                     self.ways.closed(channel)
                 case _:
@@ -121,7 +123,7 @@ def test_it_is_looked_at_only_while_somebody_listens(road: Road) -> None:
     road.laptop.close_channel(channel)
     road.turn()
     assert road.ways.deadline() is None
-    assert Ways(road.machine, "", 0).deadline() is None
+    assert Ways(road.machine, "").deadline() is None
 
 
 def test_a_later_one_hears_it_too_and_they_are_few(road: Road) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Collection, Mapping
 from typing import Any, cast
 
 from towline.core.wire.line import Line
@@ -21,17 +22,20 @@ CHANNELS_MAX = 8  # A laptop needs one.
 
 
 class Ways:
-    """For one Line, as its forwards are. `path` is the file, empty where there can be none."""
+    """All channels of one Line that ask. `path` is the file, empty where there can be none."""
 
-    def __init__(self, line: Line, path: str, now: float) -> None:
+    def __init__(self, line: Line, path: str) -> None:
         self._line = line
         self._path = path
         self._told: dict[int, bytes] = {}  # By channel, what it heard last.
         self._seen: tuple[int, ...] = ()  # What tells that the file is another.
         self._news = b""
-        self._looks_at = now
+        self._looks_at = 0.0
 
-    def open(self, channel: int) -> None:
+    def wants(self, greeting: Mapping[str, Any]) -> bool:
+        return "ways" in greeting
+
+    def open(self, channel: int, greeting: Mapping[str, Any]) -> None:
         if len(self._told) >= CHANNELS_MAX:
             self._line.close_channel(channel, "that is told to somebody already")
         else:
@@ -41,19 +45,36 @@ class Ways:
     def __contains__(self, channel: int) -> bool:
         return channel in self._told
 
+    def put(self, channel: int, data: bytes) -> None:
+        """The laptop has nothing to say here."""
+        self._line.consumed(channel, len(data))
+
+    def stir(self, channel: int) -> None:
+        """What waits for credit goes with the next step."""
+
     def closed(self, channel: int) -> None:
         self._told.pop(channel, None)
+
+    def close(self) -> None:
+        self._told.clear()
+
+    def readable(self) -> Collection[int]:
+        return ()
+
+    def writable(self) -> Collection[int]:
+        return ()
 
     def deadline(self) -> float | None:
         return self._looks_at if self._told and self._path else None
 
-    def step(self, now: float) -> None:
-        """Look at the file if it is time, and tell whoever has not heard of it."""
-        if not self._told or not self._path:
-            return
-        if now >= self._looks_at:
+    def look(self, now: float) -> None:
+        """Look at the file if it is time."""
+        if self._told and self._path and now >= self._looks_at:
             self._looks_at = now + LOOK_S
             self._look()
+
+    def step(self) -> None:
+        """Tell whoever has not heard what is new."""
         for channel, told in self._told.items():
             if self._news not in (b"", told) and self._line.sendable(channel) > 0:
                 self._line.send(channel, self._news)
@@ -85,9 +106,3 @@ def status_file(environment: dict[str, str]) -> str:
     """Return where `towline up` of this account writes, as far as its environment tells."""
     base = environment.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
     return environment.get(VARIABLE) or os.path.join(base, USUAL)
-
-
-def asks_for_ways(greeting: bytes) -> bool:
-    """Whether a channel wants to hear of them. Raises `ValueError` if it is no greeting."""
-    plain: object = json.loads(greeting)
-    return isinstance(plain, dict) and "ways" in plain
