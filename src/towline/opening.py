@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -87,8 +88,8 @@ class Opener:
         async def verify(address: Address) -> None:
             await verify_from_outside(address, host_key, self._place)
 
-        order = self._order(wanted)
-        async with open_first(order, port, self._around, verify, tell) as (route, tunnel):
+        order, around = self._order(wanted), replace(self._around, warn=tell)
+        async with open_first(order, port, around, verify, tell) as (route, tunnel):
             if wanted == AUTO:
                 self._last = route.name
             look = partial(look_from_outside, tunnel.address, host_key, self._place)
