@@ -53,6 +53,18 @@ def test_without_the_right_to_write_there_interactive_shells_have_it(
         assert _login(shell, {**environment, "HOME": str(tmp_path)}) == OURS
 
 
+def test_its_variable_is_none_that_a_configuration_is_read_from(
+    place: Place, tmp_path: Path
+) -> None:
+    from towline.config import OPTIONS
+    from towline.routes.catalog import routes
+
+    options = {option.variable for option in OPTIONS}
+    settings = {setting.variable for route in routes() for setting in route.about.settings}
+    with path_kept(place, passed(place), "00" * 8, tmp_path) as environment:
+        assert not environment.keys() & (options | settings)
+
+
 def test_without_a_path_there_is_nothing_to_keep(place: Place, tmp_path: Path) -> None:
     with path_kept(place, {"A": "b"}, "00" * 8, tmp_path) as environment:
         assert environment == {"A": "b"}

@@ -11,7 +11,7 @@ from towline.routes.base import Surroundings
 from towline.routes.errors import RouteError
 from towline.routes.provider.portmap import ROUTE as PORTMAP
 
-SECRET = "-----BEGIN OPENSSH PRIVATE KEY-----\n"
+KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\n"
 
 
 @pytest.fixture
@@ -28,10 +28,10 @@ def test_a_key_that_others_may_read_is_copied_and_remarked_on(
     watched: Surroundings, told: list[str], tmp_path: Path
 ) -> None:
     """As everything on a mounted drive."""
-    (key := tmp_path / "drive.pem").write_text(SECRET)
+    (key := tmp_path / "drive.pem").write_text(KEY)
     key.chmod(0o644)
     copy = watched.private_copy("ssh.key", key)
-    assert copy.read_text() == SECRET
+    assert copy.read_text() == KEY
     assert copy.stat().st_mode & 0o777 == 0o600
     assert copy.parent.stat().st_mode & 0o777 == 0o700
     assert told == [
@@ -54,8 +54,8 @@ def test_a_copy_is_made_anew_so_that_nobody_can_have_it_open(
     (key := tmp_path / "key").touch(0o600)
     first = watched.private_copy("ssh.key", key)
     with first.open("rb") as held:
-        key.write_text(SECRET)
-        assert watched.private_copy("ssh.key", key).read_text() == SECRET
+        key.write_text(KEY)
+        assert watched.private_copy("ssh.key", key).read_text() == KEY
         assert held.read() == b""
 
 
@@ -71,9 +71,9 @@ def test_what_lies_in_the_persons_own_folder_is_found_if_it_is_one(
     drive.mkdir()
     here = replace(around, environment={**around.environment, "TOWLINE_HOME": str(drive)})
     assert "set TOWLINE_PORTMAP_KEY" in PORTMAP.why_not(here)
-    (drive / "ana.notebook.pem").write_text(SECRET)
+    (drive / "ana.notebook.pem").write_text(KEY)
     (drive / "mapping.json").write_text('{"to": "tcp://ana-20022.portmap.host:20022"}')
     assert PORTMAP.why_not(here) == ""
     assert PORTMAP.is_configured(here)
-    (drive / "other.pem").write_text(SECRET)
+    (drive / "other.pem").write_text(KEY)
     assert "set TOWLINE_PORTMAP_KEY" in PORTMAP.why_not(here), "which of them, nobody can know"

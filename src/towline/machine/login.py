@@ -16,13 +16,13 @@ from pathlib import Path
 from towline.machine.place import Place, write_private
 
 PROFILES = Path("/etc/profile.d")  # Each *.sh in it is read by login shells of any kind.
-PATH_VARIABLE = "TOWLINE_PATH"
+PATH_VARIABLE = "TOWLINE_KEPT_PATH"
 
 GUARD = """\
 # Made by `towline up`, gone with `towline down`: the PATH of whoever called it, which /etc/profile
 # has just replaced. It concerns shells of that server alone.
-if [ "${{TOWLINE_STATUS_FILE-}}" = {status} ] && [ -n "${{TOWLINE_PATH-}}" ]; then
-    PATH=$TOWLINE_PATH
+if [ "${{TOWLINE_STATUS_FILE-}}" = {status} ] && [ -n "${{TOWLINE_KEPT_PATH-}}" ]; then
+    PATH=$TOWLINE_KEPT_PATH
     export PATH
 fi
 """
