@@ -19,19 +19,16 @@ from towline.core.ticket import Ticket, encode
 from towline.errors import ExitCode, UserError
 from towline.machine.account import own_account
 from towline.machine.given_key import fetch_https, read_keys
-from towline.machine.identity import alias_of, is_colab, usual_alias, usual_folder
+from towline.machine.identity import alias_of
 from towline.machine.place import Json, Place, ensure_place
+from towline.machine.platform import platform_of
 from towline.machine.supervise import Request, supervise, take_request
 from towline.machine.up import Tell, ensure_down, ensure_up, let_in, status_of, ticket_of
 from towline.places import state_dir
-from towline.wanted import gather
+from towline.wanted import AUTO, gather
 
 # -P: what lies in the current directory must not be what towline imports.
 SUPERVISE = (sys.executable, "-P", "-m", "towline", "up", "--supervise")
-
-COLAB_TERMS = (
-    "Colab's terms do not allow SSH on its free machines; with compute units it is allowed"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +47,7 @@ class Exposure:
             "ticket": self.text,
             "name": self.ticket.alias,
             "expires": self.ticket.expires or None,
+            "until": self.status.get("until") or None,
             "server": self.status["server"],
             "routes": self.status["routes"],
         }
@@ -75,9 +73,10 @@ def up(
     `compute_units`: the person says that the platform's terms allow what is done here.
     """
     environment = dict(os.environ)
-    if is_colab(environment) and not compute_units:
+    platform = platform_of(environment)
+    if platform.terms and not compute_units:
         raise UserError(
-            COLAB_TERMS,
+            platform.terms,
             "if you have them: towline.up(i_have_compute_units=True)",
             ExitCode.REFUSED,
         )
@@ -93,14 +92,19 @@ def up(
     )
     lines = [line for key in wanted.keys for line in read_keys(key, environment, tell, fetch_https)]
     request = Request(
-        alias=alias_of(wanted.name or usual_alias(environment, socket.gethostname())),
+        alias=alias_of(wanted.name or platform.alias or socket.gethostname().partition(".")[0]),
         routes=wanted.routes,
         settings=wanted.settings,
-        folder=usual_folder(environment),
+        folder=platform.folder,
         embedded=embedded,
         environment=environment,
     )
     status = ensure_up(place, request, SUPERVISE, tell)
+    if wanted.routes != (AUTO,) and tuple(status.get("wanted", wanted.routes)) != wanted.routes:
+        tell(
+            f"it is up already, by {', '.join(status['wanted'])}: `towline down` first, then `up`"
+            " again, for other ways in"
+        )
     if lines:
         let_in(place, lines)
         invites = bool(invites)

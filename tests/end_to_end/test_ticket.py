@@ -96,6 +96,9 @@ def test_on_colab_its_terms_come_first(machine: Borrowed) -> None:
     assert not (machine.place / "host_key").exists(), "nothing was begun"
     ticket = decode(machine.up("--i-have-compute-units")["ticket"])
     assert (ticket.alias, ticket.folder) == ("colab", "/content")
+    again = machine.towline("up", "--route", "bore", "--i-have-compute-units")
+    assert "expect this machine to live until" in again.stderr
+    assert "it is up already, by direct" in again.stderr
 
 
 def test_what_listens_listens_on_loopback_only(machine: Borrowed) -> None:

@@ -23,6 +23,7 @@ from towline.machine.identity import Identity, ensure_identity, keep_port
 from towline.machine.lock import try_lock
 from towline.machine.login import path_kept
 from towline.machine.place import Json, Place, read_json, write_private
+from towline.machine.platform import expected_end, machine_began, platform_of
 from towline.machine.server import ensure_port, open_ssh_server
 from towline.machine.sshd import end_left_over
 from towline.machine.ways import OpenWay, Ways
@@ -118,6 +119,7 @@ class _Supervisor:
                 await self._keep_open(port, identity.host_key, about)
 
     def _about(self, identity: Identity, port: int, server: str) -> Json:
+        platform = platform_of(self._request.environment)
         return {
             "pid": os.getpid(),
             "alias": self._request.alias,
@@ -125,9 +127,12 @@ class _Supervisor:
             "host_key": identity.host_key,
             "user": self._account.name,
             "folder": self._request.folder,
+            "wanted": self._request.routes,
             "port": port,
             "server": server,
             "since": self._began,
+            "until": expected_end(platform, machine_began()),
+            "life": platform.life,
         }
 
     async def _keep_open(self, port: int, host_key: str, about: Json) -> None:
