@@ -37,6 +37,7 @@ from towline.enrolment import host_key_changed
 from towline.errors import ExitCode, UserError
 from towline.folders import open_folder, pairs_of
 from towline.following import follow, put_last
+from towline.forwards.keep import Forwards
 from towline.line.bootstrap import Bootstrap
 from towline.line.bundle import load_bundle
 from towline.line.errors import ChannelClosedError, ConnectError, ConnectKind, LineLostError
@@ -133,13 +134,16 @@ class Workspace:
             for number, pair in enumerate(pairs_of(request, options))
         ]
         self._lives = [live for _, live in self.folders]
+        self._forwards = Forwards(lambda: self._line, self._report)
 
     # -- The engine process -------------------------------------------------------------------
 
     async def run(self, control: Path) -> int:
         async with anyio.create_task_group() as tasks:
             streams = {"channel": Channels(lambda: self._line)}
-            await tasks.start(serve_control, control, operations(self), streams)
+            await tasks.start(self._forwards.run)
+            asked = {**operations(self), **self._forwards.operations()}
+            await tasks.start(serve_control, control, asked, streams)
             tasks.start_soon(self._stop_on_signal)
             tasks.start_soon(self._tell_status)
             for live in self._lives:
