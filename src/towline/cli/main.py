@@ -42,6 +42,7 @@ COMMANDS = (
     "top",
     "ssh",
     "cp",
+    "forward",
     "ssh-config",
     "proxy",
     "enrol",
