@@ -36,6 +36,8 @@ COMMANDS = (
     "ssh",
     "cp",
     "forward",
+    "jupyter",
+    "code",
     "ssh-config",
     "proxy",
     "enrol",
