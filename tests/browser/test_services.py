@@ -1,0 +1,185 @@
+"""JupyterLab and code-server on the machine, used from a real Chromium here, over a real link.
+
+Run by `nox -s browser`, which has them. It makes docs/img/jupyter.png and docs/img/code.png anew.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser.test_notebook import CHROMIUM, FLAGS, write_notebook
+from tests.end_to_end.conftest import laptop, machine  # noqa: F401 - Fixtures.
+from tests.end_to_end.laptop import Laptop, read, save, wait_content, wait_until
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+IMAGES = Path(__file__).parents[2] / "docs/img"
+START_S = 60.0
+WAIT_MS = 40_000
+PRESSES = 5
+MODEL = "def accuracy(weights):\n    return 0.91 + weights / 100\n"
+SETTINGS = {
+    "workbench.startupEditor": "none",
+    "chat.disableAIFeatures": True,
+    "workbench.secondarySideBar.defaultVisibility": "hidden",
+    "editor.fontSize": 15,
+}
+
+
+@contextmanager
+def page_of(place: Path) -> Generator[Any]:
+    """A page of a Chromium with a profile of its own."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    if not Path(CHROMIUM).exists():
+        pytest.skip(f"{CHROMIUM}: not there")
+    with playwright.sync_playwright() as starting:
+        browser = starting.chromium.launch_persistent_context(
+            str(place / "profile"),
+            executable_path=CHROMIUM,
+            args=FLAGS,
+            viewport={"width": 1100, "height": 680},
+        )
+        try:
+            yield browser.pages[0]
+        except BaseException:
+            browser.pages[0].screenshot(path=str(place / "failed.png"))  # What it looked like.
+            raise
+        browser.close()
+
+
+def with_programs(laptop: Laptop, *directories: Path) -> None:  # noqa: F811
+    """The machine's logins find these programs, as in an activated environment."""
+    path = ":".join(map(str, directories))
+    (laptop.machine.home / ".profile").write_text(f'PATH="{path}:$PATH"\n')
+
+
+def opened_by(laptop: Laptop, command: str) -> str:  # noqa: F811
+    """Run the command as a person does; return what it had the browser open."""
+    browser, seen = laptop.directory / "browser", laptop.directory / "seen"
+    browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {seen}\n')
+    browser.chmod(0o755)
+    environment = {"BROWSER": f"{browser} %s"}
+    done = laptop.run(command, timeout_s=START_S, environment=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    wait_until(lambda: bool(read(seen)), "the browser is opened")
+    return seen.read_text()
+
+
+def test_jupyterlab_is_used_from_here(laptop: Laptop, tmp_path: Path) -> None:  # noqa: F811
+    pytest.importorskip("jupyterlab")
+    with_programs(laptop, Path(sys.executable).parent)
+    laptop.configure("notebook.autoload = true\n")
+    save(laptop.project / "model.py", MODEL)
+    save(laptop.project / "notes.txt", "written on the laptop\n")
+    write_notebook(laptop.project / "a.ipynb")
+    with laptop.linked(), page_of(tmp_path) as page:
+        address = opened_by(laptop, "jupyter")
+        assert address.startswith("file://"), "no token among the arguments of a browser"
+        page.goto(address)
+        page.locator("#jp-main-dock-panel").wait_for(timeout=WAIT_MS)
+        base = page.url.partition("/lab")[0]
+
+        page.goto(f"{base}/lab/tree/a.ipynb")
+        idle = page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
+        idle.wait_for(timeout=WAIT_MS)
+        assert "0.94" in run_cell(page, 1), "the project can be imported: the extension is loaded"
+
+        page.goto(f"{base}/lab/tree/notes.txt")
+        editor = page.locator(".jp-FileEditor .cm-content")
+        editor.click()
+        page.keyboard.press("Control+End")
+        page.keyboard.type("written in JupyterLab")
+        page.keyboard.press("Control+s")
+        wait_content(laptop.project / "notes.txt", "written on the laptop\nwritten in JupyterLab")
+
+        page.locator('.lm-MenuBar-item:has-text("File")').click()
+        page.locator('.lm-Menu-item:has-text("New")').first.hover()
+        page.locator('.lm-Menu-item:has-text("Terminal")').first.click()
+        type_in_terminal(page, ".jp-Terminal", "cat model.py > typed.txt")
+        wait_content(laptop.project / "typed.txt", MODEL)
+
+        save(laptop.project / "model.py", MODEL.replace("0.91", "0.95"))
+        laptop.flush()
+        page.goto(f"{base}/lab/tree/a.ipynb")
+        idle.wait_for(timeout=WAIT_MS)
+        assert "0.98" in run_cell(page, 2), "what was saved on the laptop runs in the next cell"
+        page.screenshot(path=str(IMAGES / "jupyter.png"))
+        laptop.run("jupyter", "stop", timeout_s=START_S)
+
+
+def run_cell(page: Any, number: int) -> str:
+    """Run a cell, as a person does: JupyterLab drops what is asked of a kernel that only begins."""
+    cell = page.locator(".jp-Notebook .jp-Cell").nth(number)
+    prompt = cell.locator(".jp-InputPrompt")
+    output = cell.locator(".jp-OutputArea-output")
+
+    def is_done() -> bool:
+        return prompt.inner_text().strip("[]: ").isdigit() and output.count() > 0
+
+    for _ in range(PRESSES):
+        cell.locator(".cm-content").click()
+        page.keyboard.press("Shift+Enter")
+        with suppress(AssertionError):
+            wait_until(is_done, f"cell {number} has run", 6)
+            break
+    return "\n".join(output.all_inner_texts())
+
+
+def type_in_terminal(page: Any, inside: str, line: str) -> None:
+    area = page.locator(f"{inside} .xterm-helper-textarea")
+    area.wait_for(state="attached", timeout=WAIT_MS)
+    wait_until(lambda: has_prompt(page, inside), "the shell is ready", 30)
+    area.focus()
+    page.keyboard.type(line)
+    page.keyboard.press("Enter")
+
+
+def has_prompt(page: Any, inside: str) -> bool:
+    return any(sign in page.locator(f"{inside} .xterm-rows").inner_text() for sign in "#$")
+
+
+def test_code_server_is_used_from_here(laptop: Laptop, tmp_path: Path) -> None:  # noqa: F811
+    program = shutil.which("code-server")
+    if program is None:
+        pytest.skip("code-server is not in PATH")
+    with_programs(laptop, Path(program).parent)
+    save(laptop.project / "model.py", MODEL)
+    kept = laptop.directory / "state/towline/services/code.data.User.settings.json"
+    save(kept, json.dumps(SETTINGS))  # As from an earlier machine.
+    with laptop.linked(), page_of(tmp_path) as page:
+        address = opened_by(laptop, "code")
+        assert address.startswith("file://"), "no password among the arguments of a browser"
+        page.goto(address)
+        page.locator(".monaco-workbench").wait_for(timeout=WAIT_MS)
+
+        page.locator('.explorer-folders-view [aria-label*="model.py"]').first.dblclick()
+        editor = page.locator(".editor-instance .monaco-editor").first
+        editor.wait_for(timeout=WAIT_MS)
+        editor.click()
+        page.keyboard.press("Control+End")
+        page.keyboard.type("# typed in code-server")
+        page.keyboard.press("Control+s")
+        edited = f"{MODEL}# typed in code-server"
+        wait_until(
+            lambda: (read(laptop.project / "model.py") or b"").startswith(edited.encode()),
+            "the edit is on the laptop",
+            30,
+        )
+
+        save(laptop.project / "model.py", f"{MODEL}# saved_on_the_laptop\n")
+        line = page.locator('.view-lines:has-text("saved_on_the_laptop")')
+        line.first.wait_for(timeout=WAIT_MS)
+
+        page.keyboard.press("Control+Backquote")
+        type_in_terminal(page, ".terminal-wrapper", "cat model.py > typed.txt")
+        wait_content(laptop.project / "typed.txt", f"{MODEL}# saved_on_the_laptop\n")
+        page.screenshot(path=str(IMAGES / "code.png"))
+        laptop.run("code", "stop", timeout_s=START_S)
