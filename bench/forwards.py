@@ -145,7 +145,7 @@ def answers(port: int) -> bool:
     return True
 
 
-def forward(laptop: Laptop, port: int) -> int:
+def forward(laptop: Laptop, port: int | str) -> int:
     (opened,) = laptop.tell("forward", f"0:{port}")
     return int(opened["listen"].rpartition(":")[2])
 
@@ -205,7 +205,7 @@ def measure_key() -> Iterator[Result]:
         with ground(rtt_ms) as laptop:
             laptop.configure('size_max = ""\n')
             with laptop.linked():
-                port = forward(laptop, laptop.machine.port)
+                port = forward(laptop, f"{laptop.machine.address}:{laptop.machine.port}")
                 quiet = keys(laptop, port)
                 with (laptop.project / "big.bin").open("wb") as file:
                     for _ in range(BIG >> 20):
