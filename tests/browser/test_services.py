@@ -178,6 +178,9 @@ def test_code_server_is_used_from_here(laptop: Laptop, tmp_path: Path) -> None: 
             30,
         )
 
+        # The edit is here before the editor over there knows that it has saved it.
+        page.locator(".tab.dirty").wait_for(state="detached", timeout=WAIT_MS)
+        page.wait_for_timeout(1000)
         save(laptop.project / "model.py", f"{MODEL}# saved_on_the_laptop\n")
         line = page.locator('.view-lines:has-text("saved_on_the_laptop")')
         line.first.wait_for(timeout=WAIT_MS)
