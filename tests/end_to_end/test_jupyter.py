@@ -129,6 +129,6 @@ def run_in_kernel(base: str, token: str, kernel: str, source: str) -> str:
                 printed += told["content"]["text"]
             elif told["msg_type"] == "error":
                 printed += "\n".join(told["content"]["traceback"])
-            elif told["msg_type"] == "execute_reply":
+            elif told["content"].get("execution_state") == "idle":  # After all that it printed.
                 return printed
     raise AssertionError("the kernel's channel ended")
