@@ -9,7 +9,18 @@ from typing import Any
 import pytest
 
 from towline import config
-from towline.config import Compression, Options, Pair, Ssh, load, options_of, read_settings
+from towline.config import (
+    Code,
+    Compression,
+    Jupyter,
+    Notebook,
+    Options,
+    Pair,
+    Ssh,
+    load,
+    options_of,
+    read_settings,
+)
 from towline.config.option import OPTION_OF, OPTIONS, TABLES
 from towline.core.direction import RULES_MAX, Direction, Directions
 from towline.errors import ExitCode, UserError
@@ -35,6 +46,9 @@ routes = ["cloudflared", "bore"]
 keys = ["github:ana"]
 route.bore = {server = "relay", port = 7}
 ssh = {config = "my config", port = 2222, identity = "~/.ssh/key", jump = "a,b", options = ["A=b"]}
+notebook.autoload = true
+jupyter.program = "~/bin/jupyter-lab"
+code = {program = "cs", extensions = ["a.b"], download = "cs.tar.gz", sha256 = "00"}
 """
 
 
@@ -101,6 +115,9 @@ def test_every_option_is_read_from_either_file(tmp_path: Path, write: Any) -> No
         keys=("github:ana",),
         route={"bore.server": "relay", "bore.port": "7"},
         ssh=Ssh("my config", 2222, "~/.ssh/key", "a,b", ("A=b",)),
+        notebook=Notebook(autoload=True),
+        jupyter=Jupyter("~/bin/jupyter-lab"),
+        code=Code("cs", ("a.b",), "cs.tar.gz", "00"),
     )
 
 
@@ -283,6 +300,8 @@ def test_the_table_of_options_is_whole() -> None:
     assert not TABLES & set(OPTION_OF)
     assert all(option.help.endswith((".", "`).")) for option in OPTIONS)
     plain = {option.key for option in OPTIONS if "." not in option.key}
-    assert plain == {f.name.removesuffix("_s") for f in dataclasses.fields(Options)} - {"ssh"}
-    inner = {option.key.removeprefix("ssh.") for option in OPTIONS if "." in option.key}
-    assert inner == {field.name for field in dataclasses.fields(Ssh)}
+    assert plain == {f.name.removesuffix("_s") for f in dataclasses.fields(Options)} - TABLES
+    for table in TABLES:
+        inner = {o.key.partition(".")[2] for o in OPTIONS if o.key.startswith(f"{table}.")}
+        made = getattr(load(Path(), {}), table)
+        assert inner == {field.name for field in dataclasses.fields(made)}

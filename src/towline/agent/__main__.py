@@ -1,8 +1,9 @@
-"""The agent's command line: `attach` for ssh; `status`, `flush` and `stop` for the machine.
+"""The agent's command line: `attach` for ssh, `service` for the laptop; the rest for the machine.
 
 `job …` and `top …` are what the laptop runs there: `jobs/verbs.py`, `top.py`.
 
 python -I -S agent-HASH.pyz attach WORKSPACE --bundle HASH --nonce NONCE
+python -I -S agent-HASH.pyz service NAME
 python -I -S agent-HASH.pyz status|flush|stop WORKSPACE [--timeout S]
 """
 
@@ -40,6 +41,10 @@ def main(arguments: Sequence[str]) -> int:
         from towline.agent.attach import attach
 
         return attach(workspace, options["bundle"], options["nonce"], _building(workspace))
+    if verb == "service":
+        from towline.agent.service import main as serve
+
+        return serve(workspace)
     return _ask(verb, workspace, float(options.get("timeout", TIMEOUT_S)))
 
 
@@ -49,7 +54,9 @@ def _parse(arguments: Sequence[str]) -> tuple[str, str, dict[str, str]]:
     options = {
         name.removeprefix("--"): value for name, value in zip(rest[::2], rest[1::2], strict=False)
     }
-    complete = verb in _VERBS or (verb == "attach" and {"bundle", "nonce"} <= options.keys())
+    complete = verb in (*_VERBS, "service") or (
+        verb == "attach" and {"bundle", "nonce"} <= options.keys()
+    )
     if not workspace or not complete:
         print(__doc__, file=sys.stderr)  # noqa: T201
         raise SystemExit(USAGE)

@@ -43,6 +43,8 @@ COMMANDS = (
     "ssh",
     "cp",
     "forward",
+    "jupyter",
+    "code",
     "ssh-config",
     "proxy",
     "enrol",

@@ -11,7 +11,7 @@ import difflib
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -53,6 +53,26 @@ class Ssh:
 
 
 @dataclass(frozen=True, slots=True)
+class Notebook:
+    autoload: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Jupyter:
+    program: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """How code-server is had, and what it is given."""
+
+    program: str | None = None
+    extensions: tuple[str, ...] = ()
+    download: str | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
     """All options of a project, read and checked."""
 
@@ -72,6 +92,9 @@ class Options:
     keys: tuple[str, ...]
     route: Mapping[str, str]  # Settings of routes, by "ROUTE.NAME".
     ssh: Ssh
+    notebook: Notebook = Notebook()
+    jupyter: Jupyter = Jupyter()
+    code: Code = Code()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +131,21 @@ def read_settings(
 
 def options_of(settings: Mapping[str, Setting]) -> Options:
     values = {key: setting.value for key, setting in settings.items()}
-    ssh = {key.removeprefix("ssh."): values.pop(key) for key in OPTION_OF if key in _SSH_KEYS}
+    for table, make in _TABLE_OF.items():
+        keys = [key for key in OPTION_OF if key.startswith(f"{table}.")]
+        values[table] = make(**{key.removeprefix(f"{table}."): values.pop(key) for key in keys})
     values["debounce_s"] = values.pop("debounce")
     rules = cast("tuple[tuple[str, Direction], ...]", values["directions"])
     values["directions"] = Directions(rules, cast("Direction", values["direction"]))
-    values["ssh"] = Ssh(**cast("dict[str, str]", ssh))  # type: ignore[arg-type]
     return Options(**values)  # type: ignore[arg-type]
 
 
-_SSH_KEYS = frozenset(key for key in OPTION_OF if key.startswith("ssh."))
+_TABLE_OF: dict[str, Callable[..., object]] = {
+    "ssh": Ssh,
+    "notebook": Notebook,
+    "jupyter": Jupyter,
+    "code": Code,
+}
 
 
 def _default(option: Option) -> Setting:

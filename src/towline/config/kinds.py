@@ -292,7 +292,18 @@ def _number_if_plain(text: str) -> object:
     return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else text
 
 
+def _read_flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise _wrong("true or false", value)
+    return value
+
+
+def _flag(text: str) -> object:
+    return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
+
+
 TEXT = Kind("text", read_text)
+FLAG = Kind("true or false", _read_flag, _flag)
 ARGUMENT = Kind("text", _read_argument)
 TEXTS = Kind("list of texts", _read_texts, _lines)
 ROUTES = Kind("list of names", _read_names, _words)

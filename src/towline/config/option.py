@@ -11,6 +11,7 @@ from towline.config.kinds import (
     DEBOUNCE,
     DIRECTION,
     DIRECTIONS,
+    FLAG,
     PAIRS,
     PATTERNS,
     PORT,
@@ -112,6 +113,32 @@ OPTIONS: tuple[Option, ...] = (
         "ssh.options", TEXTS, [],
         'Further options (`-o`), such as `"ServerAliveInterval=5"`. In the variable: one on a '
         "line.",
+    ),
+    Option(
+        "notebook.autoload", FLAG, False,
+        "Load the extension in each kernel of `towline jupyter`, as its first cell would.",
+    ),
+    Option(
+        "jupyter.program", ARGUMENT, None,
+        "The `jupyter-lab` to start on the machine. Without it: the environment's, or one of ours.",
+    ),
+    Option(
+        "code.program", ARGUMENT, None,
+        "The `code-server` to start on the machine. Without it: one that is there, or one of ours.",
+    ),
+    Option(
+        "code.extensions", TEXTS, [],
+        'Extensions of code-server: names such as `"ms-python.python"`, or `.vsix` files on the '
+        "machine. In the variable: one on a line.",
+    ),
+    Option(
+        "code.download", ARGUMENT, None,
+        "Where to fetch the release of code-server if it is not there: an https URL, or a file on "
+        "the machine, of its `.tar.gz`. Without it: by npm.",
+    ),
+    Option(
+        "code.sha256", ARGUMENT, None,
+        "What the fetched release must be: its SHA-256 in hexadecimal.",
     ),
 )  # fmt: skip
 

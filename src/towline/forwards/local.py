@@ -10,6 +10,7 @@ import errno
 import json
 import os
 import socket
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -95,6 +96,8 @@ class Local:
         self.listen = Place(self._listener.extra(SocketAttribute.local_port))  # noqa: S610
 
     async def _listen_at(self, path: str) -> None:
+        if sys.platform == "win32":
+            raise UserError("Windows has no unix sockets: give a port", "", ExitCode.USAGE)
         if await anyio.to_thread.run_sync(_is_somebodys, path):
             raise UserError(f"{path} exists already", "", ExitCode.TRY_AGAIN)
         try:
