@@ -81,6 +81,11 @@ def test_a_pattern_for_another_directory_hides_none_that_follows_it() -> None:
     assert not any(rules.ignores(path, False) for path in ("a/y", "b/x", "b/q/z", "a/w"))
 
 
+def test_a_pattern_for_a_deeper_directory_hides_none_that_follows_it() -> None:
+    rules = Rules([source(GIT, "/a/b", "/x", "/y*", "/a/c")])
+    assert all(rules.ignores(path, False) for path in ("x", "y1", "a/b", "a/c"))
+
+
 def test_the_root_itself_is_never_ignored() -> None:
     assert not Rules([source(GIT, "*")]).ignores("", True)
 
