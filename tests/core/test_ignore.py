@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towline.core import ignore
+from towline.core import ignore, match
 from towline.core.ignore import (
     DEFAULT_SOURCE,
     DEFAULTS,
@@ -225,6 +225,15 @@ def test_memories_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         for number in range(10):
             assert rules.ignores(f"a{number}/b/c/x", False)
             assert not rules.ignores(f"a{number}/b/c/y", False)
+
+
+def test_the_answers_kept_about_names_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(match, "_MEMO_MAX", 3)
+    here = Rules([source(GIT, "x*")]).at("")
+    for number in range(10):
+        assert here.ignores(f"x{number}", False)
+        assert not here.ignores(f"y{number}", False)
+        assert len(here._view._names._files) <= 3
 
 
 # --- Properties -----------------------------------------------------------------------------
