@@ -15,6 +15,7 @@ from towline.engine.events import (
     EVENT_NAMES,
     ConflictKept,
     Disconnected,
+    ForwardFailed,
     Held,
     LeftOut,
     Note,
@@ -75,6 +76,7 @@ EVENTS = [
     Resumed(12.0, True),
     Held("all 40 files would be removed"),
     Note("the clock jumped"),
+    ForwardFailed("127.0.0.1:6006", "6006", "nothing listens on port 6006 of the machine"),
     Stopped("asked to"),
 ]
 

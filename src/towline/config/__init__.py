@@ -24,6 +24,7 @@ from towline.errors import ExitCode, UserError
 
 __all__ = [
     "OPTIONS",
+    "PYPROJECT",
     "Compression",
     "Option",
     "Options",
@@ -67,6 +68,9 @@ class Options:
     debounce_s: float
     bandwidth: int | None  # Bytes a second.
     python: str | None
+    routes: tuple[str, ...]
+    keys: tuple[str, ...]
+    route: Mapping[str, str]  # Settings of routes, by "ROUTE.NAME".
     ssh: Ssh
 
 

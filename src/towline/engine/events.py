@@ -119,6 +119,15 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class ForwardFailed:
+    """Somebody connected to a forward, and nothing came of it. Told once for a reason."""
+
+    listen: str  # Where it listens, on the laptop.
+    target: str  # Where it leads, on the machine.
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stopped:
     reason: str
 
@@ -133,6 +142,7 @@ Event = (
     | Resumed
     | Held
     | Note
+    | ForwardFailed
     | Stopped
 )
 
@@ -146,6 +156,7 @@ EVENT_NAMES: dict[type[Event], str] = {
     Resumed: "resumed",
     Held: "held",
     Note: "note",
+    ForwardFailed: "forward failed",
     Stopped: "stopped",
 }
 

@@ -8,6 +8,7 @@ from towline.engine.events import (
     ConflictKept,
     Disconnected,
     Event,
+    ForwardFailed,
     Held,
     LeftOut,
     Note,
@@ -99,6 +100,8 @@ def event_text(event: Event) -> str:
             return f"held: {event.reason}; `towline accept` carries it out, `towline refuse` not"
         case Note():
             return f"note: {event.text}"
+        case ForwardFailed():
+            return f"forward {shown(event.listen)}: {shown(event.reason)}"
         case Stopped():
             return f"stopped: {event.reason}" if event.reason else "stopped"
 
