@@ -27,7 +27,7 @@ from towline.channels import Channels
 from towline.config import Compression, Options, load
 from towline.control_listener import serve_control
 from towline.core.wire.frames import Priority, ProtocolError
-from towline.engine import events
+from towline.engine import events, memory
 from towline.engine.ancestor import Store, StoreError
 from towline.engine.bell import Bell
 from towline.engine.history import CONTENT_MAX, History
@@ -53,6 +53,7 @@ SOFTWARE = f"towline {__version__}"
 STATUS_INTERVAL_S = 0.1  # The shortest time between two reports of the status.
 LIFE_MIN_S = 1.0  # A machine on which each life ends at once must not keep us busy.
 HISTORY_INTERVAL_S = 0.5  # What is written less often costs less, and a save must not feel it.
+MEMORY_INTERVAL_S = 60.0  # Between two times of giving free memory back, while there is work.
 EVENTS_KEPT = 50  # Told again to whoever begins to listen.
 COMPRESS_RTT_S = 0.004  # A shorter way is a network faster than the compressor.
 
@@ -150,6 +151,7 @@ class Workspace:
                 tasks.start_soon(self._follow, live)
             tasks.start_soon(self._keep_linked)
             tasks.start_soon(self._write_history)
+            tasks.start_soon(self._give_memory_back)
             if self._request.once:
                 tasks.start_soon(self._leave_when_in_step)
             await self._stop.wait()
@@ -185,6 +187,13 @@ class Workspace:
                 await anyio.to_thread.run_sync(history.write, news)
                 await anyio.sleep(HISTORY_INTERVAL_S)
             await self._touched.wait()
+
+    async def _give_memory_back(self) -> None:
+        """Give back what the work of a while has left. An idle engine is not woken for it."""
+        while True:
+            await self._touched.wait()
+            await anyio.sleep(MEMORY_INTERVAL_S)
+            await anyio.to_thread.run_sync(memory.give_back)
 
     def _is_live(self) -> bool:
         return all(live.state is events.State.LIVE for live in self._lives)

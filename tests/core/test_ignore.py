@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towline.core import ignore
+from towline.core import ignore, match
 from towline.core.ignore import (
     DEFAULT_SOURCE,
     DEFAULTS,
@@ -79,6 +79,11 @@ def test_a_pattern_for_another_directory_hides_none_that_follows_it() -> None:
     rules = Rules([source(GIT, "a/x", "b/y", "a/*/z", "b/w")])
     assert [rules.ignores(path, False) for path in ("a/x", "b/y", "b/w")] == [True] * 3
     assert not any(rules.ignores(path, False) for path in ("a/y", "b/x", "b/q/z", "a/w"))
+
+
+def test_a_pattern_for_a_deeper_directory_hides_none_that_follows_it() -> None:
+    rules = Rules([source(GIT, "/a/b", "/x", "/y*", "/a/c")])
+    assert all(rules.ignores(path, False) for path in ("x", "y1", "a/b", "a/c"))
 
 
 def test_the_root_itself_is_never_ignored() -> None:
@@ -220,6 +225,15 @@ def test_memories_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         for number in range(10):
             assert rules.ignores(f"a{number}/b/c/x", False)
             assert not rules.ignores(f"a{number}/b/c/y", False)
+
+
+def test_the_answers_kept_about_names_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(match, "_MEMO_MAX", 3)
+    here = Rules([source(GIT, "x*")]).at("")
+    for number in range(10):
+        assert here.ignores(f"x{number}", False)
+        assert not here.ignores(f"y{number}", False)
+        assert len(here._view._names._files) <= 3
 
 
 # --- Properties -----------------------------------------------------------------------------
