@@ -19,6 +19,7 @@ from towline.core.conflict import is_conflict_copy
 from towline.core.direction import Direction
 from towline.core.entry import Directory, Entry, File
 from towline.core.ignore import Rules, Verdict
+from towline.core.path import is_below
 from towline.core.problem import Problem
 from towline.core.safety import count_files
 from towline.core.tree import Tree
@@ -105,7 +106,9 @@ class Live:
         self.flights = Flights()
         self._drafts = Drafts(self._is_wanted_there)
         self.pusher = Pusher(self._local, self.trees, self.flights, self._drafts, record.keep)
-        self.puller = Puller(self._local, self.flights, self._landed_here)
+        self.puller = Puller(
+            self._local, self.flights, self._landed_here, folder.checkpoints, self._coming
+        )
         self.planner = Planner(
             self.trees,
             self.flights,
@@ -154,8 +157,7 @@ class Live:
     def behind(self) -> tuple[int, int]:
         """How many paths are on their way, and the bytes of content that wait."""
         pushes, push_size = self.pusher.waiting
-        _, pull_size = self.puller.waiting
-        return len(self.flights) + pushes, push_size + pull_size
+        return len(self.flights) + pushes, push_size + self.puller.left
 
     @property
     def held(self) -> str:
@@ -224,9 +226,10 @@ class Live:
 
     def _why_not_there(self) -> str:
         """Say which change of the laptop cannot go, for what stands in its place there."""
-        there = (path for side, path in self.problems if side == "machine")
+        known = {**self.problems, **self._notices.unsettled}
+        there = (path for side, path in known if side == "machine")
         path = next(self.trees.blocked_there(there), None)
-        return "" if path is None else f"{self.problems['machine', path]}, on the machine"
+        return "" if path is None else f"{known['machine', path]}, on the machine"
 
     @property
     def _told(self) -> bool:
@@ -434,6 +437,7 @@ class Live:
         if end.exists and self.trees.remote.root is None:
             self.trees.remote.put("", Directory({}))
         self._recognise_own(end.carried_out)
+        self._notices.gone("machine", [""], self.trees.remote)
         for problem in end.problems:
             self._notices.problem("machine", problem)
         self._trees_awaited = max(0, self._trees_awaited - 1)
@@ -454,9 +458,11 @@ class Live:
         remote = self.trees.remote
         for path in observed.replaced:
             remote.put(path, None)
+            self.puller.drop(path)
         for path, entry in self._synced(observed.rows):
             remote.put_shallow(path, entry)
             self._notices.entry("machine", path, entry)
+        self._notices.gone("machine", observed.replaced, remote)
         for path in observed.replaced:
             if is_conflict_copy(path) and self.trees.ancestor.get(path) is None:
                 self._notices.conflict(path, path, "machine")
@@ -465,6 +471,21 @@ class Live:
         _check_size(remote)
         self.flights.note([*observed.replaced, *(path for path, _ in observed.rows)])
         self._changed.ring()
+
+    def _coming(self, directory: str) -> list[str]:
+        """Return the checkpoints below a directory that are on their way, or will be."""
+        checkpoints = self.folder.checkpoints
+        unsettled = (path for side, path in self._notices.unsettled if side == "machine")
+        paths = {*self.flights.waiting(), *self.planner.stuck, *unsettled}
+        return [
+            path
+            for path in paths
+            if is_below(path, directory)
+            and (
+                isinstance(self.trees.remote.get(path), Directory)
+                or (checkpoints.covers(path) and not checkpoints.is_mark(path))
+            )
+        ]
 
     async def _answer_flush(self, flush: Flush, remote: Remote) -> None:
         """Send everything saved so far, then answer: the order of the lane does the rest."""
@@ -485,6 +506,7 @@ class Live:
             await self._refresh()
             if self._told and self._local_known:
                 await self.planner.plan(remote)
+                self.puller.look()
                 if self.state is events.State.FIRST_SYNC:
                     self._first_plan = max(self._first_plan, self.behind)
                 self._landed.ring()
