@@ -66,6 +66,7 @@ def open_folder(
     compress: Callable[[], bool],
     report: Callable[[events.Event], None],
     touched: Callable[[], None],
+    heard_at: Callable[[], float],
 ) -> Live:
     """Return the folder, to be let go of by `stack`. Raises `UserError` if it cannot be opened."""
     root = (request.project / pair.source).resolve()
@@ -100,6 +101,7 @@ def open_folder(
         report=report,
         touched=touched,
         history=history,
+        heard_at=heard_at,
     )
 
 

@@ -31,7 +31,9 @@ from towline.engine.ancestor import Store, StoreError
 from towline.engine.bell import Bell
 from towline.engine.history import CONTENT_MAX, History
 from towline.engine.live import FolderRefusedError, Live
+from towline.engine.rate import Rate
 from towline.engine.remote import Lanes
+from towline.engine.safe import together
 from towline.enrolment import host_key_changed
 from towline.errors import ExitCode, UserError
 from towline.folders import open_folder, pairs_of
@@ -108,6 +110,7 @@ class Workspace:
         self._new_life = False
         self._state = events.State.CONNECTING
         self._since = time.time()
+        self._rate = Rate()
         self._bootstrap = Bootstrap(
             load_bundle(), request.workspace_id, python=options.python or ""
         )
@@ -127,6 +130,7 @@ class Workspace:
                     compress=self._compresses,
                     report=self._report_of_folder,
                     touched=self._touched.ring,
+                    heard_at=self._heard_at,
                 ),
             )
             for number, pair in enumerate(pairs_of(request, options))
@@ -350,6 +354,7 @@ class Workspace:
             self._set_state(self._present_state())
         line = self._line.statistics() if self._line else None
         behind = [live.behind for live in self._lives]
+        safety = together([live.safety for live in self._lives])
         return events.Status(
             workspace=self._request.name,
             project=str(self._request.project),
@@ -368,7 +373,24 @@ class Workspace:
             progress=self._progress(),
             last_paths=self._last_paths,
             notebook=self._lives[0].machine.notebook if self._lives[0].machine else "",
+            safe_at=safety.at,
+            safe_behind=safety.behind,
+            safe_in_s=self._safe_in_s(safety.behind),
+            being_written=safety.being_written,
         )
+
+    def _heard_at(self) -> float:
+        """When the machine said what it last said, in Unix time."""
+        line = self._line.statistics() if self._line else None
+        if line is None or line.heard_at is None:
+            return 0.0
+        return time.time() - (anyio.current_time() - line.heard_at) - (line.rtt_s or 0.0)
+
+    def _safe_in_s(self, behind: int) -> float | None:
+        """How long it takes for the rest to come, at the rate of the last few seconds."""
+        self._rate.add(anyio.current_time(), sum(live.received for live in self._lives))
+        rate = self._rate.per_second
+        return round(behind / rate, 1) if behind and rate else None
 
     def _present_state(self) -> events.State:
         """The least advanced state of any folder; being away goes before all."""

@@ -11,6 +11,7 @@ import pytest
 from towline import config
 from towline.config import Compression, Options, Pair, Ssh, load, options_of, read_settings
 from towline.config.option import OPTION_OF, OPTIONS, TABLES
+from towline.core.checkpoint import Checkpoints
 from towline.core.direction import RULES_MAX, Direction, Directions
 from towline.errors import ExitCode, UserError
 
@@ -29,8 +30,10 @@ sync = [
     {source = "src", destination = "src"},
     {source = "../common", destination = "~/common", direction = "pull"},
 ]
+lives = "12 h"
 directions.pull = ["outputs/"]
 directions.both = ["outputs/notes/"]
+checkpoints = {patterns = ["runs/"], marks = ["newest"], settle = "1.5 min"}
 ssh = {config = "my config", port = 2222, identity = "~/.ssh/key", jump = "a,b", options = ["A=b"]}
 """
 
@@ -68,6 +71,8 @@ def test_without_anything_there_are_the_defaults(tmp_path: Path) -> None:
         compression=Compression.AUTO,
         debounce_s=0.0005,
         bandwidth=None,
+        checkpoints=Checkpoints(size_max=100_000_000),
+        lives_s=None,
         python=None,
         ssh=Ssh(),
     )
@@ -90,6 +95,8 @@ def test_every_option_is_read_from_either_file(tmp_path: Path, write: Any) -> No
         compression=Compression.ZLIB,
         debounce_s=0.005,
         bandwidth=1_000_000,
+        checkpoints=Checkpoints(["runs/"], ["newest"], 90.0, 3 << 29),
+        lives_s=43200.0,
         python="python3.12",
         ssh=Ssh("my config", 2222, "~/.ssh/key", "a,b", ("A=b",)),
     )
@@ -146,6 +153,12 @@ WRONG = [
     ("size_max = true", "expected a size"),
     ("size_max = 1.5", "expected a size"),
     ('size_max = "99999999999 TB"', "expected a size"),
+    ('checkpoints.patterns = ["!x"]', 'checkpoints.patterns[0]: "!x": nothing is taken back'),
+    ("checkpoints.patterns = [" + '"a",' * 501 + "]", "more than 500 patterns"),
+    ('checkpoints.settle = "61 min"', "expected a time such as"),
+    ("checkpoints.settle = 2", "expected a time such as"),
+    ('lives = "0 h"', "expected a time such as"),
+    ('lives = "400 d"', "expected a time such as"),
     ("debounce = nan", "expected a time"),
     ("debounce = inf", "expected a time"),
     ("debounce = true", "expected a time"),
@@ -274,6 +287,18 @@ def test_the_table_of_options_is_whole() -> None:
     assert not TABLES & set(OPTION_OF)
     assert all(option.help.endswith((".", "`).")) for option in OPTIONS)
     plain = {option.key for option in OPTIONS if "." not in option.key}
-    assert plain == {f.name.removesuffix("_s") for f in dataclasses.fields(Options)} - {"ssh"}
-    inner = {option.key.removeprefix("ssh.") for option in OPTIONS if "." in option.key}
-    assert inner == {field.name for field in dataclasses.fields(Ssh)}
+    fields = {field.name.removesuffix("_s") for field in dataclasses.fields(Options)}
+    assert plain == fields - {"ssh", "checkpoints"}
+    inner = {option.key for option in OPTIONS if "." in option.key}
+    of_ssh = {f"ssh.{field.name}" for field in dataclasses.fields(Ssh)}
+    of_checkpoints = {f"checkpoints.{key}" for key in ("patterns", "marks", "settle", "size_max")}
+    assert inner == of_ssh | of_checkpoints
+
+
+@pytest.mark.parametrize(("written", "limit"), [("", 7), ('"10 GB"', 10**10), ('""', None)])
+def test_checkpoints_have_a_limit_of_their_own_if_one_is_named(
+    tmp_path: Path, written: str, limit: int | None
+) -> None:
+    own = f"checkpoints.size_max = {written}\n" if written else ""
+    options = load(pyproject(tmp_path, f"size_max = 7\n{own}"), {})
+    assert (options.size_max, options.checkpoints.size_max) == (7, limit)

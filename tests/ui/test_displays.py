@@ -29,13 +29,13 @@ from towline.engine.events import (
     Stopped,
     as_json,
 )
+from towline.engine.rate import WINDOW_S, Rate
 from towline.errors import UserError
 from towline.ui.display import UntilGone
 from towline.ui.from_json import event_from_json, status_from_json
 from towline.ui.jsonl import Jsonl
 from towline.ui.live import PROBLEMS_PRINTED, Live
 from towline.ui.plain import Plain
-from towline.ui.rate import WINDOW_S, Rate
 from towline.ui.words import event_text, left_out_texts, shown, size_text, status_lines, time_text
 
 LIVE = Status(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import cast
 
-from towline.core.checkpoint import SETTLE_MAX_S
+from towline.core.checkpoint import PATTERNS_MAX, SETTLE_MAX_S
 from towline.core.direction import RULES_MAX, Direction
 from towline.core.pattern import parse
 
@@ -26,6 +26,7 @@ SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 LONG = {**SECONDS, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 SIZE_MAX = 1 << 62  # Bytes. What fits a file system, and eight bytes on the wire.
+SOME_MAX = PATTERNS_MAX // 2  # In each of the two lists about checkpoints.
 DEBOUNCE_MAX_S = 10.0  # Longer is not live any more.
 LIVES_MAX_S = 366 * 86400.0  # Who has a machine for longer needs no countdown.
 BANDWIDTH_MIN = 1000  # Bytes a second. Below, a single frame blocks the Line for a minute.
@@ -137,6 +138,20 @@ def _read_pattern(value: object) -> str:
 
 def read_patterns(value: object) -> tuple[str, ...]:
     return cast("tuple[str, ...]", read_list(value, "patterns", _read_pattern))
+
+
+def _read_positive(value: object) -> str:
+    pattern = _read_pattern(value)
+    if pattern.startswith("!"):
+        raise WrongValueError(f'"{pattern}": nothing is taken back here with "!"')
+    return pattern
+
+
+def _read_some_patterns(value: object) -> tuple[object, ...]:
+    patterns = read_list(value, "patterns", _read_positive)
+    if len(patterns) > SOME_MAX:
+        raise WrongValueError(f"more than {SOME_MAX} patterns")
+    return patterns
 
 
 def _read_texts(value: object) -> tuple[object, ...]:
@@ -283,6 +298,7 @@ PORT = Kind("number", _read_port, _number_if_plain)
 PATTERNS = Kind("list of patterns", read_patterns, _lines)
 SIZE = Kind("size", _read_size, _number_if_plain)
 DEBOUNCE = Kind("time, or number of ms", _read_debounce, _number_if_plain)
+SOME_PATTERNS = Kind("list of patterns", _read_some_patterns, _lines)
 SETTLE = Kind("time", _read_settle)
 LIVES = Kind("time", _read_lives)
 BANDWIDTH = Kind("rate", _read_bandwidth)

@@ -17,6 +17,7 @@ from towline.config.kinds import (
     PORT,
     SETTLE,
     SIZE,
+    SOME_PATTERNS,
     TEXT,
     TEXTS,
     Kind,
@@ -88,12 +89,12 @@ OPTIONS: tuple[Option, ...] = (
         'The most that sync may use, such as `"10 Mbit/s"`. `""` is no limit.',
     ),
     Option(
-        "checkpoints.patterns", PATTERNS, list(PATTERNS_OF_CHECKPOINTS),
+        "checkpoints.patterns", SOME_PATTERNS, list(PATTERNS_OF_CHECKPOINTS),
         "Patterns of checkpoints: they come from the machine once they are settled, the newest "
         "first. In the variable: one on a line.",
     ),
     Option(
-        "checkpoints.marks", PATTERNS, list(MARKS),
+        "checkpoints.marks", SOME_PATTERNS, list(MARKS),
         "Patterns of what names a checkpoint, and comes after it. In the variable: one on a line.",
     ),
     Option(

@@ -171,6 +171,12 @@ class Status:
     progress: Progress | None = None
     last_paths: tuple[str, ...] = field(default=())
     notebook: str = ""  # What loads the extension in a notebook on the machine.
+    safe_at: float | None = None  # Up to when all of the machine's is on the laptop's disk.
+    safe_behind: int = 0  # Bytes that have yet to come from the machine.
+    safe_in_s: float | None = None  # How long that takes at the present rate, if that is known.
+    being_written: int = 0  # Checkpoints on the machine that are not whole yet.
+    deadline: float | None = None  # Unix time at which the machine ends, if that is known.
+    deadline_why: str = ""
 
 
 LEFT_OUT_SHOWN = 5

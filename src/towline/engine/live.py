@@ -58,6 +58,7 @@ from towline.engine.plan import Planner
 from towline.engine.pull import Puller
 from towline.engine.push import OpenRevision, Pusher
 from towline.engine.remote import Lanes, Remote
+from towline.engine.safe import Safe, Safety
 from towline.engine.throttle import Throttle
 from towline.engine.trees import Trees
 
@@ -75,7 +76,7 @@ class Live:
 
     `touched` is called when what `behind` and `state` say may have changed.
     `read_rules` reads what is synced from the project's files; `is_rule_file` says whether a path
-    is one of them.
+    is one of them. `heard_at` is for `engine/safe.py`.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class Live:
         touched: Callable[[], None] = lambda: None,
         history: History | None = None,
         wall_clock: Callable[[], float] = time.time,
+        heard_at: Callable[[], float] = time.time,
     ) -> None:
         self.folder = folder
         self.state = events.State.CONNECTING
@@ -149,6 +151,8 @@ class Live:
             why_not=self._why_not_there,
         )
         self._sent_before: list[tuple[str, Entry | None]] = []
+        self._news_moment = 0  # Of the last that the machine told.
+        self._safe = Safe(self._is_all_here, heard_at)
         self.revision = store.revision  # The last one known to be whole on the machine.
 
     # -- What others ask ----------------------------------------------------------------------
@@ -158,6 +162,26 @@ class Live:
         """How many paths are on their way, and the bytes of content that wait."""
         pushes, push_size = self.pusher.waiting
         return len(self.flights) + pushes, push_size + self.puller.left
+
+    @property
+    def safety(self) -> Safety:
+        """How much of what the machine holds is safe here."""
+        self._safe.note()
+        missing = (s.change.content_size for s in self.planner.stuck.values() if s.side == "laptop")
+        written = sum(side == "machine" for side, _ in self._notices.unsettled)
+        return Safety(self._safe.at, self.puller.left + sum(missing), written)
+
+    @property
+    def received(self) -> int:
+        """Bytes of content that have come so far."""
+        return self.puller.received
+
+    def _is_all_here(self) -> bool:
+        is_stuck = any(stuck.side == "laptop" for stuck in self.planner.stuck.values())
+        is_done = self.flights.is_done(self._news_moment) and self.planner.is_done(
+            self._news_moment
+        )
+        return self._told and self._local_known and not self.held and not is_stuck and is_done
 
     @property
     def held(self) -> str:
@@ -360,6 +384,7 @@ class Live:
         await remote.send(begin)
 
     def _end_life(self) -> None:
+        self._safe.note()
         self._remote, self.machine = None, None
         self._begun_with_rules = False
         self._ready_told = False
@@ -393,6 +418,7 @@ class Live:
             case TreeEnd():
                 self._tree_told(message)
             case Rescan(reason):
+                self._safe.note()
                 self._report(events.Note(f"looking at the whole machine folder again: {reason}"))
                 self._trees_awaited += 1
             case Flush():
@@ -415,6 +441,7 @@ class Live:
                     await self.puller.take_copy(message)
                 case _:
                     raise ProtocolError(f"{type(message).__name__} on the lane for content")
+            self._touched()
 
     def _begun(self, begun: Begun) -> None:
         if self._rules is None or self.machine is not None:
@@ -455,6 +482,7 @@ class Live:
 
     def _observed(self, observed: Observed) -> None:
         """Take in what happened in the machine's folder."""
+        self._safe.note()
         remote = self.trees.remote
         for path in observed.replaced:
             remote.put(path, None)
@@ -470,6 +498,7 @@ class Live:
             self._notices.problem("machine", problem)
         _check_size(remote)
         self.flights.note([*observed.replaced, *(path for path, _ in observed.rows)])
+        self._news_moment = self.flights.moment
         self._changed.ring()
 
     def _coming(self, directory: str) -> list[str]:

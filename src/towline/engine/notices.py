@@ -62,6 +62,6 @@ class Notices:
         """Of what is at and below these paths, only what is in the tree is still trouble."""
         tops = set(replaced)
         for at in [path for known, path in (*self.problems, *self.unsettled) if known == side]:
-            is_replaced = not tops.isdisjoint([at, *parents_of(at)])
+            is_replaced = not tops.isdisjoint([at, *parents_of(at), ""])
             if is_replaced and not isinstance(tree.get(at), Unsynced):
                 self.clear(side, at)

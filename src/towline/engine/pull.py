@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import anyio
 
-from towline.core.change import Change, Result
+from towline.core.change import Change, Outcome, Result
 from towline.core.checkpoint import Checkpoints
 from towline.core.delta import Stretch
 from towline.core.entry import File, digest_of
@@ -65,6 +65,7 @@ class Puller:
         self._bases: dict[bytes, Basis] = {}  # Of what is asked for: what is here of it already.
         self._patched: set[bytes] = set()  # Contents asked for as changes of another: once.
         self._arrived = Bell()
+        self.received = 0  # Bytes of content, in all.
         self._given_up: list[bytes] = []  # Contents that are gone there.
 
     @property
@@ -115,6 +116,7 @@ class Puller:
         """Take content that was asked for; drop what was not."""
         if part.digest not in self._awaited:
             return
+        self.received += len(part.data)
         if part.size <= PART_SIZE:
             if len(part.data) == part.size and digest_of(part.data) == part.digest:
                 self._contents[part.digest] = part.data
@@ -160,7 +162,23 @@ class Puller:
         while True:
             while batch := self._take_batch():
                 await self._pull(remote, batch)
-            await self._queued.wait()
+            if mark := self._turns.mark_to_hold():
+                await self._hold(remote, mark)
+            else:
+                await self._queued.wait()
+
+    async def _hold(self, remote: Remote, mark: Change) -> None:
+        """Fetch what is to come after others: by then the machine may have another."""
+        wanted = _wanted([mark])
+        await self._fetch(remote, wanted)
+        if not self._turns.has(mark):  # There is another already, which was told.
+            for digest in wanted:
+                self._contents.pop(digest, None)
+        elif wanted.keys() <= self._contents.keys():
+            self._turns.hold(mark)
+        else:  # It is to be planned anew.
+            self._turns.take(mark.path)
+            self._landed([(mark, Result(mark.path, Outcome.LACKING))])
 
     async def _run_large(self, remote: Remote) -> None:
         while True:
@@ -189,11 +207,7 @@ class Puller:
             await self._local.drop_staged(digest)
 
     async def _pull(self, remote: Remote, batch: Sequence[Change]) -> None:
-        wanted = {
-            change.new.digest: change
-            for change in batch
-            if isinstance(change.new, File) and change.content_size
-        }
+        wanted = _wanted(batch)
         self._under_way.update((change.path, change) for change in batch)
         await self._fetch(remote, wanted)
         for digest, change in wanted.items():
@@ -215,12 +229,13 @@ class Puller:
 
     async def _fetch(self, remote: Remote, wanted: Mapping[bytes, Change]) -> None:
         """Return once each content is here, or known not to come."""
-        if not wanted:
+        lacking = {d: change for d, change in wanted.items() if d not in self._contents}
+        if not lacking:
             return
-        self._awaited |= wanted.keys()
-        wants = [await self._want(change) for change in wanted.values()]
+        self._awaited |= lacking.keys()
+        wants = [await self._want(change) for change in lacking.values()]
         await remote.send(Fetch(tuple(want for want in wants if want is not None)))
-        while not self._awaited.isdisjoint(wanted):
+        while not self._awaited.isdisjoint(lacking):
             await self._arrived.wait()
 
     async def _want(self, change: Change) -> Want | None:
@@ -237,3 +252,12 @@ class Puller:
             self._patched.add(new.digest)
             self._bases[new.digest] = Basis(path, basis)
         return Want(path, new, offset, basis)
+
+
+def _wanted(changes: Iterable[Change]) -> dict[bytes, Change]:
+    """Return the contents that these changes need."""
+    return {
+        change.new.digest: change
+        for change in changes
+        if isinstance(change.new, File) and change.content_size
+    }

@@ -2,7 +2,8 @@
 
 Small files go in the order in which they came. Of the large ones checkpoints go first, the newest
 before all others. What marks a checkpoint waits until the checkpoints that were coming when the
-mark was queued have come or are gone. Pure bookkeeping: nothing is fetched here.
+mark was queued have come or are gone; it is fetched before, for by then the machine may have
+another one. Pure bookkeeping: nothing is fetched here.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class Turns:
         self._small: dict[str, Queued] = {}
         self._large: dict[str, Queued] = {}
         self._marks: dict[str, Queued] = {}
+        self._held: set[str] = set()  # Marks whose content is here: they no longer change.
         self._number = 0
 
     def __iter__(self) -> Iterator[Change]:
@@ -48,6 +50,7 @@ class Turns:
     def clear(self) -> None:
         for queue in (self._small, self._large, self._marks):
             queue.clear()
+        self._held.clear()
 
     def put(self, changes: Iterable[Change]) -> None:
         """Queue changes. Those of one call are taken for equally new."""
@@ -63,13 +66,30 @@ class Turns:
             self._marks[mark.path] = Queued(mark, self._number, awaits)
 
     def drop(self, path: str) -> list[str]:
-        """Forget what waits at `path` and below it; return where that was."""
+        """Forget what waits at `path` and below it, to be fetched; return where that was."""
         dropped: list[str] = []
         for queue in (self._small, self._large, self._marks):
             for at in [at for at in queue if _is_at_or_below(at, path)]:
-                del queue[at]
-                dropped.append(at)
+                if at not in self._held:
+                    del queue[at]
+                    dropped.append(at)
         return dropped
+
+    def mark_to_hold(self) -> Change | None:
+        """Return a small mark that waits, and whose content is not here."""
+        self._free_marks()
+        for path, queued in self._marks.items():
+            if path not in self._held and queued.change.content_size <= self._large_size:
+                return queued.change
+        return None
+
+    def hold(self, mark: Change) -> None:
+        """The content of this mark is here."""
+        self._held.add(mark.path)
+
+    def has(self, change: Change) -> bool:
+        """Whether it is this change that waits at its path."""
+        return any(change is waiting for waiting in self)
 
     def small(self) -> list[Change]:
         """Return the small ones whose turn it is, in order."""
@@ -87,7 +107,9 @@ class Turns:
 
     def take(self, path: str) -> Change:
         """The change at this path has its turn now."""
-        return (self._small if path in self._small else self._large).pop(path).change
+        self._held.discard(path)
+        queue = next(q for q in (self._small, self._large, self._marks) if path in q)
+        return queue.pop(path).change
 
     def _queue(self, queued: Queued) -> None:
         path, is_large = queued.change.path, queued.change.content_size > self._large_size

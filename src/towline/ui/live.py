@@ -33,7 +33,7 @@ from towline.engine.events import (
     Status,
     Stopped,
 )
-from towline.ui.rate import Rate
+from towline.engine.rate import Rate
 from towline.ui.words import (
     behind_text,
     count_text,
@@ -42,6 +42,7 @@ from towline.ui.words import (
     notebook_texts,
     paths_text,
     place_text,
+    safe_text,
     shown,
     size_text,
     time_text,
@@ -173,7 +174,7 @@ class Live:
 
 
 def _counts(status: Status) -> Text:
-    parts = [behind_text(status)]
+    parts = [part for part in (behind_text(status), safe_text(status)) if part]
     if status.conflicts:
         parts.append(count_text(status.conflicts, "conflict"))
     if status.problems:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from towline.engine.events import (
@@ -131,6 +132,22 @@ def behind_text(status: Status) -> str:
     return f"{count_text(status.behind_files, 'file')}, {size_text(status.behind_size)} behind"
 
 
+def safe_text(status: Status) -> str:
+    """Up to when all of the machine's is on the laptop's disk, and what is missing."""
+    if status.safe_at is None:
+        return ""
+    rest = f"{size_text(status.safe_behind)} behind"
+    if status.safe_in_s is not None:
+        rest += f", {time_text(status.safe_in_s)} to go"
+    if status.being_written:
+        rest += f" · {status.being_written:,} being written"
+    return f"last safe at {clock_text(status.safe_at)} · {rest}"
+
+
+def clock_text(at: float) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(at))
+
+
 def status_lines(status: Status, now: float | None = None) -> list[str]:
     """What `towline status` prints, a fact a line."""
     since = "" if now is None else f" for {time_text(max(0.0, now - status.since))}"
@@ -143,6 +160,7 @@ def status_lines(status: Status, now: float | None = None) -> list[str]:
         "there": f"{place_text(status)}{rtt}",
         "revision": str(status.revision),
         "behind": behind_text(status).removesuffix(" behind"),
+        "safe": safe_text(status).removeprefix("last safe "),
         "progress": "" if status.progress is None else progress_text(status.progress),
         "notebook": shown(status.notebook),
         "watching": status.watching,
