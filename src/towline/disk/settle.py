@@ -43,7 +43,7 @@ class Settling:
         if self._settled.get(path) == mark:
             return True
         seen, since_ns = self._quiet.get(path, (None, now_ns))
-        if seen != mark:
+        if seen != mark or since_ns > now_ns:  # It was written to, or the clock was put back.
             since_ns = now_ns
         if now_ns - min(since_ns, status.st_mtime_ns) >= self._settle_ns:
             self._note_settled(path, mark)
@@ -53,15 +53,15 @@ class Settling:
 
     def delay_s(self, now_ns: int) -> float | None:
         """How long until one may have settled. None: none is unsettled."""
+        if self.due(now_ns):
+            return 0.0
         since_ns = min((since for _, since in self._quiet.values()), default=None)
-        if since_ns is None:
-            return None
-        return max(0.0, (since_ns + self._settle_ns - now_ns) / 1e9)
+        return None if since_ns is None else (since_ns + self._settle_ns - now_ns) / 1e9
 
     def due(self, now_ns: int) -> list[str]:
         """Return what has been left alone for long enough, as far as anybody knows."""
-        oldest = now_ns - self._settle_ns
-        return [path for path, (_, since) in self._quiet.items() if since <= oldest]
+        late = now_ns - self._settle_ns
+        return [path for path, (_, at) in self._quiet.items() if at <= late or at > now_ns]
 
     def looked_at(self, due: Iterable[str], now_ns: int) -> None:
         """What was due has been looked at; what still is was not there any more."""
