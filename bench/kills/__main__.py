@@ -77,9 +77,10 @@ class Round:
             link.wait_for("ready", after=mark, timeout_s=LIVE_WITHIN_S)
             mark = link.mark()
             began_at = time.time()
-            self._train()
+            script = self._train()
             time.sleep(chance.uniform(1.2, 3.2) * self._kills.every_s)
             finding = self._kill(began_at)
+            script.wait()
             self._kills.findings.append(finding)
             print(number + 1, json.dumps(dataclasses.asdict(finding)), flush=True)
             self._way.set(cut="off")
@@ -87,10 +88,10 @@ class Round:
         assert link.end() == 0, link.story()
         assert "Traceback" not in link.stderr, link.story()
 
-    def _train(self) -> None:
+    def _train(self) -> subprocess.Popen[bytes]:
         script = Path(__file__).with_name("trainer.py")
         size, every_s = str(self._kills.size), str(self._kills.every_s)
-        subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, str(script), self._laptop.there, self._ledger.path, size, every_s],
             env={"PATH": os.environ["PATH"], "HOME": str(self._machine.home)},
             start_new_session=True,  # It dies with the machine, by its HOME.

@@ -93,6 +93,7 @@ def open_folder(
             name=request.name,
             bandwidth=options.bandwidth,
             checkpoints=options.checkpoints,
+            lives_s=round(options.lives_s or 0),
         ),
         make_local,
         store,

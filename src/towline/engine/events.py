@@ -112,6 +112,17 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class DeadlineNear:
+    """The machine ends soon, or has just ended: what is safe here by now, and what is not."""
+
+    left_s: float  # 0: it has ended.
+    why: str
+    safe_at: float | None  # As in the status.
+    safe_behind: int
+    paths: tuple[str, ...] = ()  # The first few of what is not safe.
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """A sentence worth showing: a fallback taken, a limit met, a clock that jumped."""
 
@@ -132,6 +143,7 @@ Event = (
     | Disconnected
     | Resumed
     | Held
+    | DeadlineNear
     | Note
     | Stopped
 )
@@ -145,6 +157,7 @@ EVENT_NAMES: dict[type[Event], str] = {
     Disconnected: "disconnected",
     Resumed: "resumed",
     Held: "held",
+    DeadlineNear: "deadline",
     Note: "note",
     Stopped: "stopped",
 }

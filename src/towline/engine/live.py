@@ -16,6 +16,7 @@ from anyio.abc import TaskGroup
 
 from towline.core.change import Change, Result, holds
 from towline.core.conflict import is_conflict_copy
+from towline.core.deadline import Deadline
 from towline.core.direction import Direction
 from towline.core.entry import Directory, Entry, File
 from towline.core.ignore import Rules, Verdict
@@ -29,6 +30,7 @@ from towline.core.wire.messages import (
     Begin,
     Begun,
     Copy,
+    Ends,
     Flush,
     Flushed,
     Gone,
@@ -96,7 +98,9 @@ class Live:
         self.folder = folder
         self.state = events.State.CONNECTING
         self.machine: Begun | None = None
+        self.deadline: Deadline | None = None  # When the machine ends, in Unix time.
         self._store = store
+        self._wall_clock = wall_clock
         self._read_rules = read_rules
         self._is_rule_file = is_rule_file
         self._report = report
@@ -170,6 +174,13 @@ class Live:
         missing = (s.change.content_size for s in self.planner.stuck.values() if s.side == "laptop")
         written = sum(side == "machine" for side, _ in self._notices.unsettled)
         return Safety(self._safe.at, self.puller.left + sum(missing), written)
+
+    @property
+    def unsafe(self) -> list[str]:
+        """The paths of what the machine holds and is not safe here, what is being written last."""
+        stuck = [path for path, stuck in self.planner.stuck.items() if stuck.side == "laptop"]
+        written = [path for side, path in self._notices.unsettled if side == "machine"]
+        return [*self.puller.waiting, *stuck, *written]
 
     @property
     def received(self) -> int:
@@ -380,6 +391,7 @@ class Live:
             self._store.revision,
             self._rules.to_wire(),
             self.folder.name,
+            self.folder.lives_s,
         )
         await remote.send(begin)
 
@@ -427,6 +439,9 @@ class Live:
                     raise ProtocolError(f"more than {QUESTIONS_MAX} flushes asked for at once")
                 if self._tasks is not None:
                     self._tasks.start_soon(self._answer_flush, message, remote)
+            case Ends(in_ms, why):
+                self.deadline = Deadline(self._wall_clock() + in_ms / 1000, why)
+                self._touched()
             case Refusal(reason):
                 raise FolderRefusedError(reason)
             case _:

@@ -74,6 +74,11 @@ class Puller:
         queued = sum(change.content_size for change in self._turns)
         return queued + sum(map(self._left_of, self._under_way.values()))
 
+    @property
+    def waiting(self) -> list[str]:
+        """The paths of what has yet to come."""
+        return [*self._under_way, *(change.path for change in self._turns)]
+
     def wanted(self) -> set[bytes]:
         """Return the digests of the contents that are asked for, or will be."""
         return self._awaited | {
