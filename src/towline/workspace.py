@@ -209,8 +209,8 @@ class Workspace:
             for live in self._lives:
                 with suppress(FlushError):  # Whatever did not get there is told by the status.
                     await live.flush(min(LAST_FLUSH_S, max(0.0, deadline.at - time.time())))
-        safety = together([live.safety for live in self._lives])
-        paths = tuple(path for live in self._lives for path in live.unsafe)[:PATHS_SHOWN]
+        safety = together([live.safe.now() for live in self._lives])
+        paths = tuple(path for live in self._lives for path in live.safe.missing())[:PATHS_SHOWN]
         left_s = round(max(0.0, deadline.at - time.time()), 1)
         told = events.DeadlineNear(left_s, deadline.why, safety.at, safety.behind, paths)
         self._report(told)
@@ -389,7 +389,7 @@ class Workspace:
             self._set_state(self._present_state())
         line = self._line.statistics() if self._line else None
         behind = [live.behind for live in self._lives]
-        safety = together([live.safety for live in self._lives])
+        safety = together([live.safe.now() for live in self._lives])
         deadline = self._deadline()
         return events.Status(
             workspace=self._request.name,
@@ -426,7 +426,7 @@ class Workspace:
 
     def _safe_in_s(self, behind: int) -> float | None:
         """How long it takes for the rest to come, at the rate of the last few seconds."""
-        self._rate.add(anyio.current_time(), sum(live.received for live in self._lives))
+        self._rate.add(anyio.current_time(), sum(live.safe.received for live in self._lives))
         rate = self._rate.per_second
         return round(behind / rate, 1) if behind and rate else None
 

@@ -6,14 +6,14 @@ last. Nothing is resolved here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from towline.core.entry import Directory, Entry, Unsynced
 from towline.core.path import join, parents_of
 from towline.core.problem import Problem, ProblemKind
 from towline.core.tree import Tree
 from towline.engine import events
-from towline.engine.ancestor import Store
+from towline.engine.ancestor import KeptConflict, Store
 
 PROBLEMS_MAX = 10_000  # Nobody reads so many, and a machine may invent more.
 
@@ -32,6 +32,19 @@ class Notices:
             self._copies.add(copy)
             self._store.keep_conflict(path, copy, side)
             self._report(events.ConflictKept(path, copy, side))
+
+    def standing(self, trees: Sequence[Tree]) -> list[KeptConflict]:
+        """Return the conflicts that stand. One is settled when its copy is in none of the trees.
+
+        Without trees nobody knows.
+        """
+        standing: list[KeptConflict] = []
+        for kept in self._store.conflicts():
+            if trees and not any(tree.get(kept.copy) for tree in trees):
+                self._store.forget_conflict(kept.copy)
+            else:
+                standing.append(kept)
+        return standing
 
     def entry(self, side: str, path: str, entry: Entry | None) -> None:
         """This is at `path` now: a problem, or the end of one."""

@@ -8,15 +8,13 @@ are believed only if they have the digest that was asked for. What comes of each
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import anyio
 
 from towline.core.change import Change, Outcome, Result
-from towline.core.checkpoint import Checkpoints
 from towline.core.delta import Stretch
 from towline.core.entry import File, digest_of
-from towline.core.ignore import NO_CHECKPOINTS
 from towline.core.wire.frames import ProtocolError
 from towline.core.wire.messages import (
     HEADER_SIZE,
@@ -29,6 +27,7 @@ from towline.core.wire.records import Want
 from towline.core.wire.telling import header_size_of
 from towline.disk.versions import Basis
 from towline.engine.bell import Bell
+from towline.engine.coming import Coming
 from towline.engine.flights import Flights, Way
 from towline.engine.local import Local
 from towline.engine.remote import Remote
@@ -41,22 +40,19 @@ Landed = Callable[[Sequence[tuple[Change, Result]]], None]
 
 
 class Puller:
-    """`landed` is called in the loop with each batch of changes and what became of them; what is
-    `coming` is as `Turns` has it.
-    """
+    """`landed` is called in the loop with each batch of changes and what became of them."""
 
     def __init__(
         self,
         local: Local,
         flights: Flights,
         landed: Landed,
-        checkpoints: Checkpoints = NO_CHECKPOINTS,
-        coming: Callable[[str], Collection[str]] = lambda _: (),
+        coming: Coming,
     ) -> None:
         self._local = local
         self._flights = flights
         self._landed = landed
-        self._turns = Turns(checkpoints, coming, PART_SIZE)
+        self._turns = Turns(coming.checkpoints, coming.below, PART_SIZE)
         self._under_way: dict[str, Change] = {}
         self._received: dict[bytes, int] = {}  # Bytes of large contents that are here.
         self._queued = Bell()

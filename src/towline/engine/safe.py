@@ -6,8 +6,13 @@ its name are on the laptop's disk. What is still being written there is no versi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+
+from towline.engine.flights import Flights
+from towline.engine.notices import Notices
+from towline.engine.plan import Planner, Stuck
+from towline.engine.pull import Puller
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,23 +25,65 @@ class Safety:
 
 
 class Safe:
-    """`is_all_here` says whether all that the machine has told of is on the laptop's disk.
-
-    `heard_at` is when it last said anything, as a Unix time, less the time on the way.
+    """`is_told` says whether both trees are known, and nothing is held. `heard_at` is when the
+    machine said what it last said, in Unix time.
     """
 
-    def __init__(self, is_all_here: Callable[[], bool], heard_at: Callable[[], float]) -> None:
-        self._is_all_here = is_all_here
+    def __init__(
+        self,
+        flights: Flights,
+        planner: Planner,
+        puller: Puller,
+        notices: Notices,
+        is_told: Callable[[], bool],
+        heard_at: Callable[[], float],
+    ) -> None:
+        self._flights = flights
+        self._planner = planner
+        self._puller = puller
+        self._notices = notices
+        self._is_told = is_told
         self._heard_at = heard_at
-        self.at: float | None = None
+        self._at: float | None = None
+        self._moment = 0  # Of the last that the machine told.
 
     def note(self) -> None:
-        """To be called before anything is taken in that may make it untrue, and when asked."""
+        """To be called before anything is taken in that may make it untrue."""
         if self._is_all_here():
-            self.at = max(self._heard_at(), self.at or 0.0)
+            self._at = max(self._heard_at(), self._at or 0.0)
+
+    def note_told(self) -> None:
+        """The machine has told something, which is noted as dirty."""
+        self._moment = self._flights.moment
+
+    def now(self) -> Safety:
+        self.note()
+        missing = sum(stuck.change.content_size for stuck in self._stuck())
+        written = sum(1 for _ in self._being_written())
+        return Safety(self._at, self._puller.left + missing, written)
+
+    @property
+    def received(self) -> int:
+        """Bytes of content that have come so far."""
+        return self._puller.received
+
+    def missing(self) -> list[str]:
+        """Return the paths of what is not safe, what is being written last."""
+        stuck = (stuck.change.path for stuck in self._stuck())
+        return [*self._puller.waiting, *stuck, *self._being_written()]
+
+    def _is_all_here(self) -> bool:
+        is_done = self._flights.is_done(self._moment) and self._planner.is_done(self._moment)
+        return self._is_told() and is_done and not any(self._stuck())
+
+    def _stuck(self) -> Iterator[Stuck]:
+        return (stuck for stuck in self._planner.stuck.values() if stuck.side == "laptop")
+
+    def _being_written(self) -> Iterator[str]:
+        return (path for side, path in self._notices.unsettled if side == "machine")
 
 
-def together(parts: list[Safety]) -> Safety:
+def together(parts: Sequence[Safety]) -> Safety:
     """Return what is true of several folders as one."""
     times = [part.at for part in parts if part.at is not None]
     return Safety(
