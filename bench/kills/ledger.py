@@ -74,7 +74,7 @@ def look(
     finding.half = [
         path.name
         for path in sorted(here.glob("epoch_*"))
-        if path.name not in known or not _is_whole(path, known[path.name])
+        if not _is_whole(path, known.get(path.name)) and not _is_left(path, there / path.name)
     ]
     finding.early_marks = _early_marks(here, there)
     finding.half += _torn_log(here, there)
@@ -82,8 +82,13 @@ def look(
     return finding
 
 
-def _is_whole(path: Path, row: Row) -> bool:
-    if not path.exists():
+def _is_left(path: Path, other: Path) -> bool:
+    """Whether it is what the script itself left behind when it was killed: half, and no more."""
+    return other.exists() and other.read_bytes() == path.read_bytes()
+
+
+def _is_whole(path: Path, row: Row | None) -> bool:
+    if row is None or not path.exists():
         return False
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest() == row.sha256

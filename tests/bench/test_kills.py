@@ -55,6 +55,12 @@ def test_a_half_file_is_found(sides: tuple[Path, Path]) -> None:
     assert seen(sides).half == ["epoch_1.pt", "epoch_2.pt", "train.log"]
 
 
+def test_what_the_script_itself_left_behind_is_no_half_file(sides: tuple[Path, Path]) -> None:
+    for side in sides:
+        (side / "epoch_2.pt").write_text("as far as it came")
+    assert seen(sides).half == []
+
+
 def test_what_is_missing_and_what_was_promised_is_found(sides: tuple[Path, Path]) -> None:
     (sides[0] / "epoch_1.pt").unlink()
     (sides[0] / "latest").write_text("epoch_1.pt")

@@ -39,7 +39,7 @@ from towline.core.wire.limits import DEFAULT_LIMITS, Limits
 from towline.disk.apply import IGNORED_IN_THE_WAY
 from towline.disk.folder import STAGE, Folder
 from towline.disk.replica import Replica
-from towline.engine.live import FlushError
+from towline.engine.barrier import FlushError
 from towline.engine.plan import Stuck
 
 QUIET_S = 300.0  # Virtual seconds in which all must have come to rest.
