@@ -20,13 +20,13 @@ class Folder:
 
     def __init__(self) -> None:
         self.flights = Flights()
-        self.planner = SimpleNamespace(stuck={}, is_done=lambda _: True)
+        self.planner = SimpleNamespace(stuck={}, held="", is_done=lambda _: True)
         self.puller = SimpleNamespace(left=0, waiting=[], received=0)
         self.notices = SimpleNamespace(unsettled={})
-        self.is_told = True
+        self.is_known = True
         self.now = 100.0
         parts = (self.flights, self.planner, self.puller, self.notices)
-        self.safe = Safe(*cast(Any, parts), lambda: self.is_told, lambda: self.now)
+        self.safe = Safe(*cast(Any, parts), lambda: self.is_known, lambda: self.now)
 
     def tells(self, path: str) -> None:
         self.safe.note()
@@ -65,9 +65,9 @@ def test_what_the_laptop_saves_later_does_not_stop_it() -> None:
 
 def test_nothing_is_said_of_what_is_not_known_and_time_does_not_go_back() -> None:
     folder = Folder()
-    folder.is_told = False
+    folder.is_known = False
     assert folder.safe.now().at is None
-    folder.is_told = True
+    folder.is_known = True
     assert folder.safe.now().at == 100.0
     folder.now = 50.0
     assert folder.safe.now().at == 100.0
@@ -83,6 +83,14 @@ def test_what_failed_on_the_laptop_is_missing() -> None:
     folder.now = 160.0
     assert folder.safe.now() == Safety(100.0, 500, 1)
     assert folder.safe.missing() == ["a.pt", "c.pt"]
+
+
+def test_nothing_is_said_while_a_plan_is_held() -> None:
+    folder = Folder()
+    folder.safe.note()
+    folder.planner.held = "the folder is empty"
+    folder.now = 160.0
+    assert folder.safe.now().at == 100.0
 
 
 def test_several_folders_are_as_safe_as_the_least() -> None:

@@ -133,7 +133,7 @@ class Live:
             *parts, direction_of=folder.direction_of, hosts=self._hosts, wall_clock=wall_clock
         )
         self.safe = Safe(
-            self.flights, self.planner, self.puller, self._notices, self._is_safe_to_say, heard_at
+            self.flights, self.planner, self.puller, self._notices, lambda: self._is_known, heard_at
         )
         self._landing = Landing(
             self.trees, self.flights, self.planner, self._notices, self._ignores
@@ -157,7 +157,8 @@ class Live:
             is_connected=lambda: self._remote is not None,
             why_not=self._why_not_there,
         )
-        self._questions = Questions(self._barrier, self._revision_sent)
+        sent = self.pusher.revision_sent
+        self._questions = Questions(self._barrier, lambda: sent(store.revision))
         self._sent_before: list[tuple[str, Entry | None]] = []
         self.revision = store.revision  # The last one known to be whole on the machine.
 
@@ -239,9 +240,6 @@ class Live:
     def _told(self) -> bool:
         """Whether the remote tree is the machine's, by the rules that are in force."""
         return self.machine is not None and self._life.trees_awaited == 0
-
-    def _is_safe_to_say(self) -> bool:
-        return self._told and self._local_known and not self.held
 
     @property
     def _is_known(self) -> bool:
@@ -394,11 +392,11 @@ class Live:
             case Begun():
                 self._begun(message)
             case TreePart():
-                for path, entry in self._synced(message.rows):
+                for path, entry in message.rows:
                     self._life.telling.put_shallow(path, entry)
                 _check_size(self._life.telling)
             case TreeEnd():
-                self._tree_told(message)
+                await self._tree_told(message)
             case Rescan(reason):
                 self.safe.note()
                 self._report(events.Note(f"looking at the whole machine folder again: {reason}"))
@@ -431,7 +429,7 @@ class Live:
         self.machine = begun
         self.pusher.begin_life(begun.partials)
         life = f"{self.folder.local_life} {begun.incarnation}"
-        self.trees.open_ancestor(life, self._rules)
+        self.trees.open_ancestor(life)
 
     def _synced(self, rows: Sequence[Row]) -> Iterator[Row]:
         """Leave out what the laptop does not sync, whatever the machine tells of it."""
@@ -439,10 +437,13 @@ class Live:
             if self.trees.holds_here(path, entry) or not self._ignores(path, entry):
                 yield path, entry
 
-    def _tree_told(self, end: TreeEnd) -> None:
+    async def _tree_told(self, end: TreeEnd) -> None:
         if self.machine is None:
             raise ProtocolError("a tree before Begun")
-        self.trees.remote, self._life.telling = self._life.telling, Tree()
+        while not self._local_known or self._rules is None:
+            await self._changed.wait()
+        told, self._life.telling = self._life.telling, Tree()
+        self.trees.take_remote(told, self._rules)
         if end.exists and self.trees.remote.root is None:
             self.trees.remote.put("", Directory({}))
         self._recognise_own(end.carried_out)
@@ -482,9 +483,6 @@ class Live:
         self.flights.note([*observed.replaced, *(path for path, _ in observed.rows)])
         self.safe.note_told()
         self._changed.ring()
-
-    def _revision_sent(self) -> int:
-        return self.pusher.revision_sent(self._store.revision)
 
     # -- Planning -----------------------------------------------------------------------------
 
@@ -579,6 +577,7 @@ class Live:
         return rules is not None and rules.ignores(path, isinstance(entry, Directory))
 
     def _after_landing(self, agreed: Sequence[tuple[str, Entry | None]]) -> None:
+        self._notices.gone("machine", [path for path, _ in agreed], self.trees.remote)
         if left := self.trees.left_alone(path for path, entry in agreed if entry is None):
             self.flights.note(left)
         self._landed.ring()

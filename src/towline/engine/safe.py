@@ -25,8 +25,8 @@ class Safety:
 
 
 class Safe:
-    """`is_told` says whether both trees are known, and nothing is held. `heard_at` is when the
-    machine said what it last said, in Unix time.
+    """`is_known` says whether both trees are known. `heard_at` is when the machine said what it
+    last said, in Unix time.
     """
 
     def __init__(
@@ -35,14 +35,14 @@ class Safe:
         planner: Planner,
         puller: Puller,
         notices: Notices,
-        is_told: Callable[[], bool],
+        is_known: Callable[[], bool],
         heard_at: Callable[[], float],
     ) -> None:
         self._flights = flights
         self._planner = planner
         self._puller = puller
         self._notices = notices
-        self._is_told = is_told
+        self._is_known = is_known
         self._heard_at = heard_at
         self._at: float | None = None
         self._moment = 0  # Of the last that the machine told.
@@ -74,7 +74,8 @@ class Safe:
 
     def _is_all_here(self) -> bool:
         is_done = self._flights.is_done(self._moment) and self._planner.is_done(self._moment)
-        return self._is_told() and is_done and not any(self._stuck())
+        is_planned = self._is_known() and not self._planner.held
+        return is_planned and is_done and not any(self._stuck())
 
     def _stuck(self) -> Iterator[Stuck]:
         return (stuck for stuck in self._planner.stuck.values() if stuck.side == "laptop")
