@@ -56,6 +56,7 @@ SOFTWARE = f"towline {__version__}"
 STATUS_INTERVAL_S = 0.1  # The shortest time between two reports of the status.
 LIFE_MIN_S = 1.0  # A machine on which each life ends at once must not keep us busy.
 HISTORY_INTERVAL_S = 0.5  # What is written less often costs less, and a save must not feel it.
+TELLING_S = 0.5  # By then the machine has told of what was closed there: milliseconds, if not busy.
 LAST_FLUSH_S = 10.0  # What takes longer before the end of the machine is told as not safe.
 PATHS_SHOWN = 8
 EVENTS_KEPT = 50  # Told again to whoever begins to listen.
@@ -418,11 +419,12 @@ class Workspace:
         )
 
     def _heard_at(self) -> float:
-        """When the machine said what it last said, in Unix time."""
+        """When the machine said what it last said, in Unix time: of all before that it has told."""
         line = self._line.statistics() if self._line else None
         if line is None or line.heard_at is None:
             return 0.0
-        return time.time() - (anyio.current_time() - line.heard_at) - (line.rtt_s or 0.0)
+        ago_s = anyio.current_time() - line.heard_at
+        return time.time() - ago_s - (line.rtt_s or 0.0) - TELLING_S
 
     def _safe_in_s(self, behind: int) -> float | None:
         """How long it takes for the rest to come, at the rate of the last few seconds."""
