@@ -4,7 +4,7 @@
     python -m bench.kills --from kills.json --write     # the table in docs/performance.md
 
 The engine, ssh, sshd and the agent are the real ones, 100 ms and 100 Mbit/s apart. Most kills meet
-checkpoints of 20 MB every 2 s, some 200 MB every 20 s: the same share of the link. After each kill
+checkpoints of 10 MB every second, some 200 MB every 20 s: the same share of the link. After each kill
 the laptop's folder is compared with what the script had finished. Exits with 1 if a half file
 stands under its name, if a mark came before what it names, or if `status` promised too much.
 """
@@ -36,7 +36,7 @@ from tests.end_to_end.sshd import why_not as why_no_machine
 
 DOCS = Path(__file__).parents[2] / "docs"
 RTT_MS, RATE_MBIT = 100, 100
-SMALL, FULL = (20_000_000, 2.0), (200_000_000, 20.0)  # Bytes, and seconds from one to the next.
+SMALL, FULL = (10_000_000, 1.0), (200_000_000, 20.0)  # Bytes, and seconds from one to the next.
 LIVE_WITHIN_S = 60.0
 LAST_BYTES_S = 0.5  # For what had reached the laptop when the machine died.
 PROBE_SIZE = 25_000_000
@@ -102,11 +102,12 @@ class Round:
         self._way.set(cut="on")
         self._machine.stop()
         time.sleep(LAST_BYTES_S)
-        safe_at = self._laptop.status()["safe_at"]
-        rows = self._ledger.rows()
+        safe_at = self._laptop.status()["safe_at"] or 0.0
+        self._ledger.note_left(self._laptop.there)
+        rows, left = self._ledger.rows(), self._ledger.left
         due_at = died_at - self._kills.bound_s
         here, there = self._laptop.project, self._laptop.there
-        return look(here, there, rows, began_at, died_at, due_at, safe_at)
+        return look(here, there, rows, left, began_at, died_at, due_at, safe_at)
 
 
 def measure(kills: Kills, count: int, seed: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,6 +36,14 @@ class Finding:
 class Ledger:
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.left: dict[str, str] = {}  # What was half when the script was killed, by its digest.
+
+    def note_left(self, there: Path) -> None:
+        """The script was just killed: what it had not finished stays as it is."""
+        finished = {row.name for row in self.rows()}
+        for path in there.glob("epoch_*"):
+            if path.name not in finished:
+                self.left[path.name] = _digest_of(path)
 
     def rows(self) -> list[Row]:
         """Return what was finished; a line that the kill cut off was not."""
@@ -47,6 +55,7 @@ def look(
     here: Path,
     there: Path,
     rows: Sequence[Row],
+    left: Mapping[str, str],
     began_at: float,
     died_at: float,
     due_at: float,
@@ -54,7 +63,7 @@ def look(
 ) -> Finding:
     """Compare the laptop's folder with what the script had finished when the machine died.
 
-    `began_at`: when the machine was last started. What was under way when it died last is late.
+    `left`: what the script itself had left half, and what that holds. `began_at`: when the machine was last started. What was under way when it died last is late.
     """
     finding = Finding()
     known = {row.name: row for row in rows}
@@ -74,7 +83,7 @@ def look(
     finding.half = [
         path.name
         for path in sorted(here.glob("epoch_*"))
-        if not _is_whole(path, known.get(path.name)) and not _is_left(path, there / path.name)
+        if not _is_whole(path, known.get(path.name)) and _digest_of(path) != left.get(path.name)
     ]
     finding.early_marks = _early_marks(here, there)
     finding.half += _torn_log(here, there)
@@ -82,16 +91,13 @@ def look(
     return finding
 
 
-def _is_left(path: Path, other: Path) -> bool:
-    """Whether it is what the script itself left behind when it was killed: half, and no more."""
-    return other.exists() and other.read_bytes() == path.read_bytes()
-
-
 def _is_whole(path: Path, row: Row | None) -> bool:
-    if row is None or not path.exists():
-        return False
+    return row is not None and path.exists() and _digest_of(path) == row.sha256
+
+
+def _digest_of(path: Path) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == row.sha256
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _early_marks(here: Path, there: Path) -> list[str]:

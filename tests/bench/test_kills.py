@@ -37,8 +37,10 @@ def sides(tmp_path: Path) -> tuple[Path, Path]:
     return here, there
 
 
-def seen(sides: tuple[Path, Path], safe_at: float = 0.0) -> Finding:
-    return look(*sides, [ROW], began_at=1.0, died_at=10.0, due_at=8.0, safe_at=safe_at)
+def seen(
+    sides: tuple[Path, Path], safe_at: float = 0.0, left: dict[str, str] | None = None
+) -> Finding:
+    return look(*sides, [ROW], left or {}, began_at=1.0, died_at=10.0, due_at=8.0, safe_at=safe_at)
 
 
 def test_what_is_whole_is_found(sides: tuple[Path, Path]) -> None:
@@ -56,9 +58,15 @@ def test_a_half_file_is_found(sides: tuple[Path, Path]) -> None:
 
 
 def test_what_the_script_itself_left_behind_is_no_half_file(sides: tuple[Path, Path]) -> None:
-    for side in sides:
-        (side / "epoch_2.pt").write_text("as far as it came")
-    assert seen(sides).half == []
+    ledger = Ledger(sides[1].parent / "ledger")
+    ledger.path.write_text("")
+    (sides[1] / "epoch_2.pt").write_text("as far as it came")
+    ledger.note_left(sides[1])
+    (sides[1] / "epoch_2.pt").unlink()  # By the next script, which keeps three.
+    (sides[0] / "epoch_2.pt").write_text("as far as it came")
+    assert seen(sides, left=ledger.left).half == []
+    (sides[0] / "epoch_2.pt").write_text("as far as")
+    assert seen(sides, left=ledger.left).half == ["epoch_2.pt"]
 
 
 def test_what_is_missing_and_what_was_promised_is_found(sides: tuple[Path, Path]) -> None:
