@@ -4,8 +4,8 @@
     python -m bench.kills --from kills.json --write     # the table in docs/performance.md
 
 The engine, ssh, sshd and the agent are the real ones, 100 ms and 100 Mbit/s apart. Most kills meet
-checkpoints of 10 MB every second, some 200 MB every 20 s: the same share of the link. After each kill
-the laptop's folder is compared with what the script had finished. Exits with 1 if a half file
+checkpoints of 10 MB every second, some 200 MB every 20 s: the same share of the link. After each
+kill the laptop's folder is compared with what the script had finished. Exits with 1 if a half file
 stands under its name, if a mark came before what it names, or if `status` promised too much.
 """
 

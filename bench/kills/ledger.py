@@ -63,7 +63,8 @@ def look(
 ) -> Finding:
     """Compare the laptop's folder with what the script had finished when the machine died.
 
-    `left`: what the script itself had left half, and what that holds. `began_at`: when the machine was last started. What was under way when it died last is late.
+    `left`: what the script itself had left half, and what that holds. `began_at`: when the machine
+    was last started. What was under way when it died last is late.
     """
     finding = Finding()
     known = {row.name: row for row in rows}
