@@ -34,6 +34,9 @@ lives = "12 h"
 directions.pull = ["outputs/"]
 directions.both = ["outputs/notes/"]
 checkpoints = {patterns = ["runs/"], marks = ["newest"], settle = "1.5 min"}
+routes = ["cloudflared", "bore"]
+keys = ["github:ana"]
+route.bore = {server = "relay", port = 7}
 ssh = {config = "my config", port = 2222, identity = "~/.ssh/key", jump = "a,b", options = ["A=b"]}
 """
 
@@ -74,6 +77,9 @@ def test_without_anything_there_are_the_defaults(tmp_path: Path) -> None:
         checkpoints=Checkpoints(size_max=100_000_000),
         lives_s=None,
         python=None,
+        routes=(),
+        keys=(),
+        route={},
         ssh=Ssh(),
     )
 
@@ -98,6 +104,9 @@ def test_every_option_is_read_from_either_file(tmp_path: Path, write: Any) -> No
         checkpoints=Checkpoints(["runs/"], ["newest"], 90.0, 3 << 29),
         lives_s=43200.0,
         python="python3.12",
+        routes=("cloudflared", "bore"),
+        keys=("github:ana",),
+        route={"bore.server": "relay", "bore.port": "7"},
         ssh=Ssh("my config", 2222, "~/.ssh/key", "a,b", ("A=b",)),
     )
 

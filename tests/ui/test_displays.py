@@ -17,6 +17,7 @@ from towline.engine.events import (
     ConflictKept,
     DeadlineNear,
     Disconnected,
+    ForwardFailed,
     Held,
     LeftOut,
     Note,
@@ -86,6 +87,7 @@ EVENTS = [
     Held("all 40 files would be removed"),
     DeadlineNear(899.6, "Colab ends it", None, 0),
     Note("the clock jumped"),
+    ForwardFailed("127.0.0.1:6006", "6006", "nothing listens on port 6006 of the machine"),
     Stopped("asked to"),
 ]
 

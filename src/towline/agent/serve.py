@@ -27,6 +27,7 @@ from towline.agent.place import ensure_place
 from towline.agent.programs import Programs
 from towline.agent.roots import Roots
 from towline.agent.streams import Streams
+from towline.agent.ways import Ways, status_file
 from towline.core.deadline import Deadline
 from towline.core.wire.events import Closed, Event, Lost, Message, Opened, Sendable, Silent
 from towline.core.wire.frames import LINE_ID_SIZE, Hello, ProtocolError
@@ -73,7 +74,8 @@ class AgentService:
     """`notebook` is the line that loads the extension in a notebook here.
 
     `lifetime` says when this machine ends, given how long it lives as the laptop says (0: unsaid);
-    what is known of that goes by `wall`, in Unix time.
+    what is known of that goes by `wall`, in Unix time. `ways` is the file in which `towline up`
+    says how this machine is reached.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class AgentService:
         software: str,
         now: float,
         notebook: str = "",
+        ways: str = "",
         *,
         ending: Ending | None = None,
         lifetime: Callable[[float], Deadline | None] = lambda _: None,
@@ -91,7 +94,9 @@ class AgentService:
         self._roots = roots
         self._software = software
         self._line = Line(bytes(LINE_ID_SIZE), initiator=False, software=software, now=now)
-        self._streams = _streams_on(self._line)
+        self._ways_file = ways
+        self._ways = Ways(self._line, ways)
+        self._streams = _streams_on(self._line, self._ways)
         self._line_is_over = False
         self._attached = False
         self._now = now
@@ -143,7 +148,7 @@ class AgentService:
         if (end_at := self.ending.next_at()) is not None:
             due.append(self._now + end_at - self._wall())
         if self._attached:
-            due.append(self._line.deadline())
+            due += [self._line.deadline(), self._ways.deadline()]
         return min((at for at in due if at is not None), default=None)
 
     def tick(self, now: float) -> bool:
@@ -157,6 +162,7 @@ class AgentService:
                 self._line.handle_timer(now)
                 self._take_events()
             self._take_messages(now)
+        self._ways.look(now)
         self._tell_end()
         for streams in self._streams:
             streams.step()
@@ -363,7 +369,8 @@ class AgentService:
         self._revision = 0  # The laptop may have begun to count anew.
         self._line = Line(line_id, initiator=False, software=self._software, now=now)
         self._close_streams()
-        self._streams = _streams_on(self._line)
+        self._ways = Ways(self._line, self._ways_file)
+        self._streams = _streams_on(self._line, self._ways)
         self._mirrors.clear()
         self._lanes.clear()
         for inbox in self._inbox.values():
@@ -464,13 +471,14 @@ def _look(now: float) -> None:
 def open_service(workspace: str) -> AgentService:
     """Return the service of a workspace's agent, by the clock of this machine."""
     software = f"towline agent of {workspace}"
+    ways = status_file(dict(os.environ))
     ending = Ending(ensure_place(workspace).deadline)
 
     def when(lives_s: float) -> Deadline | None:
         return deadline_of(lives_s, environment(), age_s())
 
     now, notebook = time.monotonic(), offer()
-    return AgentService(Roots(), software, now, notebook, ending=ending, lifetime=when)
+    return AgentService(Roots(), software, now, notebook, ways, ending=ending, lifetime=when)
 
 
 class _LineOutlet:
@@ -515,5 +523,5 @@ def _read_lane(greeting: Mapping[str, Any]) -> tuple[int, Lane]:
     return number, Lane(greeting.get("lane"))
 
 
-def _streams_on(line: Line) -> list[Streams]:
-    return [Forwards(line), Programs(line)]
+def _streams_on(line: Line, ways: Ways) -> list[Streams]:
+    return [Forwards(line), Programs(line), ways]

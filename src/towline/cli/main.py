@@ -35,6 +35,7 @@ COMMANDS = (
     "service",
     "ssh",
     "cp",
+    "forward",
     "ssh-config",
     "proxy",
     "enrol",

@@ -25,6 +25,7 @@ from towline.errors import ExitCode, UserError
 
 __all__ = [
     "OPTIONS",
+    "PYPROJECT",
     "Compression",
     "Option",
     "Options",
@@ -70,6 +71,9 @@ class Options:
     checkpoints: Checkpoints
     lives_s: float | None
     python: str | None
+    routes: tuple[str, ...]
+    keys: tuple[str, ...]
+    route: Mapping[str, str]  # Settings of routes, by "ROUTE.NAME".
     ssh: Ssh
 
 

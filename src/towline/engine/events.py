@@ -130,6 +130,15 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class ForwardFailed:
+    """Somebody connected to a forward, and nothing came of it. Told once for a reason."""
+
+    listen: str  # Where it listens, on the laptop.
+    target: str  # Where it leads, on the machine.
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stopped:
     reason: str
 
@@ -145,6 +154,7 @@ Event = (
     | Held
     | DeadlineNear
     | Note
+    | ForwardFailed
     | Stopped
 )
 
@@ -159,6 +169,7 @@ EVENT_NAMES: dict[type[Event], str] = {
     Held: "held",
     DeadlineNear: "deadline",
     Note: "note",
+    ForwardFailed: "forward failed",
     Stopped: "stopped",
 }
 

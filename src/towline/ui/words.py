@@ -10,6 +10,7 @@ from towline.engine.events import (
     DeadlineNear,
     Disconnected,
     Event,
+    ForwardFailed,
     Held,
     LeftOut,
     Note,
@@ -103,6 +104,8 @@ def event_text(event: Event) -> str:
             return _deadline_text(event)
         case Note():
             return f"note: {event.text}"
+        case ForwardFailed():
+            return f"forward {shown(event.listen)}: {shown(event.reason)}"
         case Stopped():
             return f"stopped: {event.reason}" if event.reason else "stopped"
 
