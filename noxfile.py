@@ -95,6 +95,12 @@ def endurance(session: nox.Session) -> None:
 
 
 @nox.session
+def kills(session: nox.Session) -> None:
+    """A machine killed while a script writes checkpoints there; writes docs/performance.md."""
+    session.run("python", "-m", "bench.kills", *(session.posargs or ["--write"]))
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """towline beside its peers; writes docs/performance.md. After `--` what `-m bench` takes."""
     session.run("sh", "requirements/system.sh", "debian-bench.txt")

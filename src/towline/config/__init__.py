@@ -19,6 +19,7 @@ from typing import cast
 from towline.config.kinds import Compression, Pair, UnknownKeyError, WrongValueError
 from towline.config.locate import line_of
 from towline.config.option import OPTION_OF, OPTIONS, TABLES, Option
+from towline.core.checkpoint import Checkpoints
 from towline.core.direction import Direction, Directions
 from towline.errors import ExitCode, UserError
 
@@ -87,6 +88,8 @@ class Options:
     compression: Compression
     debounce_s: float
     bandwidth: int | None  # Bytes a second.
+    checkpoints: Checkpoints
+    lives_s: float | None
     python: str | None
     routes: tuple[str, ...]
     keys: tuple[str, ...]
@@ -135,6 +138,8 @@ def options_of(settings: Mapping[str, Setting]) -> Options:
         keys = [key for key in OPTION_OF if key.startswith(f"{table}.")]
         values[table] = make(**{key.removeprefix(f"{table}."): values.pop(key) for key in keys})
     values["debounce_s"] = values.pop("debounce")
+    values["lives_s"] = values.pop("lives")
+    values["checkpoints"] = _checkpoints(values, settings["checkpoints.size_max"])
     rules = cast("tuple[tuple[str, Direction], ...]", values["directions"])
     values["directions"] = Directions(rules, cast("Direction", values["direction"]))
     return Options(**values)  # type: ignore[arg-type]
@@ -146,6 +151,16 @@ _TABLE_OF: dict[str, Callable[..., object]] = {
     "jupyter": Jupyter,
     "code": Code,
 }
+
+
+def _checkpoints(values: dict[str, object], size_max: Setting) -> Checkpoints:
+    """Take what belongs to checkpoints out of `values`."""
+    patterns, marks, settle_s = (
+        values.pop(f"checkpoints.{key}") for key in ("patterns", "marks", "settle")
+    )
+    own = values.pop("checkpoints.size_max")
+    limit = values["size_max"] if size_max.raw is None else own
+    return Checkpoints(patterns, marks, settle_s, limit)  # type: ignore[arg-type]
 
 
 def _default(option: Option) -> Setting:

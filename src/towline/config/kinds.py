@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import cast
 
+from towline.core.checkpoint import PATTERNS_MAX, SETTLE_MAX_S
 from towline.core.direction import RULES_MAX, Direction
 from towline.core.pattern import parse
 
@@ -22,9 +23,12 @@ BYTES = {
 }  # fmt: skip
 BITS = {"bit": 1, "kbit": 10**3, "mbit": 10**6, "gbit": 10**9}
 SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
+LONG = {**SECONDS, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 SIZE_MAX = 1 << 62  # Bytes. What fits a file system, and eight bytes on the wire.
+SOME_MAX = PATTERNS_MAX // 2  # In each of the two lists about checkpoints.
 DEBOUNCE_MAX_S = 10.0  # Longer is not live any more.
+LIVES_MAX_S = 366 * 86400.0  # Who has a machine for longer needs no countdown.
 BANDWIDTH_MIN = 1000  # Bytes a second. Below, a single frame blocks the Line for a minute.
 
 _QUANTITY = re.compile(r"\s*(\d{1,18}(?:\.\d{1,9})?)\s*([A-Za-z]+(?:/s)?)?\s*", re.ASCII)
@@ -136,6 +140,20 @@ def read_patterns(value: object) -> tuple[str, ...]:
     return cast("tuple[str, ...]", read_list(value, "patterns", _read_pattern))
 
 
+def _read_positive(value: object) -> str:
+    pattern = _read_pattern(value)
+    if pattern.startswith("!"):
+        raise WrongValueError(f'"{pattern}": nothing is taken back here with "!"')
+    return pattern
+
+
+def _read_some_patterns(value: object) -> tuple[object, ...]:
+    patterns = read_list(value, "patterns", _read_positive)
+    if len(patterns) > SOME_MAX:
+        raise WrongValueError(f"more than {SOME_MAX} patterns")
+    return patterns
+
+
 def _read_texts(value: object) -> tuple[object, ...]:
     return read_list(value, "texts", read_text)
 
@@ -166,6 +184,24 @@ def _read_debounce(value: object) -> float:
     else:
         seconds = quantity(value, SECONDS, expected)
     if not 0 <= seconds <= DEBOUNCE_MAX_S:  # Also refuses what is not a number.
+        raise _wrong(expected, value)
+    return seconds
+
+
+def _read_settle(value: object) -> float:
+    expected = f'a time such as "2 s", up to {SETTLE_MAX_S / 60:g} min'
+    seconds = quantity(value, LONG, expected)
+    if seconds > SETTLE_MAX_S:
+        raise _wrong(expected, value)
+    return seconds
+
+
+def _read_lives(value: object) -> float | None:
+    expected = 'a time such as "12 h" or "90 min" (or "", not known)'
+    if value == "":
+        return None
+    seconds = quantity(value, LONG, expected)
+    if not 0 < seconds <= LIVES_MAX_S:
         raise _wrong(expected, value)
     return seconds
 
@@ -312,6 +348,9 @@ PORT = Kind("number", _read_port, _number_if_plain)
 PATTERNS = Kind("list of patterns", read_patterns, _lines)
 SIZE = Kind("size", _read_size, _number_if_plain)
 DEBOUNCE = Kind("time, or number of ms", _read_debounce, _number_if_plain)
+SOME_PATTERNS = Kind("list of patterns", _read_some_patterns, _lines)
+SETTLE = Kind("time", _read_settle)
+LIVES = Kind("time", _read_lives)
 BANDWIDTH = Kind("rate", _read_bandwidth)
 DIRECTION = Kind(_either([direction.value for direction in Direction]), read_direction)
 COMPRESSION = Kind(_either([kind.value for kind in Compression]), _read_compression)

@@ -12,16 +12,21 @@ from towline.config.kinds import (
     DIRECTION,
     DIRECTIONS,
     FLAG,
+    LIVES,
     PAIRS,
     PATTERNS,
     PORT,
     ROUTE_SETTINGS,
     ROUTES,
+    SETTLE,
     SIZE,
+    SOME_PATTERNS,
     TEXT,
     TEXTS,
     Kind,
 )
+from towline.core.checkpoint import MARKS, SETTLE_S
+from towline.core.checkpoint import PATTERNS as PATTERNS_OF_CHECKPOINTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,28 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "bandwidth", BANDWIDTH, "",
         'The most that sync may use, such as `"10 Mbit/s"`. `""` is no limit.',
+    ),
+    Option(
+        "checkpoints.patterns", SOME_PATTERNS, list(PATTERNS_OF_CHECKPOINTS),
+        "Patterns of checkpoints: they come from the machine once they are settled, the newest "
+        "first. In the variable: one on a line.",
+    ),
+    Option(
+        "checkpoints.marks", SOME_PATTERNS, list(MARKS),
+        "Patterns of what names a checkpoint, and comes after it. In the variable: one on a line.",
+    ),
+    Option(
+        "checkpoints.settle", SETTLE, f"{SETTLE_S:g} s",
+        "How long a checkpoint that was not closed must be left alone to be settled.",
+    ),
+    Option(
+        "checkpoints.size_max", SIZE, None,
+        'The `size_max` of checkpoints, if it is another one. `""` is no limit.',
+    ),
+    Option(
+        "lives", LIVES, "",
+        'How long the machine lives, from its start, such as `"12 h"`: for a countdown. `""` is '
+        "what the machine itself knows of it.",
     ),
     Option("python", ARGUMENT, None, "The interpreter on the machine. Without it: the best found."),
     Option(

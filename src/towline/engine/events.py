@@ -112,6 +112,17 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class DeadlineNear:
+    """The machine ends soon, or has just ended: what is safe here by now, and what is not."""
+
+    left_s: float  # 0: it has ended.
+    why: str
+    safe_at: float | None  # As in the status.
+    safe_behind: int
+    paths: tuple[str, ...] = ()  # The first few of what is not safe.
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """A sentence worth showing: a fallback taken, a limit met, a clock that jumped."""
 
@@ -141,6 +152,7 @@ Event = (
     | Disconnected
     | Resumed
     | Held
+    | DeadlineNear
     | Note
     | ForwardFailed
     | Stopped
@@ -155,6 +167,7 @@ EVENT_NAMES: dict[type[Event], str] = {
     Disconnected: "disconnected",
     Resumed: "resumed",
     Held: "held",
+    DeadlineNear: "deadline",
     Note: "note",
     ForwardFailed: "forward failed",
     Stopped: "stopped",
@@ -182,6 +195,12 @@ class Status:
     progress: Progress | None = None
     last_paths: tuple[str, ...] = field(default=())
     notebook: str = ""  # What loads the extension in a notebook on the machine.
+    safe_at: float | None = None  # Up to when all of the machine's is on the laptop's disk.
+    safe_behind: int = 0  # Bytes that have yet to come from the machine.
+    safe_in_s: float | None = None  # How long that takes at the present rate, if that is known.
+    being_written: int = 0  # Checkpoints on the machine that are not whole yet.
+    deadline: float | None = None  # Unix time at which the machine ends, if that is known.
+    deadline_why: str = ""
 
 
 LEFT_OUT_SHOWN = 5
