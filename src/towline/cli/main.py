@@ -35,6 +35,7 @@ COMMANDS = (
     "service",
     "ssh",
     "cp",
+    "git",
     "ssh-config",
     "proxy",
     "enrol",
