@@ -59,7 +59,9 @@ def examples_of(block: str) -> Iterator[Example]:
 
 def shape(output: str) -> str:
     """What stays the same from run to run: no numbers, commits, units, plurals, widths."""
-    plain = NUMBER.sub("N", COMMIT.sub("N", output).replace("changes", "change").replace("files", "file"))
+    plain = NUMBER.sub(
+        "N", COMMIT.sub("N", output).replace("changes", "change").replace("files", "file")
+    )
     return "\n".join(" ".join(line.split()) for line in plain.splitlines())
 
 

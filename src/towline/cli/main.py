@@ -36,6 +36,7 @@ COMMANDS = (
     "ssh",
     "cp",
     "git",
+    "env",
     "ssh-config",
     "proxy",
     "enrol",

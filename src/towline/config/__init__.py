@@ -25,6 +25,7 @@ from towline.errors import ExitCode, UserError
 __all__ = [
     "OPTIONS",
     "Compression",
+    "Environment",
     "Option",
     "Options",
     "Pair",
@@ -52,6 +53,17 @@ class Ssh:
 
 
 @dataclass(frozen=True, slots=True)
+class Environment:
+    """What of the machine's environment is written down, and put back on the next."""
+
+    capture: bool = True
+    restore: bool = True
+    python: str | None = None
+    variables: tuple[str, ...] = ()
+    dotfiles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
     """All options of a project, read and checked."""
 
@@ -67,6 +79,7 @@ class Options:
     debounce_s: float
     bandwidth: int | None  # Bytes a second.
     python: str | None
+    environment: Environment
     ssh: Ssh
 
 
@@ -104,15 +117,19 @@ def read_settings(
 
 def options_of(settings: Mapping[str, Setting]) -> Options:
     values = {key: setting.value for key, setting in settings.items()}
-    ssh = {key.removeprefix("ssh."): values.pop(key) for key in OPTION_OF if key in _SSH_KEYS}
+    ssh, environment = (_table_of(values, name) for name in ("ssh", "environment"))
     values["debounce_s"] = values.pop("debounce")
     rules = cast("tuple[tuple[str, Direction], ...]", values["directions"])
     values["directions"] = Directions(rules, cast("Direction", values["direction"]))
     values["ssh"] = Ssh(**cast("dict[str, str]", ssh))  # type: ignore[arg-type]
+    values["environment"] = Environment(**cast("dict[str, str]", environment))  # type: ignore[arg-type]
     return Options(**values)  # type: ignore[arg-type]
 
 
-_SSH_KEYS = frozenset(key for key in OPTION_OF if key.startswith("ssh."))
+def _table_of(values: dict[str, object], table: str) -> dict[str, object]:
+    """Take the options of a table out of all values, by their names in it."""
+    keys = [key for key in values if key.startswith(f"{table}.")]
+    return {key.removeprefix(f"{table}."): values.pop(key) for key in keys}
 
 
 def _default(option: Option) -> Setting:

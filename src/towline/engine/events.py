@@ -112,6 +112,33 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class Restoring:
+    """A new machine is given something beside the files."""
+
+    step: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A step of that is over."""
+
+    step: str
+    what: str  # Empty if nothing could be put back.
+    seconds: float
+    left: tuple[str, ...] = ()  # What was not put back: name and reason.
+
+
+@dataclass(frozen=True, slots=True)
+class Equipped:
+    """All steps are over: the machine is as the last one was, but for what was left."""
+
+    steps: tuple[str, ...]
+    seconds: float  # From when the machine was reached.
+    left: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """A sentence worth showing: a fallback taken, a limit met, a clock that jumped."""
 
@@ -132,6 +159,9 @@ Event = (
     | Disconnected
     | Resumed
     | Held
+    | Restoring
+    | Restored
+    | Equipped
     | Note
     | Stopped
 )
@@ -145,6 +175,9 @@ EVENT_NAMES: dict[type[Event], str] = {
     Disconnected: "disconnected",
     Resumed: "resumed",
     Held: "held",
+    Restoring: "restoring",
+    Restored: "restored",
+    Equipped: "equipped",
     Note: "note",
     Stopped: "stopped",
 }

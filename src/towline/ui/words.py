@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from towline.engine.events import (
     ConflictKept,
     Disconnected,
+    Equipped,
     Event,
     Held,
     LeftOut,
@@ -15,6 +16,8 @@ from towline.engine.events import (
     Progress,
     Ready,
     Received,
+    Restored,
+    Restoring,
     Resumed,
     Revision,
     Status,
@@ -97,10 +100,26 @@ def event_text(event: Event) -> str:
             return f"connected again after {time_text(event.gap_s)}{anew}"
         case Held():
             return f"held: {event.reason}; `towline accept` carries it out, `towline refuse` not"
+        case Restoring():
+            return f"putting back the {event.step}: {shown(event.what)}"
+        case Restored():
+            what = shown(event.what) or "not"
+            return f"{event.step} put back: {what} ({time_text(event.seconds)}){_left(event.left)}"
+        case Equipped():
+            steps = ", ".join(event.steps) or "nothing"
+            return f"put back: {steps}, in {time_text(event.seconds)}{_left(event.left)}"
         case Note():
             return f"note: {event.text}"
         case Stopped():
             return f"stopped: {event.reason}" if event.reason else "stopped"
+
+
+def _left(left: Sequence[str]) -> str:
+    if not left:
+        return ""
+    more = len(left) - PATHS_SHOWN
+    first = "; ".join(shown(item) for item in left[:PATHS_SHOWN])
+    return f"; left: {first}" + (f" and {more:,} more" if more > 0 else "")
 
 
 def left_out_texts(left_out: Sequence[LeftOut]) -> list[str]:
