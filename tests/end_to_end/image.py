@@ -6,9 +6,14 @@ what an installer writes down of it.
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 from tests.end_to_end.sshd import Machine
 
@@ -22,11 +27,11 @@ PASSED = ("SSL_CERT_FILE", "PIP_CERT", "PIP_INDEX_URL", "UV_INDEX_URL", "HTTPS_P
 class Image:
     """The environment `~/image` on a machine."""
 
-    def __init__(self, machine: Machine) -> None:
-        self.folder = machine.home / "image"
+    def __init__(self, home: Path) -> None:
+        self.folder = home / "image"
         self.python = self.folder / "bin/python"
         lines = [f"export {name}='{os.environ[name]}'\n" for name in PASSED if name in os.environ]
-        (machine.home / ".profile").write_text("".join(lines))
+        (home / ".profile").write_text("".join(lines))
 
     def install(self, *words: str) -> str:
         """Install as a person does; return the reason if it cannot be."""
@@ -59,7 +64,19 @@ class Image:
 
 def image_on(machine: Machine, packages: tuple[str, ...] = IMAGE) -> Image | str:
     """Make the image, or return the reason why it cannot be had here."""
-    image = Image(machine)
+    made = _made(packages)
+    if isinstance(made, str):
+        return made
+    shutil.copytree(made, machine.home / "image", symlinks=True)
+    return Image(machine.home)
+
+
+@functools.cache
+def _made(packages: tuple[str, ...]) -> Path | str:
+    """Make it once; an environment may be copied as long as nobody runs its scripts."""
+    home = Path(tempfile.mkdtemp(prefix="towline-image-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    image = Image(home)
     python = getattr(sys, "_base_executable", sys.executable)
     made = subprocess.run([python, "-m", "venv", image.folder], capture_output=True, text=True)
     if made.returncode:
@@ -67,4 +84,4 @@ def image_on(machine: Machine, packages: tuple[str, ...] = IMAGE) -> Image | str
     if reason := image.install(*packages):
         return f"the package index cannot be reached: {reason}"
     image.pretend("torch", "2.3.0+cu121")
-    return image
+    return image.folder

@@ -79,7 +79,7 @@ def uv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "bin/uv"
 
 
-@pytest.mark.parametrize("installer", ["uv", "pip"])
+@pytest.mark.parametrize("installer", ["uv", pytest.param("pip", marks=pytest.mark.soak)])
 def test_the_next_machine_has_what_was_installed_on_the_last(
     laptop: Laptop, image: Image, short_path: Path, installer: str, uv: Path
 ) -> None:
@@ -110,7 +110,8 @@ def test_the_next_machine_has_what_was_installed_on_the_last(
     with next_machine(laptop, short_path) as machine:
         fresh = made(machine)
         if installer == "uv":
-            (machine.directory / "bin/uv").symlink_to(uv)
+            (machine.home / ".local/bin").mkdir(parents=True)
+            (machine.home / ".local/bin/uv").symlink_to(uv)
         with laptop.linked() as link:
             told = link.wait_for("equipped", timeout_s=INSTALL_S)
             assert told["left"] == [], link.story()
@@ -135,6 +136,7 @@ version = "1"
 """
 
 
+@pytest.mark.soak
 def test_another_image_keeps_what_is_its_own(
     laptop: Laptop, image: Image, short_path: Path
 ) -> None:
