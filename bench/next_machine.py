@@ -30,10 +30,10 @@ from tests.end_to_end.sshd import Machine, machine_in
 FILES = 20_000
 LARGE, LARGE_SIZE = 8, 9_600_000  # With the small ones 119 MB.
 PACKAGES = (
-    "numpy", "pandas", "scikit-learn", "rich", "tabulate", "tqdm", "networkx", "pyyaml", "jinja2",
+    "numpy", "einops", "rich", "tabulate", "tqdm", "networkx", "pyyaml", "jinja2", "requests",
     "python-dotenv",
 )  # fmt: skip
-CODE = "import numpy, pandas, sklearn, rich, tabulate, tqdm, networkx, yaml, jinja2, dotenv\n"
+CODE = "import numpy, einops, rich, tabulate, tqdm, networkx, yaml, jinja2, requests, dotenv\n"
 CELL = "import sys; sys.path.insert(0, 'src'); from vision.train import ANSWER; print(ANSWER)"
 CONFIGURATION = '[environment]\npython = "~/image/bin/python"\n'
 WAIT_S = 140.0
@@ -82,7 +82,7 @@ def _live_there(laptop: Laptop, image: Image, has_git: bool) -> None:
         uv = [laptop.machine.home / ".local/bin/uv", "pip", "install", "-q", "--python"]
         subprocess.run([*uv, image.python, *PACKAGES], check=True, env=_environment(laptop.machine))
         lock = laptop.project / "towline.lock"
-        wait_until(lambda: lock.exists() and "scikit" in lock.read_text(), "the list", WAIT_S)
+        wait_until(lambda: lock.exists() and "networkx" in lock.read_text(), "the list", WAIT_S)
 
 
 def _next(laptop: Laptop, directory: Path, cache: Path) -> Times:

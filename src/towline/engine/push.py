@@ -36,7 +36,6 @@ HOT_SIZE_MAX = 1 << 20  # Bytes. 80 ms of a 100 Mbit/s line: as long as a save m
 HOT_CHANGES_MAX = 2000  # Renames of so many files take the machine some 50 ms.
 BATCH_SIZE = 256 << 10  # Bytes of content per message on the bulk lane.
 BATCH_CHANGES = 512
-LATE_SIZE = 1 << 20  # Bytes. Source files are smaller; of a new tree they go first.
 LARGE_SIZE = BATCH_SIZE  # A larger file travels in parts and is staged before it is applied.
 
 
@@ -60,16 +59,6 @@ class OpenRevision:
     changes: int = 0
     paths: list[str] = field(default_factory=list[str])  # The first few, for people.
     bulk: bool = False  # Something of it goes by the lane that others overtake.
-
-
-def small_first(changes: Sequence[Change]) -> list[Change]:
-    """Return changes with large contents last, where nothing but additions depends on the order.
-
-    On a new machine the code is there, and can run, while data still streams.
-    """
-    if any(change.old is not None for change in changes):
-        return [*changes]
-    return sorted(changes, key=lambda change: change.content_size > LATE_SIZE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,13 +65,18 @@ def _origin(text: str | None) -> dict[str, str]:
     url = known.get("url")
     if type(url) is not str:
         return {}
-    if (known.get("dir_info") or {}).get("editable") is True:
+    if _table(known, "dir_info").get("editable") is True:
         return {"editable": urlsplit(url).path}
-    vcs = known.get("vcs_info") or {}
+    vcs = _table(known, "vcs_info")
     below = f"#subdirectory={known['subdirectory']}" if known.get("subdirectory") else ""
     if vcs.get("vcs") and vcs.get("commit_id"):
         return {"url": f"{vcs['vcs']}+{without_login(url)}@{vcs['commit_id']}{below}"}
     return {"url": without_login(url) + below}
+
+
+def _table(known: dict[str, Any], key: str) -> dict[str, Any]:
+    value: object = known.get(key)
+    return cast("dict[str, Any]", value) if type(value) is dict else {}
 
 
 def without_login(url: str) -> str:
