@@ -57,9 +57,12 @@ def take_down(captured: Json, file: LockFile) -> tuple[str, bool]:
 def summary(lock: Json) -> str:
     """Say in one line how much there is beyond the image."""
     packages = {*lock["added"], *lock["changed"], *lock["urls"], *lock["editable"]}
-    parts = [f"{len(packages)} package{'' if len(packages) == 1 else 's'}"]
-    parts += [f"{len(lock['removed'])} removed"] if lock["removed"] else []
-    parts += [f"{len(lock['apt'])} of the system"] if lock["apt"] else []
-    parts += [f"{len(lock['variables'])} variables"] if lock["variables"] else []
-    parts += [f"{len(lock['dotfiles'])} dotfiles"] if lock["dotfiles"] else []
-    return ", ".join(parts) + " beyond the image"
+    counts = (
+        (len(packages), "package", "packages"),
+        (len(lock["removed"]), "removed", "removed"),
+        (len(lock["apt"]), "package of the system", "packages of the system"),
+        (len(lock["variables"]), "variable", "variables"),
+        (len(lock["dotfiles"]), "dotfile", "dotfiles"),
+    )
+    words = [f"{count} {one if count == 1 else more}" for count, one, more in counts if count]
+    return f"{', '.join(words) or 'nothing'} beyond the image"
