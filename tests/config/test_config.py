@@ -9,7 +9,16 @@ from typing import Any
 import pytest
 
 from towline import config
-from towline.config import Compression, Options, Pair, Ssh, load, options_of, read_settings
+from towline.config import (
+    Compression,
+    Environment,
+    Options,
+    Pair,
+    Ssh,
+    load,
+    options_of,
+    read_settings,
+)
 from towline.config.option import OPTION_OF, OPTIONS, TABLES
 from towline.core.direction import RULES_MAX, Direction, Directions
 from towline.errors import ExitCode, UserError
@@ -32,6 +41,7 @@ sync = [
 directions.pull = ["outputs/"]
 directions.both = ["outputs/notes/"]
 ssh = {config = "my config", port = 2222, identity = "~/.ssh/key", jump = "a,b", options = ["A=b"]}
+environment = {capture = false, restore = false, variables = ["A"], dotfiles = [".vimrc"]}
 """
 
 
@@ -69,6 +79,7 @@ def test_without_anything_there_are_the_defaults(tmp_path: Path) -> None:
         debounce_s=0.0005,
         bandwidth=None,
         python=None,
+        environment=Environment(),
         ssh=Ssh(),
     )
 
@@ -91,6 +102,7 @@ def test_every_option_is_read_from_either_file(tmp_path: Path, write: Any) -> No
         debounce_s=0.005,
         bandwidth=1_000_000,
         python="python3.12",
+        environment=Environment(False, False, None, ("A",), (".vimrc",)),
         ssh=Ssh("my config", 2222, "~/.ssh/key", "a,b", ("A=b",)),
     )
 
@@ -274,6 +286,7 @@ def test_the_table_of_options_is_whole() -> None:
     assert not TABLES & set(OPTION_OF)
     assert all(option.help.endswith((".", "`).")) for option in OPTIONS)
     plain = {option.key for option in OPTIONS if "." not in option.key}
-    assert plain == {f.name.removesuffix("_s") for f in dataclasses.fields(Options)} - {"ssh"}
-    inner = {option.key.removeprefix("ssh.") for option in OPTIONS if "." in option.key}
-    assert inner == {field.name for field in dataclasses.fields(Ssh)}
+    assert plain == {f.name.removesuffix("_s") for f in dataclasses.fields(Options)} - TABLES
+    for table, options in (("ssh", Ssh), ("environment", Environment)):
+        inner = {o.key.removeprefix(f"{table}.") for o in OPTIONS if o.key.startswith(f"{table}.")}
+        assert inner == {field.name for field in dataclasses.fields(options)}

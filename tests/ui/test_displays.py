@@ -17,7 +17,10 @@ from towline.engine.events import (
     Disconnected,
     Held,
     LeftOut,
+    Equipped,
     Note,
+    Restored,
+    Restoring,
     ProblemFound,
     Progress,
     Ready,
@@ -74,6 +77,9 @@ EVENTS = [
     Disconnected("the network is gone"),
     Resumed(12.0, True),
     Held("all 40 files would be removed"),
+    Restoring("environment", "10 packages beyond the image"),
+    Restored("environment", "10 packages beyond the image, by uv", 1.5, ("torch: it stays",)),
+    Equipped(("environment",), 2.5, ("torch: it stays",)),
     Note("the clock jumped"),
     Stopped("asked to"),
 ]
@@ -162,7 +168,7 @@ def test_until_the_machine_is_reached_the_terminal_is_left_to_ssh():
 
 def test_what_a_person_must_not_miss_stays_above():
     text = told(LIVE, *EVENTS)
-    for event in (EVENTS[0], EVENTS[3], EVENTS[4], EVENTS[7], EVENTS[8]):
+    for event in (EVENTS[0], EVENTS[3], EVENTS[4], EVENTS[7], EVENTS[10], EVENTS[11]):
         assert event_text(event)[:60] in text.replace("\n", " ")
     assert "left out: 7.bin (7.0 kB): is too large" in text
     assert event_text(SAVED) not in text
