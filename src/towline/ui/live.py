@@ -21,6 +21,7 @@ from rich.text import Text
 
 from towline.engine.events import (
     ConflictKept,
+    Equipped,
     Event,
     Held,
     Note,
@@ -28,6 +29,8 @@ from towline.engine.events import (
     Progress,
     Ready,
     Received,
+    Restored,
+    Restoring,
     Revision,
     State,
     Status,
@@ -145,7 +148,7 @@ class Live:
                     self._print("further problems are only counted: see `towline problems`", "dim")
             case ConflictKept() | Held():
                 self._print(event_text(event), "bold yellow")
-            case Note():
+            case Note() | Restoring() | Restored() | Equipped():
                 self._print(event_text(event), "dim")
             case Stopped():
                 self._end = event
