@@ -13,17 +13,24 @@ import select
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from towline.agent.environment import personal
 from towline.agent.environment.baseline import Baseline
 from towline.agent.environment.inventory import AUTOMATIC, DPKG
-from towline.agent.environment.python import NoPythonError, Python, find_python, inventory_of
+from towline.agent.environment.python import (
+    NoPythonError,
+    Python,
+    find_python,
+    inventory_of,
+    of_a_kernel,
+)
 from towline.agent.environment.restore import Installer, install_system_packages, restore
 
 Json = dict[str, Any]
 INTERVAL_S = 2.0  # Between two looks; some twenty calls of stat. Network homes have no events.
-FIND_INTERVAL_S = 60.0  # A kernel of another Python may have been started.
+KERNEL_INTERVAL_S = 60.0  # Between two looks through all processes for a kernel.
 NICE = 10  # Behind what the machine was borrowed for.
 
 
@@ -33,10 +40,10 @@ class Environment:
     def __init__(self, request: Json) -> None:
         self._request = request
         self.project = os.path.expanduser(request["project"])
-        self._look()
+        self._look(None)
 
-    def _look(self) -> None:
-        self.python: Python = find_python(self._request["python"], self.project)
+    def _look(self, now: Python | None) -> None:
+        self.python: Python = find_python(self._request["python"], self.project, now)
         self.found: Json = inventory_of(self.python)
         self.baseline = Baseline(self.found)
 
@@ -52,8 +59,13 @@ class Environment:
         }
 
     def look_again(self) -> Json:
-        self._look()
+        self._look(self.python)
         return self.captured()
+
+    def is_another(self) -> bool:
+        """Whether a kernel of another Python was started."""
+        kernel = None if self._request["python"] else of_a_kernel()
+        return kernel is not None and kernel[0] != self.python.executable
 
     def stamp(self) -> tuple[object, ...]:
         """Return what is another after each installation."""
@@ -115,22 +127,25 @@ def watch(
     stamp, told = environment.stamp(), environment.captured()
     tell(told)
     looked, settled = time.monotonic(), True
+    is_another = False
     while (line := wait(INTERVAL_S)) is not None:
         if line == "hold":
             environment.baseline.hold(environment.project)
             told["holds"] = True
         now = environment.stamp()
-        is_due = time.monotonic() - looked > FIND_INTERVAL_S
-        if now == stamp and settled and not is_due:
+        if time.monotonic() - looked > KERNEL_INTERVAL_S:
+            looked, is_another = time.monotonic(), environment.is_another()
+        if now == stamp and settled and not is_another:
             continue
         # An installation is over when two looks find the same.
         stamp, settled = now, now == stamp
         if settled:
-            looked = time.monotonic()
-            if (fresh := environment.look_again()) != told:
-                told = fresh
-                tell(told)
-                stamp = environment.stamp()
+            is_another = False
+            with suppress(NoPythonError):  # Removed, or in pieces: the next change tells more.
+                if (fresh := environment.look_again()) != told:
+                    told = fresh
+                    tell(told)
+                    stamp = environment.stamp()
 
 
 def _wait_input(timeout_s: float) -> str | None:

@@ -34,9 +34,11 @@ class Python:
     variables: dict[str, str]  # Of the kernel, or of a login.
 
 
-def find_python(configured: str, project: str) -> Python:
-    """Raises `NoPythonError`."""
-    executable, variables = _of_a_kernel() or _of_a_login()
+def find_python(configured: str, project: str, now: Python | None = None) -> Python:
+    """Return what is meant; `now` where no kernel says otherwise. Raises `NoPythonError`."""
+    executable, variables = of_a_kernel() or (
+        (now.executable, now.variables) if now else _of_a_login()
+    )
     if configured:
         named = os.path.expanduser(configured)
         executable = os.path.join(project, named) if "/" in named else shutil.which(named) or ""
@@ -64,7 +66,7 @@ def inventory_of(python: Python) -> dict[str, Any]:
     return found
 
 
-def _of_a_kernel() -> tuple[str, dict[str, str]] | None:
+def of_a_kernel() -> tuple[str, dict[str, str]] | None:
     """Return the Python of the kernel of this user and home that was started last."""
     home = os.environ.get("HOME", "")
     for process in sorted(_processes(), reverse=True):
