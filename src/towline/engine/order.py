@@ -11,16 +11,18 @@ from collections.abc import Sequence
 from towline.core.change import Change
 
 CODE = (".py", ".pyi", ".ipynb", ".toml", ".cfg", ".ini", ".yaml", ".yml", ".sh")
+ORDERED_SIZE = 32 << 20  # Bytes. Less is there within some seconds in any order.
 LATE_SIZE = 1 << 20  # Bytes. What people write by hand is smaller.
 
 
 def code_first(changes: Sequence[Change]) -> list[Change]:
-    """Return changes with code first and large contents last, if all of them only add.
+    """Return changes with code first and large contents last, if they are many and only add.
 
     Directories stay before what is in them, and beside it: a directory that comes with its content
     is made at once.
     """
-    if any(change.old is not None for change in changes):
+    size = sum(change.content_size for change in changes)
+    if size < ORDERED_SIZE or any(change.old is not None for change in changes):
         return [*changes]
     code = {change.path for change in changes if _is_code(change)}
     first = code.union(*map(_parents, code))
