@@ -6,15 +6,13 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.end_to_end.image import IMAGE, OTHER_IMAGE, Image, image_on
-from tests.end_to_end.laptop import Laptop, save, wait_until
-from tests.end_to_end.sshd import Machine, machine_in
+from tests.end_to_end.laptop import Laptop, next_machine, save, wait_until
+from tests.end_to_end.sshd import Machine
 from towline.errors import ExitCode
 
 CONFIGURATION = """\
@@ -39,16 +37,6 @@ def made(machine: Machine, packages: tuple[str, ...] = IMAGE) -> Image:
 def image(laptop: Laptop, machine: Machine) -> Image:
     laptop.configure(CONFIGURATION)
     return made(machine)
-
-
-@contextmanager
-def next_machine(laptop: Laptop, short_path: Path) -> Iterator[Machine]:
-    """The machine is gone; under the same name there is another one, empty."""
-    laptop.machine.stop()
-    with machine_in(short_path / "machine2") as machine:
-        laptop.machine.config.write_text(machine.config.read_text())
-        laptop.there = machine.home / "proj"
-        yield machine
 
 
 def lock_of(laptop: Laptop) -> dict[str, dict[str, str]]:
@@ -107,12 +95,13 @@ def test_the_next_machine_has_what_was_installed_on_the_last(
     assert "secret" not in text
     assert "password" not in text
     before = image.frozen()
-    with next_machine(laptop, short_path) as machine:
+    with next_machine(laptop, short_path / "machine2") as machine:
         fresh = made(machine)
         if installer == "uv":
             (machine.home / ".local/bin").mkdir(parents=True)
             (machine.home / ".local/bin/uv").symlink_to(uv)
-        with laptop.linked() as link:
+        name = "other" if installer == "uv" else "machine"  # Another workspace, or the same.
+        with laptop.linked(name) as link:
             told = link.wait_for("equipped", timeout_s=INSTALL_S)
             assert told["left"] == [], link.story()
             assert f"by {installer}" in link.named("restored")[0]["what"]
@@ -148,7 +137,7 @@ def test_another_image_keeps_what_is_its_own(
     torch = '[changed]\ntorch = { was = "2.3.0", now = "2.4.0" }\n'
     gone = 'tabulate = "0.9.0"\nno-such-package-at-all = "1.0"\n'
     save(laptop.project / "towline.lock", lock.replace('tabulate = "0.9.0"\n', gone) + torch)
-    with next_machine(laptop, short_path) as machine:
+    with next_machine(laptop, short_path / "machine2") as machine:
         other = made(machine, OTHER_IMAGE)
         before = other.frozen()
         with laptop.linked() as link:
@@ -172,7 +161,7 @@ def test_what_was_not_put_back_is_not_dropped_from_the_list(
         wait_added(laptop, "tabulate")
     text = (laptop.project / "towline.lock").read_text()
     laptop.configure(CONFIGURATION + "restore = false\n")
-    with next_machine(laptop, short_path) as machine:
+    with next_machine(laptop, short_path / "machine2") as machine:
         fresh = made(machine)
         with laptop.linked() as link:
             note = link.wait_for("note", timeout_s=INSTALL_S)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.laptop import Laptop, save, wait_content, wait_until
+from tests.end_to_end.laptop import Laptop, next_machine, save, wait_content, wait_until
 from towline.errors import ExitCode
 
 Git = Callable[..., str]
@@ -220,6 +220,25 @@ def test_only_the_last_commits_of_a_long_history(laptop: Laptop, here: Git, ther
         save(laptop.there / "src/kept.py", "kept = 3\n")
         there("commit", "-qam", "made there")
         assert laptop.tell("git", "fetch")[0]["only_there"] == 1
+
+
+@pytest.mark.parametrize("name", ["machine", "other"])
+def test_the_next_machine_gets_the_repository_by_itself(
+    laptop: Laptop, here: Git, short_path: Path, name: str
+) -> None:
+    with laptop.linked():
+        laptop.tell("git", "setup")
+    disturb(laptop, here)
+    with next_machine(laptop, short_path / "machine2") as machine:
+        with laptop.linked(name) as link:
+            told = link.wait_for("equipped")
+            assert (told["steps"], told["left"]) == (["git"], []), link.story()
+            there = git_in(laptop.there, machine.home)
+            assert there(*STATUS) == here(*STATUS)
+        with laptop.linked(name) as link:  # Once is enough.
+            wait_until(lambda: laptop.status()["behind_files"] == 0, "in step")
+            assert laptop.tell("git", "status")[0]["relation"] == "same"
+            assert not link.named("equipped")
 
 
 def test_what_is_tracked_but_not_synced_is_not_missing_there(
