@@ -69,8 +69,8 @@ class Equipment:
             self._report(events.Equipped(steps, seconds, left))
 
     async def _keep(self) -> None:
-        file = LockFile(self._asked.binding.project)
         try:
+            file = LockFile(self._asked.binding.project)
             # The thread ends when the engine's control socket does.
             await anyio.to_thread.run_sync(
                 keep, self._asked, file, self._note, abandon_on_cancel=True

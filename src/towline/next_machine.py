@@ -8,6 +8,7 @@ from trying, and is told at the end. The files themselves are the engine's, and 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ from towline.environment.file import LockFile
 from towline.environment.keep import summary
 from towline.environment.lock import NAME, Json, is_empty
 from towline.environment.machine import Asked, capture, restore
-from towline.errors import UserError
+from towline.errors import ExitCode, UserError
 from towline.git.here import Repository
 from towline.git.setup import set_up, was_set_up
 from towline.git.there import Far
@@ -103,10 +104,14 @@ STEPS: tuple[Step, ...] = (
 
 def restored(asked: Asked, lock: Json, *, hold: bool) -> Outcome:
     """Put back what a lock lists, and compare with what is there then. Raises UserError."""
-    *_, last = restore(asked, lock, hold=hold)
-    left = {**last["left"], **differences(lock, last["now"], last["left"])}
+    last = deque(restore(asked, lock, hold=hold), maxlen=1)
+    if not last or "now" not in last[0]:
+        raise UserError("the machine's answer is not understood", "", ExitCode.BAD_DATA)
+    end = last[0]
+    known = end["left"] if isinstance(end.get("left"), dict) else {}
+    left = {**known, **differences(lock, end["now"], known)}
     words = tuple(f"{name}: {reason}" for name, reason in sorted(left.items()))
-    return Outcome(f"{summary(lock)}, by {last['installer']}", words)
+    return Outcome(f"{summary(lock)}, by {end.get('installer')}", words)
 
 
 def differences(lock: Json, now: Json, known: Json) -> dict[str, str]:

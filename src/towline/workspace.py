@@ -46,7 +46,7 @@ from towline.line.options import SshOptions
 from towline.line.ssh import open_ssh
 from towline.machines import machine_named
 from towline.operations import operations
-from towline.places import Workspaces, places_of
+from towline.places import Binding, places_of
 from towline.request import LinkRequest
 
 SOFTWARE = f"towline {__version__}"
@@ -193,7 +193,15 @@ class Workspace:
         """Beside sync, and for a project that lives in one folder there."""
         if len(self.folders) != 1 or self.folders[0][0].source:
             return
-        binding = Workspaces().by_id(self._request.workspace_id)
+        asked_for = self._request
+        binding = Binding(
+            asked_for.workspace_id,
+            asked_for.name,
+            asked_for.project,
+            asked_for.destination,
+            asked_for.ssh,
+            asked_for.machine_path,
+        )
         asked = Asked(binding, self.folders[0][0].destination, self._options)
         await Equipment(
             asked, wait_life=self._wait_life, wait_live=self._wait_live, report=self._report

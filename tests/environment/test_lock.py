@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towline.environment.lock import from_text, is_empty, same, to_text
+from towline.environment.lock import from_machine, from_text, is_empty, same, to_text
 from towline.errors import ExitCode, UserError
 
 NOTHING: dict[str, Any] = {
@@ -98,3 +98,25 @@ def test_it_is_toml_as_others_read_it() -> None:
     plain = tomllib.loads(to_text(FULL))
     assert plain["added"] == FULL["added"]
     assert plain["apt"]["packages"] == FULL["apt"]
+
+
+def test_of_what_a_machine_tells_only_what_fits_is_taken() -> None:
+    told = {
+        **FULL,
+        "holds": 1,
+        "added": {"rich": "13.7.1", "--evil": "1", "odd": ["1"], "six": "1 --x"},
+        "urls": {"ours": "-r /etc/passwd"},
+        "apt": ["tree", "-o=x", 7],
+        "requested": "rich",
+        "image": None,
+        "left": [1],
+    }
+    taken = from_machine(told)
+    assert taken["added"] == {"rich": "13.7.1"}
+    assert (taken["urls"], taken["apt"], taken["requested"]) == ({}, ["tree"], [])
+    assert (taken["holds"], taken["left"], taken["image"]) == (False, {}, {})
+    assert from_text(to_text(taken))["added"] == {"rich": "13.7.1"}
+    assert from_machine({**FULL, "holds": True}) == {**FULL, "holds": True, "left": {}}
+    for nonsense in (None, [], "text", 3):
+        with pytest.raises(UserError):
+            from_machine(nonsense)

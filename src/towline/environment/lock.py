@@ -70,6 +70,41 @@ def from_text(text: str) -> Json:
         raise _wrong(str(error)) from None
 
 
+def from_machine(told: object) -> Json:
+    """Return what a machine tells of itself, as far as a lock file may hold it.
+
+    Raises UserError if it makes no sense at all.
+    """
+    if not isinstance(told, dict):
+        raise UserError("the machine's answer is not understood", "", ExitCode.BAD_DATA)
+    plain = cast("Json", told)
+    lock = {key: _fitting(key, plain.get(key)) for key in _READERS}
+    left = plain.get("left")
+    words = cast("Json", left).items() if isinstance(left, dict) else ()
+    return {
+        **lock,
+        "holds": plain.get("holds") is True,
+        "left": {str(name): str(reason) for name, reason in words},
+    }
+
+
+def _fitting(key: str, value: object) -> Any:
+    """Read item by item what can be read: one odd name must not cost all the others."""
+    if isinstance(value, dict):
+        items = cast("Json", value).items()
+        return {name: item for one in items for name, item in _tried(key, dict([one]), {}).items()}
+    if isinstance(value, list):
+        return [item for one in cast("list[object]", value) for item in _tried(key, [one], [])]
+    return _read(key, None)
+
+
+def _tried(key: str, value: object, otherwise: Any) -> Any:
+    try:
+        return _read(key, value)
+    except ValueError:
+        return otherwise
+
+
 def _read(key: str, value: object) -> Any:
     """Raises ValueError."""
     if value is None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from towline.across import Call, Program
 from towline.config import Options
-from towline.environment.lock import Json
+from towline.environment.lock import Json, from_machine
 from towline.errors import ExitCode, UserError
 from towline.places import Binding
 
@@ -40,15 +41,17 @@ class Asked:
 def capture(asked: Asked, *, hold: bool = False) -> Json:
     """Return what is different from the image now; `hold`: it is written down. Raises UserError."""
     with Program(asked.binding, asked.call("capture", hold=hold)) as program:
-        return next(_answers(program))
+        return from_machine(next(_answers(program), None))
 
 
 def restore(asked: Asked, lock: Json, *, hold: bool = True) -> Iterator[Json]:
     """Put back what a lock lists; yield each step. Raises UserError."""
     with Program(asked.binding, asked.call("restore", hold=hold)) as program:
-        program.write(json.dumps(lock).encode())
+        with suppress(OSError):  # If the machine is lost, that is told where it is read from.
+            program.write(json.dumps(lock).encode())
         program.end_input()
-        yield from _answers(program)
+        for answer in _answers(program):
+            yield {**answer, "now": from_machine(answer["now"])} if "now" in answer else answer
 
 
 class Watch:
@@ -65,11 +68,12 @@ class Watch:
 
     def told(self) -> Iterator[Json]:
         """Raises UserError when the machine is lost."""
-        yield from _answers(self._program)
+        yield from map(from_machine, _answers(self._program))
 
     def hold(self) -> None:
         """Say that what was told is written down."""
-        self._program.write(b"hold\n")
+        with suppress(OSError):
+            self._program.write(b"hold\n")
 
 
 def _answers(program: Program) -> Iterator[Json]:
@@ -81,10 +85,7 @@ def _answers(program: Program) -> Iterator[Json]:
             continue
         *lines, rest = (rest + content).split(b"\n")
         for line in lines:
-            answer: Json = json.loads(line)
-            if "error" in answer:
-                raise UserError(f"the machine's environment: {answer['error']}")
-            yield answer
+            yield _answer(line)
     if program.code:
         last = said.decode(errors="replace").strip().splitlines()[-1:]
         raise UserError(
@@ -92,3 +93,17 @@ def _answers(program: Program) -> Iterator[Json]:
             "",
             ExitCode.BAD_DATA,
         )
+
+
+def _answer(line: bytes) -> Json:
+    """Raises UserError if it is none, or tells of an error."""
+    try:
+        plain: object = json.loads(line)
+    except (ValueError, RecursionError):
+        plain = None
+    if not isinstance(plain, dict):
+        raise UserError("the machine's answer is not understood", "", ExitCode.BAD_DATA)
+    answer = cast("Json", plain)
+    if "error" in answer:
+        raise UserError(f"the machine's environment: {answer['error']}")
+    return answer
