@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import cast
 
 from towline.environment.file import LockFile
 from towline.environment.keep import summary
@@ -108,7 +109,8 @@ def restored(asked: Asked, lock: Json, *, hold: bool) -> Outcome:
     if not last or "now" not in last[0]:
         raise UserError("the machine's answer is not understood", "", ExitCode.BAD_DATA)
     end = last[0]
-    known = end["left"] if isinstance(end.get("left"), dict) else {}
+    told = end.get("left")
+    known = cast("Json", told) if isinstance(told, dict) else Json()
     left = {**known, **differences(lock, end["now"], known)}
     words = tuple(f"{name}: {reason}" for name, reason in sorted(left.items()))
     return Outcome(f"{summary(lock)}, by {end.get('installer')}", words)

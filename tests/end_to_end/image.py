@@ -67,8 +67,16 @@ def image_on(machine: Machine, packages: tuple[str, ...] = IMAGE) -> Image | str
     made = _made(packages)
     if isinstance(made, str):
         return made
-    shutil.copytree(made, machine.home / "image", symlinks=True)
+    shutil.copytree(made, machine.home / "image", symlinks=True, copy_function=_link_or_copy)
     return Image(machine.home)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    """Installers replace files, they do not write into them: most can be the same in all copies."""
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:  # Another file system.
+        shutil.copy2(source, target, follow_symlinks=False)
 
 
 @functools.cache

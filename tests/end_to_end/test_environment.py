@@ -15,6 +15,8 @@ from tests.end_to_end.laptop import Laptop, next_machine, save, wait_until
 from tests.end_to_end.sshd import Machine
 from towline.errors import ExitCode
 
+pytestmark = pytest.mark.timeout(300)  # A package index may be slow.
+
 CONFIGURATION = """\
 [environment]
 python = "~/image/bin/python"
