@@ -154,6 +154,7 @@ def test_another_image_keeps_what_is_its_own(
             assert "no-such-package-at-all" in (laptop.project / "towline.lock").read_text()
 
 
+@pytest.mark.soak  # What is decided there, tests/environment/test_keep.py holds.
 def test_what_was_not_put_back_is_not_dropped_from_the_list(
     laptop: Laptop, image: Image, short_path: Path
 ) -> None:
