@@ -72,7 +72,7 @@ def put_back_packages(asked: Asked, tell: Tell) -> Outcome | None:
     if not file.is_ours():
         return Outcome("", (f"{NAME} came from elsewhere: `towline env restore` installs it",))
     tell(f"{NAME}: {summary(lock)}")
-    return restored(asked, {**lock, "editable": {}}, hold=not lock["editable"])
+    return restored(asked, {**lock, "editable": {}}, lock)
 
 
 def put_back_editable(asked: Asked, tell: Tell) -> Outcome | None:
@@ -81,7 +81,7 @@ def put_back_editable(asked: Asked, tell: Tell) -> Outcome | None:
     if lock is None or not lock["editable"] or not LockFile(asked.binding.project).is_ours():
         return None
     nothing = {key: type(value)() for key, value in lock.items()}
-    return restored(asked, {**nothing, "editable": lock["editable"]}, hold=True)
+    return restored(asked, {**nothing, "editable": lock["editable"]}, lock)
 
 
 def put_back_repository(asked: Asked, tell: Tell) -> Outcome | None:
@@ -103,15 +103,21 @@ STEPS: tuple[Step, ...] = (
 """In this order: the first cell needs the packages, all else can follow."""
 
 
-def restored(asked: Asked, lock: Json, *, hold: bool) -> Outcome:
-    """Put back what a lock lists, and compare with what is there then. Raises UserError."""
-    last = deque(restore(asked, lock, hold=hold), maxlen=1)
+def restored(asked: Asked, lock: Json, whole: Json) -> Outcome:
+    """Put back what a lock lists, and compare with what is there then. Raises UserError.
+
+    Once the `whole` of the file is there, the machine is noted to hold it, and only then: what it
+    has from there on is written down, and what is missing would be dropped from the list.
+    """
+    last = deque(restore(asked, lock), maxlen=1)
     if not last or "now" not in last[0]:
         raise UserError("the machine's answer is not understood", "", ExitCode.BAD_DATA)
     end = last[0]
     told = end.get("left")
     known = cast("Json", told) if isinstance(told, dict) else Json()
     left = {**known, **differences(lock, end["now"], known)}
+    if not differences(whole, end["now"], {}):
+        capture(asked, hold=True)
     words = tuple(f"{name}: {reason}" for name, reason in sorted(left.items()))
     return Outcome(f"{summary(lock)}, by {end.get('installer')}", words)
 

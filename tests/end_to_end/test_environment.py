@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -152,6 +153,9 @@ def test_another_image_keeps_what_is_its_own(
             assert "torch: the image's 2.3.0+cu121 fits its driver" in done.stderr
             assert other.frozen() == {**before, "tabulate": "0.9.0"}
             assert "no-such-package-at-all" in (laptop.project / "towline.lock").read_text()
+            known = machine.home / ".cache/towline/environment"
+            (record,) = (json.loads(path.read_text()) for path in known.glob("*.json"))
+            assert record["holds"] == []  # So nothing that is missing is dropped from the list.
 
 
 @pytest.mark.soak  # What is decided there, tests/environment/test_keep.py holds.

@@ -91,7 +91,7 @@ def restore(project: Path | None, name: str | None, as_json: bool) -> None:
 
     asked = _asked(project, name)
     lock = _lock(asked.binding.project)
-    outcome = restored(asked, lock, hold=True)
+    outcome = restored(asked, lock, lock)
     LockFile(asked.binding.project).accept()
     if as_json:
         json_line({"restored": outcome.restored, "left": list(outcome.left)})

@@ -44,9 +44,9 @@ def capture(asked: Asked, *, hold: bool = False) -> Json:
         return from_machine(next(_answers(program), None))
 
 
-def restore(asked: Asked, lock: Json, *, hold: bool = True) -> Iterator[Json]:
+def restore(asked: Asked, lock: Json) -> Iterator[Json]:
     """Put back what a lock lists; yield each step. Raises UserError."""
-    with Program(asked.binding, asked.call("restore", hold=hold)) as program:
+    with Program(asked.binding, asked.call("restore")) as program:
         with suppress(OSError):  # If the machine is lost, that is told where it is read from.
             program.write(json.dumps(lock).encode())
         program.end_input()

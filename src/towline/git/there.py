@@ -12,6 +12,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from towline.across import Call, Finished, Program, run
 from towline.control import ask
@@ -116,10 +117,13 @@ class Far:
             "credential.helper": "",  # The empty one: none that is named elsewhere is asked.
         }
         self.script(
-            [["git", "config", key, value] for key, value in {**settings, **fixed}.items()]
+            [
+                ["git", "config", "--replace-all", key, value]
+                for key, value in {**settings, **fixed}.items()
+            ]
             + [["mkdir", "-p", ".git/info"]]
         )
-        self.run(["sh", "-c", "cat > .git/info/exclude"], excludes.encode())
+        _text(self.run(["sh", "-c", "cat > .git/info/exclude"], excludes.encode()), "git")
 
     def status(self) -> dict[str, str]:
         return status_of(self.git(*STATUS))
@@ -135,7 +139,7 @@ class Far:
 
     @property
     def _url(self) -> str:
-        return f"ssh://{self._binding.id}{self.folder}"
+        return f"ssh://{self._binding.id}{quote(self.folder)}"
 
     def _carried(self) -> dict[str, str]:
         """Git starts this in place of ssh; quotes are read as a shell's, on Windows too."""
@@ -143,7 +147,6 @@ class Far:
         return {
             "GIT_SSH_COMMAND": shlex.join(command),
             "GIT_SSH_VARIANT": "simple",
-            "GIT_PROTOCOL_FROM_USER": "1",
         }
 
 

@@ -87,8 +87,6 @@ class Environment:
         if missing and (said := install_system_packages(missing)):
             left.update(dict.fromkeys(missing, said.splitlines()[-1]))
         now = self.look_again()
-        if self._request["hold"]:
-            self.baseline.hold(self.project)
         yield {
             "step": "end",
             "seconds": round(time.monotonic() - began, 3),
@@ -123,29 +121,31 @@ def main(arguments: list[str]) -> int:
 def watch(
     environment: Environment, tell: Callable[[Json], None], wait: Callable[[float], str | None]
 ) -> None:
-    """Tell what is different, at once and whenever that changes, until `wait` returns None."""
-    stamp, told = environment.stamp(), environment.captured()
+    """Tell what is different, at once and whenever that changes, until `wait` returns None.
+
+    A stamp is taken before the look that it stands for: what changes during the look is seen by
+    the next. Of the first look there is none, so there is a second.
+    """
+    told = environment.captured()
     tell(told)
-    looked, settled = time.monotonic(), True
-    is_another = False
+    stamp: tuple[object, ...] | None = None
+    searched, settled = time.monotonic(), True
     while (line := wait(INTERVAL_S)) is not None:
         if line == "hold":
             environment.baseline.hold(environment.project)
             told["holds"] = True
-        now = environment.stamp()
-        if time.monotonic() - looked > KERNEL_INTERVAL_S:
-            looked, is_another = time.monotonic(), environment.is_another()
+        now, is_another = environment.stamp(), False
+        if time.monotonic() - searched > KERNEL_INTERVAL_S:
+            searched, is_another = time.monotonic(), environment.is_another()
         if now == stamp and settled and not is_another:
             continue
         # An installation is over when two looks find the same.
         stamp, settled = now, now == stamp
         if settled:
-            is_another = False
             with suppress(NoPythonError):  # Removed, or in pieces: the next change tells more.
                 if (fresh := environment.look_again()) != told:
                     told = fresh
                     tell(told)
-                    stamp = environment.stamp()
 
 
 def _wait_input(timeout_s: float) -> str | None:
