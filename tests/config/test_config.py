@@ -40,6 +40,9 @@ sync = [
 ]
 directions.pull = ["outputs/"]
 directions.both = ["outputs/notes/"]
+routes = ["cloudflared", "bore"]
+keys = ["github:ana"]
+route.bore = {server = "relay", port = 7}
 ssh = {config = "my config", port = 2222, identity = "~/.ssh/key", jump = "a,b", options = ["A=b"]}
 environment = {capture = false, restore = false, variables = ["A"], dotfiles = [".vimrc"]}
 """
@@ -80,6 +83,9 @@ def test_without_anything_there_are_the_defaults(tmp_path: Path) -> None:
         bandwidth=None,
         python=None,
         environment=Environment(),
+        routes=(),
+        keys=(),
+        route={},
         ssh=Ssh(),
     )
 
@@ -103,6 +109,9 @@ def test_every_option_is_read_from_either_file(tmp_path: Path, write: Any) -> No
         bandwidth=1_000_000,
         python="python3.12",
         environment=Environment(False, False, None, ("A",), (".vimrc",)),
+        routes=("cloudflared", "bore"),
+        keys=("github:ana",),
+        route={"bore.server": "relay", "bore.port": "7"},
         ssh=Ssh("my config", 2222, "~/.ssh/key", "a,b", ("A=b",)),
     )
 

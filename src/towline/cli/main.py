@@ -37,6 +37,7 @@ COMMANDS = (
     "cp",
     "git",
     "env",
+    "forward",
     "ssh-config",
     "proxy",
     "enrol",

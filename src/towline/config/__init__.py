@@ -24,6 +24,7 @@ from towline.errors import ExitCode, UserError
 
 __all__ = [
     "OPTIONS",
+    "PYPROJECT",
     "Compression",
     "Environment",
     "Option",
@@ -80,6 +81,9 @@ class Options:
     bandwidth: int | None  # Bytes a second.
     python: str | None
     environment: Environment
+    routes: tuple[str, ...]
+    keys: tuple[str, ...]
+    route: Mapping[str, str]  # Settings of routes, by "ROUTE.NAME".
     ssh: Ssh
 
 

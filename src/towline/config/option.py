@@ -15,6 +15,8 @@ from towline.config.kinds import (
     PAIRS,
     PATTERNS,
     PORT,
+    ROUTE_SETTINGS,
+    ROUTES,
     SIZE,
     TEXT,
     TEXTS,
@@ -107,6 +109,24 @@ OPTIONS: tuple[Option, ...] = (
         "environment.dotfiles", TEXTS, [],
         'Files of the home folder there that go into `towline.lock`, such as `".vimrc"`. In the '
         "variable: one on a line.",
+    ),
+    Option(
+        "routes", ROUTES, [],
+        "On a machine, for `towline up`: the ways in to keep open, such as "
+        '`["cloudflared", "bore"]`. Without it: `auto`, the first that works. In the variable: '
+        "with commas.",
+    ),
+    Option(
+        "keys", TEXTS, [],
+        "On a machine, for `towline up`: public keys of laptops, files of them, `github:USER`, or "
+        "names of secrets that hold one. In the variable: one on a line.",
+    ),
+    Option(
+        "route", ROUTE_SETTINGS, {},
+        'On a machine, for `towline up`: a table of settings for each route, such as '
+        '`route.ssh.server = "me@relay"`. [routes.md](routes.md#the-table) lists them, with the '
+        "variables that count more. Secrets are better kept in a variable than in a file.",
+        has_variable=False,
     ),
     Option("ssh.config", TEXT, None, "A configuration file for ssh (`-F`)."),
     Option("ssh.port", PORT, None, "The port (`-p`)."),

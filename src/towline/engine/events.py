@@ -146,6 +146,15 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class ForwardFailed:
+    """Somebody connected to a forward, and nothing came of it. Told once for a reason."""
+
+    listen: str  # Where it listens, on the laptop.
+    target: str  # Where it leads, on the machine.
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stopped:
     reason: str
 
@@ -163,6 +172,7 @@ Event = (
     | Restored
     | Equipped
     | Note
+    | ForwardFailed
     | Stopped
 )
 
@@ -179,6 +189,7 @@ EVENT_NAMES: dict[type[Event], str] = {
     Restored: "restored",
     Equipped: "equipped",
     Note: "note",
+    ForwardFailed: "forward failed",
     Stopped: "stopped",
 }
 

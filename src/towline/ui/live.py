@@ -23,6 +23,7 @@ from towline.engine.events import (
     ConflictKept,
     Equipped,
     Event,
+    ForwardFailed,
     Held,
     Note,
     ProblemFound,
@@ -148,7 +149,7 @@ class Live:
                     self._print("further problems are only counted: see `towline problems`", "dim")
             case ConflictKept() | Held():
                 self._print(event_text(event), "bold yellow")
-            case Note() | Restoring() | Restored() | Equipped():
+            case Note() | ForwardFailed() | Restoring() | Restored() | Equipped():
                 self._print(event_text(event), "dim")
             case Stopped():
                 self._end = event

@@ -9,6 +9,7 @@ from towline.engine.events import (
     Disconnected,
     Equipped,
     Event,
+    ForwardFailed,
     Held,
     LeftOut,
     Note,
@@ -110,6 +111,8 @@ def event_text(event: Event) -> str:
             return f"put back: {steps}, in {time_text(event.seconds)}{_left(event.left)}"
         case Note():
             return f"note: {event.text}"
+        case ForwardFailed():
+            return f"forward {shown(event.listen)}: {shown(event.reason)}"
         case Stopped():
             return f"stopped: {event.reason}" if event.reason else "stopped"
 
