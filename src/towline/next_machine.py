@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
+from towline.control import ask
 from towline.environment.file import LockFile
 from towline.environment.keep import summary
 from towline.environment.lock import NAME, Json, is_empty
@@ -21,6 +22,8 @@ from towline.errors import ExitCode, UserError
 from towline.git.here import Repository
 from towline.git.setup import set_up, was_set_up
 from towline.git.there import Far
+from towline.jobs import resume, to_resume
+from towline.jobs.kept import all_kept
 
 Tell = Callable[[str], None]
 
@@ -95,10 +98,21 @@ def put_back_repository(asked: Asked, tell: Tell) -> Outcome | None:
     return Outcome(result.point.shown(), tuple(left))
 
 
+def resume_jobs(asked: Asked, tell: Tell) -> Outcome | None:
+    """Jobs that are to begin again where the last machine left them."""
+    kept = to_resume(asked.binding) if all_kept(asked.binding) else []
+    if not kept:
+        return None
+    revision = int(ask(asked.binding, "status")["revision"])
+    begun = [resume(asked.binding, one, revision) for one in kept]
+    return Outcome(f"{len(begun)} job{'' if len(begun) == 1 else 's'} begun again")
+
+
 STEPS: tuple[Step, ...] = (
     Step("environment", put_back_packages, needs_files=False),
     Step("editable packages", put_back_editable),
     Step("git", put_back_repository),
+    Step("jobs", resume_jobs),
 )
 """In this order: the first cell needs the packages, all else can follow."""
 
