@@ -39,6 +39,8 @@ from towline.engine.rate import Rate
 from towline.engine.remote import Lanes
 from towline.engine.safe import together
 from towline.enrolment import host_key_changed
+from towline.environment.machine import Asked
+from towline.equip import Equipment
 from towline.errors import ExitCode, UserError
 from towline.folders import open_folder, pairs_of
 from towline.following import follow, put_last
@@ -51,7 +53,7 @@ from towline.line.options import SshOptions
 from towline.line.ssh import open_ssh
 from towline.machines import machine_named
 from towline.operations import operations
-from towline.places import places_of
+from towline.places import Binding, places_of
 from towline.request import LinkRequest
 
 SOFTWARE = f"towline {__version__}"
@@ -117,6 +119,7 @@ class Workspace:
         self._away_since: float | None = None
         self._reason = ""  # Why the machine is away.
         self._new_life = False
+        self._life = 0  # How many lives of the line began.
         self._state = events.State.CONNECTING
         self._since = time.time()
         self._rate = Rate()
@@ -163,6 +166,8 @@ class Workspace:
             tasks.start_soon(self._write_history)
             tasks.start_soon(self._give_memory_back)
             tasks.start_soon(self._count_down)
+            if not self._request.once:
+                tasks.start_soon(self._equip)
             if self._request.once:
                 tasks.start_soon(self._leave_when_in_step)
             await self._stop.wait()
@@ -238,6 +243,37 @@ class Workspace:
     def _is_live(self) -> bool:
         return all(live.state is events.State.LIVE for live in self._lives)
 
+    async def _equip(self) -> None:
+        """Beside sync, and for a project that lives in one folder there."""
+        if len(self.folders) != 1 or self.folders[0][0].source:
+            return
+        asked_for = self._request
+        binding = Binding(
+            asked_for.workspace_id,
+            asked_for.name,
+            asked_for.project,
+            asked_for.destination,
+            asked_for.ssh,
+            asked_for.machine_path,
+        )
+        asked = Asked(binding, self.folders[0][0].destination, self._options)
+        await Equipment(
+            asked, wait_life=self._wait_life, wait_live=self._wait_live, report=self._report
+        ).run()
+
+    async def _wait_life(self, after: int) -> int:
+        """Return the number of the line's life once it is connected, later than another one."""
+        while self._life <= after or not self._is_connected():
+            await self._touched.wait()
+        return self._life
+
+    def _is_connected(self) -> bool:
+        return self._line is not None and self._line.state.phase is Phase.CONNECTED
+
+    async def _wait_live(self) -> None:
+        while not self._is_live():
+            await self._touched.wait()
+
     async def _follow(self, live: Live) -> None:
         try:
             await live.follow_folder()
@@ -294,6 +330,7 @@ class Workspace:
         self._ready.clear()
         async with open_line(self._connect, software=SOFTWARE, on_state=self._note_line) as line:
             self._line = line
+            self._life += 1
             await line.wait_connected()
             await self._live_on(line)
 

@@ -13,6 +13,7 @@ from towline import config
 from towline.config import (
     Code,
     Compression,
+    Environment,
     Jupyter,
     Notebook,
     Options,
@@ -53,6 +54,7 @@ ssh = {config = "my config", port = 2222, identity = "~/.ssh/key", jump = "a,b",
 notebook.autoload = true
 jupyter.program = "~/bin/jupyter-lab"
 code = {program = "cs", extensions = ["a.b"], download = "cs.tar.gz", sha256 = "00"}
+environment = {capture = false, restore = false, variables = ["A"], dotfiles = [".vimrc"]}
 """
 
 
@@ -92,6 +94,7 @@ def test_without_anything_there_are_the_defaults(tmp_path: Path) -> None:
         checkpoints=Checkpoints(size_max=100_000_000),
         lives_s=None,
         python=None,
+        environment=Environment(),
         routes=(),
         keys=(),
         route={},
@@ -119,6 +122,7 @@ def test_every_option_is_read_from_either_file(tmp_path: Path, write: Any) -> No
         checkpoints=Checkpoints(["runs/"], ["newest"], 90.0, 3 << 29),
         lives_s=43200.0,
         python="python3.12",
+        environment=Environment(False, False, None, ("A",), (".vimrc",)),
         routes=("cloudflared", "bore"),
         keys=("github:ana",),
         route={"bore.server": "relay", "bore.port": "7"},
@@ -321,7 +325,7 @@ def test_the_table_of_options_is_whole() -> None:
 
 
 def _fields_of(made: object) -> set[str]:
-    """Return what a table's options are called: parameters, where it keeps them as something else."""
+    """Return what the options of a table are called."""
     names = inspect.signature(type(made)).parameters
     return {name.removesuffix("_s") for name in names}
 

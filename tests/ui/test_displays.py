@@ -17,6 +17,7 @@ from towline.engine.events import (
     ConflictKept,
     DeadlineNear,
     Disconnected,
+    Equipped,
     ForwardFailed,
     Held,
     LeftOut,
@@ -25,6 +26,8 @@ from towline.engine.events import (
     Progress,
     Ready,
     Received,
+    Restored,
+    Restoring,
     Resumed,
     Revision,
     State,
@@ -86,6 +89,9 @@ EVENTS = [
     Resumed(12.0, True),
     Held("all 40 files would be removed"),
     DeadlineNear(899.6, "Colab ends it", None, 0),
+    Restoring("environment", "10 packages beyond the image"),
+    Restored("environment", "10 packages beyond the image, by uv", 1.5, ("torch: it stays",)),
+    Equipped(("environment",), 2.5, ("torch: it stays",)),
     Note("the clock jumped"),
     ForwardFailed("127.0.0.1:6006", "6006", "nothing listens on port 6006 of the machine"),
     Stopped("asked to"),
@@ -175,7 +181,7 @@ def test_until_the_machine_is_reached_the_terminal_is_left_to_ssh():
 
 def test_what_a_person_must_not_miss_stays_above():
     text = told(LIVE, *EVENTS)
-    for event in (EVENTS[0], EVENTS[3], EVENTS[4], EVENTS[7], EVENTS[8]):
+    for event in (EVENTS[0], EVENTS[3], EVENTS[4], EVENTS[7], EVENTS[10], EVENTS[11], EVENTS[12]):
         assert event_text(event)[:60] in text.replace("\n", " ")
     assert "left out: 7.bin (7.0 kB): is too large" in text
     assert event_text(SAVED) not in text

@@ -5,6 +5,8 @@
 python -I -S agent-HASH.pyz attach WORKSPACE --bundle HASH --nonce NONCE
 python -I -S agent-HASH.pyz service NAME
 python -I -S agent-HASH.pyz status|flush|stop WORKSPACE [--timeout S]
+python -I -S agent-HASH.pyz environment capture|restore|watch REQUEST
+python agent-HASH.pyz inventory    # The user's own Python, with what is installed for it.
 """
 
 from __future__ import annotations
@@ -27,6 +29,14 @@ _VERBS = ("status", "flush", "stop")
 
 def main(arguments: Sequence[str]) -> int:
     """Carry out one verb and return the exit status."""
+    if arguments[:1] == ["inventory"]:
+        from towline.agent.environment import inventory
+
+        return inventory.main()
+    if arguments[:1] == ["environment"]:
+        from towline.agent.environment import command
+
+        return command.main([*arguments[1:]])
     if arguments[:1] == ["job"]:
         from towline.agent.jobs.verbs import job_main
 

@@ -42,6 +42,8 @@ COMMANDS = (
     "top",
     "ssh",
     "cp",
+    "git",
+    "env",
     "forward",
     "jupyter",
     "code",

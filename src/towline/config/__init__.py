@@ -27,6 +27,7 @@ __all__ = [
     "OPTIONS",
     "PYPROJECT",
     "Compression",
+    "Environment",
     "Option",
     "Options",
     "Pair",
@@ -74,6 +75,17 @@ class Code:
 
 
 @dataclass(frozen=True, slots=True)
+class Environment:
+    """What of the machine's environment is written down, and put back on the next."""
+
+    capture: bool = True
+    restore: bool = True
+    python: str | None = None
+    variables: tuple[str, ...] = ()
+    dotfiles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
     """All options of a project, read and checked."""
 
@@ -91,6 +103,7 @@ class Options:
     checkpoints: Checkpoints
     lives_s: float | None
     python: str | None
+    environment: Environment
     routes: tuple[str, ...]
     keys: tuple[str, ...]
     route: Mapping[str, str]  # Settings of routes, by "ROUTE.NAME".
@@ -150,6 +163,7 @@ _TABLE_OF: dict[str, Callable[..., object]] = {
     "notebook": Notebook,
     "jupyter": Jupyter,
     "code": Code,
+    "environment": Environment,
 }
 
 

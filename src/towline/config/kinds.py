@@ -324,24 +324,24 @@ def _lines(text: str) -> object:
     return [line for line in text.split("\n") if line]
 
 
-def _number_if_plain(text: str) -> object:
-    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else text
-
-
 def _read_flag(value: object) -> bool:
     if not isinstance(value, bool):
         raise _wrong("true or false", value)
     return value
 
 
-def _flag(text: str) -> object:
+def _flag_of(text: str) -> object:
     return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
 
 
+def _number_if_plain(text: str) -> object:
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else text
+
+
 TEXT = Kind("text", read_text)
-FLAG = Kind("true or false", _read_flag, _flag)
 ARGUMENT = Kind("text", _read_argument)
 TEXTS = Kind("list of texts", _read_texts, _lines)
+FLAG = Kind("true or false", _read_flag, _flag_of)
 ROUTES = Kind("list of names", _read_names, _words)
 ROUTE_SETTINGS = Kind("table of tables", _read_route_settings)
 PORT = Kind("number", _read_port, _number_if_plain)

@@ -115,6 +115,29 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("python", ARGUMENT, None, "The interpreter on the machine. Without it: the best found."),
     Option(
+        "environment.capture", FLAG, True,
+        "Whether what you install on the machine is written into `towline.lock`.",
+    ),
+    Option(
+        "environment.restore", FLAG, True,
+        "Whether a new machine is given what `towline.lock` lists, your repository and the rest "
+        "without being asked.",
+    ),
+    Option(
+        "environment.python", ARGUMENT, None,
+        "The Python on the machine whose packages count; relative to the project. Without it: a "
+        "running kernel's, else `python3` of a login.",
+    ),
+    Option(
+        "environment.variables", TEXTS, [],
+        "Variables that go into `towline.lock`. In the variable: one on a line.",
+    ),
+    Option(
+        "environment.dotfiles", TEXTS, [],
+        'Files of the home folder there that go into `towline.lock`, such as `".vimrc"`. In the '
+        "variable: one on a line.",
+    ),
+    Option(
         "routes", ROUTES, [],
         "On a machine, for `towline up`: the ways in to keep open, such as "
         '`["cloudflared", "bore"]`. Without it: `auto`, the first that works. In the variable: '

@@ -123,6 +123,33 @@ class DeadlineNear:
 
 
 @dataclass(frozen=True, slots=True)
+class Restoring:
+    """A new machine is given something beside the files."""
+
+    step: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A step of that is over."""
+
+    step: str
+    what: str  # Empty if nothing could be put back.
+    seconds: float
+    left: tuple[str, ...] = ()  # What was not put back: name and reason.
+
+
+@dataclass(frozen=True, slots=True)
+class Equipped:
+    """All steps are over: the machine is as the last one was, but for what was left."""
+
+    steps: tuple[str, ...]
+    seconds: float  # From when the machine was reached.
+    left: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """A sentence worth showing: a fallback taken, a limit met, a clock that jumped."""
 
@@ -153,6 +180,9 @@ Event = (
     | Resumed
     | Held
     | DeadlineNear
+    | Restoring
+    | Restored
+    | Equipped
     | Note
     | ForwardFailed
     | Stopped
@@ -168,6 +198,9 @@ EVENT_NAMES: dict[type[Event], str] = {
     Resumed: "resumed",
     Held: "held",
     DeadlineNear: "deadline",
+    Restoring: "restoring",
+    Restored: "restored",
+    Equipped: "equipped",
     Note: "note",
     ForwardFailed: "forward failed",
     Stopped: "stopped",

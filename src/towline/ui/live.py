@@ -22,6 +22,7 @@ from rich.text import Text
 from towline.engine.events import (
     ConflictKept,
     DeadlineNear,
+    Equipped,
     Event,
     ForwardFailed,
     Held,
@@ -30,6 +31,8 @@ from towline.engine.events import (
     Progress,
     Ready,
     Received,
+    Restored,
+    Restoring,
     Revision,
     State,
     Status,
@@ -149,7 +152,7 @@ class Live:
                     self._print("further problems are only counted: see `towline problems`", "dim")
             case ConflictKept() | Held() | DeadlineNear():
                 self._print(event_text(event), "bold yellow")
-            case Note() | ForwardFailed():
+            case Note() | ForwardFailed() | Restoring() | Restored() | Equipped():
                 self._print(event_text(event), "dim")
             case Stopped():
                 self._end = event

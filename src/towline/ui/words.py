@@ -9,6 +9,7 @@ from towline.engine.events import (
     ConflictKept,
     DeadlineNear,
     Disconnected,
+    Equipped,
     Event,
     ForwardFailed,
     Held,
@@ -18,6 +19,8 @@ from towline.engine.events import (
     Progress,
     Ready,
     Received,
+    Restored,
+    Restoring,
     Resumed,
     Revision,
     Status,
@@ -102,6 +105,14 @@ def event_text(event: Event) -> str:
             return f"held: {event.reason}; `towline accept` carries it out, `towline refuse` not"
         case DeadlineNear():
             return _deadline_text(event)
+        case Restoring():
+            return f"putting back the {event.step}: {shown(event.what)}"
+        case Restored():
+            what = shown(event.what) or "not"
+            return f"{event.step} put back: {what} ({time_text(event.seconds)}){_left(event.left)}"
+        case Equipped():
+            steps = ", ".join(event.steps) or "nothing"
+            return f"put back: {steps}, in {time_text(event.seconds)}{_left(event.left)}"
         case Note():
             return f"note: {event.text}"
         case ForwardFailed():
@@ -128,6 +139,14 @@ def ends_text(status: Status, now: float) -> str:
     left_s = status.deadline - now
     left = f"in {time_text(left_s)}" if left_s > 0 else "now"
     return f"{left} ({shown(status.deadline_why)})"
+
+
+def _left(left: Sequence[str]) -> str:
+    if not left:
+        return ""
+    more = len(left) - PATHS_SHOWN
+    first = "; ".join(shown(item) for item in left[:PATHS_SHOWN])
+    return f"; left: {first}" + (f" and {more:,} more" if more > 0 else "")
 
 
 def left_out_texts(left_out: Sequence[LeftOut]) -> list[str]:
