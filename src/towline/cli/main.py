@@ -33,8 +33,20 @@ COMMANDS = (
     "doctor",
     "config",
     "service",
+    "run",
+    "jobs",
+    "logs",
+    "attach",
+    "cancel",
+    "wait",
+    "top",
     "ssh",
     "cp",
+    "git",
+    "env",
+    "forward",
+    "jupyter",
+    "code",
     "ssh-config",
     "proxy",
     "enrol",
@@ -79,6 +91,7 @@ def towline() -> None:
          open, see `towline status`  77  not permitted
      65  the other side cannot be    78  wrong configuration
          understood                 130  interrupted
+    `run`, `attach` and `wait` end as the job did.
     """
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import cast
 
+from towline.core.checkpoint import PATTERNS_MAX, SETTLE_MAX_S
 from towline.core.direction import RULES_MAX, Direction
 from towline.core.pattern import parse
 
@@ -22,9 +23,12 @@ BYTES = {
 }  # fmt: skip
 BITS = {"bit": 1, "kbit": 10**3, "mbit": 10**6, "gbit": 10**9}
 SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
+LONG = {**SECONDS, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 SIZE_MAX = 1 << 62  # Bytes. What fits a file system, and eight bytes on the wire.
+SOME_MAX = PATTERNS_MAX // 2  # In each of the two lists about checkpoints.
 DEBOUNCE_MAX_S = 10.0  # Longer is not live any more.
+LIVES_MAX_S = 366 * 86400.0  # Who has a machine for longer needs no countdown.
 BANDWIDTH_MIN = 1000  # Bytes a second. Below, a single frame blocks the Line for a minute.
 
 _QUANTITY = re.compile(r"\s*(\d{1,18}(?:\.\d{1,9})?)\s*([A-Za-z]+(?:/s)?)?\s*", re.ASCII)
@@ -136,6 +140,20 @@ def read_patterns(value: object) -> tuple[str, ...]:
     return cast("tuple[str, ...]", read_list(value, "patterns", _read_pattern))
 
 
+def _read_positive(value: object) -> str:
+    pattern = _read_pattern(value)
+    if pattern.startswith("!"):
+        raise WrongValueError(f'"{pattern}": nothing is taken back here with "!"')
+    return pattern
+
+
+def _read_some_patterns(value: object) -> tuple[object, ...]:
+    patterns = read_list(value, "patterns", _read_positive)
+    if len(patterns) > SOME_MAX:
+        raise WrongValueError(f"more than {SOME_MAX} patterns")
+    return patterns
+
+
 def _read_texts(value: object) -> tuple[object, ...]:
     return read_list(value, "texts", read_text)
 
@@ -166,6 +184,24 @@ def _read_debounce(value: object) -> float:
     else:
         seconds = quantity(value, SECONDS, expected)
     if not 0 <= seconds <= DEBOUNCE_MAX_S:  # Also refuses what is not a number.
+        raise _wrong(expected, value)
+    return seconds
+
+
+def _read_settle(value: object) -> float:
+    expected = f'a time such as "2 s", up to {SETTLE_MAX_S / 60:g} min'
+    seconds = quantity(value, LONG, expected)
+    if seconds > SETTLE_MAX_S:
+        raise _wrong(expected, value)
+    return seconds
+
+
+def _read_lives(value: object) -> float | None:
+    expected = 'a time such as "12 h" or "90 min" (or "", not known)'
+    if value == "":
+        return None
+    seconds = quantity(value, LONG, expected)
+    if not 0 < seconds <= LIVES_MAX_S:
         raise _wrong(expected, value)
     return seconds
 
@@ -247,8 +283,55 @@ def _table(value: object, known: tuple[str, ...]) -> dict[str, object]:
     return table
 
 
+def _read_name(value: object) -> str:
+    text = read_text(value)
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", text):
+        raise _wrong("the name of a route", value)
+    return text
+
+
+def _read_names(value: object) -> tuple[object, ...]:
+    return read_list(value, "names of routes", _read_name)
+
+
+def _read_route_settings(value: object) -> Mapping[str, str]:
+    """Read a table for each route, flattened: `{bore = {port = 7}}` is `{"bore.port": "7"}`."""
+    if not isinstance(value, dict):
+        raise _wrong("a table", value)
+    settings: dict[str, str] = {}
+    for route, table in cast("dict[str, object]", value).items():
+        with _at(route):
+            if not isinstance(table, dict):
+                raise _wrong("a table of the route's settings", table)
+            for name, item in cast("dict[str, object]", table).items():
+                with _at(name):
+                    settings[f"{route}.{name}"] = _read_route_setting(item)
+    return settings
+
+
+def _read_route_setting(value: object) -> str:
+    """Numbers may stand as they are, and `true` is how a file says yes."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value) if isinstance(value, int) else read_text(value)
+
+
+def _words(text: str) -> object:
+    return text.replace(",", " ").split()
+
+
 def _lines(text: str) -> object:
     return [line for line in text.split("\n") if line]
+
+
+def _read_flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise _wrong("true or false", value)
+    return value
+
+
+def _flag_of(text: str) -> object:
+    return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
 
 
 def _number_if_plain(text: str) -> object:
@@ -258,10 +341,16 @@ def _number_if_plain(text: str) -> object:
 TEXT = Kind("text", read_text)
 ARGUMENT = Kind("text", _read_argument)
 TEXTS = Kind("list of texts", _read_texts, _lines)
+FLAG = Kind("true or false", _read_flag, _flag_of)
+ROUTES = Kind("list of names", _read_names, _words)
+ROUTE_SETTINGS = Kind("table of tables", _read_route_settings)
 PORT = Kind("number", _read_port, _number_if_plain)
 PATTERNS = Kind("list of patterns", read_patterns, _lines)
 SIZE = Kind("size", _read_size, _number_if_plain)
 DEBOUNCE = Kind("time, or number of ms", _read_debounce, _number_if_plain)
+SOME_PATTERNS = Kind("list of patterns", _read_some_patterns, _lines)
+SETTLE = Kind("time", _read_settle)
+LIVES = Kind("time", _read_lives)
 BANDWIDTH = Kind("rate", _read_bandwidth)
 DIRECTION = Kind(_either([direction.value for direction in Direction]), read_direction)
 COMPRESSION = Kind(_either([kind.value for kind in Compression]), _read_compression)

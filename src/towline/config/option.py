@@ -11,14 +11,22 @@ from towline.config.kinds import (
     DEBOUNCE,
     DIRECTION,
     DIRECTIONS,
+    FLAG,
+    LIVES,
     PAIRS,
     PATTERNS,
     PORT,
+    ROUTE_SETTINGS,
+    ROUTES,
+    SETTLE,
     SIZE,
+    SOME_PATTERNS,
     TEXT,
     TEXTS,
     Kind,
 )
+from towline.core.checkpoint import MARKS, SETTLE_S
+from towline.core.checkpoint import PATTERNS as PATTERNS_OF_CHECKPOINTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +91,70 @@ OPTIONS: tuple[Option, ...] = (
         "bandwidth", BANDWIDTH, "",
         'The most that sync may use, such as `"10 Mbit/s"`. `""` is no limit.',
     ),
+    Option(
+        "checkpoints.patterns", SOME_PATTERNS, list(PATTERNS_OF_CHECKPOINTS),
+        "Patterns of checkpoints: they come from the machine once they are settled, the newest "
+        "first. In the variable: one on a line.",
+    ),
+    Option(
+        "checkpoints.marks", SOME_PATTERNS, list(MARKS),
+        "Patterns of what names a checkpoint, and comes after it. In the variable: one on a line.",
+    ),
+    Option(
+        "checkpoints.settle", SETTLE, f"{SETTLE_S:g} s",
+        "How long a checkpoint that was not closed must be left alone to be settled.",
+    ),
+    Option(
+        "checkpoints.size_max", SIZE, None,
+        'The `size_max` of checkpoints, if it is another one. `""` is no limit.',
+    ),
+    Option(
+        "lives", LIVES, "",
+        'How long the machine lives, from its start, such as `"12 h"`: for a countdown. `""` is '
+        "what the machine itself knows of it.",
+    ),
     Option("python", ARGUMENT, None, "The interpreter on the machine. Without it: the best found."),
+    Option(
+        "environment.capture", FLAG, True,
+        "Whether what you install on the machine is written into `towline.lock`.",
+    ),
+    Option(
+        "environment.restore", FLAG, True,
+        "Whether a new machine is given what `towline.lock` lists, your repository and the rest "
+        "without being asked.",
+    ),
+    Option(
+        "environment.python", ARGUMENT, None,
+        "The Python on the machine whose packages count; relative to the project. Without it: a "
+        "running kernel's, else `python3` of a login.",
+    ),
+    Option(
+        "environment.variables", TEXTS, [],
+        "Variables that go into `towline.lock`. In the variable: one on a line.",
+    ),
+    Option(
+        "environment.dotfiles", TEXTS, [],
+        'Files of the home folder there that go into `towline.lock`, such as `".vimrc"`. In the '
+        "variable: one on a line.",
+    ),
+    Option(
+        "routes", ROUTES, [],
+        "On a machine, for `towline up`: the ways in to keep open, such as "
+        '`["cloudflared", "bore"]`. Without it: `auto`, the first that works. In the variable: '
+        "with commas.",
+    ),
+    Option(
+        "keys", TEXTS, [],
+        "On a machine, for `towline up`: public keys of laptops, files of them, `github:USER`, or "
+        "names of secrets that hold one. In the variable: one on a line.",
+    ),
+    Option(
+        "route", ROUTE_SETTINGS, {},
+        'On a machine, for `towline up`: a table of settings for each route, such as '
+        '`route.ssh.server = "me@relay"`. [routes.md](routes.md#the-table) lists them, with the '
+        "variables that count more. Secrets are better kept in a variable than in a file.",
+        has_variable=False,
+    ),
     Option("ssh.config", TEXT, None, "A configuration file for ssh (`-F`)."),
     Option("ssh.port", PORT, None, "The port (`-p`)."),
     Option("ssh.identity", TEXT, None, "The file of the private key (`-i`)."),
@@ -92,6 +163,32 @@ OPTIONS: tuple[Option, ...] = (
         "ssh.options", TEXTS, [],
         'Further options (`-o`), such as `"ServerAliveInterval=5"`. In the variable: one on a '
         "line.",
+    ),
+    Option(
+        "notebook.autoload", FLAG, False,
+        "Load the extension in each kernel of `towline jupyter`, as its first cell would.",
+    ),
+    Option(
+        "jupyter.program", ARGUMENT, None,
+        "The `jupyter-lab` to start on the machine. Without it: the environment's, or one of ours.",
+    ),
+    Option(
+        "code.program", ARGUMENT, None,
+        "The `code-server` to start on the machine. Without it: one that is there, or one of ours.",
+    ),
+    Option(
+        "code.extensions", TEXTS, [],
+        'Extensions of code-server: names such as `"ms-python.python"`, or `.vsix` files on the '
+        "machine. In the variable: one on a line.",
+    ),
+    Option(
+        "code.download", ARGUMENT, None,
+        "Where to fetch the release of code-server if it is not there: an https URL, or a file on "
+        "the machine, of its `.tar.gz`. Without it: by npm.",
+    ),
+    Option(
+        "code.sha256", ARGUMENT, None,
+        "What the fetched release must be: its SHA-256 in hexadecimal.",
     ),
 )  # fmt: skip
 

@@ -8,7 +8,9 @@ that is for those who open it (`choose`).
 from __future__ import annotations
 
 import enum
+import os
 import shutil
+import stat
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -18,7 +20,7 @@ from pathlib import Path
 import anyio
 from anyio.abc import TaskGroup
 
-from towline.core.address import Address
+from towline.core.address import Address, check_host
 from towline.routes.errors import RouteError
 
 OPEN_S = 45.0  # For a route to open. Providers take a few seconds; a new name's DNS up to 20.
@@ -63,6 +65,7 @@ class Surroundings:
     directory: Path  # Private (0700): keys, pinned host keys, programs that were downloaded.
     environment: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     settings: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    warn: Callable[[str], None] = lambda _sentence: None
 
     def value(self, setting: Setting) -> str:
         """Return what was set: by argument or file, else by environment, else the default."""
@@ -109,7 +112,14 @@ class Surroundings:
         Raises `RouteError` if it cannot be read.
         """
         try:
-            return self.private_file(name, source.expanduser().read_text("utf-8"))
+            path = source.expanduser()
+            mode = stat.S_IMODE(path.stat().st_mode)
+            if mode & 0o077 and os.name == "posix":
+                self.warn(
+                    f"others on this machine may read the key {source} (mode {mode:o}); what is"
+                    " used is a private copy, but the key itself is as safe as that place"
+                )
+            return self.private_file(name, path.read_text("utf-8"))
         except (OSError, ValueError) as error:
             raise RouteError(
                 f"the key {source} cannot be read: {error}", "check the path and the file"
@@ -125,6 +135,19 @@ class Tunnel:
 
     async def wait_ended(self) -> str:
         """Wait until the tunnel is dead; return why, as a sentence. May be awaited again."""
+        return await self._ended()
+
+
+class Web:
+    """A public address for pages that is open. It is closed by leaving the context it came from."""
+
+    def __init__(self, host: str, ended: Callable[[], Awaitable[str]]) -> None:
+        check_host(host)
+        self.url = f"https://{host}"
+        self._ended = ended
+
+    async def wait_ended(self) -> str:
+        """Wait until it is dead; return why, as a sentence."""
         return await self._ended()
 
 
@@ -153,6 +176,17 @@ class Route(ABC):
         """Lead from outside to 127.0.0.1:`port` while the context lasts.
 
         Entering returns when the provider says that it is reachable; raises `RouteError`.
+        """
+
+
+class WebRoute(Route):
+    """A route whose provider can also show a page of this computer to everybody."""
+
+    @abstractmethod
+    def open_web(self, port: int, around: Surroundings) -> AbstractAsyncContextManager[Web]:
+        """Lead an https address to the page at 127.0.0.1:`port` while the context lasts.
+
+        As it is, to whoever asks: the page must ask for a secret. Raises `RouteError`.
         """
 
 

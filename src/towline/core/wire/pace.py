@@ -71,6 +71,7 @@ class KeptBack:
         self.probe = Probe.NONE
         self._rests = 0  # Rounds of rest in this probe.
         self._alone_max_s = 0.0
+        self._may_pass_over = False
         self._round_late_s = 0.0  # Of the last round.
         self._late_rounds = 0
         self._probe_after = _PROBE_AFTER
@@ -109,8 +110,14 @@ class KeptBack:
             self.probe = _NEXT[self.probe]
         return self.probe is not Probe.NONE
 
+    def pass_over(self) -> bool:
+        """Whether one late round of the start after a probe says nothing: small packets met."""
+        self._may_pass_over, may = False, self._may_pass_over
+        return may
+
     def end_probe(self, *, has_learnt: bool) -> None:
         self._late_rounds = 0
+        self._may_pass_over = has_learnt
         longer = min(4 * self._probe_after, _PROBE_AFTER_MAX)
         self._probe_after = _PROBE_AFTER if has_learnt else longer
 
@@ -220,6 +227,8 @@ class Pace:
         # As long as more gets through, what is late is not late for standing in a queue.
         slack_s = 2 * TARGET_S if self._kept_back.late_s else TARGET_S / 2
         if self._starting and (is_faster or delay_s <= slack_s or not self._is_used):
+            return self._window
+        if self._starting and self._kept_back.pass_over():
             return self._window
         # A queue holds rate x delay, and the rate is window / rtt: this is the way to the target.
         gain = (TARGET_S - delay_s) / rtt_s
