@@ -300,3 +300,10 @@ def test_bulk_makes_way_for_others_and_makes_no_queue_when_they_have_gone():
     outcome = Busy(12.5e6, 0.1, queue_s=LATE_S, until=20.0).run(until=50.0)
     assert outcome.rate(10.0, 20.0) <= 0.1 * 12.5e6
     assert outcome.queued_below(0.030, since=25.0) >= 0.9
+
+
+def test_the_queue_aimed_at_is_shorter_on_a_fast_line():
+    outcome = Link(12.5e6, 0.05).run(until=8.0)
+    queued = sorted(delay for at, delay in outcome.queued_s if at >= 4.0)
+    assert queued[len(queued) // 2] <= 0.012
+    assert outcome.rate(4.0, 8.0) >= 0.95 * 12.5e6

@@ -1,4 +1,4 @@
-"""How much bulk may be under way: as much as delays others by no more than some 15 ms.
+"""How much bulk may be under way: as much as delays others by no more than 8 to 15 ms.
 
 The delay that bulk causes is the round trip's time now over its minimum (as in LEDBAT). Every two
 or three round trips the window moves towards the size at which that delay is the target. What is
@@ -12,6 +12,8 @@ from __future__ import annotations
 import enum
 
 TARGET_S = 0.015  # Queueing delay aimed at: unseen by a person, enough to keep any link busy.
+_TARGET_MIN_S = 0.008  # Beside one frame's time.
+_FRAME_SIZE = 16 << 10  # Bytes.
 WINDOW_MIN = 64 << 10  # Bytes. Four frames: progress on the slowest link.
 WINDOW_START = 128 << 10  # Bytes. 10 ms at 100 Mbit/s.
 MEMORY_S = 60.0  # How long a minimum counts: a route may change for the worse.
@@ -223,6 +225,11 @@ class Pace:
         """A window not used says nothing about more."""
         return self._round_peak >= self._window / 2
 
+    @property
+    def _target_s(self) -> float:
+        """Less than `TARGET_S` on a fast line: below one frame's time no window finds its rest."""
+        return min(TARGET_S, _TARGET_MIN_S + _FRAME_SIZE / max(self._rate, 1.0))
+
     def _moved(self, rtt_s: float, delay_s: float, *, is_faster: bool) -> float:
         # As long as more gets through, what is late is not late for standing in a queue.
         slack_s = 2 * TARGET_S if self._kept_back.late_s else TARGET_S / 2
@@ -231,7 +238,7 @@ class Pace:
         if self._starting and self._kept_back.pass_over():
             return self._window
         # A queue holds rate x delay, and the rate is window / rtt: this is the way to the target.
-        gain = (TARGET_S - delay_s) / rtt_s
+        gain = (self._target_s - delay_s) / rtt_s
         if not self._starting:
             gain *= _GAIN
         self._starting = False
