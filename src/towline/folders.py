@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -97,6 +97,11 @@ def open_folder(
         touched=touched,
         history=history,
     )
+
+
+def kept_rules(root: Path, extra: Sequence[str]) -> Rules:
+    """Return the rules of what snapshots hold: those of sync, without its limit of size."""
+    return Rules(read_sources(root, extra))
 
 
 def _open_root(

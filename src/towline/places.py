@@ -8,6 +8,7 @@ registry. Nothing here talks to an engine or knows whether one runs.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import re
@@ -84,6 +85,12 @@ def places_of(workspace_id: str) -> Places:
         socket=runtime_dir() / f"{workspace_id}.sock",
         lock=state / f"{workspace_id}.lock",
     )
+
+
+def keep_record(project: Path) -> Path:
+    """Return the file that remembers a project's snapshots; the project need not be linked."""
+    digest = hashlib.blake2b(os.fsencode(project), digest_size=8).hexdigest()
+    return state_dir() / f"keep-{digest}.json"
 
 
 def ensure_private(directory: Path) -> Path:

@@ -36,6 +36,8 @@ from towline.enrolment import host_key_changed
 from towline.errors import ExitCode, UserError
 from towline.folders import open_folder, pairs_of
 from towline.forwarding import Forwarding
+from towline.keep import Keep
+from towline.keeping import Keeping
 from towline.line.bootstrap import Bootstrap
 from towline.line.bundle import load_bundle
 from towline.line.errors import ChannelClosedError, ConnectError, ConnectKind, LineLostError
@@ -58,6 +60,7 @@ Report = Callable[[events.Event | events.Status], None]
 
 _NEW_LIFE = (LineLostError, ChannelClosedError)  # The agent is another one now: begin again.
 _FAILURES = (ConnectError, FolderRefusedError, ProtocolError)  # Nothing that waiting would mend.
+_BEGINNING = (events.State.CONNECTING, events.State.SCANNING, events.State.FIRST_SYNC)
 _EXIT_CODES = {
     ConnectKind.AUTH: ExitCode.REFUSED,
     ConnectKind.HOST_KEY: ExitCode.REFUSED,
@@ -132,6 +135,7 @@ class Workspace:
             for number, pair in enumerate(pairs_of(request, options))
         ]
         self._lives = [live for _, live in self.folders]
+        self._keeping = self._open_keeping()
 
     # -- The engine process -------------------------------------------------------------------
 
@@ -145,6 +149,8 @@ class Workspace:
                 tasks.start_soon(self._follow, live)
             tasks.start_soon(self._keep_linked)
             tasks.start_soon(self._write_history)
+            if self._keeping is not None:
+                tasks.start_soon(self._keeping.run)
             if self._request.once:
                 tasks.start_soon(self._leave_when_in_step)
             await self._stop.wait()
@@ -164,6 +170,18 @@ class Workspace:
             return None
         stack.callback(history.close)
         return history
+
+    def _open_keeping(self) -> Keeping | None:
+        """Snapshots, where a place for them is configured; not for a single sync."""
+        if self._options.keep.to is None or self._request.once:
+            return None
+        return Keeping(
+            Keep(self._request.project, self._options),
+            self._options.keep.interval,
+            changes=lambda: sum(live.changes_here for live in self._lives),
+            is_quiet=lambda: self._present_state() not in _BEGINNING,
+            report=self._report,
+        )
 
     def _read_source(self, mirror: int, path: str) -> bytes | None:
         try:
@@ -368,6 +386,8 @@ class Workspace:
             progress=self._progress(),
             last_paths=self._last_paths,
             notebook=self._lives[0].machine.notebook if self._lives[0].machine else "",
+            kept_at=self._keeping.at if self._keeping else None,
+            keeping=self._keeping.says if self._keeping else "",
         )
 
     def _present_state(self) -> events.State:

@@ -14,17 +14,22 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from towline.config.kinds import Compression, Pair, UnknownKeyError, WrongValueError
 from towline.config.locate import line_of
 from towline.config.option import OPTION_OF, OPTIONS, TABLES, Option
 from towline.core.direction import Direction, Directions
 from towline.errors import ExitCode, UserError
+from towline.snapshots.location import Location
+from towline.snapshots.password import USUAL
+from towline.snapshots.schedule import Retention
+from towline.snapshots.server import Server
 
 __all__ = [
     "OPTIONS",
     "Compression",
+    "Keep",
     "Option",
     "Options",
     "Pair",
@@ -52,6 +57,21 @@ class Ssh:
 
 
 @dataclass(frozen=True, slots=True)
+class Keep:
+    """Where the work is kept beside the laptop."""
+
+    to: Location | None = None
+    password: str = USUAL
+    interval: float = 300.0  # Seconds.
+    retention: Retention = Retention()  # noqa: RUF009 - it is frozen.
+    exclude: tuple[str, ...] = ()
+    bandwidth: int | None = None  # Bytes a second.
+    mirror: Server | None = None
+    watched: tuple[str, ...] = ()
+    mirror_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
     """All options of a project, read and checked."""
 
@@ -68,6 +88,7 @@ class Options:
     bandwidth: int | None  # Bytes a second.
     python: str | None
     ssh: Ssh
+    keep: Keep
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +125,19 @@ def read_settings(
 
 def options_of(settings: Mapping[str, Setting]) -> Options:
     values = {key: setting.value for key, setting in settings.items()}
-    ssh = {key.removeprefix("ssh."): values.pop(key) for key in OPTION_OF if key in _SSH_KEYS}
+    ssh, keep = _table(values, "ssh"), _table(values, "keep")
     values["debounce_s"] = values.pop("debounce")
     rules = cast("tuple[tuple[str, Direction], ...]", values["directions"])
     values["directions"] = Directions(rules, cast("Direction", values["direction"]))
-    values["ssh"] = Ssh(**cast("dict[str, str]", ssh))  # type: ignore[arg-type]
+    values["ssh"] = Ssh(**ssh)
+    values["keep"] = Keep(**keep)
     return Options(**values)  # type: ignore[arg-type]
 
 
-_SSH_KEYS = frozenset(key for key in OPTION_OF if key.startswith("ssh."))
+def _table(values: dict[str, object], name: str) -> dict[str, Any]:
+    """Take the values of a table out of all values, by their keys in it."""
+    keys = [key for key in values if key.startswith(f"{name}.")]
+    return {key.removeprefix(f"{name}."): values.pop(key) for key in keys}
 
 
 def _default(option: Option) -> Setting:

@@ -11,14 +11,20 @@ from towline.config.kinds import (
     DEBOUNCE,
     DIRECTION,
     DIRECTIONS,
+    INTERVAL,
+    LOCATION,
     PAIRS,
+    PASSWORD,
     PATTERNS,
     PORT,
+    RETENTION,
+    SERVER,
     SIZE,
     TEXT,
     TEXTS,
     Kind,
 )
+from towline.snapshots.password import USUAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,50 @@ OPTIONS: tuple[Option, ...] = (
         "ssh.options", TEXTS, [],
         'Further options (`-o`), such as `"ServerAliveInterval=5"`. In the variable: one on a '
         "line.",
+    ),
+    Option(
+        "keep.to", LOCATION, None,
+        "The restic repository that snapshots go to: a folder, `sftp:me@server:/keep`, `s3:…`, "
+        "`gs:…`, `rclone:…`. Without it none are made.",
+    ),
+    Option(
+        "keep.password", PASSWORD, USUAL,
+        "Where its password comes from: `env:VARIABLE`, `file:PATH` (yours alone), "
+        "`command:COMMAND` or `keyring:SERVICE`.",
+        has_variable=False,
+    ),
+    Option(
+        "keep.interval", INTERVAL, "5 min",
+        "How often a snapshot is made while the engine runs, if anything changed.",
+    ),
+    Option(
+        "keep.retention", RETENTION, {"last": 20, "hourly": 24, "daily": 14, "weekly": 8},
+        "How many snapshots are kept: the `last` ones, and one for each hour, day and week.",
+        has_variable=False,
+    ),
+    Option(
+        "keep.exclude", PATTERNS, [],
+        "Patterns as in `.gitignore` of what snapshots leave out, beside what is not synced "
+        "anyway.",
+    ),
+    Option(
+        "keep.bandwidth", BANDWIDTH, "",
+        'The most that a snapshot may use. `""` is no limit.',
+    ),
+    Option(
+        "keep.mirror", SERVER, None,
+        "A folder on a server of your own, as `me@server:folder`: the machine sends what changes "
+        "in its copy there by itself, and `towline seed` brings it to a new machine.",
+    ),
+    Option(
+        "keep.watched", TEXTS, [],
+        "The folders of the project that are sent there. Without it: all that is synced or made "
+        "there. In the variable: one on a line.",
+    ),
+    Option(
+        "keep.mirror_key", TEXT, None,
+        "A private key on the laptop, restricted on the server, that the machine holds in memory "
+        "for it. Without it the laptop's SSH agent is forwarded.",
     ),
 )  # fmt: skip
 

@@ -119,6 +119,17 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """A snapshot was made."""
+
+    snapshot: str
+    files: int  # New or changed since the last.
+    size: int  # Bytes that the repository grew by.
+    seconds: float
+    unreadable: tuple[str, ...] = ()  # The first few that it is without.
+
+
+@dataclass(frozen=True, slots=True)
 class Stopped:
     reason: str
 
@@ -133,6 +144,7 @@ Event = (
     | Resumed
     | Held
     | Note
+    | Kept
     | Stopped
 )
 
@@ -146,6 +158,7 @@ EVENT_NAMES: dict[type[Event], str] = {
     Resumed: "resumed",
     Held: "held",
     Note: "note",
+    Kept: "kept",
     Stopped: "stopped",
 }
 
@@ -171,6 +184,8 @@ class Status:
     progress: Progress | None = None
     last_paths: tuple[str, ...] = field(default=())
     notebook: str = ""  # What loads the extension in a notebook on the machine.
+    kept_at: float | None = None  # Unix time up to which the last snapshot holds all.
+    keeping: str = ""  # What is under way with the next one, or in its way.
 
 
 LEFT_OUT_SHOWN = 5

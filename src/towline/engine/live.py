@@ -147,6 +147,7 @@ class Live:
         )
         self._sent_before: list[tuple[str, Entry | None]] = []
         self.revision = store.revision  # The last one known to be whole on the machine.
+        self.changes_here = 0  # Of the laptop's copy, whoever made them: what a snapshot goes by.
 
     # -- What others ask ----------------------------------------------------------------------
 
@@ -266,6 +267,7 @@ class Live:
             self.planner.noticed(anyio.current_time())
             self.flights.note(observation.path for observation in news.observations)
         if news.observations or news.root_gone or news.scan_reason:
+            self.changes_here += 1
             self._changed.ring()
         elif not self._local.reading:
             self._landed.ring()  # Whoever waited for a file to be read knows now: it is the same.
@@ -562,6 +564,7 @@ class Live:
         self.trees.agree(agreed)
         paths = [path for path, _ in agreed]
         if paths:
+            self.changes_here += 1
             self._report(events.Received(len(paths), tuple(paths[:PATHS_SHOWN])))
         self._after_landing(agreed)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from towline.engine.events import (
@@ -9,6 +10,7 @@ from towline.engine.events import (
     Disconnected,
     Event,
     Held,
+    Kept,
     LeftOut,
     Note,
     ProblemFound,
@@ -99,8 +101,17 @@ def event_text(event: Event) -> str:
             return f"held: {event.reason}; `towline accept` carries it out, `towline refuse` not"
         case Note():
             return f"note: {event.text}"
+        case Kept():
+            return kept_text(event)
         case Stopped():
             return f"stopped: {event.reason}" if event.reason else "stopped"
+
+
+def kept_text(event: Kept) -> str:
+    what = f"{count_text(event.files, 'file')}, {size_text(event.size)} added"
+    paths = paths_text(event.unreadable, len(event.unreadable))
+    without = f"; without {paths}, which could not be read" if event.unreadable else ""
+    return f"snapshot {event.snapshot}: {what} in {time_text(event.seconds)}{without}"
 
 
 def left_out_texts(left_out: Sequence[LeftOut]) -> list[str]:
@@ -145,11 +156,20 @@ def status_lines(status: Status, now: float | None = None) -> list[str]:
         "behind": behind_text(status).removesuffix(" behind"),
         "progress": "" if status.progress is None else progress_text(status.progress),
         "notebook": shown(status.notebook),
+        "kept": _kept_fact(status, now),
         "watching": status.watching,
         "conflicts": _with_command(status.conflicts, "towline conflicts"),
         "problems": _with_command(status.problems, "towline problems"),
     }
     return [f"{name:<10} {fact}" for name, fact in facts.items() if fact]
+
+
+def _kept_fact(status: Status, now: float | None) -> str:
+    """Up to when all is in a snapshot, and how it is with the next."""
+    at = status.kept_at
+    ago = "" if at is None or now is None else f", {time_text(max(0.0, now - at))} ago"
+    when = "" if at is None else f"at {time.strftime('%H:%M:%S', time.localtime(at))}{ago}"
+    return "; ".join(filter(None, (when, shown(status.keeping))))
 
 
 def progress_text(progress: Progress) -> str:
