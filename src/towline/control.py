@@ -15,8 +15,9 @@ The operations, and what each reply holds:
     explain {path}       {path, synced, reason}, and where it has one {source, line, pattern}
     accept, refuse       {} once the held plan is carried out or dropped; {error} if none is held
     events               one reply each: as_json(event); the last few, then live
-    forward {port}       {}, and from then on the bytes of a connection to that port of the
-                         machine's loopback, both ways, without an end but that of the connection
+    channel {greeting, bulk}   {}, and from then on the bytes of a channel of the Line that greets
+                         the machine so, both ways, without an end but that of the channel; `bulk`
+                         lets all else go first
 
 `who` ({pid, version}) is answered by `control_listener`, the engine's end. That is a module of its
 own because it needs an event loop, and a command must start without loading one.

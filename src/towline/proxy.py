@@ -68,7 +68,7 @@ def over_line(name: str, port: int) -> socket.socket | None:
     for binding in sorted(Workspaces(), key=lambda known: -known.linked):
         if binding.destination == name and port:
             try:
-                return open_stream(binding, "forward", port=port)
+                return open_stream(binding, "channel", greeting={"forward": port})
             except UserError:
                 continue
     return None

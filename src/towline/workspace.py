@@ -23,6 +23,7 @@ import anyio
 from anyio.abc import ByteStream
 
 from towline import __version__
+from towline.channels import Channels
 from towline.config import Compression, Options, load
 from towline.control_listener import serve_control
 from towline.core.wire.frames import Priority, ProtocolError
@@ -35,7 +36,6 @@ from towline.engine.remote import Lanes
 from towline.enrolment import host_key_changed
 from towline.errors import ExitCode, UserError
 from towline.folders import open_folder, pairs_of
-from towline.forwarding import Forwarding
 from towline.keep import Keep
 from towline.keeping import Keeping
 from towline.line.bootstrap import Bootstrap
@@ -141,7 +141,7 @@ class Workspace:
 
     async def run(self, control: Path) -> int:
         async with anyio.create_task_group() as tasks:
-            streams = {"forward": Forwarding(lambda: self._line)}
+            streams = {"channel": Channels(lambda: self._line)}
             await tasks.start(serve_control, control, operations(self), streams)
             tasks.start_soon(self._stop_on_signal)
             tasks.start_soon(self._tell_status)

@@ -8,29 +8,31 @@ not read is not read from the other: the channel's credit here, the socket's buf
 from __future__ import annotations
 
 import errno
-import json
 import os
 import socket
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any
 
+from towline.agent.streams import PART
 from towline.core.wire.line import Line
 
 FORWARDS_MAX = 256  # At a time: as many sockets as a process may well open besides its own.
-PART = 64 << 10  # Bytes in one message: small things of others come between.
 LOOPBACK = "127.0.0.1"
 
 
 class Forwards:
-    """All forwards of one Line. Made anew with it: their channels are gone then."""
+    """All forwards of one Line."""
 
     def __init__(self, line: Line) -> None:
         self._line = line
         self._open: dict[int, _Forward] = {}
 
-    def open(self, channel: int, port: int) -> None:
-        """Take a channel as a connection to a port, or close it with the reason."""
+    def wants(self, greeting: Mapping[str, Any]) -> bool:
+        return "forward" in greeting
+
+    def open(self, channel: int, greeting: Mapping[str, Any]) -> None:
+        port = _read_port(greeting)
         if len(self._open) >= FORWARDS_MAX:
             return self._line.close_channel(channel, f"{FORWARDS_MAX} forwards are open already")
         try:
@@ -174,15 +176,8 @@ def _why(port: int, error: OSError) -> str:
     return f"port {port} of the machine: {error.strerror or error}"
 
 
-def read_greeting(greeting: bytes) -> int | None:
-    """Return the port that a channel asks to be led to, None if it asks for something else.
-
-    Raises `ValueError` if it asks for what cannot be.
-    """
-    plain: object = json.loads(greeting)
-    if type(plain) is not dict or "forward" not in plain:
-        return None
-    port = cast("dict[str, Any]", plain)["forward"]
+def _read_port(greeting: Mapping[str, Any]) -> int:
+    port = greeting["forward"]
     if type(port) is not int or not 0 < port < 1 << 16:
         raise ValueError("no port")
     return port

@@ -33,7 +33,7 @@ del load
 
 def offer(bundle: str | None = None) -> str:
     """Write the file and return the line that runs it; the empty text where there is no bundle."""
-    bundle = bundle or _own_bundle()
+    bundle = bundle or own_bundle()
     if not os.path.isfile(bundle):
         return ""
     path = os.path.join(os.path.dirname(bundle), NAME)
@@ -49,7 +49,7 @@ def offer(bundle: str | None = None) -> str:
     return f'%run "{shown}"' if " " in shown else f"%run {shown}"
 
 
-def _own_bundle() -> str:
+def own_bundle() -> str:
     """Return the zip that this module was loaded from; a folder where it was not."""
     return os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 

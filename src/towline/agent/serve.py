@@ -18,11 +18,12 @@ from typing import Any, TypeGuard, cast
 
 from towline.agent.changes import Changes
 from towline.agent.forwards import Forwards
-from towline.agent.forwards import read_greeting as read_forward
 from towline.agent.loop import TransportDeadError
 from towline.agent.mirror import Lane, Mirror
 from towline.agent.offer import offer
+from towline.agent.programs import Programs
 from towline.agent.roots import Roots
+from towline.agent.streams import Streams
 from towline.core.wire.events import Closed, Event, Lost, Message, Opened, Sendable, Silent
 from towline.core.wire.frames import LINE_ID_SIZE, Hello, ProtocolError
 from towline.core.wire.line import Line
@@ -71,7 +72,7 @@ class AgentService:
         self._roots = roots
         self._software = software
         self._line = Line(bytes(LINE_ID_SIZE), initiator=False, software=software, now=now)
-        self._forwards = Forwards(self._line)
+        self._streams = _streams_on(self._line)
         self._line_is_over = False
         self._attached = False
         self._now = now
@@ -130,7 +131,8 @@ class AgentService:
                 self._line.handle_timer(now)
                 self._take_events()
             self._take_messages(now)
-        self._forwards.step()
+        for streams in self._streams:
+            streams.step()
         more = False
         for number, mirror in self._mirrors.items():
             more = mirror.step(now, busy=bool(self._inbox[Lane.BULK])) or more
@@ -150,13 +152,14 @@ class AgentService:
         """
         roots = [mirror.watched for mirror in self._mirrors.values()]
         watches = [root.follower.watch.fileno() for root in roots if root]
-        return dict.fromkeys([*watches, *self._forwards.readable()], _look)
+        readable = [fd for streams in self._streams for fd in streams.readable()]
+        return dict.fromkeys([*watches, *readable], _look)
 
     def writable(self) -> Collection[int]:
-        return self._forwards.writable()
+        return {fd for streams in self._streams for fd in streams.writable()}
 
     def close(self) -> None:
-        self._forwards.close()
+        self._close_streams()
         self._roots.close()
 
     # -- Programs on the machine --------------------------------------------------------------
@@ -309,12 +312,16 @@ class AgentService:
         self._line_is_over = False
         self._revision = 0  # The laptop may have begun to count anew.
         self._line = Line(line_id, initiator=False, software=self._software, now=now)
-        self._forwards.close()
-        self._forwards = Forwards(self._line)
+        self._close_streams()
+        self._streams = _streams_on(self._line)
         self._mirrors.clear()
         self._lanes.clear()
         for inbox in self._inbox.values():
             inbox.clear()
+
+    def _close_streams(self) -> None:
+        for streams in self._streams:
+            streams.close()
 
     def _take_events(self) -> None:
         while (event := self._line.next_event()) is not None:
@@ -326,12 +333,16 @@ class AgentService:
                 self._open(channel, greeting)
             case Message(channel, data) if channel in self._lanes:
                 self._inbox[self._lanes[channel][1]].append((channel, data))
-            case Message(channel, data) if channel in self._forwards:
-                self._forwards.put(channel, data)
+            case Message(channel, data):
+                for streams in self._streams:
+                    if channel in streams:
+                        streams.put(channel, data)
             case Sendable(channel):
-                self._forwards.stir(channel)
+                for streams in self._streams:
+                    streams.stir(channel)
             case Closed(channel):
-                self._forwards.closed(channel)
+                for streams in self._streams:
+                    streams.closed(channel)
                 self._close(channel)
             case Silent(silent_s):
                 raise TransportDeadError(f"the laptop has been silent for {silent_s:.0f} s")
@@ -342,12 +353,14 @@ class AgentService:
                 pass
 
     def _open(self, channel: int, greeting: bytes) -> None:
-        """Take a channel as its greeting says: a forward, or a lane of a mirror; refuse others."""
+        """Take a channel as its greeting says: a stream, or a lane of a mirror; refuse others."""
         try:
-            if (port := read_forward(greeting)) is not None:
-                return self._forwards.open(channel, port)
-            number, lane = _read_greeting(greeting)
-        except ValueError:
+            named = _read_greeting(greeting)
+            for streams in self._streams:
+                if streams.wants(named):
+                    return streams.open(channel, named)
+            number, lane = _read_lane(named)
+        except (ValueError, RecursionError):
             return self._line.close_channel(channel, "this agent knows no such channel")
         if number not in self._mirrors:
             outlet = _LineOutlet(self._line, self._lanes, number)
@@ -430,13 +443,21 @@ def _is_time(value: object, longest_s: float) -> TypeGuard[float]:
     return type(value) in (int, float) and 0 <= cast("float", value) <= longest_s
 
 
-def _read_greeting(greeting: bytes) -> tuple[int, Lane]:
-    """Return the mirror's number and the lane a channel asks to be. Raises `ValueError`."""
-    plain = json.loads(greeting)
+def _read_greeting(greeting: bytes) -> dict[str, Any]:
+    """Return what a channel says it is for. Raises `ValueError`."""
+    plain: object = json.loads(greeting)
     if type(plain) is not dict:
         raise ValueError("not an object")
-    known = cast("dict[str, Any]", plain)
-    number = known.get("mirror")
+    return cast("dict[str, Any]", plain)
+
+
+def _read_lane(greeting: Mapping[str, Any]) -> tuple[int, Lane]:
+    """Return the mirror's number and the lane a channel asks to be. Raises `ValueError`."""
+    number = greeting.get("mirror")
     if type(number) is not int or not 0 <= number < MIRRORS_MAX:
         raise ValueError("no mirror")
-    return number, Lane(known.get("lane"))
+    return number, Lane(greeting.get("lane"))
+
+
+def _streams_on(line: Line) -> list[Streams]:
+    return [Forwards(line), Programs(line)]
