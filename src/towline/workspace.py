@@ -48,6 +48,7 @@ from towline.machines import machine_named
 from towline.operations import operations
 from towline.places import places_of
 from towline.request import LinkRequest
+from towline.sending import Sending
 
 SOFTWARE = f"towline {__version__}"
 STATUS_INTERVAL_S = 0.1  # The shortest time between two reports of the status.
@@ -151,6 +152,8 @@ class Workspace:
             tasks.start_soon(self._write_history)
             if self._keeping is not None:
                 tasks.start_soon(self._keeping.run)
+            if self._options.keep.mirror is not None and not self._request.once:
+                tasks.start_soon(self._sending().run)
             if self._request.once:
                 tasks.start_soon(self._leave_when_in_step)
             await self._stop.wait()
@@ -197,6 +200,18 @@ class Workspace:
             while self._is_live() and (news := history.take()) is not None:
                 await anyio.to_thread.run_sync(history.write, news)
                 await anyio.sleep(HISTORY_INTERVAL_S)
+            await self._touched.wait()
+
+    def _sending(self) -> Sending:
+        return Sending(
+            self._request.name,
+            by_itself=self._options.keep.mirror_key is not None,
+            wait_live=self._wait_live,
+            report=self._report,
+        )
+
+    async def _wait_live(self) -> None:
+        while not self._is_live():
             await self._touched.wait()
 
     def _is_live(self) -> bool:

@@ -2,6 +2,7 @@
 
 python -I -S agent-HASH.pyz attach WORKSPACE --bundle HASH --nonce NONCE
 python -I -S agent-HASH.pyz status|flush|stop WORKSPACE [--timeout S]
+python -I -S agent-HASH.pyz carry|carry-stop WORKSPACE    # A call on standard input.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ USAGE = 2
 GC_THRESHOLD = (50_000, 20, 20)
 """There are next to no cycles: to look for them at every 700 objects takes a tenth of a copy."""
 TIMEOUT_S = 10.0
-_VERBS = ("status", "flush", "stop")
+_VERBS = ("status", "flush", "stop", "carry", "carry-stop")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -30,6 +31,10 @@ def main(arguments: Sequence[str]) -> int:
         from towline.agent.attach import attach
 
         return attach(workspace, options["bundle"], options["nonce"], _building(workspace))
+    if verb in ("carry", "carry-stop"):
+        from towline.agent import outward
+
+        return outward.main(workspace) if verb == "carry" else outward.stop(workspace)
     return _ask(verb, workspace, float(options.get("timeout", TIMEOUT_S)))
 
 

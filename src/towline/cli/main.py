@@ -33,6 +33,8 @@ COMMANDS = (
     "snapshots",
     "snapshot",
     "restore",
+    "mirror",
+    "seed",
     "doctor",
     "config",
     "service",

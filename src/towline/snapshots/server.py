@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_SERVER = re.compile(r"(?P<host>[^\s/:@-][^\s/:]*):(?P<folder>[^\0-\x1f]+)")
+# An old rsync has a shell there read the folder: nothing in it may mean something to one.
+_SERVER = re.compile(r"(?P<host>[^\s/:@-][^\s/:]*):(?P<folder>[\w.,/~+=-]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,5 +27,5 @@ def parse_server(text: str) -> Server:
     """Raises ValueError, with a sentence's end, for what is none."""
     found = _SERVER.fullmatch(text)
     if found is None or found["folder"].strip("/") in ("", "~", "."):
-        raise ValueError("expected user@host:folder, the folder being one for this alone")
+        raise ValueError("expected user@host:folder, a folder for this alone, with a plain name")
     return Server(found["host"], found["folder"].removeprefix("~/").rstrip("/"))
