@@ -103,6 +103,12 @@ def bench_notebook(session: nox.Session) -> None:
     session.run("python", "-m", "bench.notebook", *session.posargs)
 
 
+@nox.session(name="bench-keep")
+def bench_keep(session: nox.Session) -> None:
+    """What a snapshot costs, beside bare restic; writes docs/performance.md."""
+    session.run("python", "-m", "bench.keep", *(session.posargs or ["--write"]))
+
+
 @nox.session(venv_backend="uv|virtualenv", python=sys.executable)
 def browser(session: nox.Session) -> None:
     """The messages of a notebook in JupyterLab, in a real Chromium; makes its picture anew."""

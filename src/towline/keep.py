@@ -9,16 +9,18 @@ import dataclasses
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import IO
 
 import anyio
 
 from towline.config import Options, load
+from towline.control_listener import try_lock
 from towline.errors import ExitCode, UserError
 from towline.folders import kept_rules
-from towline.places import RECORD_MAX, as_name, keep_record, write_private
+from towline.places import RECORD_MAX, as_name, keep_lock, keep_record, write_private
 from towline.snapshots import restic
 from towline.snapshots.extent import exclude_lines
 from towline.snapshots.location import FOLDER, Location
@@ -28,9 +30,8 @@ from towline.snapshots.repository import OnProgress, Repository, Settings, Troub
 from towline.snapshots.schedule import Record, Upkeep, upkeep
 
 LATEST = "latest"
+LOOK_S = 0.1
 ID_MIN = 4  # Characters of an id that are taken for one.
-
-Each = TypeVar("Each")
 
 
 def nothing(_: object) -> None:
@@ -56,24 +57,18 @@ class Keep:
     async def take(self, *, gentle: bool = False, on_progress: OnProgress = nothing) -> Summary:
         """Make a snapshot; it has no name if the last one holds the same. Raises UserError."""
         repository = await self.open(gentle=gentle)
-        exclude = await anyio.to_thread.run_sync(self._exclude)
-        began = time.time()
-        try:
-            summary = await repository.backup(self.project, exclude, on_progress)
-        except TroubleError as error:
-            if error.trouble is not Trouble.NO_REPOSITORY or self.record.made:
-                raise
-            await repository.create()
-            self._remember(made=True, forgotten=began, pruned=began)
-            summary = await repository.backup(self.project, exclude, on_progress)
-        summary = await self._without_a_twin(repository, summary)
-        self._remember(
-            made=True,
-            snapshot=summary.snapshot or self.record.snapshot,
-            at=began,
-            since_forgotten=self.record.since_forgotten + bool(summary.snapshot),
-        )
-        return summary
+        async with self._alone():
+            exclude = await anyio.to_thread.run_sync(self._exclude)
+            began = time.time()
+            summary = await self._backup(repository, exclude, began, on_progress)
+            summary = await self._without_a_twin(repository, summary)
+            self._remember(
+                made=True,
+                snapshot=summary.snapshot or self.record.snapshot,
+                at=began,
+                since_forgotten=self.record.since_forgotten + bool(summary.snapshot),
+            )
+            return summary
 
     async def tidy(self, *, gentle: bool = False) -> None:
         """Forget what is too old, if it is time to. Raises UserError."""
@@ -112,6 +107,35 @@ class Keep:
                 f"{error.filename or root} cannot be written: {error.strerror}",
                 exit_code=ExitCode.CANNOT_WRITE,
             ) from None
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncGenerator[None]:
+        """Be the only one of this laptop that makes a snapshot or a repository in this place.
+
+        restic allows several at once, but not that two make one repository. The engine and a
+        command may well try.
+        """
+        with self._lock_file() as file:
+            while not try_lock(file):  # noqa: ASYNC110 - the system tells nobody when it is free.
+                await anyio.sleep(LOOK_S)
+            self.record = _read(self._file)
+            yield
+
+    def _lock_file(self) -> IO[str]:
+        location = self._options.keep.to
+        return keep_lock(location.text if location else "").open("a", encoding="utf-8")
+
+    async def _backup(
+        self, repository: Repository, exclude: list[str], now: float, on_progress: OnProgress
+    ) -> Summary:
+        try:
+            return await repository.backup(self.project, exclude, on_progress)
+        except TroubleError as error:
+            if error.trouble is not Trouble.NO_REPOSITORY or self.record.made:
+                raise
+        await repository.create()
+        self._remember(made=True, forgotten=now, pruned=now)
+        return await repository.backup(self.project, exclude, on_progress)
 
     async def _without_a_twin(self, repository: Repository, summary: Summary) -> Summary:
         """Drop a snapshot of what the last one holds already: restic before 0.17 makes those."""

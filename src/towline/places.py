@@ -89,8 +89,16 @@ def places_of(workspace_id: str) -> Places:
 
 def keep_record(project: Path) -> Path:
     """Return the file that remembers a project's snapshots; the project need not be linked."""
-    digest = hashlib.blake2b(os.fsencode(project), digest_size=8).hexdigest()
-    return state_dir() / f"keep-{digest}.json"
+    return state_dir() / f"keep-{_digest(os.fspath(project))}.json"
+
+
+def keep_lock(place: str) -> Path:
+    """Return the file that who works on a repository holds."""
+    return state_dir() / f"keep-{_digest(place)}.lock"
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(os.fsencode(text), digest_size=8).hexdigest()
 
 
 def ensure_private(directory: Path) -> Path:

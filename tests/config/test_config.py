@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 
 from towline import config
-from towline.config import Compression, Options, Pair, Ssh, load, options_of, read_settings
+from towline.config import Compression, Keep, Options, Pair, Ssh, load, options_of, read_settings
 from towline.config.option import OPTION_OF, OPTIONS, TABLES
 from towline.core.direction import RULES_MAX, Direction, Directions
 from towline.errors import ExitCode, UserError
+from towline.snapshots.location import Location
+from towline.snapshots.schedule import Retention
+from towline.snapshots.server import Server
 
 EVERYTHING = """
 machine = "gpu-box"
@@ -32,6 +35,15 @@ sync = [
 directions.pull = ["outputs/"]
 directions.both = ["outputs/notes/"]
 ssh = {config = "my config", port = 2222, identity = "~/.ssh/key", jump = "a,b", options = ["A=b"]}
+keep.to = "sftp:me@server:/keep"
+keep.password = "file:~/key"
+keep.interval = "2 h"
+keep.retention = {last = 3, weekly = 0}
+keep.exclude = ["*.bin"]
+keep.bandwidth = "1 MB/s"
+keep.mirror = "me@server:proj"
+keep.watched = ["outputs"]
+keep.mirror_key = "~/.ssh/mirror"
 """
 
 
@@ -70,6 +82,7 @@ def test_without_anything_there_are_the_defaults(tmp_path: Path) -> None:
         bandwidth=None,
         python=None,
         ssh=Ssh(),
+        keep=Keep(),
     )
 
 
@@ -92,6 +105,17 @@ def test_every_option_is_read_from_either_file(tmp_path: Path, write: Any) -> No
         bandwidth=1_000_000,
         python="python3.12",
         ssh=Ssh("my config", 2222, "~/.ssh/key", "a,b", ("A=b",)),
+        keep=Keep(
+            to=Location("sftp:me@server:/keep", "sftp", "me@server"),
+            password="file:~/key",  # noqa: S106 - where it comes from.
+            interval=7200.0,
+            retention=Retention(3, 24, 14, 0),
+            exclude=("*.bin",),
+            bandwidth=1_000_000,
+            mirror=Server("me@server", "proj"),
+            watched=("outputs",),
+            mirror_key="~/.ssh/mirror",
+        ),
     )
 
 
@@ -126,6 +150,15 @@ def test_variables_hold_numbers_and_lists_as_text(tmp_path: Path) -> None:
 
 
 WRONG = [
+    ('keep.to = "server:keep"', "tool.towline.keep.to: expected an absolute folder, ~/… or one of"),
+    ('keep.interval = "1 ms"', 'keep.interval: expected a time such as "5 min"'),
+    ("keep.interval = 5", 'keep.interval: expected a time such as "5 min"'),
+    ('keep.interval = "8 d"', "from 1 s to 7 d"),
+    ("keep.retention.last = -1", "keep.retention.last: expected a number from 0 to 10000, not -1"),
+    ("keep.retention.last = true", "keep.retention.last: expected a number"),
+    ("keep.retention = {last = 0, hourly = 0, daily = 0, weekly = 0}", "nothing would be kept"),
+    ('keep.password = "hunter2"', "keep.password: expected env:VARIABLE, file:PATH"),
+    ('keep.mirror = "server"', "keep.mirror: expected user@host:folder"),
     ("machine = 1", 'tool.towline.machine: expected a text, not 1'),
     ("machine = true", "tool.towline.machine: expected a text, not true"),
     ('machine = ""', "tool.towline.machine: expected a text of one line, not ''"),
@@ -274,6 +307,15 @@ def test_the_table_of_options_is_whole() -> None:
     assert not TABLES & set(OPTION_OF)
     assert all(option.help.endswith((".", "`).")) for option in OPTIONS)
     plain = {option.key for option in OPTIONS if "." not in option.key}
-    assert plain == {f.name.removesuffix("_s") for f in dataclasses.fields(Options)} - {"ssh"}
-    inner = {option.key.removeprefix("ssh.") for option in OPTIONS if "." in option.key}
-    assert inner == {field.name for field in dataclasses.fields(Ssh)}
+    assert plain == {f.name.removesuffix("_s") for f in dataclasses.fields(Options)} - {
+        "ssh",
+        "keep",
+    }
+    for table, kind in (("ssh", Ssh), ("keep", Keep)):
+        inner = {key.removeprefix(f"{table}.") for key in OPTION_OF if key.startswith(f"{table}.")}
+        assert inner == {field.name for field in dataclasses.fields(kind)}
+
+
+def test_a_password_in_the_file_is_not_repeated(tmp_path: Path) -> None:
+    message, hint = fault(towline_toml(tmp_path, 'keep.password = "hunter2"\n'))
+    assert "hunter2" not in message + hint

@@ -54,9 +54,10 @@ def test_what_went_wrong(code: int, stderr: str, trouble: Trouble) -> None:
     ("stderr", "words"),
     [
         ("Fatal: a\n", "a"),
-        ("subprocess ssh: Host key\nFatal: unable to open\n", "unable to open"),
+        ("subprocess ssh: Host key\nFatal: unable to open\n", "Host key"),
         ('{"message_type":"exit_error","code":12,"message":"Fatal: wrong"}', "wrong"),
         ('{"message_type":"error","error":{"message":"denied"},"item":"/p/x"}', "/p/x: denied"),
+        ("config exists\ngithub.com/restic/x\n\t/src/x.go:1\nruntime.goexit\n", "config exists"),
         ("", "it gave no reason"),
         ("{ not JSON", "{ not JSON"),
     ],

@@ -16,6 +16,7 @@ from towline.engine.events import (
     ConflictKept,
     Disconnected,
     Held,
+    Kept,
     LeftOut,
     Note,
     ProblemFound,
@@ -75,6 +76,7 @@ EVENTS = [
     Resumed(12.0, True),
     Held("all 40 files would be removed"),
     Note("the clock jumped"),
+    Kept("4f3a12cd", 3, 12_000, 1.2, ("data/locked",)),
     Stopped("asked to"),
 ]
 

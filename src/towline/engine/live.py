@@ -77,6 +77,8 @@ class Live:
     is one of them.
     """
 
+    changes_here = 0  # Of the laptop's copy, whoever made them: what a snapshot goes by.
+
     def __init__(
         self,
         folder: Folder,
@@ -147,7 +149,6 @@ class Live:
         )
         self._sent_before: list[tuple[str, Entry | None]] = []
         self.revision = store.revision  # The last one known to be whole on the machine.
-        self.changes_here = 0  # Of the laptop's copy, whoever made them: what a snapshot goes by.
 
     # -- What others ask ----------------------------------------------------------------------
 

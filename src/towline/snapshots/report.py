@@ -56,11 +56,16 @@ def trouble_of(code: int, stderr: str) -> Trouble:
 
 
 def last_words(stderr: str) -> str:
-    """Return the sentence of stderr that says why, on one line."""
+    """Return the sentence of stderr that says why, on one line.
+
+    What ssh says is the reason of what restic says after it; a stack, which old releases print, is
+    none.
+    """
     lines = [_plain(line) for line in stderr.splitlines() if line.strip()]
-    fatal = [line for line in lines if line.startswith("Fatal:")]
-    chosen = fatal[-1] if fatal else (lines[-1] if lines else "it gave no reason")
-    return chosen.removeprefix("Fatal:").strip()[:300]
+    for mark in ("subprocess ssh: ", "Fatal: "):
+        if told := [line for line in lines if line.startswith(mark)]:
+            return told[-1].removeprefix(mark)[:300]
+    return lines[0][:300] if lines else "it gave no reason"
 
 
 def _plain(line: str) -> str:
