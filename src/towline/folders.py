@@ -119,6 +119,7 @@ def _open_root(
         watch = open_watch(root, lambda path: replica.rules.ignores(path, True))
         stack.callback(watch.close)
         stack.callback(replica.save_cache)
+        stack.callback(replica.tidy)
     except LockedError as error:
         raise UserError(
             f"{root} is kept in step by another engine (process {error.owner})",

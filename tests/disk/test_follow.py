@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.disk.world import contents_of, file_of
+from towline.core.change import Change, Outcome
 from towline.core.entry import File, Unsynced, digest_of
 from towline.core.gather import Gather
 from towline.core.ignore import Rules
@@ -17,6 +19,7 @@ from towline.disk.folder import Folder
 from towline.disk.follow import RETRY_INTERVAL_S, SETTLE_MAX_S, Follower
 from towline.disk.own import ensure_own_directory
 from towline.disk.replica import Observation, Replica
+from towline.disk.retired import REVIEW_FIRST_S
 from towline.disk.watch.base import Mode, ModeKind, Seen, Statistics, Watch
 
 INTERVAL_S = 100.0
@@ -144,6 +147,35 @@ def test_a_cookie_settles_what_was_gathered_before_it(
     news = follower.step(1.0)
     assert news.settled == [7]
     assert [observation.path for observation in news.observations] == ["x.bin"]
+
+
+def test_a_cookie_settles_what_was_written_to_a_file_that_was_replaced_while_open(
+    follower: Follower, watch: Deaf, tmp_path: Path
+) -> None:
+    """What a program appends just before a flush is found with it, not some time later."""
+    with open(tmp_path / "x.bin", "ab") as file:
+        change = Change("x.bin", file_of(b"before"), file_of(b"theirs"))
+        results, _ = follower.apply([change], contents_of(b"theirs"), 1.0)
+        assert [result.outcome for result in results] == [Outcome.DONE]
+        file.write(b", and ours")
+    follower.settle(7, 1.0)
+    watch.seen = Seen(cookies=frozenset(["cookie1"]))
+    assert follower.step_plain(1.0) is None  # It is to be looked at, which may take a while.
+    news = follower.step(1.0)
+    assert news.settled == [7]
+    assert [kept.path for kept in news.kept] == ["x.bin"]
+    assert Observation(news.kept[0].copy, file_of(b"before, and ours")) in news.observations
+
+
+def test_a_file_that_was_replaced_while_open_is_looked_at_again_soon(
+    follower: Follower, tmp_path: Path
+) -> None:
+    with open(tmp_path / "x.bin", "ab") as file:
+        change = Change("x.bin", file_of(b"before"), file_of(b"theirs"))
+        follower.apply([change], contents_of(b"theirs"), 1.0)
+        file.write(b", and ours")
+    told = observed_by(follower, 1.0 + REVIEW_FIRST_S)
+    assert file_of(b"before, and ours") in [observation.entry for observation in told]
 
 
 def test_a_cookie_that_never_comes_ends_in_a_scan(follower: Follower) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.disk.test_follow import Deaf, observed_by
-from tests.disk.world import file_of, left_in_stage, replica_of
+from tests.disk.world import file_of, left_in_stage, let_time_pass, replica_of
 from towline.core.change import Change, Outcome
 from towline.core.delta import Stretch
 from towline.core.digest import BLOCK, digest_of
@@ -235,6 +235,7 @@ def test_a_new_version_is_staged_out_of_the_old_one(tmp_path: Path, known: bool)
     change = Change(PATH, file_of(BEFORE), file_of(AFTER))
     assert [result.outcome for result in replica.apply([change], {})] == [Outcome.DONE]
     assert (tmp_path / PATH).read_bytes() == AFTER
+    assert let_time_pass(replica) == []
     assert left_in_stage(tmp_path) == []
 
 

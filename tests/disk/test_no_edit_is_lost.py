@@ -22,6 +22,7 @@ from tests.disk.world import (
     file_of,
     full_disk,
     left_in_stage,
+    let_time_pass,
     replica_of,
 )
 from towline.core.change import Change, Outcome
@@ -94,7 +95,7 @@ def every_call(
         calls = folder.disarm()
         was_reached = len(calls) > number
         if was_reached:
-            replica.review(0)
+            let_time_pass(replica)
             check(root, calls)
         folder.close()
         if not was_reached:
@@ -143,11 +144,11 @@ def test_what_is_written_later_through_an_open_file_survives(
         assert opened or result.outcome is Outcome.DONE
         calls = folder.disarm()
         was_reached = len(calls) > number
-        replica.review(0)
+        replica.review(0, at_once=True)
         for descriptor in opened:
             os.write(descriptor, EDIT)
             os.close(descriptor)
-        replica.review(1)
+        let_time_pass(replica)
         if opened:
             assert any(content.startswith(EDIT) for content in contents_in(root)), number
         assert left_in_stage(root) == [], calls
@@ -169,7 +170,7 @@ def test_a_crash_before_any_call_leaves_old_or_new_whole(
         if change.new is None or isinstance(change.new, Symlink) or change.new == DIRECTORY:
             return
         assert found, "the path is absent, which would spread as a deletion"
-        assert restarted.review(0) == []
+        assert let_time_pass(restarted) == []
 
     every_call(tmp_path, folder_type, change, lambda _: crash(), check)
 
@@ -274,7 +275,7 @@ def test_two_edits_during_one_apply_both_survive(
         folder.before_each = lambda n=number, f=folder, r=root, s=at: before(n, f, r, s)
         replica.apply([change], contents_of(NEW))
         folder.before_each = None
-        replica.review(0)
+        let_time_pass(replica)
         folder.close()
         assert EDIT in contents_in(root)
         assert left_in_stage(root) == []

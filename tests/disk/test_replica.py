@@ -21,6 +21,7 @@ from tests.disk.world import (
     contents_of,
     file_of,
     left_in_stage,
+    let_time_pass,
     replica_of,
 )
 from towline.core.change import Change, Outcome, Result, changes_between
@@ -252,6 +253,7 @@ def test_another_device_below_the_root_is_written_to(tmp_path: Path) -> None:
     assert [result.outcome for result in results] == [Outcome.DONE] * 3
     found = {path.name: path.read_bytes() for path in (tmp_path / "disk").iterdir()}
     assert found == {"x": NEW, "z": NEW}
+    assert let_time_pass(replica) == []
     assert left_in_stage(tmp_path) == []
 
 

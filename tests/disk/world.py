@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from towline.core.entry import File, digest_of
+from towline.disk.displaced import Kept
 from towline.disk.folder import Folder
 from towline.disk.replica import Replica
+from towline.disk.retired import GRACE_S, REVIEW_MAX_S
 
 OLD, NEW, EDIT = b"old content\n", b"new content\n", b"somebody's edit\n"
 
@@ -49,6 +51,15 @@ def replica_of(folder: Folder | Path, rules: PlainRules = RULES, **options: Any)
     replica = Replica(folder, rules, host="box", **options)
     replica.scan()
     return replica
+
+
+def let_time_pass(replica: Replica, now: float = 0.0) -> list[Kept]:
+    """Have what was replaced looked at, first while it may be open, then when its grace is over."""
+    return [
+        *replica.review(now, at_once=True),
+        *replica.review(now + GRACE_S),
+        *replica.review(now + GRACE_S + REVIEW_MAX_S),  # If it was open the last time.
+    ]
 
 
 def contents_in(root: Path) -> list[bytes]:

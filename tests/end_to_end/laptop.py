@@ -241,8 +241,9 @@ class Laptop:
         self.assert_tidy()
 
     def assert_tidy(self) -> None:
+        """Nothing lies in a stage, once what was replaced has had its grace."""
         for root in (self.project, self.there):
-            assert staged(root) == [], f"left in the stage of {root}"
+            wait_until(lambda root=root: staged(root) == [], f"nothing in the stage of {root}")
 
     def wait_equal(self, timeout_s: float = WAIT_S) -> None:
         wait_until(

@@ -109,6 +109,7 @@ class Engine:
     def stop(self) -> None:
         """End it in good order."""
         if self.replica is not None and not self.is_dead:
+            self.replica.tidy()
             self.replica.save_cache()
         self.kill()
 

@@ -104,6 +104,7 @@ class Root:
             self._known = True
 
     def close(self) -> None:
+        self.replica.tidy()
         with contextlib.suppress(OSError):
             self.replica.save_cache()
         self.follower.watch.close()

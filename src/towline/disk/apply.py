@@ -324,10 +324,8 @@ class Apply:
             verdict = Verdict(as_expected=False)
         if not verdict.as_expected:  # Somebody wrote again, in between.
             return self._displaced.rescue(staged.name, path)
-        if verdict.is_open is False:
-            self._supply.drop(staged)
-        else:
-            self._displaced.let_go(staged.name, path, staged.entry, verdict)
+        # Not dropped, nor given back to the contents: it was seen, and may be being opened.
+        self._displaced.let_go(staged.name, path, staged.entry, verdict)
         return None
 
     def _replace_in_two(self, staged: Staged, actual: Entry, status: os.stat_result | None) -> None:

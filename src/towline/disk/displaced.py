@@ -1,14 +1,16 @@
 """What was taken out of its place, until it is certain that nobody needs it.
 
 Whatever sync replaces or deletes is first moved into the stage, then looked at. Only what is
-exactly what was expected, and what nobody has open for writing, is dropped. All else lives on as a
-conflict copy. The name of a staged file says where it belongs and what is expected in it, so that a
-crash between two steps loses nothing either.
+exactly what was expected, and what nobody has open for writing, is dropped, and not before a second
+look, which `retired` says when to take. All else lives on as a conflict copy. The name of a staged
+file says where it belongs and what is expected in it, so that a crash between two steps loses
+nothing either.
 """
 
 from __future__ import annotations
 
 import errno
+import math
 import os
 import secrets
 import stat
@@ -34,8 +36,8 @@ from towline.core.path import (
 from towline.disk.cache import Stamp, is_settled, stamp_of
 from towline.disk.folder import BESIDE_PREFIX, STAGE, Folder
 from towline.disk.look import PIECE
+from towline.disk.retired import GRACE_S, Retired, Retirement
 
-RETIRED_MAX = 4096  # Files kept because somebody might still write to them; bounds the disk used.
 RETIRED_S = 60  # How long, where the system cannot say whether anybody has a file open.
 COPIES_MAX = 1000  # Conflict copies of one path within one second; more is a loop.
 REHASH_MAX = 1 << 20  # Bytes; up to this size reading again costs less than being wrong.
@@ -57,17 +59,7 @@ class Verdict:
     as_expected: bool
     is_open: bool | None = False  # For writing, by anybody; None: cannot tell.
     stamp: Stamp | None = None  # While it holds, the content is still what was read.
-
-
-@dataclass(frozen=True, slots=True)
-class _Retired:
-    """`expected` None: already known to be somebody's edit that found no place so far."""
-
-    name: str
-    path: str
-    expected: Entry | None
-    stamp: Stamp | None
-    since: float | None = None  # Seconds, of the first review.
+    is_safe: bool = False  # Nobody can write to it, or it has another name to live on under.
 
 
 class Displaced:
@@ -79,7 +71,7 @@ class Displaced:
         self._now_ns = now_ns
         self._token = secrets.token_hex(4)  # Tells this life's files from leftovers.
         self._count = 0
-        self._retired: list[_Retired] = []
+        self._retired = Retirement()
         self._kept: list[Kept] = []
 
     def staged_name(
@@ -108,29 +100,34 @@ class Displaced:
     ) -> Verdict:
         """Look at what was displaced to `name`. Raises OSError if it cannot be looked at.
 
-        `trusted` is a settled stamp that vouched for `expected` before; a rename keeps all of it
-        but ctime. It is believed of large files that nobody has open. `seen` is the stamp of an
-        earlier verdict; it is believed as long as the file stays anyway.
+        `trusted` is a stamp that vouched for `expected` before, settled but for a rename, which
+        keeps all of it but ctime. It is believed of large files that nobody has open. `seen` is the
+        stamp of an earlier verdict; it is believed as long as the file stays anyway.
         """
         status = self._folder.lstat(name)
         if stat.S_ISLNK(status.st_mode):
             same = isinstance(expected, Symlink) and self._folder.readlink(name) == expected.target
-            return Verdict(same)
+            return Verdict(same, is_safe=True)
         if not stat.S_ISREG(status.st_mode) or not isinstance(expected, File):
             return Verdict(as_expected=False)
         return self._examine_file(name, expected.digest, trusted, seen)
 
     def let_go(self, name: str, path: str, expected: Entry | None, verdict: Verdict) -> None:
-        """Drop what is as expected, or keep it for as long as somebody may write to it."""
-        if verdict.is_open is not False:
-            self._retire(name, path, expected, verdict.stamp)
+        """Drop what is as expected: at once if it is safe, or else when nobody can write to it.
+
+        What lies beside its place has no grace: its directory may have to go next.
+        """
+        name = self._as_done(name, path, expected)
+        is_beside = name_of(name).startswith(BESIDE_PREFIX)
+        if not verdict.is_safe and not (is_beside and verdict.is_open is False):
+            self._retire(name, path, expected, verdict)
             return
         try:
             self._folder.unlink(name)
         except FileNotFoundError:
             return
         except OSError:
-            self._retire(name, path, expected, None)
+            self._retire(name, path, expected, Verdict(as_expected=True, is_open=None))
 
     def rescue(self, name: str, path: str, *, may_return: bool = False) -> str | None:
         """Put somebody's edit from `name` back under a synced name; return that name.
@@ -139,33 +136,38 @@ class Displaced:
         stays in the stage and `review` tries again.
         """
         try:
-            if may_return and self._place(name, path):
-                return path
-            return self._place_copy(name, path)
-        except NotADirectoryError:  # A parent became a file; the root is always there.
-            return self.rescue(name, name_of(path), may_return=may_return)
-        except FileNotFoundError:
-            return None
+            return self._bring_back(name, path, may_return=may_return)
         except OSError:
-            self._retire(name, path, None, None)
+            with suppress(FileNotFoundError):
+                self._folder.lstat(name)
+                self._retire(name, path, None, Verdict(as_expected=False, is_open=None))
             return None
 
     @property
     def has_retired(self) -> bool:
-        """Whether `review` has anything to do or to tell."""
-        return bool(self._retired or self._kept)
+        """Whether `review` has anything to do or to tell, now or later."""
+        return bool(len(self._retired) or self._kept)
 
-    def review(self, now: float) -> list[Kept]:
-        """Look again at what was retired; return what became a conflict copy since last time.
+    def review_due(self, now: float) -> float | None:
+        """Return when to call `review`; None: there is nothing to look at."""
+        due = self._retired.date(now)
+        return now if self._kept else due
 
-        `now` in seconds, of any clock.
+    def review(self, now: float, *, at_once: bool = False) -> list[Kept]:
+        """Look again at what was retired and is due; return what became a conflict copy meanwhile.
+
+        `now` in seconds, of any clock. `at_once`: also at all that somebody may have written to.
         """
-        waiting, self._retired = self._retired, []
-        surplus = len(waiting) - RETIRED_MAX
-        for number, retired in enumerate(waiting):
-            self._review_one(retired, now, must_go=number < surplus)
+        for retired in self._retired.take(now, at_once=at_once):
+            self._review_one(retired, now)
         kept, self._kept = self._kept, []
         return kept
+
+    def tidy(self) -> None:
+        """Look a last time: drop what nobody has open. The rest is for the next life to find."""
+        for retired in self._retired.take_all():
+            with suppress(OSError):
+                self._part(retired)
 
     def recover(self, name: str) -> None:
         """Deal with something that an earlier life left in the stage. Others' files stay."""
@@ -180,11 +182,12 @@ class Displaced:
         mark, is_open = self._mark_of(name, status)
         if mark not in (parsed.old, parsed.new):
             self._note(parsed.path, self.rescue(name, parsed.path, may_return=True))
-        elif parsed.out and mark == parsed.old and parsed.new != _mark(None):
+        elif mark == parsed.old and _returns(parsed):
             if not self._place(name, parsed.path):
                 self._folder.unlink(name)
         elif is_open and mark.startswith("f"):
-            self._retire(name, parsed.path, File(bytes.fromhex(mark[1:])), None)
+            expected = File(bytes.fromhex(mark[1:]))
+            self._retire(name, parsed.path, expected, Verdict(as_expected=True, is_open=True))
         else:
             self._folder.unlink(name)
 
@@ -198,13 +201,16 @@ class Displaced:
             status = self._folder.fstat(descriptor)
             is_open = self._is_open(descriptor, status)  # Before reading: what is read then stays.
             stamp = stamp_of(status)
+            is_safe = status.st_nlink > 1
             if is_open is not False and stamp == seen:
                 return Verdict(as_expected=True, is_open=is_open, stamp=seen)
             if is_open is False and stamp.size > REHASH_MAX and _is_renamed(trusted, stamp):
-                return Verdict(as_expected=True)
+                return Verdict(as_expected=True, is_open=False, stamp=trusted, is_safe=is_safe)
             now_ns = self._now_ns()
             same = self._digest(descriptor) == digest
-            return Verdict(same, is_open, stamp if is_settled(stamp, now_ns) else None)
+            vouching = stamp if is_open is not False else stamp._replace(ctime_ns=0)
+            settled = vouching if is_settled(vouching, now_ns) else None
+            return Verdict(same, is_open, settled, is_safe)
         finally:
             self._folder.close_file(descriptor)
 
@@ -232,31 +238,79 @@ class Displaced:
 
     # Deciding again, later.
 
-    def _review_one(self, retired: _Retired, now: float, *, must_go: bool) -> None:
+    def _review_one(self, retired: Retired, now: float) -> None:
         try:
-            self._decide(retired, now, must_go=must_go)
+            if not self._decide(retired, now):
+                self._retired.again(retired, now)
         except FileNotFoundError:  # Nothing of ours to be decided any more.
             return
         except OSError:
-            self._retired.append(retired)
+            self._retired.again(retired, now)
 
-    def _decide(self, retired: _Retired, now: float, *, must_go: bool) -> None:
-        name, path, expected = retired.name, retired.path, retired.expected
-        since = now if retired.since is None else retired.since
-        waited = must_go or now - since >= RETIRED_S
-        verdict = Verdict(as_expected=False)
-        if expected is not None:
-            # The last look reads: what was written through a mapping shows in no stamp.
-            verdict = self.examine(name, expected, seen=None if waited else retired.stamp)
-        if not verdict.as_expected or (must_go and verdict.is_open):
-            self._note(path, self.rescue(name, path))
-        elif verdict.is_open is False or (waited and verdict.is_open is None):
-            self._folder.unlink(name)
+    def _decide(self, retired: Retired, now: float) -> bool:
+        """Look at one again; False if it has to be kept for yet another look."""
+        age_s = math.inf if retired.must_go else now - retired.since
+        verdict = self._look_again(retired, is_last=age_s >= RETIRED_S)
+        patience_s = RETIRED_S if verdict.is_open is None else GRACE_S
+        if not verdict.as_expected or (retired.must_go and verdict.is_open):
+            self._rescue_late(retired)
+        elif not verdict.is_open and age_s >= patience_s:
+            self._folder.unlink(retired.name)
         else:
-            self._retired.append(_Retired(name, path, expected, verdict.stamp, since))
+            retired.stamp = verdict.stamp
+            return False
+        return True
 
-    def _retire(self, name: str, path: str, expected: Entry | None, stamp: Stamp | None) -> None:
-        self._retired.append(_Retired(name, path, expected, stamp))
+    def _part(self, retired: Retired) -> None:
+        """Drop it if nobody has it open, however short its time was."""
+        verdict = self._look_again(retired, is_last=True)
+        if not verdict.as_expected:
+            self._rescue_late(retired)
+        elif verdict.is_open is False:
+            self._folder.unlink(retired.name)
+        else:
+            self._retire(retired.name, retired.path, retired.expected, verdict)
+
+    def _look_again(self, retired: Retired, *, is_last: bool) -> Verdict:
+        """The last look reads: what was written through a mapping shows in no stamp."""
+        if retired.expected is None:
+            return Verdict(as_expected=False)
+        if retired.is_open is False:
+            return self.examine(retired.name, retired.expected, trusted=retired.stamp)
+        seen = None if is_last else retired.stamp
+        return self.examine(retired.name, retired.expected, seen=seen)
+
+    def _rescue_late(self, retired: Retired) -> None:
+        """Bring an edit back. Raises OSError if it cannot be done for now."""
+        kept = self._bring_back(retired.name, retired.path, may_return=False)
+        self._note(retired.path, kept)
+
+    def _bring_back(self, name: str, path: str, *, may_return: bool) -> str:
+        try:
+            if may_return and self._place(name, path):
+                return path
+            return self._place_copy(name, path)
+        except NotADirectoryError:  # A parent became a file; the root is always there.
+            return self._bring_back(name, name_of(path), may_return=may_return)
+
+    def _retire(self, name: str, path: str, expected: Entry | None, verdict: Verdict) -> None:
+        self._retired.add(Retired(name, path, expected, verdict.stamp, verdict.is_open))
+        for surplus in self._retired.surplus():
+            with suppress(OSError):
+                self._part(surplus)
+
+    def _as_done(self, name: str, path: str, expected: Entry | None) -> str:
+        """Return a name that says after a crash what this is, and that it stays away."""
+        parsed = _parsed(name)
+        if parsed is None or (parsed.old == _mark(expected) and not _returns(parsed)):
+            return name
+        beside = name_of(name).startswith(BESIDE_PREFIX)
+        done = self.staged_name(path, expected, None, out=True, beside=beside)
+        try:
+            self._folder.place(name, done)
+        except OSError:
+            return name
+        return done
 
     def _note(self, path: str, kept: str | None) -> None:
         if kept is not None:
@@ -321,6 +375,11 @@ def _parsed(name: str) -> _Name | None:
     except BadPathError:
         path = "recovered"
     return _Name(parts[0] == "out", parts[1], parts[3], parts[4], path)
+
+
+def _returns(parsed: _Name) -> bool:
+    """Whether it goes back to its path after a crash, if that is free: nothing took its place."""
+    return parsed.out and parsed.new != _mark(None)
 
 
 def _quoted(path: str) -> str:

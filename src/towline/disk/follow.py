@@ -20,7 +20,6 @@ from towline.disk.reading import Progress
 from towline.disk.replica import Observation, Replica
 from towline.disk.watch.base import Seen, Watch
 
-REVIEW_INTERVAL_S = 1.0  # How often replaced files that someone still had open are looked at.
 RETRY_INTERVAL_S = 5.0  # How often what could not be read is tried again, though nothing is told.
 RETRIES_MAX = 256  # Paths each time: a share of a broken disk must not keep us busy.
 VERIFY_INTERVAL_S = 600.0  # What no notice tells, a write through a map say, is found by then.
@@ -87,13 +86,12 @@ class Follower:
         """Take in what the watch tells; look at the paths whose time has come."""
         self._take_in(self.watch.read(), now)
         news, self._news = self._news, News()
-        self._arm_review(now)  # A scan may have come upon something, too.
         paths = self._gather.take_all() if news.settled else self._gather.take(now)
         if paths and not news.scan_reason:
             news.observations = self.replica.observe(paths, news.contents)
         self._read_on(now, news)
-        self._withhold(news)
         self._review(now, news)
+        self._withhold(news)
         self._retry(now, news)
         self._verify(now, news)
         return news
@@ -117,6 +115,8 @@ class Follower:
         return self._gather.deadline()
 
     def _has_work(self, now: float) -> bool:
+        if self._news.settled and self.replica.has_retired:
+            return True
         gathered = self.quiet_at()
         if gathered is not None and (self._news.settled or gathered <= now + INSTANT_S):
             return True
@@ -171,9 +171,8 @@ class Follower:
         return result, self.replica.observe(())
 
     def _arm_review(self, now: float) -> None:
-        """Look soon at what was swapped out, if somebody had it open."""
-        if self._review_at is None and self.replica.has_retired:
-            self._review_at = now + REVIEW_INTERVAL_S
+        """Look again at what was swapped out, when it is time."""
+        self._review_at = self.replica.review_due(now)
 
     def _hold(self, git_busy: bool, now: float) -> None:
         """Keep what git is changing together until it is done."""
@@ -238,8 +237,9 @@ class Follower:
             self._verifying, self._verify_at = None, now + self._verify_interval_s
 
     def _review(self, now: float, news: News) -> None:
-        if self._review_at is None or now < self._review_at:
-            return
-        news.kept = self.replica.review(now)
-        news.observations += self.replica.observe(())
-        self._review_at = now + REVIEW_INTERVAL_S if self.replica.has_retired else None
+        """Look at what was swapped out; all that was written to it before a cookie is told."""
+        at_once = bool(news.settled) and self.replica.has_retired
+        if at_once or (self._review_at is not None and now >= self._review_at):
+            news.kept = self.replica.review(now, at_once=at_once)
+            news.observations += self.replica.observe(())
+        self._arm_review(now)  # A scan may have come upon something, too.

@@ -94,7 +94,7 @@ class Replica:
 
     @property
     def has_retired(self) -> bool:
-        """Whether `review` has anything to do or to tell."""
+        """Whether `review` has anything to do or to tell, now or later."""
         return self._displaced.has_retired
 
     def set_rules(self, rules: Rules) -> None:
@@ -271,15 +271,23 @@ class Replica:
             if digest not in given and (content := self.read(path, file)) is not None:
                 yield digest, content
 
-    def review(self, now: float) -> list[Kept]:
-        """Look again at replaced files that somebody had open; return new conflict copies.
+    def review_due(self, now: float) -> float | None:
+        """Return when to call `review`; None: there is nothing to look at."""
+        return self._displaced.review_due(now)
 
-        To be called about once a second while `has_retired`; `now` in seconds of any clock. The
-        next `observe` tells of the copies.
+    def review(self, now: float, *, at_once: bool = False) -> list[Kept]:
+        """Look again at what was replaced and may yet be written to; return new conflict copies.
+
+        To be called when `review_due` says; `now` in seconds of any clock, and the same one.
+        `at_once`: what was written by now is to be found. The next `observe` tells of the copies.
         """
-        kept = self._displaced.review(now)
+        kept = self._displaced.review(now, at_once=at_once)
         self._to_observe.update(one.copy for one in kept)
         return kept
+
+    def tidy(self) -> None:
+        """Drop what was replaced and is not open, without waiting longer: this life ends."""
+        self._displaced.tidy()
 
     def save_cache(self) -> None:
         """Write the digests known to the cache file, if there is one. Raises OSError."""
