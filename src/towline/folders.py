@@ -18,6 +18,7 @@ from towline.core.direction import Direction, Directions
 from towline.core.gather import Gather
 from towline.core.ignore import Rules
 from towline.core.path import join
+from towline.disk.extent import exclude_lines
 from towline.disk.folder import Folder as DiskFolder
 from towline.disk.follow import Follower, News
 from towline.disk.incarnation import Incarnation, read_or_create
@@ -99,9 +100,9 @@ def open_folder(
     )
 
 
-def kept_rules(root: Path, extra: Sequence[str]) -> Rules:
-    """Return the rules of what snapshots hold: those of sync, without its limit of size."""
-    return Rules(read_sources(root, extra))
+def left_out(root: Path, extra: Sequence[str]) -> list[str]:
+    """Return what restic is told to leave out: by the rules of sync, without its limit of size."""
+    return exclude_lines(root, Rules(read_sources(root, extra)))
 
 
 def _open_root(

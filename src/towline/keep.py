@@ -19,10 +19,9 @@ import anyio
 from towline.config import Options, load
 from towline.control_listener import try_lock
 from towline.errors import ExitCode, UserError
-from towline.folders import kept_rules
+from towline.folders import left_out
 from towline.places import RECORD_MAX, as_name, keep_lock, keep_record, write_private
 from towline.snapshots import restic
-from towline.snapshots.extent import exclude_lines
 from towline.snapshots.location import FOLDER, Location
 from towline.snapshots.put_back import Restored, close_stage, open_stage, put_back
 from towline.snapshots.report import Snapshot, Summary, Trouble
@@ -151,7 +150,7 @@ class Keep:
 
     def _exclude(self) -> list[str]:
         extra = (*self._options.ignore, *self._options.keep.exclude)
-        return exclude_lines(self.project, kept_rules(self.project, extra))
+        return left_out(self.project, extra)
 
     def _remember(self, **changes: object) -> None:
         self.record = dataclasses.replace(self.record, **changes)  # type: ignore[arg-type]

@@ -56,17 +56,18 @@ def carried(binding: Binding, there: There, options: Options, **more: object) ->
         if not call["key"]:
             environment["SSH_AUTH_SOCK"] = stack.enter_context(lent_agent(there))
         program = Call(["carry", binding.id], env=environment, agent=True)
-        yield from _told(stack.enter_context(Program(binding, program)), line)
+        yield from told_by(stack.enter_context(Program(binding, program)), line)
 
 
 def stopped(binding: Binding) -> Json:
     """End what goes on there by itself."""
     with Program(binding, Call(["carry-stop", binding.id], agent=True)) as program:
-        told = list(_told(program, b""))
+        told = list(told_by(program, b""))
     return told[-1] if told else {}
 
 
-def _told(program: Program, line: bytes) -> Iterator[Json]:
+def told_by(program: Program, line: bytes) -> Iterator[Json]:
+    """Yield what a program of the bundle tells, given its call. Raises UserError at its failure."""
     program.write(line)
     rest, last, stderr = b"", dict[str, Any](), bytearray()
     for kind, content in program.records():
@@ -87,17 +88,26 @@ def _told(program: Program, line: bytes) -> Iterator[Json]:
 def call_for(options: Options, there: There) -> Json:
     """Return what the machine must know: where, who that is, and a key if one is configured."""
     server = server_of(options.keep)
-    facts = ssh_facts(server.host, options.ssh.config)
     key = options.keep.mirror_key
     return {
+        **way_to(server.host, options.ssh.config),
         "root": there.folder,
+        "folder": server.folder,
+        "key": key_text(key) if key else "",
+        "paths": list(options.keep.watched),
+    }
+
+
+def way_to(host: str, config: str | None, port: int | None = None) -> Json:
+    """Return how the machine gets to a host that the laptop knows by name. Raises UserError."""
+    facts = ssh_facts(host, config)
+    if port is not None:
+        facts["port"] = str(port)
+    return {
         "address": facts["hostname"],
         "port": int(facts.get("port", "22")),
         "user": facts["user"],
-        "host_keys": host_keys(facts, server.host),
-        "folder": server.folder,
-        "key": _key(Path(key).expanduser()) if key else "",
-        "paths": list(options.keep.watched),
+        "host_keys": host_keys(facts, host),
     }
 
 
@@ -158,7 +168,9 @@ def _keys_in(file: Path, name: str) -> Iterator[str]:
             yield entry["key"]
 
 
-def _key(file: Path) -> str:
+def key_text(path: str) -> str:
+    """Return a private key. Raises UserError if it is none."""
+    file = Path(path).expanduser()
     try:
         text = file.read_text()[:KEY_MAX]
     except (OSError, ValueError) as error:

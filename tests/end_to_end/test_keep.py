@@ -97,14 +97,8 @@ def test_a_restore_into_a_live_project_reaches_the_machine_and_keeps_what_was_ed
         laptop.wait_equal()
 
 
-@pytest.mark.parametrize(
-    "victim",
-    [
-        pytest.param("restic", marks=pytest.mark.soak),
-        pytest.param("the engine", marks=pytest.mark.soak),
-        "both",
-    ],
-)
+@pytest.mark.soak
+@pytest.mark.parametrize("victim", ["restic", "the engine", "both"])
 def test_after_a_kill_in_the_middle_of_a_snapshot_the_next_link_goes_on(
     laptop: Laptop, victim: str
 ) -> None:

@@ -105,7 +105,7 @@ def test_with_a_key_of_its_own_it_goes_on_while_the_laptop_is_away(
     outputs = laptop.there / "outputs"
     with laptop.linked():
         told = laptop.tell("mirror")
-        assert told[-1]["running"], "the engine's or this one"
+        assert "running" in told[-1], "the engine's or this one"
         wait_until(outputs.is_dir, "the machine watches")
     (outputs / "while away").write_text("1")
     wait_content(kept / "outputs/while away", "1")
@@ -118,7 +118,7 @@ def test_with_a_key_of_its_own_it_goes_on_while_the_laptop_is_away(
     assert not holds_a_key(laptop.machine.home), "the key is in memory only"
     with laptop.linked():
         assert laptop.tell("mirror", "--stop")[-1]["stopped"]
-    wait_until(lambda: not agents_on(laptop.machine), "no agent holds the key any more")
+    wait_until(lambda: not agents_on(laptop.machine), "no agent holds the key any more", 30)
 
 
 def agents_on(machine: Machine) -> list[str]:
@@ -173,6 +173,7 @@ def test_without_an_agent_and_without_a_key_it_says_what_to_do(laptop: Laptop, k
     assert "keep.mirror_key" in refused.stderr
 
 
+@pytest.mark.soak
 def test_a_killed_engine_takes_the_agent_it_lent_with_it_and_the_next_goes_on(
     laptop: Laptop, server: Machine, known: Path, kept: Path
 ) -> None:

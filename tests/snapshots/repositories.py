@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from towline.core.ignore import Rules
+from towline.disk.extent import exclude_lines
 from towline.snapshots import restic
-from towline.snapshots.extent import exclude_lines
 from towline.snapshots.location import parse_location
 from towline.snapshots.repository import Repository, Settings
 

@@ -90,10 +90,10 @@ def read_call(line: bytes) -> Call:
 class Courier:
     """The way to the server, for as long as `open_courier` lasts."""
 
-    def __init__(self, call: Call, directory: str, environment: dict[str, str]) -> None:
+    def __init__(self, call: Call, config: str, environment: dict[str, str]) -> None:
         self.root = os.path.expanduser(call.root)
         self._call = call
-        self._shell = f"ssh -F '{directory}/ssh_config'"
+        self._shell = f"ssh -F '{config}'"
         self._environment = environment
         self._life = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
 
@@ -175,22 +175,34 @@ class Courier:
 
 @contextmanager
 def open_courier(call: Call, workspace: str) -> Generator[Courier, None, None]:
-    """Prepare the way: ssh's configuration, the pinned host key, an agent with the key."""
     if shutil.which("rsync") is None:
         raise CourierError("there is no rsync on the machine: install it there")
+    with open_way(call, workspace, "server") as (config, environment):
+        yield Courier(call, config, environment)
+
+
+@contextmanager
+def open_way(
+    call: Call, workspace: str, name: str
+) -> Generator[tuple[str, dict[str, str]], None, None]:
+    """Prepare a way to a server, of this name: the pinned host key, an agent with the key.
+
+    Yield ssh's configuration file, which knows `HOST`, and the environment to use it in.
+    """
     place = ensure_place(workspace)
-    directory = f"{place.directory}/{place.name}.server"
+    directory = f"{place.directory}/{place.name}.{name}"
     os.makedirs(directory, mode=0o700, exist_ok=True)
-    _write(f"{directory}/ssh_config", _config(call, directory))
+    config = f"{directory}/ssh_config"
+    _write(config, _config(call, directory))
     _write(f"{directory}/known_hosts", "".join(f"{HOST} {key}\n" for key in call.host_keys))
     environment = dict(os.environ)
     if not call.key:
         if not environment.get("SSH_AUTH_SOCK"):
             raise CourierError("no SSH agent was forwarded to the machine")
-        yield Courier(call, directory, environment)
+        yield config, environment
         return
-    with _agent(call.key, f"{directory}/agent") as sock:
-        yield Courier(call, directory, {**environment, "SSH_AUTH_SOCK": sock})
+    with _agent(call.key, f"{directory}/agent-{os.getpid()}") as sock:
+        yield config, {**environment, "SSH_AUTH_SOCK": sock}
 
 
 def _config(call: Call, directory: str) -> str:
@@ -208,22 +220,21 @@ def _write(path: str, text: str) -> None:
 
 @contextmanager
 def _agent(key: str, sock: str) -> Generator[str, None, None]:
-    """Run an ssh-agent that holds the key, which goes there by a pipe: it is on no disk here."""
+    """Run an ssh-agent that holds the key, which goes there by a pipe: it is on no disk here.
+
+    It lives as long as the `cat` that it starts, and that as long as our end of its pipe: also if
+    we are killed, nothing holds the key a few seconds later.
+    """
     with suppress(FileNotFoundError):
         os.unlink(sock)
     with subprocess.Popen(
-        ["ssh-agent", "-D", "-a", sock],
-        stdin=subprocess.DEVNULL,
+        ["ssh-agent", "-a", sock, "cat"],
+        stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-    ) as agent:
-        try:
-            _hand_over(key, sock)
-            yield sock
-        finally:
-            agent.terminate()
-    with suppress(FileNotFoundError):
-        os.unlink(sock)
+    ):
+        _hand_over(key, sock)
+        yield sock
 
 
 def _hand_over(key: str, sock: str) -> None:

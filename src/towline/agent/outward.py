@@ -7,23 +7,19 @@ deleted on the server: an emptied machine empties nothing.
 
 from __future__ import annotations
 
-import fcntl
-import json
-import os
 import select
-import signal
 import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
 
 from towline.agent.courier import Call, Courier, CourierError, open_courier, read_call
-from towline.agent.place import ensure_place
+from towline.agent.detached import alone, end, tell
 from towline.core.ignore import DEFAULT_SOURCE, Rules
 from towline.core.path import join
 from towline.disk.watch import Watch, open_watch
 
+NAME = "outward"
 QUIET_S = 0.5  # After the last change: most programs write a file in several steps.
 WAIT_MAX_S = 5.0  # But what changes all the time is sent all the same.
 RETRY_S, RETRY_MAX_S = 2.0, 60.0
@@ -38,51 +34,33 @@ def main(workspace: str) -> int:
             return _inward(call, workspace)
         return _outward(call, workspace)
     except CourierError as error:
-        _tell(error=str(error))
+        tell(error=str(error))
         return 1
 
 
 def _inward(call: Call, workspace: str) -> int:
     with open_courier(call, workspace) as courier:
         for words in courier.fetch():
-            _tell(says=words.strip())
-    _tell(done=True)
+            tell(says=words.strip())
+    tell(done=True)
     return 0
 
 
 def _outward(call: Call, workspace: str) -> int:
-    place = ensure_place(workspace)
-    held = os.open(f"{place.directory}/{place.name}.outward", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        _tell(running=int(os.pread(held, 32, 0) or 0))
-        return 0
-    ready = _detach() if call.detach else None
-    with ExitStack() as stack:
+    with alone(workspace, NAME) as life, ExitStack() as stack:
+        if life is None:
+            return 0
+        if call.detach:
+            life.detach()
         courier = stack.enter_context(open_courier(call, workspace))
-        os.ftruncate(held, 0)
-        os.pwrite(held, str(os.getpid()).encode(), 0)
-        signal.signal(signal.SIGTERM, _leave)
-        if ready is not None:
-            _let_go(ready)
+        life.settle()
         Outward(courier, call.paths).run(stack)
     return 0
 
 
 def stop(workspace: str) -> int:
     """End the one that goes on by itself, if one does."""
-    place = ensure_place(workspace)
-    held = os.open(f"{place.directory}/{place.name}.outward", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        pid = int(os.pread(held, 32, 0) or 0)
-        os.kill(pid, signal.SIGTERM)
-        _tell(stopped=pid)
-        return 0
-    _tell(stopped=0)
-    return 0
+    return end(workspace, NAME)
 
 
 class Outward:
@@ -160,43 +138,11 @@ class Outward:
         except CourierError as error:
             self._retry_s = min(max(RETRY_S, self._retry_s * 2), RETRY_MAX_S)
             self._retry_at = time.monotonic() + self._retry_s
-            _tell(error=str(error), behind=len(carried))
+            tell(error=str(error), behind=len(carried))
             return
         self._retry_s = self._retry_at = 0.0
         self._all = False
         self._pending -= carried
         self._since = 0.0
         self._sent = (self._sent | carried) if len(self._sent) < SENT_MAX else carried
-        _tell(sent=len(carried), all=everything, at=time.time())
-
-
-def _detach() -> int:
-    """Go on as a process of nobody's. Who started us ends when the descriptor returned is told that
-    all is well; what goes wrong before is still said to them."""
-    heard, ready = os.pipe()
-    if os.fork():
-        os.close(ready)
-        os._exit(0 if os.read(heard, 1) else 1)
-    os.close(heard)
-    os.setsid()
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    return ready
-
-
-def _let_go(ready: int) -> None:
-    _tell(running=os.getpid(), detached=True)
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(nothing, descriptor)
-    os.close(nothing)
-    os.write(ready, b"1")
-    os.close(ready)
-
-
-def _leave(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(0)
-
-
-def _tell(**told: object) -> None:
-    sys.stdout.write(json.dumps(told) + "\n")
-    sys.stdout.flush()
+        tell(sent=len(carried), all=everything, at=time.time())

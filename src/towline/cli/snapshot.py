@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 
 import anyio
 import click
 
-from towline.cli.options import Command, json_option, which_project
+from towline.cli.choose import chosen
+from towline.cli.options import Command, json_option, which_project, which_workspace
 from towline.cli.output import json_line, say
 from towline.cli.progress import progress_shown
 from towline.cli.project import project_root
@@ -42,3 +44,30 @@ def now(project: Path | None, as_json: bool) -> None:
         say(f"nothing has changed since snapshot {keep.record.snapshot[:8]}")
     else:
         say(event_text(kept_event(summary)))
+
+
+@snapshot.command(cls=Command)
+@click.option("--stop", "ends", is_flag=True, help="End it.")
+@which_workspace
+@json_option
+def there(ends: bool, project: Path | None, name: str | None, as_json: bool) -> None:
+    """Have the machine make snapshots by itself, also while this laptop is away.
+
+    By the machine's own restic, into a repository that exists. The password and `keep.mirror_key`
+    go into the memory of a process there: whoever is root on the machine can read them.
+    """
+    from towline.away import started, stopped
+    from towline.config import load
+    from towline.there import there_of
+
+    binding = chosen(project, name)
+    if ends:
+        told = stopped(binding)
+    else:
+        told = started(binding, there_of(None, binding), load(binding.project, os.environ))
+    if as_json:
+        json_line(told)
+    elif ends:
+        say("ended" if told.get("stopped") else "none ran there")
+    else:
+        say("the machine makes snapshots by itself; `towline snapshot there --stop` ends it")

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tests.snapshots.repositories import KEY, NEEDS_RESTIC, repository_at
 from towline.core.ignore import Rules, Source, SourceKind
-from towline.folders import kept_rules
-from towline.snapshots.extent import SEVERAL, escaped, exclude_lines
+from towline.disk.extent import SEVERAL, escaped, exclude_lines
+from towline.folders import left_out
 
 NAMES = (
     "a", "b.py", "we[ir]d", "st*r", "wh?t", "back\\slash", "$HOME", "${HOME}", "$$", "#hash",
@@ -32,9 +32,9 @@ def test_the_rules_of_sync_count_and_its_limit_of_size_does_not(tmp_path: Path) 
     (tmp_path / ".towlineignore").write_text("/ig\n")
     with (tmp_path / "checkpoint").open("wb") as large:
         large.truncate(1 << 30)
-    lines = exclude_lines(tmp_path, kept_rules(tmp_path, ["*.tmp"]))
-    left_out = {line for line in lines if line.startswith("/")}
-    assert left_out == {f"{tmp_path}/{path}" for path in (".git", ".venv", "ig", "sub/b.log")}
+    lines = left_out(tmp_path, ["*.tmp"])
+    told = {line for line in lines if line.startswith("/")}
+    assert told == {f"{tmp_path}/{path}" for path in (".git", ".venv", "ig", "sub/b.log")}
 
 
 def test_many_of_one_name_are_one_pattern_unless_something_kept_has_the_name(
