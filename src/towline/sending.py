@@ -7,7 +7,6 @@ else. One that goes on by itself on the machine is looked after now and then.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Awaitable, Callable
 
@@ -17,6 +16,7 @@ from towline.engine import events
 from towline.line.errors import ConnectError
 from towline.line.process import ProcessStream, open_process_stream
 
+DONE = 0
 LOOK_AGAIN_S = 300.0  # Whether what goes on by itself still does: a new machine has none.
 RETRY_S, RETRY_MAX_S = 5.0, 300.0
 
@@ -63,9 +63,9 @@ class Sending:
                 code, words = await process.wait_ended()
         except ConnectError as error:
             code, words = None, error.message
-        if code != os.EX_OK:
+        if code != DONE:
             self._failed(words.strip().partition("\n")[0].removeprefix("error: "))
-        return code == os.EX_OK and self._by_itself
+        return code == DONE and self._by_itself
 
     async def _listen(self, process: ProcessStream) -> None:
         rest = b""

@@ -82,7 +82,8 @@ def test_a_restore_into_a_live_project_reaches_the_machine_and_keeps_what_was_ed
     (laptop.project / "gone/b").write_text("b")
     (laptop.project / "c.bin").write_text("c")
     with laptop.linked():
-        old = laptop.tell("snapshot", "now")[-1]["snapshot"]
+        laptop.tell("snapshot", "now")  # Or the engine just did.
+        old = laptop.tell("snapshots")[-1]["snapshot"]
         (laptop.project / "a.py").write_text("X = 2  # edited\n")
         (laptop.project / "gone/b").unlink()
         (laptop.project / "gone").rmdir()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import subprocess
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -123,6 +126,51 @@ def test_an_edit_between_the_look_and_the_exchange_is_kept(
     done = restored(tmp_path, {"a": "as it was"})
     assert (tmp_path / done.kept["a"]).read_text() == "saved at the last moment"
     assert (tmp_path / "a").read_text() == "as it was"
+
+
+@pytest.mark.parametrize("call", ["place", "exchange"])
+@pytest.mark.parametrize("number", range(3))
+def test_a_kill_between_any_two_steps_leaves_the_edit_outside_the_stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
+) -> None:
+    (tmp_path / "a").write_text("edited since")
+    (tmp_path / "b").write_text("edited since")
+    calls = iter(range(100))
+    step = getattr(Folder, call)
+
+    def killed(folder: Folder, source: str, target: str) -> None:
+        if next(calls) == number:
+            raise KeyboardInterrupt
+        step(folder, source, target)
+
+    monkeypatch.setattr(Folder, call, killed)
+    with suppress(KeyboardInterrupt):
+        restored(tmp_path, {"a": "as it was", "b": "as it was"})
+    contents = [path.read_text() for path in tmp_path.iterdir() if path.is_file()]
+    assert contents.count("edited since") == 2
+
+
+def test_what_a_killed_restore_left_is_cleared_away_by_the_next(tmp_path: Path) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    own = tmp_path / ".towline"
+    (own / f"restore-{gone.pid}-0badcafe/deep").mkdir(parents=True)
+    (own / f"restore-{os.getppid()}-0badcafe").mkdir()
+    restored(tmp_path, {"a": "1"})
+    assert [path.name for path in own.glob("restore-*")] == [f"restore-{os.getppid()}-0badcafe"]
+
+
+def test_without_an_exchange_of_names_nothing_is_lost_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unsupported(folder: Folder, source: str, target: str) -> None:
+        raise OSError(errno.EINVAL, "Invalid argument", target)
+
+    monkeypatch.setattr(Folder, "exchange", unsupported)
+    (tmp_path / "a").write_text("edited since")
+    done = restored(tmp_path, {"a": "as it was"})
+    assert (tmp_path / "a").read_text() == "as it was"
+    assert (tmp_path / done.kept["a"]).read_text() == "edited since"
 
 
 def test_python_does_not_take_the_old_bytecode_for_current(tmp_path: Path) -> None:

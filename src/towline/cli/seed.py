@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -29,8 +30,6 @@ def seed(
     The bytes go from the server to the machine, not through this laptop. PATHs are relative to the
     project; without one, all of it comes. What is on the machine already is left as it is.
     """
-    import os
-
     from towline.mirror import carried
 
     binding = chosen(project, name)

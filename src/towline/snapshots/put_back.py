@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -54,9 +55,22 @@ def open_stage(root: Path) -> Stage:
     root.mkdir(parents=True, exist_ok=True)
     was_ours = (root / OWN_DIRECTORY).is_dir()
     own = ensure_own_directory(root)
+    _clear_leftovers(own)
     directory = own / f"{STAGE}{os.getpid()}-{os.urandom(4).hex()}"
     directory.mkdir(mode=0o700)
     return Stage(root, directory, was_ours)
+
+
+def _clear_leftovers(own: Path) -> None:
+    """Remove stages of processes that were killed: what is in them is in the repository, too."""
+    for stage in own.glob(f"{STAGE}*-*") if sys.platform != "win32" else ():
+        owner = stage.name.removeprefix(STAGE).partition("-")[0]
+        try:
+            os.kill(int(owner), 0)
+        except ProcessLookupError:
+            shutil.rmtree(stage, onerror=_make_writable)
+        except (ValueError, OSError):
+            continue
 
 
 def close_stage(stage: Stage) -> None:
@@ -135,21 +149,30 @@ class _Placing:
             return None
         self._refresh_mtime(there, staged, status)
         count = self._count(staged, status)
-        self.restored.kept[path] = self._exchange(path, staged)
+        if (kept := self._exchange(path, staged)) is not None:
+            self.restored.kept[path] = kept
         self.restored.placed += count
         return None
 
-    def _exchange(self, path: str, staged: str) -> str:
-        """Put the staged thing in its place and what stood there beside it; return its name."""
+    def _exchange(self, path: str, staged: str) -> str | None:
+        """Put the staged thing in its place and what stood there beside it; return its name.
+
+        It goes beside first, and the two are exchanged there: what stood in the place is never in
+        the stage, which a kill may leave to be cleared away.
+        """
+        copy = self._move_beside(staged, path)
         try:
-            self._folder.exchange(staged, path)
+            self._folder.exchange(copy, path)
+        except FileNotFoundError:  # It was removed meanwhile.
+            self._folder.place(copy, path)
+            return None
         except OSError as error:
             if error.errno not in UNSUPPORTED:
                 raise
             kept = self._move_beside(path, path)  # For an instant nothing has this name.
-            self._folder.place(staged, path)
+            self._folder.place(copy, path)
             return kept
-        return self._move_beside(staged, path)
+        return copy
 
     def _move_beside(self, source: str, path: str) -> str:
         for number in range(1, COPIES_MAX):
