@@ -96,6 +96,17 @@ def bench(session: nox.Session) -> None:
     session.run("python", "-m", "bench", *(session.posargs or ["--write"]))
 
 
+@nox.session
+def lab(session: nox.Session) -> None:
+    """Every route in its world, then a laptop and a machine that reach only a relay, by every way;
+    writes docs/routes.md. Builds other people's servers first. After `--` what lab.journey takes.
+    """
+    session.run("sh", "requirements/relays.sh", external=True)
+    every = ["pytest", "-m", "soak or not soak", "--timeout=0"]
+    session.run(*every, "tests/conformance/routes", "tests/lab")
+    session.run("python", "-m", "lab.journey", *(session.posargs or ["--write"]))
+
+
 @nox.session(name="bench-notebook")
 def bench_notebook(session: nox.Session) -> None:
     """Is a cell ever stale, and what does it cost? After `--` what `-m bench.notebook` takes."""

@@ -96,6 +96,14 @@ class Link:
         """Return the command line that runs `argv` on the machine's side."""
         return self._at("far", argv)
 
+    def namespace(self, end: End) -> str:
+        """Return the name of the namespace at an end."""
+        return self._ends[end]
+
+    def device(self, end: End) -> str:
+        """Return the name of the link's device at an end."""
+        return f"{self.name}-{end[0]}"
+
     def _at(self, end: End, argv: Sequence[str | Path]) -> list[str]:
         return ["nsenter", f"--net={NAMESPACES / self._ends[end]}", "--", *map(str, argv)]
 
@@ -130,23 +138,27 @@ class Link:
 
 
 @contextmanager
-def wan(*, seed: int = 1, **settings: float | Pair) -> Generator[Link]:
+def wan(
+    *, seed: int = 1, near: str = "", subnet: str = SUBNET, **settings: float | Pair
+) -> Generator[Link]:
     """Bring a link up, yield it, and take it down with all that still runs in it.
 
     Settings are rtt_ms, jitter_ms, loss_percent, rate_mbit (0: no cap) and queue_ms; a pair is
-    (near->far, far->near). Raises `WanError` if this machine cannot have one (see `why_not`).
+    (near->far, far->near). `near` is a namespace that is there already, to begin at; such a link
+    needs a `subnet` of its own. Raises `WanError` if this machine cannot have one (see `why_not`).
     """
     if reason := why_not():
         raise WanError(reason)
     name = f"wan{secrets.token_hex(4)}"
     options = [f"--{key}={up}/{down}" for key, (up, down) in _settings(settings).items()]
     # In a process of its own: the daemon is a fork, and this process may have threads.
-    argv = [sys.executable, "-I", "-S", __file__, "up", "--name", name, f"--seed={seed}", *options]
+    argv = [sys.executable, "-I", "-S", __file__, "up", "--name", name, f"--seed={seed}"]
+    argv += ["--subnet", subnet, *(("--near", near) if near else ()), *options]
     done = subprocess.run(argv, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     if done.returncode:
         raise WanError(done.stderr.strip())
     try:
-        yield Link(name, _ends_of(name), SUBNET)
+        yield Link(name, _ends_of(name), subnet)
     finally:
         take_down(name, kill=True)
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -83,9 +83,13 @@ def _carry(source: socket.socket, sink: socket.socket) -> None:
 
 
 class Side:
-    """One of the two computers: its environment, and `towline` in it."""
+    """One of the two computers: its environment, and `towline` in it.
 
-    def __init__(self, directory: Path) -> None:
+    `enter` is what a command line begins with that is to run there; nothing where that is here.
+    """
+
+    def __init__(self, directory: Path, enter: Sequence[str] = ()) -> None:
+        self.enter = tuple(enter)
         self.home = directory / "home"
         self.state = directory / "state/towline"
         for made in (directory, self.home, directory / "state"):
@@ -105,7 +109,7 @@ class Side:
 
     def run(self, *argv: str, check: bool = True, cwd: Path | None = None, given: str = "") -> Done:
         done = subprocess.run(
-            argv,
+            [*self.enter, *argv],
             input=given,
             capture_output=True,
             text=True,
@@ -168,8 +172,8 @@ class Borrowed(Side):
 
 
 class Laptop(Side):
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
+    def __init__(self, directory: Path, enter: Sequence[str] = ()) -> None:
+        super().__init__(directory, enter)
         self.project = self.home / "vision"
         self.project.mkdir()
         (self.project / "train.py").write_text("print('here')\n")

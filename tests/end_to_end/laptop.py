@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -243,7 +244,7 @@ class Laptop:
     def assert_tidy(self) -> None:
         """Nothing lies in a stage, once what was replaced has had its grace."""
         for root in (self.project, self.there):
-            wait_until(lambda root=root: staged(root) == [], f"nothing in the stage of {root}")
+            wait_until(partial(_is_tidy, root), f"nothing in the stage of {root}")
 
     def wait_equal(self, timeout_s: float = WAIT_S) -> None:
         wait_until(
@@ -334,6 +335,10 @@ def difference(here: Contents, there: Contents) -> str:
 def staged(root: Path) -> list[str]:
     """Return what lies in the stage of a side, half files and all."""
     return sorted(path.name for path in (root / ".towline/stage").glob("*"))
+
+
+def _is_tidy(root: Path) -> bool:
+    return not staged(root)
 
 
 def conflict_copies(*roots: Path) -> list[Path]:

@@ -44,6 +44,7 @@ PrintLastLog no
 Subsystem sftp internal-sftp
 SetEnv HOME={home} PATH={directory}/bin:{path}
 ForceCommand {directory}/login
+{more}
 """
 
 # sshd enters the home directory of the account, whatever HOME says.
@@ -84,17 +85,21 @@ def _find(program: str) -> str | None:
 
 
 class Machine:
-    """A host named `machine` in `config`. `home` is where its logins start."""
+    """A host named `machine` in `config`. `home` is where its logins start.
+
+    `more` is added to the configuration of its sshd.
+    """
 
     name = "machine"
 
-    def __init__(self, directory: Path, python: Path, link: Link | None) -> None:
+    def __init__(self, directory: Path, python: Path, link: Link | None, more: str = "") -> None:
         self.directory = directory
         self.home = directory / "home"
         self.config = directory / "ssh_config"
         self.log = directory / "sshd.log"
         self.python_path = directory / "bin/python3"
         self._link = link
+        self._more = more
         self._sshd: subprocess.Popen[bytes] | None = None
         self.address = link.far_address if link else "127.0.0.1"
         self.port = PORT_BEHIND_LINK if link else 0
@@ -135,6 +140,7 @@ class Machine:
     def stop(self) -> None:
         """End sshd, every connection and everything that was started over them."""
         if self._sshd:
+            self.kill_connections()  # One that only forwards would outlive its sshd.
             self._sshd.kill()
             self._sshd.wait()
             self._sshd = None
@@ -197,6 +203,7 @@ class Machine:
             "home": self.home,
             "path": USUAL_PATH,
             "user": pwd.getpwuid(os.getuid()).pw_name,
+            "more": self._more,
         }
         (self.directory / "sshd_config").write_text(SSHD_CONFIG.format(**words))
         config = SSH_CONFIG.format(**words)

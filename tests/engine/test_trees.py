@@ -46,12 +46,26 @@ def test_where_a_file_stands_in_a_parents_place_the_parent_is_decided(trees: Tre
 
 def test_what_is_ignored_from_now_on_is_no_deletion_on_any_side(trees: Trees, store: Store) -> None:
     both = Directory({"data": Directory({"x": A}), "y": B})
-    trees.open_ancestor("life", Rules([]))
+    trees.open_ancestor("life")
     trees.local, trees.remote = Tree(both), Tree(both)
     trees.agree([("data", DIRECTORY), ("data/x", A), ("y", B)])
     trees.forget_ignored(Rules([Source(SourceKind.GIT_IGNORE, "", ".gitignore", ("data/",))]))
     assert list(trees.steps([""])) == []
     assert [path for path, _ in store.open_ancestor(0, "life").walk()] == ["y"]
+
+
+def test_what_the_machine_tells_of_ignored_things_is_dropped_and_so_is_what_was_agreed(
+    trees: Trees, store: Store
+) -> None:
+    rules = Rules([Source(SourceKind.GIT_IGNORE, "", ".gitignore", ("data/", "*.log"))])
+    trees.open_ancestor("life")
+    trees.local = Tree(Directory({"y": B}))
+    trees.agree([("data", DIRECTORY), ("data/x", A), ("y", B), ("a.log", A)])
+    told = Tree(Directory({"data": Directory({"x": B}), "y": B, "b.log": A, "new": A}))
+    trees.take_remote(told, rules)
+    assert [path for path, _ in trees.remote.walk()] == ["new", "y"]
+    assert [path for path, _ in store.open_ancestor(0, "life").walk()] == ["y"]
+    assert list(trees.steps([""])) == [Step("new", Verdict.PULL, A)]
 
 
 def test_agreeing_on_a_directory_keeps_what_was_agreed_on_below_it(trees: Trees) -> None:

@@ -19,7 +19,7 @@ _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _NUMBERS = re.compile(r"[0-9.]+|0[xX][0-9a-fA-F.xX]*")  # What resolvers take for an IPv4 address.
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}")
 _PATH = re.compile(r"(?:/[A-Za-z0-9_.~-]*){1,16}")
-_WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_TUNNEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,127}")  # frp puts "me@host." before some.
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{0,128}")
 
 PROGRAMS = ("colab", "frp", "zrok")
@@ -123,7 +123,7 @@ class Visit:
     def __post_init__(self) -> None:
         if self.program not in PROGRAMS:
             raise BadAddressError(f"no such program: {self.program!r}")
-        _check(_WORD, self.name, "name of a tunnel")
+        _check(_TUNNEL, self.name, "name of a tunnel")
         _check(_TOKEN, self.secret, "secret")
         if self.host:
             check_host(self.host)

@@ -387,11 +387,11 @@ class Live:
             case Begun():
                 self._begun(message)
             case TreePart():
-                for path, entry in self._synced(message.rows):
+                for path, entry in message.rows:
                     self._telling.put_shallow(path, entry)
                 _check_size(self._telling)
             case TreeEnd():
-                self._tree_told(message)
+                await self._tree_told(message)
             case Rescan(reason):
                 self._report(events.Note(f"looking at the whole machine folder again: {reason}"))
                 self._trees_awaited += 1
@@ -422,7 +422,7 @@ class Live:
         self.machine = begun
         self.pusher.begin_life(begun.partials)
         life = f"{self.folder.local_life} {begun.incarnation}"
-        self.trees.open_ancestor(life, self._rules)
+        self.trees.open_ancestor(life)
 
     def _synced(self, rows: Sequence[Row]) -> Iterator[Row]:
         """Leave out what the laptop does not sync, whatever the machine tells of it."""
@@ -430,10 +430,13 @@ class Live:
             if self.trees.holds_here(path, entry) or not self._ignores(path, entry):
                 yield path, entry
 
-    def _tree_told(self, end: TreeEnd) -> None:
+    async def _tree_told(self, end: TreeEnd) -> None:
         if self.machine is None:
             raise ProtocolError("a tree before Begun")
-        self.trees.remote, self._telling = self._telling, Tree()
+        while not self._local_known or self._rules is None:
+            await self._changed.wait()
+        told, self._telling = self._telling, Tree()
+        self.trees.take_remote(told, self._rules)
         if end.exists and self.trees.remote.root is None:
             self.trees.remote.put("", Directory({}))
         self._recognise_own(end.carried_out)

@@ -37,17 +37,28 @@ class Trees:
         self._direction_of = direction_of
         self._noted = noted
 
-    def open_ancestor(self, life: str, rules: Rules) -> None:
-        """Take up the ancestor of this life, without what is no longer synced."""
+    def open_ancestor(self, life: str) -> None:
+        """Take up the ancestor of this life."""
         self.ancestor = self._store.open_ancestor(self._mirror, life)
-        ancestor = self.ancestor.walk()
-        ignored = [
+
+    def take_remote(self, told: Tree, rules: Rules) -> None:
+        """Take up what the machine has told, and drop from both what is no longer synced.
+
+        The local tree is to be known: a rule is asked only about what is not in it, which with
+        every file of a large folder would take longer than all else.
+        """
+        for path in self._left_out(told, rules):
+            told.put(path, None)
+        self.remote = told
+        self.forget(self._left_out(self.ancestor, rules))
+
+    def _left_out(self, tree: Tree, rules: Rules) -> list[str]:
+        return [
             path
-            for path, entry in ancestor
+            for path, entry in tree.walk()
             if not self.holds_here(path, entry)
             and rules.ignores(path, isinstance(entry, Directory))
         ]
-        self.forget(ignored)
 
     def holds_here(self, path: str, entry: Entry | None) -> bool:
         """Whether the laptop has a thing of this kind there: then no rule leaves it out."""

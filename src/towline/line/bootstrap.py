@@ -204,7 +204,10 @@ class _AgentStream(ByteStream):
 
 @functools.lru_cache(maxsize=4)
 def _packed(bundle: Bundle, python: str) -> bytes:
-    """Return the bundle as the loader takes it in: size and digest of what follows, compressed."""
+    """Return the bundle as the loader takes it in: size and digest of what follows, compressed.
+
+    Kept, for it takes a while; what it is made of is larger and is not kept.
+    """
     packed = zlib.compress(bundle.for_python(python), PACKING)
     return len(packed).to_bytes(8, "big") + hashlib.sha256(packed).digest() + packed
 

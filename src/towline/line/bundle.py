@@ -57,9 +57,7 @@ class Bundle:
         return _with_bytecode(self) if version == OWN_PYTHON else self.content
 
 
-@functools.lru_cache(maxsize=4)
 def _with_bytecode(bundle: Bundle) -> bytes:
-    """Kept, for it takes a while, and what marshal writes depends on what else holds an object."""
     return _zip({**bundle.sources, **_bytecode(bundle.sources)})
 
 

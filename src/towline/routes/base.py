@@ -179,14 +179,16 @@ async def enter_same_port(
 ) -> Tunnel:
     """Open with the port that `place` gave last, so that the address stays; else with any.
 
-    Only where none is configured: that one is asked for, and no other. Raises `RouteError`.
+    With any only where that one is taken: a server that is away for a moment will give it again,
+    and laptops look for it there. A configured port is asked for, and no other. Raises
+    `RouteError`.
     """
     last = 0 if configured else around.remembered_port(place)
     if last:
         try:
             return await stack.enter_async_context(open_port(last))
         except RouteError as error:
-            if not error.passing:
+            if not error.is_taken:
                 raise
     return await stack.enter_async_context(open_port(configured))
 

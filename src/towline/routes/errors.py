@@ -16,12 +16,17 @@ QUOTED_MAX = 300  # Characters of a provider's own words in a message.
 
 
 class RouteError(UserError):
-    """A route cannot be opened. `passing` says that the same may work in a while."""
+    """A route cannot be opened. `passing` says that the same may work in a while; `is_taken` that
+    it may work at once, with another port.
+    """
 
-    def __init__(self, message: str, hint: str = "", *, passing: bool = False) -> None:
+    def __init__(
+        self, message: str, hint: str = "", *, passing: bool = False, is_taken: bool = False
+    ) -> None:
         code = ExitCode.TRY_AGAIN if passing else ExitCode.UNAVAILABLE
         super().__init__(message, hint, code)
         self.passing = passing
+        self.is_taken = is_taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,7 @@ class Saying:
     means: str
     to_do: str
     passing: bool = False
+    is_taken: bool = False  # The port; another one may be free.
 
 
 def explain(name: str, lines: Sequence[str], sayings: Sequence[Saying]) -> RouteError:
@@ -39,7 +45,12 @@ def explain(name: str, lines: Sequence[str], sayings: Sequence[Saying]) -> Route
     text = "\n".join(lines)
     for saying in sayings:
         if re.search(saying.said, text):
-            return RouteError(f"{name}: {saying.means}", saying.to_do, passing=saying.passing)
+            return RouteError(
+                f"{name}: {saying.means}",
+                saying.to_do,
+                passing=saying.passing,
+                is_taken=saying.is_taken,
+            )
     last = next((line for line in reversed(lines) if line.strip()), "")
     if not last:
         return RouteError(f"{name}: it ended without a word", passing=True)

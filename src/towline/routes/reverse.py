@@ -41,6 +41,7 @@ SAYINGS = (
         "the server does not give that port: it is taken, or not allowed",
         "choose another port, or none; what held it before may need a minute to let go",
         passing=True,
+        is_taken=True,
     ),
     Saying(
         r"remote port forwarding failed for listen (?:port 0|path)",

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 import asyncssh
 
@@ -82,7 +83,7 @@ class _Server(asyncssh.SSHServer):
     def public_key_auth_supported(self) -> bool:
         return True
 
-    async def server_requested(self, listen_host: str, listen_port: int) -> object:
+    async def server_requested(self, listen_host: str, listen_port: int) -> Any:
         if self._world.refuses == "forward":
             return False
         connection = self._connection
@@ -101,7 +102,7 @@ class _Server(asyncssh.SSHServer):
 
     def connection_requested(
         self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
-    ) -> object:
+    ) -> Any:
         """A hop to an alias: by the port of loopback that stands for it."""
         if (dest_host, dest_port) != self._world.forwarded:
             return False

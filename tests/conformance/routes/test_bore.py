@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import anyio
 import pytest
 from anyio.abc import ByteStream
 
+from lab.relay import find, why_no
 from tests.conformance.routes.carry import carried
 from towline.core.address import Tcp
 from towline.routes.base import Surroundings
@@ -24,11 +23,11 @@ from towline.routes.relay import port_of
 
 pytestmark = pytest.mark.anyio
 
-BORE = shutil.which("bore", path=f"{os.environ['PATH']}:{Path.home()}/.cargo/bin")
+BORE = find("bore")
 # Its control port is fixed: an address that no other run of these tests listens on.
 PLACE = f"127.77.{os.getpid() >> 8 & 255}.{os.getpid() & 255 or 1}"
 
-real = pytest.mark.skipif(BORE is None, reason="needs bore: cargo install bore-cli")
+real = pytest.mark.skipif(BORE is None, reason=why_no("bore"))
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -18,10 +19,11 @@ import pytest
 from anyio.abc import ByteStream
 from anyio.streams.stapled import StapledByteStream
 
+from lab import relay
 from tests.conformance.routes.ssh_standin import Banner, StandIn, ssh_standin
 from tests.end_to_end import sshd
 from tests.end_to_end.sshd import machine_in
-from towline.core.address import Address, Jump, WebSocket
+from towline.core.address import Address, Jump, Visit, WebSocket
 from towline.routes.base import Surroundings
 from towline.routes.websocket import open_websocket
 
@@ -36,6 +38,9 @@ class World:
     kill: Callable[[], None]
     outside: Callable[[], int]  # The port of loopback that stands for the provider's public one.
     hop: list[str] = field(default_factory=list)  # What `ssh` is given to make the hop.
+    visit: Callable[[Visit], AbstractAsyncContextManager[int]] | None = None
+    """Where the provider's own program must be run to come in: it leads a port there."""
+    place: str = "127.0.0.1"  # Where the public port is.
 
 
 Make = Callable[[Surroundings, int], AbstractAsyncContextManager[World]]
@@ -56,8 +61,14 @@ async def reach(world: World, address: Address) -> AsyncIterator[ByteStream]:
             assert process.stdout is not None
             yield StapledByteStream(process.stdin, process.stdout)
             process.kill()
+    elif isinstance(address, Visit) and world.visit is not None:
+        async with (
+            world.visit(address) as port,
+            await anyio.connect_tcp("127.0.0.1", port) as stream,
+        ):
+            yield stream
     else:
-        async with await anyio.connect_tcp("127.0.0.1", world.outside()) as stream:
+        async with await anyio.connect_tcp(world.place, world.outside()) as stream:
             yield stream
 
 
@@ -265,6 +276,87 @@ async def gcloud(around: Surroundings, port: int) -> AsyncIterator[World]:
             yield world
 
 
+VISITOR = """\
+serverAddr = "{host}"
+serverPort = {port}
+auth.token = "{token}"
+log.to = "console"
+log.disablePrintColor = true
+
+[[visitors]]
+name = "visitor"
+type = "stcp"
+serverName = "{name}"
+secretKey = "{secret}"
+bindAddr = "127.0.0.1"
+bindPort = {bind}
+"""
+
+
+def real_frp(settings: dict[str, str], *, by_ssh: bool = False) -> Make:
+    """The world of a real frps, with a real frpc on our side or its SSH gateway."""
+
+    @asynccontextmanager
+    async def make(around: Surroundings, port: int) -> AsyncIterator[World]:
+        if reason := relay.why_no("frps", "frpc"):
+            pytest.skip(reason)
+        place = f"127.78.{os.getpid() >> 8 & 255}.{os.getpid() & 255 or 1}"
+        server = relay.frps_in(around.directory / "frps", place, 7000, 2200, [])
+        given = {"frp.server": f"{place}:7000", "frp.token": relay.TOKEN, **settings}
+        if by_ssh:
+            key = str(around.directory / "frps/key")
+            given |= {"frp.gateway": f"{place}:2200", "frp.key": key}
+        outside = int(settings.get("frp.port", "0"))
+        path = f"{Path(relay.find('frpc') or '').parent}:{around.environment['PATH']}"
+
+        def kill() -> None:
+            for process in _running(around, "ssh" if by_ssh else "frpc"):
+                os.kill(process, signal.SIGKILL)
+
+        with relay.running(server):
+            world = World(_set(around, given, {"PATH": path}), kill, lambda: outside, place=place)
+            world.visit = partial(_frp_visit, around)
+            yield world
+
+    return make
+
+
+@asynccontextmanager
+async def _frp_visit(around: Surroundings, address: Visit) -> AsyncIterator[int]:
+    """A real frpc, as a visitor has it."""
+    port = _free_port()
+    text = VISITOR.format(
+        host=address.host,
+        port=address.port,
+        token=relay.TOKEN,
+        name=address.name,
+        secret=address.secret,
+        bind=port,
+    )
+    config = around.private_file("visitor.toml", text)
+    frpc = relay.Program([relay.find("frpc") or "frpc", "-c", str(config)], "start visitor success")
+    with relay.running(frpc):
+        yield port
+
+
+def _running(around: Surroundings, program: str) -> list[int]:
+    """What runs under this name with the home folder that only these surroundings have."""
+    home = f"HOME={around.directory}".encode()
+    return [
+        int(place.name)
+        for place in Path("/proc").glob("[0-9]*")
+        if _read(place, "comm") == f"{program}\n".encode()
+        and home in _read(place, "environ").split(b"\0")
+    ]
+
+
+def _read(place: Path, name: str) -> bytes:
+    try:
+        return (place / name).read_bytes()
+    except OSError:  # It has ended meanwhile, or is not ours to look at.
+        return b""
+
+
 WORLDS: dict[str, tuple[str, str, Make]] = {
     # What it is: the route, the part, how it is made.
     "ssh": ("ssh", "a real sshd", ssh),
@@ -310,6 +402,18 @@ WORLDS: dict[str, tuple[str, str, Make]] = {
     "zrok": ("zrok", "a stand-in program", by_program(("zrok2",), {})),
     "frp": ("frp", "a stand-in program", by_program(("frpc",), {"frp.server": "frps.example"})),
     "frp by ssh": ("frp", "a stand-in gateway", frp_by_ssh),
+    "frp stcp, real": ("frp", "a real frps and frpc", real_frp({})),
+    "frp tcp, real": (
+        "frp",
+        "a real frps and frpc",
+        real_frp({"frp.type": "tcp", "frp.port": "20023"}),
+    ),
+    "frp stcp by ssh, real": ("frp", "a real frps's gateway", real_frp({}, by_ssh=True)),
+    "frp tcp by ssh, real": (
+        "frp",
+        "a real frps's gateway",
+        real_frp({"frp.type": "tcp", "frp.port": "20023"}, by_ssh=True),
+    ),
     "ngrok": (
         "ngrok",
         "a stand-in agent",

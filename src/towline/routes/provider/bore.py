@@ -50,6 +50,7 @@ SAYINGS = (
         "the port is taken at the server",
         "ask for another one, or for none; it may be free again in a minute",
         passing=True,
+        is_taken=True,
     ),
     Saying(
         "client port number not in allowed range",

@@ -9,12 +9,12 @@ import re
 import secrets
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from towline.core.address import Address, BadAddressError, Tcp, Visit, split_place
 from towline.routes.base import About, Route, Setting, Surroundings, Tunnel, opening
-from towline.routes.errors import Saying
+from towline.routes.errors import RouteError, Saying
 from towline.routes.program import Program, open_program
 from towline.routes.reverse import check_pin, open_reverse, parse_server, plain, why_no_server
 
@@ -182,15 +182,33 @@ async def _open_by_gateway(
     )
     command = ["tcp", "--remote_port", str(proxy.port)] if proxy.port else ["stcp"]
     command += ["--proxy_name", proxy.name]
-    command += [] if proxy.port else ["--sk", proxy.secret]
+    # By itself the gateway lets in visitors of the same user only: whoever made the key, there.
+    command += [] if proxy.port else ["--sk", proxy.secret, "--allow_users", "*"]
     command += ["--token", around.value(TOKEN)] if around.is_set(TOKEN) else []
     async with open_reverse(
         "frp", around, server, f":80:127.0.0.1:{port}", command=command, sayings=SAYINGS
     ) as program:
         async with opening("frp"):
+            name = await program.wait_for(_proxy_name)
             await program.wait_for(_proxy_announced)
         check_pin(around, "frp", server)
-        yield Tunnel(proxy.address, program.wait_ended)
+        yield Tunnel(_address_of(proxy, name), program.wait_ended)
+
+
+def _proxy_name(line: str) -> str | None:
+    """The gateway puts the user that a key is of before the name that was asked for."""
+    label, _, name = plain(line).partition("ProxyName:")
+    return name.strip() if name and not label.strip() else None
+
+
+def _address_of(proxy: _Proxy, name: str) -> Address:
+    try:
+        return replace(proxy, name=name).address
+    except BadAddressError as error:
+        raise RouteError(
+            f"frp: the server's name for the tunnel cannot be used: {error}",
+            "change the comment of the key in the server's authorized_keys to one word",
+        ) from None
 
 
 def _proxy_announced(line: str) -> bool | None:

@@ -7,13 +7,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 
 from towline.core.address import Jump
-from towline.routes.base import About, Route, Setting, Surroundings, Tunnel, opening
+from towline.routes.base import (
+    About,
+    Route,
+    Setting,
+    Surroundings,
+    Tunnel,
+    enter_same_port,
+    opening,
+)
 from towline.routes.errors import Saying
 from towline.routes.program import open_program
-from towline.routes.reverse import DEBUG, SAYINGS, allocated_port
+from towline.routes.reverse import DEBUG, SAYINGS, allocated_port, forward_stands
 
 INSTANCE = Setting("gcloud.instance", "TOWLINE_GCLOUD_INSTANCE", "the name of the VM")
 ZONE = Setting("gcloud.zone", "TOWLINE_GCLOUD_ZONE", "its zone")
@@ -73,20 +82,35 @@ class Gcloud(Route):
 
 @asynccontextmanager
 async def _open(port: int, around: Surroundings) -> AsyncGenerator[Tunnel]:
-    instance, zone, project = (around.value(s) for s in (INSTANCE, ZONE, PROJECT))
+    alias = ".".join(around.value(setting) for setting in (INSTANCE, ZONE, PROJECT))
+    async with AsyncExitStack() as stack:
+        opener = partial(_open_at, around, alias, port)
+        yield await enter_same_port(stack, around, alias, 0, opener)
+
+
+@asynccontextmanager
+async def _open_at(
+    around: Surroundings, alias: str, port: int, remote: int
+) -> AsyncGenerator[Tunnel]:
+    """Take port `remote` on the VM, or any that is free for 0."""
+    instance, zone, project = alias.split(".")
     argv = [
         *(around.find("gcloud") or "gcloud", "compute", "ssh", instance),
         *("--zone", zone, "--project", project, "--quiet"),
         *(("--tunnel-through-iap",) if around.value(IAP) == "yes" else ()),
         *("--", "-v", "-N", "-T", "-o", "ExitOnForwardFailure=yes", "-o", "BatchMode=yes"),
         *("-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=3"),
-        *("-R", f"127.0.0.1:0:127.0.0.1:{port}"),
+        *("-R", f"127.0.0.1:{remote}:127.0.0.1:{port}"),
     ]
     sayings = (*GCLOUD_SAYINGS, *SAYINGS)
     async with open_program("gcloud", argv, around.environment, sayings, DEBUG) as program:
         async with opening("gcloud", 90):  # The first time it makes a key and tells the VM.
-            remote = await program.wait_for(allocated_port)
-        address = Jump("", f"{instance}.{zone}.{project}", 22, "127.0.0.1", remote)
+            if remote == 0:
+                remote = await program.wait_for(allocated_port)
+            else:
+                await program.wait_for(forward_stands)
+        around.remember_port(alias, remote)
+        address = Jump("", alias, 22, "127.0.0.1", remote)
         yield Tunnel(address, program.wait_ended)
 
 
