@@ -50,13 +50,18 @@ def agent_of(laptop: Laptop, server: Machine) -> Generator[None]:
     sock = str(laptop.directory / "agent.sock")
     with subprocess.Popen(["ssh-agent", "-D", "-a", sock], stdout=subprocess.DEVNULL) as agent:
         try:
-            wait_until(lambda: os.path.exists(sock), "the agent listens")
             laptop.environment["SSH_AUTH_SOCK"] = sock
+            wait_until(lambda: listens(laptop), "the agent listens")
             add = ["ssh-add", "-q", str(server.directory / "user_key")]
             subprocess.run(add, env=laptop.environment, check=True)
             yield
         finally:
             agent.terminate()
+
+
+def listens(laptop: Laptop) -> bool:
+    asked = subprocess.run(["ssh-add", "-l"], env=laptop.environment, capture_output=True)
+    return asked.returncode != 2
 
 
 def holds_a_key(root: Path) -> list[Path]:
@@ -116,6 +121,7 @@ def test_with_a_key_of_its_own_it_goes_on_while_the_laptop_is_away(
     (outputs / "nudge").write_text("3")
     wait_content(kept / "outputs/meanwhile", "2", timeout_s=30)
     assert not holds_a_key(laptop.machine.home), "the key is in memory only"
+    laptop.configure("")  # Or the next engine would start another.
     with laptop.linked():
         assert laptop.tell("mirror", "--stop")[-1]["stopped"]
     wait_until(lambda: not agents_on(laptop.machine), "no agent holds the key any more", 30)

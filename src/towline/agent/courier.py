@@ -23,7 +23,8 @@ from towline.core.path import OWN_DIRECTORY
 
 HOST = "towline-server"  # The one Host of the configuration that ssh is given.
 CALL_MAX = 256 << 10  # Bytes of the line that says what to do.
-AGENT_START_S = 5.0
+AGENT_START_S = 15.0
+NO_AGENT = 2  # The exit code of ssh-add where none answers.
 PARTIAL = ".towline-partial"
 REPLACED = ".towline-replaced"  # On the server: what stood there before a life of ours began.
 
@@ -238,18 +239,19 @@ def _agent(key: str, sock: str) -> Generator[str, None, None]:
 
 
 def _hand_over(key: str, sock: str) -> None:
-    began = time.monotonic()
-    while not os.path.exists(sock):
-        if time.monotonic() > began + AGENT_START_S:
-            raise CourierError("ssh-agent does not start on the machine")
-        time.sleep(0.01)  # It tells nobody that it listens.
-    done = subprocess.run(
-        ["ssh-add", "-q", "-"],
-        input=key.encode(),
-        stderr=subprocess.PIPE,
-        env={**os.environ, "SSH_AUTH_SOCK": sock, "SSH_ASKPASS_REQUIRE": "never"},
-        check=False,
-    )
+    environment = {**os.environ, "SSH_AUTH_SOCK": sock, "SSH_ASKPASS_REQUIRE": "never"}
+    ends_at = time.monotonic() + AGENT_START_S
+    while True:
+        done = subprocess.run(
+            ["ssh-add", "-q", "-"],
+            input=key.encode(),
+            stderr=subprocess.PIPE,
+            env=environment,
+            check=False,
+        )
+        if done.returncode != NO_AGENT or time.monotonic() > ends_at:
+            break
+        time.sleep(0.02)  # It tells nobody when it begins to listen.
     if done.returncode:
         raise CourierError(f"the key cannot be used: {_last_line(done.stderr)}")
 

@@ -27,7 +27,7 @@ from towline.disk.own import ensure_own_directory
 from towline.disk.rename import UNSUPPORTED
 
 STAGE = "restore-"
-PIECE = 1 << 20  # Bytes compared at a time.
+PIECE = 64 << 10  # Bytes compared at a time; most files are smaller.
 HOST = "before-restore"  # In the names of what is kept.
 
 
@@ -130,13 +130,12 @@ class _Placing:
     def _place(self, path: str, status: os.stat_result) -> None:
         staged = join(self._from, path)
         count = self._count(staged, status)
-        self.touched.add(path.rpartition("/")[0])
         try:
             self._folder.place(staged, path)
         except FileExistsError:
             self._place_against(path, staged, status)
         else:
-            self.restored.placed += count
+            self._placed(path, count)
 
     def _place_against(self, path: str, staged: str, status: os.stat_result) -> None:
         """Something stands there."""
@@ -151,8 +150,12 @@ class _Placing:
         count = self._count(staged, status)
         if (kept := self._exchange(path, staged)) is not None:
             self.restored.kept[path] = kept
-        self.restored.placed += count
+        self._placed(path, count)
         return None
+
+    def _placed(self, path: str, count: int) -> None:
+        self.restored.placed += count
+        self.touched.add(path.rpartition("/")[0])
 
     def _exchange(self, path: str, staged: str) -> str | None:
         """Put the staged thing in its place and what stood there beside it; return its name.
