@@ -33,6 +33,8 @@ FUZZ_LOCK = "requirements/fuzz.txt"
 COLAB_LOCK = "requirements/kernel-colab.txt"
 BROWSER_LOCK = "requirements/browser.txt"
 RELOAD_LOCK = "requirements/reload.txt"
+IMAGE = "requirements/notebook-image.txt"
+IMAGE_PYTHONS = [str(python.path) for python in PYTHONS if python.version >= (3, 12)]
 FUZZ_SECONDS = 60  # Each target; pass another number after `--`.
 
 CHECKS = {
@@ -173,6 +175,16 @@ def audit(session: nox.Session) -> None:
     program = Path(session.bin) / "ssh-audit"
     argv = [sys.executable, "-m", "pytest", "-q", "tests/machine/test_audit.py"]
     session.run(*argv, env={"TOWLINE_SSH_AUDIT": str(program)}, external=True)
+
+
+@nox.session(name="notebook-image", venv_backend="venv", python=IMAGE_PYTHONS)
+def notebook_image(session: nox.Session) -> None:
+    """`pip install towline` among a notebook platform's own packages changes none of them."""
+    wheels = session.create_tmp()
+    build = (sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", wheels)
+    session.run(*build, external=True)
+    session.install("--only-binary", ":all:", "-r", IMAGE)
+    session.run("python", "lab/notebook_image.py", next(Path(wheels).glob("*.whl")))
 
 
 @nox.session

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -74,9 +74,77 @@ def test_the_same_through_web_socket_messages(tmp_path: Path, echo: int) -> None
     assert (done.returncode, done.stdout == BLOB, done.stderr) == (0, True, b"")
 
 
-def test_the_next_address_is_tried_where_one_does_not_answer(tmp_path: Path, echo: int) -> None:
-    done = proxy(tmp_path, Tcp("127.0.0.1", 1), Visit("zrok", "x"), Tcp("127.0.0.1", echo))
-    assert done.stdout == BLOB
+# Several ways, of which the first whose SSH server speaks is taken
+
+BANNER = b"SSH-2.0-a-server\r\n"
+
+
+@contextmanager
+def speaking(words: bytes) -> Iterator[int]:
+    """A port that says this unasked, then sends back what it gets."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                connection.sendall(words)
+                threading.Thread(target=answer, args=(connection,), daemon=True).start()
+
+    def answer(connection: socket.socket) -> None:
+        with suppress(OSError), connection:
+            while data := connection.recv(1 << 16):
+                connection.sendall(data)
+
+    threading.Thread(target=serve, daemon=True).start()
+    yield listener.getsockname()[1]
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+
+
+@pytest.fixture
+def server() -> Iterator[int]:
+    with speaking(BANNER) as port:
+        yield port
+
+
+def test_the_next_address_is_tried_where_one_does_not_answer(tmp_path: Path, server: int) -> None:
+    done = proxy(tmp_path, Tcp("127.0.0.1", 1), Visit("zrok", "x"), Tcp("127.0.0.1", server))
+    assert done.stdout == BANNER + BLOB
+
+
+@pytest.mark.parametrize("words", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"], ids=["mute", "web"])
+def test_what_answers_and_is_no_ssh_server_is_passed_over(
+    tmp_path: Path, server: int, words: bytes
+) -> None:
+    with speaking(words) as other:
+        done = proxy(tmp_path, Tcp("127.0.0.1", other), Tcp("127.0.0.1", server))
+    assert (done.returncode, done.stdout == BANNER + BLOB, done.stderr) == (0, True, b"")
+
+
+def test_of_several_ways_any_kind_may_be_the_one(tmp_path: Path, server: int) -> None:
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(open_bridge(server)) as bridge,
+    ):
+        address = WebSocket("127.0.0.1", bridge.port, token=bridge.token, secure=False)
+        done = proxy(tmp_path, Tcp("127.0.0.1", 1), address)
+    assert done.stdout == BANNER + BLOB
+
+
+def test_a_relay_that_is_dead_does_not_hide_the_next_way(
+    tmp_path: Path, server: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ssh = tmp_path / "ssh"
+    ssh.write_text("#!/bin/sh\necho 'ssh: connect to host relay port 22: no' >&2\nexit 255\n")
+    ssh.chmod(0o755)
+    monkeypatch.setenv("TOWLINE_SSH", str(ssh))
+    relay = Jump("", "relay.example", 22, "127.0.0.1", 42022)
+    done = proxy(tmp_path, relay, Tcp("127.0.0.1", server))
+    assert done.stdout == BANNER + BLOB
+    done = proxy(tmp_path, relay, Tcp("127.0.0.1", 1), given=b"")
+    assert done.returncode == 69
+    assert b"relay.example: ssh: connect to host relay port 22: no; 127.0.0.1: " in done.stderr
 
 
 def test_nobody_there_is_told_in_a_line(tmp_path: Path) -> None:

@@ -49,25 +49,30 @@ def wait_for(path: str, timeout_s: float = 60.0) -> Path:
 
 
 def up(
-    route: str = "auto",
+    route: str | Sequence[str] | None = None,
     key: str | Sequence[str] | None = None,
     name: str | None = None,
     *,
+    routes: Sequence[str] = (),
     invite: bool = False,
     settings: Mapping[str, str] | None = None,
     i_have_compute_units: bool = False,
 ) -> Any:
     """Make this machine reachable, and show the line for the laptop: `towline link TICKET`.
 
-    It goes on when the kernel is restarted, and a second call shows the same ticket. `key` is a
-    public key of the laptop's, or a file of it: then the ticket holds no secret. `invite` lets one
-    more laptop in. `settings` are those of the route, as `{"direct.address": "host:port"}`. What
-    is returned has the ticket once more, as `.ticket`.
+    It goes on when the kernel is restarted, and a second call shows the same ticket. `routes`, as
+    `["cloudflared", "bore"]`, are ways in to keep open; one is `route`, and without either the
+    first is taken that works. `key` is a public key of the laptop's, a file of it, `github:USER`
+    or the name of a secret: then the ticket holds no secret. `invite` lets one more laptop in.
+    `settings` are those of routes, as `{"direct.address": "host:port"}`. What is not said here may
+    stand in the environment, in [tool.towline], or in a folder named by TOWLINE_HOME. What is
+    returned has the ticket once more, as `.ticket`.
     """
     return _module("cell").up(
         route,
         key,
         name,
+        routes=routes,
         invite=invite,
         settings=settings,
         i_have_compute_units=i_have_compute_units,

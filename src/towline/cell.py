@@ -18,10 +18,11 @@ from towline.machine.place import Json
 
 
 def up(
-    route: str = "auto",
+    route: str | Sequence[str] | None = None,
     key: str | Sequence[str] | None = None,
     name: str | None = None,
     *,
+    routes: Sequence[str] = (),
     invite: bool = False,
     settings: Mapping[str, str] | None = None,
     i_have_compute_units: bool = False,
@@ -29,9 +30,9 @@ def up(
     """See `towline.up`."""
     screen = _screen()
     exposure = expose.up(
-        route=route,
+        routes=(*_several(route), *routes),
         name=name,
-        keys=[key] if isinstance(key, str) else list(key or ()),
+        keys=_several(key),
         invites=True if invite else None,
         settings=settings,
         compute_units=i_have_compute_units,
@@ -39,6 +40,10 @@ def up(
     )
     screen.card(exposure)
     return Up(exposure)
+
+
+def _several(given: str | Sequence[str] | None) -> Sequence[str]:
+    return (given,) if isinstance(given, str) else given or ()
 
 
 def down() -> bool:

@@ -45,7 +45,7 @@ class Channels:
     ) -> None:
         channel = self._open(*_read(request))
         try:
-            await _carry(await take(), channel)
+            await carry(await take(), channel)
         finally:
             with anyio.CancelScope(shield=True):
                 await channel.aclose()
@@ -72,11 +72,16 @@ def _read(request: dict[str, object]) -> tuple[bytes, Priority]:
     return encoded, Priority.BULK if request.get("bulk") is True else Priority.INTERACTIVE
 
 
-async def _carry(stream: ByteStream, channel: Channel) -> None:
-    """Carry both ways until the machine has sent everything, or either end is gone."""
+async def carry(stream: ByteStream, channel: Channel) -> str:
+    """Carry both ways until the machine has sent everything, or either end is gone.
+
+    Return the machine's reason if it closed the channel before it had sent anything.
+    """
+    reasons: list[str] = []
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_send, stream, channel, tasks.cancel_scope)
-        tasks.start_soon(_receive, stream, channel, tasks.cancel_scope)
+        tasks.start_soon(_receive, stream, channel, tasks.cancel_scope, reasons)
+    return "".join(reasons)
 
 
 async def _send(stream: ByteStream, channel: Channel, both: anyio.CancelScope) -> None:
@@ -111,10 +116,18 @@ else:
         return bool(looking.poll(0))
 
 
-async def _receive(stream: ByteStream, channel: Channel, both: anyio.CancelScope) -> None:
-    with suppress(*GONE, *CLOSED):
+async def _receive(
+    stream: ByteStream, channel: Channel, both: anyio.CancelScope, reasons: list[str]
+) -> None:
+    is_fresh = True
+    try:
         while data := await channel.receive():
+            is_fresh = False
             await stream.send(data)
         await stream.send_eof()
-        return
-    both.cancel()
+    except CLOSED as error:
+        if is_fresh:
+            reasons.append(str(error))
+        both.cancel()
+    except GONE:
+        both.cancel()

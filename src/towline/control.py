@@ -18,6 +18,7 @@ The operations, and what each reply holds:
     channel {greeting, bulk}   {}, and from then on the bytes of a channel of the Line that greets
                          the machine so, both ways, without an end but that of the channel; `bulk`
                          lets all else go first
+    forward, forwards, unforward   see `forwards.keep`
 
 `who` ({pid, version}) is answered by `control_listener`, the engine's end. That is a module of its
 own because it needs an event loop, and a command must start without loading one.

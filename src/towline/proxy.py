@@ -11,19 +11,22 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
-from towline.core.address import Address, BadAddressError, Jump, Tcp, WebSocket, parse_address
+from towline.core.address import Address, BadAddressError, Jump, Tcp, Visit, WebSocket
+from towline.core.address import parse_address as parse
 from towline.errors import ExitCode, UserError
+from towline.race import Ends, NobodyError, ProgramEnds, SocketEnds, first_to_answer
 
 PART = 256 << 10
-CONNECT_S = 15.0
+ITSELF = (sys.executable, "-P", "-m", "towline.proxy")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """`[--by-route | --from FILE] NAME`; FILE holds addresses, one a line."""
+    """`[--only N] [--by-route | --from FILE] NAME`; FILE holds addresses, one a line."""
     try:
         return _main(list(arguments))
     except UserError as error:
@@ -36,23 +39,27 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _main(arguments: list[str]) -> int:
-    name = arguments.pop()
-    if arguments[:1] == ["--from"]:
-        return carry_to(_read(Path(arguments[1])))
+    only = None
+    if arguments[0] == "--only":
+        _, number, *arguments = arguments
+        only = int(number)
+    *source, name = arguments
+    if source[:1] == ["--from"]:
+        return carry_to(_read(Path(source[1])), arguments, only)
     from towline.machines import machine_named
 
     machine = machine_named(name)
     if machine is None:
         raise UserError(f"no machine is called {name!r}", "", ExitCode.UNAVAILABLE)
-    if "--by-route" not in arguments and (connection := over_line(name, machine.port)):
-        return pump(connection)
-    return carry_to(machine.ways)
+    if only is None and not source and (connection := over_line(name, machine.port)):
+        return pump(SocketEnds(connection))
+    return carry_to(machine.ways, ["--by-route", name], only)
 
 
 def _read(path: Path) -> list[Address]:
     """Return the addresses in a file: one may hold a token, which must not stand in an argv."""
     try:
-        return [parse_address(line) for line in path.read_text().splitlines()]
+        return [parse(line) for line in path.read_text().splitlines()]
     except (OSError, BadAddressError) as error:
         raise UserError(str(error), "", ExitCode.USAGE) from None
 
@@ -77,41 +84,55 @@ def over_line(name: str, port: int) -> socket.socket | None:
 # By the route
 
 
-def carry_to(ways: Sequence[Address]) -> int:
-    """Carry to the first address that answers. Raises UserError if none does."""
-    failures: list[str] = []
-    for address in ways:
-        if isinstance(address, Jump):
-            return _through(address)
+def carry_to(ways: Sequence[Address], again: Sequence[str], only: int | None = None) -> int:
+    """Carry to the address that is meant, or the first that answers. Raises UserError if none does.
+
+    `again` is what this program is started with for one of several ways, each a process of its own.
+    """
+    if only is None and len(ways) > 1:
+        begins = [_begin(number, address, again) for number, address in enumerate(ways)]
         try:
-            if isinstance(address, Tcp):
-                return pump(_connected(address))
-            if isinstance(address, WebSocket):
-                return _through_web(address)
-            failures.append(f"this towline cannot enter by {address.program}")
-        except OSError as error:
-            failures.append(f"{address.host}: {error.strerror or error}")
-        except UserError as error:
-            failures.append(error.message)
-    raise UserError(
-        "the machine cannot be reached: " + "; ".join(failures),
+            return pump(*first_to_answer(begins))
+        except NobodyError as error:
+            raise _nobody(zip(ways, error.args, strict=True)) from None
+    address = ways[only or 0]
+    try:
+        return _carry(address)
+    except OSError as error:
+        raise _nobody([(address, error.strerror or str(error))]) from None
+
+
+def _begin(number: int, address: Address, again: Sequence[str]) -> Callable[[], Ends]:
+    if isinstance(address, Tcp):
+        return partial(SocketEnds.to, address.host, address.port)
+    return partial(ProgramEnds, [*ITSELF, "--only", str(number), *again])
+
+
+def _nobody(failures: Iterable[tuple[Address, str]]) -> UserError:
+    reasons = [f"{address.host or address.name}: {why}" if isinstance(address, Visit)
+               else f"{address.host}: {why}" for address, why in failures]  # fmt: skip
+    return UserError(
+        "the machine cannot be reached: " + "; ".join(reasons),
         "is it still up? `towline up` there prints its ticket",
         ExitCode.UNAVAILABLE,
     )
 
 
-def _connected(address: Tcp) -> socket.socket:
-    connection = socket.create_connection((address.host, address.port), CONNECT_S)
-    # What ssh writes is a packet; held back for the next one, each keystroke is 40 ms late.
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return connection
+def _carry(address: Address) -> int:
+    """Carry to one address until it ends. Raises UserError and OSError."""
+    if isinstance(address, Jump):
+        return _through(address)
+    if isinstance(address, Tcp):
+        return pump(SocketEnds.to(address.host, address.port))
+    if isinstance(address, WebSocket):
+        from towline.carry import carry_websocket
 
+        carry_websocket(address)
+        return ExitCode.OK
+    from towline.visit import visiting
 
-def _through_web(address: WebSocket) -> int:
-    from towline.carry import carry_websocket
-
-    carry_websocket(address)
-    return ExitCode.OK
+    with visiting(address) as ends:
+        return pump(ends)
 
 
 def _through(address: Jump) -> int:
@@ -127,25 +148,28 @@ def _through(address: Jump) -> int:
 # Carrying
 
 
-def pump(connection: socket.socket) -> int:
+def pump(ends: Ends, first: bytes = b"") -> int:
     """Carry both ways until the machine has sent everything, or ssh is gone.
 
     A thread for each way, on every system: neither waits for the other, and Windows cannot wait for
-    a pipe and a socket at once.
+    a pipe and a socket at once. `first` has come already.
     """
-    connection.settimeout(None)
-    with connection:
-        threading.Thread(target=_send, args=(connection,), daemon=True).start()
-        while data := connection.recv(PART):
+    try:
+        threading.Thread(target=_send, args=(ends,), daemon=True).start()
+        data = first or ends.read()
+        while data:
             _write_all(1, data)
+            data = ends.read()
+    finally:
+        ends.close()
     return ExitCode.OK
 
 
-def _send(connection: socket.socket) -> None:
+def _send(ends: Ends) -> None:
     with suppress(OSError):  # The other way ends, too, and says it.
         while data := os.read(0, PART):
-            connection.sendall(data)
-        connection.shutdown(socket.SHUT_WR)
+            ends.write(data)
+        ends.end_writing()
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -36,6 +36,8 @@ from towline.engine.remote import Lanes
 from towline.enrolment import host_key_changed
 from towline.errors import ExitCode, UserError
 from towline.folders import open_folder, pairs_of
+from towline.following import follow, put_last
+from towline.forwards.keep import Forwards
 from towline.keep import Keep
 from towline.keeping import Keeping
 from towline.line.bootstrap import Bootstrap
@@ -137,13 +139,16 @@ class Workspace:
         ]
         self._lives = [live for _, live in self.folders]
         self._keeping = self._open_keeping()
+        self._forwards = Forwards(lambda: self._line, self._report)
 
     # -- The engine process -------------------------------------------------------------------
 
     async def run(self, control: Path) -> int:
         async with anyio.create_task_group() as tasks:
             streams = {"channel": Channels(lambda: self._line)}
-            await tasks.start(serve_control, control, operations(self), streams)
+            await tasks.start(self._forwards.run)
+            asked = {**operations(self), **self._forwards.operations()}
+            await tasks.start(serve_control, control, asked, streams)
             tasks.start_soon(self._stop_on_signal)
             tasks.start_soon(self._tell_status)
             for live in self._lives:
@@ -278,6 +283,7 @@ class Workspace:
 
     async def _live_on(self, line: LiveLine) -> NoReturn:
         async with anyio.create_task_group() as tasks:
+            tasks.start_soon(follow, line, self._request.destination, self._note)
             for live in self._lives:
                 lanes = Lanes(
                     sync=line.open_channel(_greeting(live, "sync"), Priority.SYNC),
@@ -306,15 +312,23 @@ class Workspace:
             self._note_connected()
         elif state.phase is Phase.DISCONNECTED:
             self._note_away(str(state.error or "the connection was lost"))
+            if state.error is not None and state.error.kind is ConnectKind.HOST_KEY:
+                self._try_other_way()
         elif state.error is not None and not self._was_connected:
             self._fail(self._as_user_error(state.error))
         self._touched.ring()
+
+    def _try_other_way(self) -> None:
+        """Somebody else answers where the machine did; soon, for waiting would not help."""
+        if put_last(self._request.destination) and self._line is not None:
+            self._line.reconnect_now()
 
     def _as_user_error(self, error: Exception) -> UserError:
         """A machine that came by a ticket has one host key, and no other is ever right."""
         if isinstance(error, ConnectError) and error.kind is ConnectKind.HOST_KEY:
             machine = machine_named(self._request.destination)
             if machine is not None:
+                put_last(machine.name)
                 return host_key_changed(machine.name)
         return _as_user_error(error)
 
@@ -347,6 +361,9 @@ class Workspace:
             ready, self._ready = events.all_ready(self._ready), []
             self._report(ready)
         return None
+
+    def _note(self, sentence: str) -> None:
+        self._report(events.Note(sentence))
 
     def _report(self, event: events.Event) -> None:
         self._recent.append(event)

@@ -7,7 +7,7 @@ import select
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
 
 import pytest
 
@@ -178,20 +178,86 @@ def test_there_is_a_limit(listener: socket.socket) -> None:
 
 
 @pytest.mark.parametrize(
-    "greeting",
+    "asked",
     [
-        {"forward": 0},
-        {"forward": 65536},
-        {"forward": -1},
-        {"forward": "22"},
-        {"forward": True},
-        {"forward": {"host": "10.0.0.1", "port": 22}},
-        {"forward": None},
+        0,
+        65536,
+        -1,
+        "22",
+        True,
+        None,
+        {},
+        {"host": "10.0.0.1"},
+        {"host": "", "port": 22},
+        {"host": "a b", "port": 22},
+        {"host": "a" * 254, "port": 22},
+        {"host": 7, "port": 22},
+        {"host": "a", "port": 0},
+        {"host": "a", "port": 22, "path": "/x"},
+        {"path": "x.sock"},
+        {"path": "/x\0y"},
+        {"path": 7},
     ],
 )
-def test_nothing_but_a_port_of_loopback_can_be_asked_for(greeting: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="no port"):
-        Road(Forwards).streams.open(1, greeting)
+def test_what_is_no_port_host_or_socket_cannot_be_asked_for(asked: object) -> None:
+    with pytest.raises(ValueError, match=r"port|host|path"):
+        Road(Forwards).streams.open(1, {"forward": asked})
+
+
+def test_a_host_is_looked_up_while_others_go_on(listener: socket.socket) -> None:
+    road = Road(Forwards)
+    channel = road.open({"forward": {"host": "localhost", "port": port_of(listener)}})
+    with accept(road, listener) as program:
+        road.laptop.send(channel, b"hello")
+        road.until(lambda: peek(program) == b"hello")
+    road.streams.close()
+
+
+def test_a_host_that_is_unknown_is_said_so() -> None:
+    road = Road(Forwards)
+    channel = road.open({"forward": {"host": "no-such-host.invalid", "port": 80}})
+    road.until(lambda: channel in road.closed)
+    said = "no-such-host.invalid:80, as the machine sees it: the machine knows no such host"
+    assert road.closed[channel] == said
+
+
+def test_a_program_on_the_other_loopback_is_found() -> None:
+    try:
+        listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError:
+        pytest.skip("no IPv6 on this computer")
+    with listener:
+        road = Road(Forwards)
+        channel = open_to(road, listener)
+        with accept(road, listener) as program:
+            road.laptop.send(channel, b"hello")
+            road.until(lambda: peek(program) == b"hello")
+        road.streams.close()
+
+
+def test_a_unix_socket_is_reached(short_path: Path) -> None:
+    path = str(short_path / "s")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        road = Road(Forwards)
+        channel = road.open({"forward": {"path": path}})
+        with accept(road, listener) as program:
+            road.laptop.send(channel, b"hello")
+            road.until(lambda: peek(program) == b"hello")
+        road.streams.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("none", "nothing listens on {}"), ("n" * 120, "{}: AF_UNIX path too long")],
+)
+def test_a_socket_that_cannot_be_reached_is_said_so(short_path: Path, name: str, said: str) -> None:
+    road = Road(Forwards)
+    path = f"{short_path}/{name}"
+    channel = road.open({"forward": {"path": path}})
+    road.until(lambda: channel in road.closed)
+    assert road.closed[channel] == said.format(f"{path} of the machine")
 
 
 def test_other_greetings_are_for_others() -> None:

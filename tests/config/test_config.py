@@ -34,6 +34,9 @@ sync = [
 ]
 directions.pull = ["outputs/"]
 directions.both = ["outputs/notes/"]
+routes = ["cloudflared", "bore"]
+keys = ["github:ana"]
+route.bore = {server = "relay", port = 7}
 ssh = {config = "my config", port = 2222, identity = "~/.ssh/key", jump = "a,b", options = ["A=b"]}
 keep.to = "sftp:me@server:/keep"
 keep.password = "file:~/key"
@@ -81,6 +84,9 @@ def test_without_anything_there_are_the_defaults(tmp_path: Path) -> None:
         debounce_s=0.0005,
         bandwidth=None,
         python=None,
+        routes=(),
+        keys=(),
+        route={},
         ssh=Ssh(),
         keep=Keep(),
     )
@@ -104,6 +110,9 @@ def test_every_option_is_read_from_either_file(tmp_path: Path, write: Any) -> No
         debounce_s=0.005,
         bandwidth=1_000_000,
         python="python3.12",
+        routes=("cloudflared", "bore"),
+        keys=("github:ana",),
+        route={"bore.server": "relay", "bore.port": "7"},
         ssh=Ssh("my config", 2222, "~/.ssh/key", "a,b", ("A=b",)),
         keep=Keep(
             to=Location("sftp:me@server:/keep", "sftp", "me@server"),

@@ -94,6 +94,7 @@ class Side:
         self.state = directory / "state/towline"
         for made in (directory, self.home, directory / "state"):
             made.mkdir()
+        self.command: tuple[str, ...] = TOWLINE
         self._runtime = Path(tempfile.mkdtemp(prefix="tl"))  # Short enough for a socket's name.
         self.environment = {
             "HOME": str(self.home),
@@ -105,7 +106,7 @@ class Side:
         }
 
     def towline(self, *words: str, check: bool = True, cwd: Path | None = None) -> Done:
-        return self.run(*TOWLINE, *words, check=check, cwd=cwd)
+        return self.run(*self.command, *words, check=check, cwd=cwd)
 
     def run(self, *argv: str, check: bool = True, cwd: Path | None = None, given: str = "") -> Done:
         done = subprocess.run(
@@ -134,18 +135,24 @@ class Borrowed(Side):
         self.tunnel = tunnel
         self.place = self.state / "machine"
 
-    def up(self, *words: str) -> dict[str, Any]:
+    def up(self, *words: str, routes: tuple[str, ...] = ("direct",)) -> dict[str, Any]:
         """Run `towline up`; it looks for itself from outside before it says a word."""
         address = f"direct.address=127.0.0.1:{self.tunnel.port}"
         known = json.loads(self.identity.read_text())["port"] if self.identity.exists() else 0
         self.tunnel.target = known or self._choose_port()
-        done = self.towline("up", "--json", "--route", "direct", "--set", address, *words)
+        named = [word for route in routes for word in ("--route", route)]
+        done = self.towline("up", "--json", *named, "--set", address, *words)
         told: dict[str, Any] = json.loads(done.stdout)
         return told
 
     def ticket(self, *words: str) -> str:
         text: str = self.up("--name", "box", *words)["ticket"]
         return text
+
+    def routes(self) -> dict[str, str]:
+        """Return what is open now, as the supervisor says: the address of each."""
+        status = json.loads((self.place / "status.json").read_text())
+        return {route["route"]: route["address"] for route in status["routes"]}
 
     @property
     def identity(self) -> Path:
@@ -181,6 +188,12 @@ class Laptop(Side):
     @property
     def config(self) -> Path:
         return self.home / ".ssh/config"
+
+    def addresses(self, name: str = "box") -> list[str]:
+        """Return where this laptop would look for a machine."""
+        record = json.loads((self.state / "machines" / name / "record.json").read_text())
+        addresses: list[str] = record["addresses"]
+        return addresses
 
     @contextmanager
     def linked(self, destination: str) -> Generator[None]:

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end import sshd
-from tests.end_to_end.borrowed import Borrowed, Laptop, borrowed_in
+from tests.end_to_end.borrowed import WAIT_S, Borrowed, Laptop, borrowed_in
+from tests.end_to_end.laptop import save, wait_content, wait_until
 from towline.core.ticket import decode
 
 pytestmark = pytest.mark.skipif(sshd.why_not() is not None, reason=sshd.why_not() or "")
@@ -64,12 +65,7 @@ def laptop(tmp_path: Path, relay: sshd.Machine) -> Iterator[Laptop]:
 def test_the_machine_is_reached_through_the_relay(
     relay: sshd.Machine, machine: Borrowed, laptop: Laptop
 ) -> None:
-    settings = {
-        "ssh.server": f"{_user(relay)}@{relay.address}:{relay.port}",
-        "ssh.key": str(relay.directory / "user_key"),
-    }
-    words = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
-    done = machine.towline("up", "--json", "--route", "ssh", "--name", "box", *words)
+    done = machine.towline("up", "--json", "--route", "ssh", "--name", "box", *_words(relay))
     ticket = json.loads(done.stdout)["ticket"]
     assert str(decode(ticket).addresses[0]).startswith("jump://")
     with laptop.linked(ticket):
@@ -77,6 +73,55 @@ def test_the_machine_is_reached_through_the_relay(
         assert laptop.towline("ssh", "box", "--", "echo over the line").returncode == 0
     said = laptop.towline("ssh", "box", "--", "echo by itself").stdout
     assert said == "by itself\n"
+
+
+def test_what_dies_is_opened_again_where_it_was_and_meanwhile_the_other_way_serves(
+    relay: sshd.Machine, machine: Borrowed, laptop: Laptop
+) -> None:
+    words = _words(relay)
+    told = machine.up("--name", "box", *words, routes=("ssh", "direct"))
+    ways = machine.routes()
+    there = machine.home / "vision/train.py"
+
+    def follows(text: str) -> None:
+        save(laptop.project / "train.py", text)
+        wait_content(there, text, timeout_s=WAIT_S)
+
+    with laptop.linked(told["ticket"]):
+        assert machine.tunnel.connections == 1, "the first way carries; one look came by ours"
+        relay.stop()
+        follows("print('by the other')\n")
+        relay.start()
+        wait_until(lambda: machine.routes() == ways, "it is as it was", WAIT_S)
+        machine.tunnel.close()
+        machine.tunnel.cut()
+        follows("print('through the relay again')\n")
+        said = laptop.towline("log", cwd=laptop.project).stdout
+        assert "a new life" not in said, "the line resumed each time"
+
+
+def test_where_somebody_else_answers_at_one_address_the_other_is_taken(
+    relay: sshd.Machine, machine: Borrowed, laptop: Laptop, tmp_path: Path
+) -> None:
+    """As when a tunnel's address was given to another: its key is refused, and the link goes on."""
+    told = machine.up("--name", "box", *_words(relay), routes=("direct", "ssh"))
+    direct, jump = machine.routes().values()
+    with borrowed_in(tmp_path / "impostor") as impostor, laptop.linked(told["ticket"]):
+        impostor.ticket()
+        machine.tunnel.target = impostor.tunnel.target
+        machine.tunnel.cut()
+        save(laptop.project / "train.py", "print('by the relay')\n")
+        wait_content(machine.home / "vision/train.py", "print('by the relay')\n", timeout_s=WAIT_S)
+        assert laptop.addresses() == [jump, direct]
+        assert not (impostor.home / "vision").exists()
+
+
+def _words(relay: sshd.Machine) -> list[str]:
+    settings = {
+        "ssh.server": f"{_user(relay)}@{relay.address}:{relay.port}",
+        "ssh.key": str(relay.directory / "user_key"),
+    }
+    return [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
 
 
 def _user(relay: sshd.Machine) -> str:

@@ -96,6 +96,9 @@ def test_on_colab_its_terms_come_first(machine: Borrowed) -> None:
     assert not (machine.place / "host_key").exists(), "nothing was begun"
     ticket = decode(machine.up("--i-have-compute-units")["ticket"])
     assert (ticket.alias, ticket.folder) == ("colab", "/content")
+    again = machine.towline("up", "--route", "bore", "--i-have-compute-units")
+    assert "expect this machine to live until" in again.stderr
+    assert "it is up already, by direct" in again.stderr
 
 
 def test_what_listens_listens_on_loopback_only(machine: Borrowed) -> None:
@@ -156,6 +159,24 @@ def test_shells_see_the_environment_of_who_called_up(
     assert 'CUDA_VERSION=12 "8" \\ $HOME' in seen
     assert f"PATH={machine.environment['PATH']}" in seen
     assert not [line for line in seen if line.startswith(("HF_TOKEN", "JPY_"))]
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_login_shells_keep_the_path_of_who_called_up(
+    machine: Borrowed, laptop: Laptop, server: tuple[str, ...]
+) -> None:
+    """/etc/profile of Debian sets another."""
+    machine.environment["PATH"] = f"/opt/cuda/bin:{machine.environment['PATH']}"
+    laptop.towline("enrol", machine.ticket(*server))
+    ssh = ("ssh", "-F", str(laptop.state / "machines/box/host_config"))
+    shown = laptop.run(*ssh, "-tt", "box", given="echo '<'\"$PATH\"'>'; exit\n").stdout
+    assert f"<{machine.environment['PATH']}>" in shown
+    if os.getuid() == 0:  # As editors look for the environment of a person's shell.
+        said = laptop.run(*ssh, "box", "bash -lc 'echo $PATH'").stdout
+        assert said == f"{machine.environment['PATH']}\n"
+    identity = decode(machine.ticket()).machine
+    machine.towline("down")
+    assert not list(Path("/etc/profile.d").glob(f"*{identity}*"))
 
 
 # OpenSSH's own programs

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from towline.errors import UserError
-from towline.expose import read_keys
 from towline.machine import authorized
 from towline.machine.keys import ensure_key, one_time_key, private_text, raw_public
 from towline.machine.place import Place, ensure_place
@@ -74,17 +73,6 @@ def test_what_is_no_public_key_gets_into_no_file(text: str) -> None:
         return
     with pytest.raises(BadKeyError):
         check_public_line(text)
-
-
-def test_keys_come_as_text_or_as_a_file(tmp_path: Path) -> None:
-    assert read_keys(GOOD) == [GOOD]
-    (tmp_path / "keys").write_text(f"# mine\n{GOOD}\n\n{GOOD}\n")
-    assert read_keys(str(tmp_path / "keys")) == [GOOD, GOOD]
-    with pytest.raises(UserError, match="cannot be read"):
-        read_keys(str(tmp_path / "none"))
-    (tmp_path / "private").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")
-    with pytest.raises(UserError, match="no public key"):
-        read_keys(str(tmp_path / "private"))
 
 
 def invite(place: Place, expires: float) -> None:

@@ -15,6 +15,7 @@ from towline.engine.events import (
     EVENT_NAMES,
     ConflictKept,
     Disconnected,
+    ForwardFailed,
     Held,
     Kept,
     LeftOut,
@@ -77,6 +78,7 @@ EVENTS = [
     Held("all 40 files would be removed"),
     Note("the clock jumped"),
     Kept("4f3a12cd", 3, 12_000, 1.2, ("data/locked",)),
+    ForwardFailed("127.0.0.1:6006", "6006", "nothing listens on port 6006 of the machine"),
     Stopped("asked to"),
 ]
 

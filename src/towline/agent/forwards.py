@@ -1,8 +1,8 @@
-"""Connections to ports of this machine, each a channel of the Line: bytes in, bytes out.
+"""Connections that this machine makes for the laptop, each a channel of the Line: bytes both ways.
 
-A channel's greeting names the port; only loopback is connected to, so nobody is led further than
-their own login leads. An empty message says that its side has no more to send. What one end does
-not read is not read from the other: the channel's credit here, the socket's buffer there.
+A channel's greeting names where to (`targets`): nobody is led further than their own login leads.
+An empty message says that its side has no more to send. What one end does not read is not read
+from the other: the channel's credit here, the socket's buffer there.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from collections import deque
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 from towline.agent.streams import PART
+from towline.agent.targets import Address, Lookup, Target, read_target
 from towline.core.wire.line import Line
 
 FORWARDS_MAX = 256  # At a time: as many sockets as a process may well open besides its own.
-LOOPBACK = "127.0.0.1"
 
 
 class Forwards:
@@ -32,13 +33,13 @@ class Forwards:
         return "forward" in greeting
 
     def open(self, channel: int, greeting: Mapping[str, Any]) -> None:
-        port = _read_port(greeting)
+        target = read_target(greeting["forward"])
         if len(self._open) >= FORWARDS_MAX:
             return self._line.close_channel(channel, f"{FORWARDS_MAX} forwards are open already")
         try:
-            self._open[channel] = _Forward(port)
+            self._open[channel] = _Forward(target)
         except OSError as error:
-            self._line.close_channel(channel, _why(port, error))
+            self._line.close_channel(channel, target.why_not(error))
         return None
 
     def __contains__(self, channel: int) -> bool:
@@ -77,17 +78,18 @@ class Forwards:
     def readable(self) -> Collection[int]:
         """The descriptors to wait for until they can be read: what they have would have a place."""
         return {
-            forward.socket.fileno()
+            forward.fileno()
             for channel, forward in self._open.items()
-            if forward.is_connected and not forward.has_ended and self._line.sendable(channel) > 0
+            if forward.is_looked_up
+            or (forward.is_connected and not forward.has_ended and self._line.sendable(channel) > 0)
         }
 
     def writable(self) -> Collection[int]:
         """The descriptors to wait for until they can be written."""
         return {
-            forward.socket.fileno()
+            forward.fileno()
             for forward in self._open.values()
-            if not forward.is_connected or forward.outgoing
+            if not forward.is_looked_up and (not forward.is_connected or forward.outgoing)
         }
 
     # -- Moving bytes -------------------------------------------------------------------------
@@ -99,7 +101,7 @@ class Forwards:
                     self._line.consumed(channel, sent)
                 self._read(channel, forward)
         except OSError as error:
-            self._drop(channel, _why(forward.port, error))
+            self._drop(channel, forward.why_not(error))
             return
         if forward.has_ended and forward.ends and not forward.outgoing:
             self._drop(channel, "")
@@ -121,63 +123,117 @@ class Forwards:
 class _Forward:
     """A socket that never blocks. Connecting begins as it is made, which may raise OSError."""
 
-    def __init__(self, port: int) -> None:
-        self.port = port
+    def __init__(self, target: Target) -> None:
         self.outgoing = bytearray()  # Bounded by the channel's credit.
         self.is_connected = False
         self.has_ended = False  # The program on the machine sends no more, and the laptop knows.
         self.ends = False  # The laptop sends no more; nor do we, after `outgoing`.
         self._is_shut = False
-        self.socket = socket.socket()
-        self.socket.setblocking(False)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        began = self.socket.connect_ex((LOOPBACK, port))
-        if began not in (0, errno.EINPROGRESS):
-            self.socket.close()
-            raise OSError(began, os.strerror(began))
+        self._target = target
+        self._connection: socket.socket | None = None
+        self._lookup: Lookup | None = None
+        self._untried: deque[Address] = deque(target.addresses)
+        self._failure: OSError | None = None  # The first: later addresses are less likely meant.
+        if target.addresses:
+            self._try_next()
+        else:
+            self._lookup = Lookup(target)
+
+    @property
+    def is_looked_up(self) -> bool:
+        """Whether the host's address is still being asked for."""
+        return self._lookup is not None
+
+    @property
+    def connection(self) -> socket.socket:
+        assert self._connection, "made as soon as an address is known"
+        return self._connection
+
+    def fileno(self) -> int:
+        return self._lookup.fileno() if self._lookup else self.connection.fileno()
+
+    def why_not(self, error: OSError) -> str:
+        return self._target.why_not(error)
 
     def connect(self) -> bool:
         """Whether the connection stands. Raises OSError if there will be none."""
+        if self._lookup and not self._is_found(self._lookup):
+            return False
         if not self.is_connected:
-            if failed := self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-                raise OSError(failed, os.strerror(failed))
+            if failed := self.connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                self._failure = self._failure or OSError(failed, os.strerror(failed))
+                self._try_next()
+                return False
             with suppress(OSError):
-                self.socket.getpeername()
+                self.connection.getpeername()
                 self.is_connected = True
         return self.is_connected
+
+    def _is_found(self, lookup: Lookup) -> bool:
+        if (found := lookup.take()) is None:
+            return False
+        self._untried.extend(found)
+        self._end_lookup()
+        self._try_next()
+        return True
+
+    def _try_next(self) -> None:
+        """Begin to connect to the next address that does not fail at once. OSError if all do."""
+        while self._untried:
+            failure = self._begin(*self._untried.popleft())
+            if failure is None:
+                return
+            self._failure = self._failure or failure
+        assert self._failure, "nothing is left because something failed"
+        raise self._failure
+
+    def _begin(self, family: int, where: object) -> OSError | None:
+        """Return what prevents it at once."""
+        self._let_go()
+        try:
+            self._connection = connection = socket.socket(family)
+            connection.setblocking(False)
+            if family != socket.AF_UNIX:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            began = connection.connect_ex(cast("Any", where))
+        except OSError as error:  # No such family here; a path that is too long.
+            self._let_go()
+            return error
+        if began in (0, errno.EINPROGRESS):
+            return None
+        self._let_go()
+        return OSError(began, os.strerror(began))
 
     def write(self) -> int:
         """Write what the socket takes; return how much."""
         sent = 0
         with suppress(BlockingIOError):
             while self.outgoing:
-                size = self.socket.send(self.outgoing)
+                size = self.connection.send(self.outgoing)
                 del self.outgoing[:size]
                 sent += size
         if self.ends and not self.outgoing and not self._is_shut:
             self._is_shut = True
-            self.socket.shutdown(socket.SHUT_WR)
+            self.connection.shutdown(socket.SHUT_WR)
         return sent
 
     def read(self, size: int) -> bytes | None:
         """Return what has come, b"" at the end, None if nothing has."""
         try:
-            return self.socket.recv(size)
+            return self.connection.recv(size)
         except BlockingIOError:
             return None
 
     def close(self) -> None:
-        self.socket.close()
+        self._end_lookup()
+        self._let_go()
 
+    def _let_go(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
-def _why(port: int, error: OSError) -> str:
-    if error.errno == errno.ECONNREFUSED:
-        return f"nothing listens on port {port} of the machine"
-    return f"port {port} of the machine: {error.strerror or error}"
-
-
-def _read_port(greeting: Mapping[str, Any]) -> int:
-    port = greeting["forward"]
-    if type(port) is not int or not 0 < port < 1 << 16:
-        raise ValueError("no port")
-    return port
+    def _end_lookup(self) -> None:
+        if self._lookup is not None:
+            self._lookup.close()
+            self._lookup = None

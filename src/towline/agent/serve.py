@@ -24,6 +24,7 @@ from towline.agent.offer import offer
 from towline.agent.programs import Programs
 from towline.agent.roots import Roots
 from towline.agent.streams import Streams
+from towline.agent.ways import Ways, status_file
 from towline.core.wire.events import Closed, Event, Lost, Message, Opened, Sendable, Silent
 from towline.core.wire.frames import LINE_ID_SIZE, Hello, ProtocolError
 from towline.core.wire.line import Line
@@ -65,14 +66,21 @@ class _Listener:
 
 
 class AgentService:
-    """`notebook` is the line that loads the extension in a notebook here."""
+    """`notebook` is the line that loads the extension in a notebook here.
 
-    def __init__(self, roots: Roots, software: str, now: float, notebook: str = "") -> None:
+    `ways` is the file in which `towline up` says how this machine is reached.
+    """
+
+    def __init__(
+        self, roots: Roots, software: str, now: float, notebook: str = "", ways: str = ""
+    ) -> None:
         self.stopping = False
         self._roots = roots
         self._software = software
         self._line = Line(bytes(LINE_ID_SIZE), initiator=False, software=software, now=now)
-        self._streams = _streams_on(self._line)
+        self._ways_file = ways
+        self._ways = Ways(self._line, ways)
+        self._streams = _streams_on(self._line, self._ways)
         self._line_is_over = False
         self._attached = False
         self._now = now
@@ -117,7 +125,7 @@ class AgentService:
         due += [question.deadline for question in self._questions.values()]
         due += [listener.deadline for listener in self._listeners]
         if self._attached:
-            due.append(self._line.deadline())
+            due += [self._line.deadline(), self._ways.deadline()]
         return min((at for at in due if at is not None), default=None)
 
     def tick(self, now: float) -> bool:
@@ -131,6 +139,7 @@ class AgentService:
                 self._line.handle_timer(now)
                 self._take_events()
             self._take_messages(now)
+        self._ways.look(now)
         for streams in self._streams:
             streams.step()
         more = False
@@ -313,7 +322,8 @@ class AgentService:
         self._revision = 0  # The laptop may have begun to count anew.
         self._line = Line(line_id, initiator=False, software=self._software, now=now)
         self._close_streams()
-        self._streams = _streams_on(self._line)
+        self._ways = Ways(self._line, self._ways_file)
+        self._streams = _streams_on(self._line, self._ways)
         self._mirrors.clear()
         self._lanes.clear()
         for inbox in self._inbox.values():
@@ -414,7 +424,8 @@ def _look(now: float) -> None:
 def open_service(workspace: str) -> AgentService:
     """Return the service of a workspace's agent, by the clock of this machine."""
     software = f"towline agent of {workspace}"
-    return AgentService(Roots(), software, time.monotonic(), notebook=offer())
+    ways = status_file(dict(os.environ))
+    return AgentService(Roots(), software, time.monotonic(), notebook=offer(), ways=ways)
 
 
 class _LineOutlet:
@@ -459,5 +470,5 @@ def _read_lane(greeting: Mapping[str, Any]) -> tuple[int, Lane]:
     return number, Lane(greeting.get("lane"))
 
 
-def _streams_on(line: Line) -> list[Streams]:
-    return [Forwards(line), Programs(line)]
+def _streams_on(line: Line, ways: Ways) -> list[Streams]:
+    return [Forwards(line), Programs(line), ways]

@@ -40,6 +40,7 @@ COMMANDS = (
     "service",
     "ssh",
     "cp",
+    "forward",
     "ssh-config",
     "proxy",
     "enrol",

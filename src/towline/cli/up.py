@@ -10,14 +10,21 @@ from towline.errors import ExitCode, UserError
 
 
 @click.command(cls=Command, short_help="On a machine: make it reachable, print its ticket.")
-@click.option("--route", metavar="NAME", default="auto", help="The way in. [default: auto]")
+@click.option(
+    "--route",
+    "routes",
+    metavar="NAME",
+    multiple=True,
+    help="A way in to keep open. Repeatable. [default: auto, the first that works]",
+)
 @click.option("--name", metavar="NAME", help="What laptops call it. [default: after the platform]")
 @click.option(
     "--key",
     "keys",
     metavar="KEY",
     multiple=True,
-    help="A laptop's public key, or a file of them; the ticket then holds no secret. Repeatable.",
+    help="A laptop's public key, a file of them, github:USER or a secret's name; the ticket then"
+    " holds no secret. Repeatable.",
 )
 @click.option("--invite", is_flag=True, help="Let another laptop in, once.")
 @click.option(
@@ -36,7 +43,7 @@ from towline.errors import ExitCode, UserError
 @click.option("--supervise", is_flag=True, hidden=True)
 @json_option
 def up(
-    route: str,
+    routes: tuple[str, ...],
     name: str | None,
     keys: tuple[str, ...],
     invite: bool,
@@ -51,6 +58,10 @@ def up(
     An SSH server of its own is started on the machine's loopback, with its own key and port, and a
     way to it is opened. `towline link TICKET` on the laptop does the rest. A second run prints the
     same ticket; `towline down` ends it all. It goes on when this terminal is closed.
+
+    With several routes a linked laptop follows: when one ends, it goes on by another, and learns
+    the new address of the first. What is not said here may stand in the environment, in
+    [tool.towline] or in a folder named by TOWLINE_HOME.
     """
     from towline import expose
     from towline.machine.card import as_text
@@ -58,7 +69,7 @@ def up(
     if supervise:
         raise click.exceptions.Exit(expose.supervise_here())
     exposure = expose.up(
-        route=route,
+        routes=routes,
         name=name,
         keys=keys,
         invites=True if invite else None,

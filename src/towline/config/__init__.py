@@ -28,6 +28,7 @@ from towline.snapshots.server import Server
 
 __all__ = [
     "OPTIONS",
+    "PYPROJECT",
     "Compression",
     "Keep",
     "Option",
@@ -87,6 +88,9 @@ class Options:
     debounce_s: float
     bandwidth: int | None  # Bytes a second.
     python: str | None
+    routes: tuple[str, ...]
+    keys: tuple[str, ...]
+    route: Mapping[str, str]  # Settings of routes, by "ROUTE.NAME".
     ssh: Ssh
     keep: Keep
 

@@ -300,6 +300,43 @@ def _table(value: object, known: tuple[str, ...]) -> dict[str, object]:
     return table
 
 
+def _read_name(value: object) -> str:
+    text = read_text(value)
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", text):
+        raise _wrong("the name of a route", value)
+    return text
+
+
+def _read_names(value: object) -> tuple[object, ...]:
+    return read_list(value, "names of routes", _read_name)
+
+
+def _read_route_settings(value: object) -> Mapping[str, str]:
+    """Read a table for each route, flattened: `{bore = {port = 7}}` is `{"bore.port": "7"}`."""
+    if not isinstance(value, dict):
+        raise _wrong("a table", value)
+    settings: dict[str, str] = {}
+    for route, table in cast("dict[str, object]", value).items():
+        with _at(route):
+            if not isinstance(table, dict):
+                raise _wrong("a table of the route's settings", table)
+            for name, item in cast("dict[str, object]", table).items():
+                with _at(name):
+                    settings[f"{route}.{name}"] = _read_route_setting(item)
+    return settings
+
+
+def _read_route_setting(value: object) -> str:
+    """Numbers may stand as they are, and `true` is how a file says yes."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value) if isinstance(value, int) else read_text(value)
+
+
+def _words(text: str) -> object:
+    return text.replace(",", " ").split()
+
+
 def _lines(text: str) -> object:
     return [line for line in text.split("\n") if line]
 
@@ -311,6 +348,8 @@ def _number_if_plain(text: str) -> object:
 TEXT = Kind("text", read_text)
 ARGUMENT = Kind("text", _read_argument)
 TEXTS = Kind("list of texts", _read_texts, _lines)
+ROUTES = Kind("list of names", _read_names, _words)
+ROUTE_SETTINGS = Kind("table of tables", _read_route_settings)
 PORT = Kind("number", _read_port, _number_if_plain)
 PATTERNS = Kind("list of patterns", read_patterns, _lines)
 SIZE = Kind("size", _read_size, _number_if_plain)

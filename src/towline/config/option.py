@@ -18,6 +18,8 @@ from towline.config.kinds import (
     PATTERNS,
     PORT,
     RETENTION,
+    ROUTE_SETTINGS,
+    ROUTES,
     SERVER,
     SIZE,
     TEXT,
@@ -90,6 +92,24 @@ OPTIONS: tuple[Option, ...] = (
         'The most that sync may use, such as `"10 Mbit/s"`. `""` is no limit.',
     ),
     Option("python", ARGUMENT, None, "The interpreter on the machine. Without it: the best found."),
+    Option(
+        "routes", ROUTES, [],
+        "On a machine, for `towline up`: the ways in to keep open, such as "
+        '`["cloudflared", "bore"]`. Without it: `auto`, the first that works. In the variable: '
+        "with commas.",
+    ),
+    Option(
+        "keys", TEXTS, [],
+        "On a machine, for `towline up`: public keys of laptops, files of them, `github:USER`, or "
+        "names of secrets that hold one. In the variable: one on a line.",
+    ),
+    Option(
+        "route", ROUTE_SETTINGS, {},
+        'On a machine, for `towline up`: a table of settings for each route, such as '
+        '`route.ssh.server = "me@relay"`. [routes.md](routes.md#the-table) lists them, with the '
+        "variables that count more. Secrets are better kept in a variable than in a file.",
+        has_variable=False,
+    ),
     Option("ssh.config", TEXT, None, "A configuration file for ssh (`-F`)."),
     Option("ssh.port", PORT, None, "The port (`-p`)."),
     Option("ssh.identity", TEXT, None, "The file of the private key (`-i`)."),

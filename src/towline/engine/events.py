@@ -130,6 +130,15 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class ForwardFailed:
+    """Somebody connected to a forward, and nothing came of it. Told once for a reason."""
+
+    listen: str  # Where it listens, on the laptop.
+    target: str  # Where it leads, on the machine.
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stopped:
     reason: str
 
@@ -145,6 +154,7 @@ Event = (
     | Held
     | Note
     | Kept
+    | ForwardFailed
     | Stopped
 )
 
@@ -159,6 +169,7 @@ EVENT_NAMES: dict[type[Event], str] = {
     Held: "held",
     Note: "note",
     Kept: "kept",
+    ForwardFailed: "forward failed",
     Stopped: "stopped",
 }
 

@@ -35,7 +35,7 @@ _CARD = """\
 def as_text(ticket: Ticket, status: Json) -> Iterator[str]:
     """Yield what stands around the line for the laptop."""
     yield _title(ticket, status)
-    yield from notes(ticket)
+    yield from notes(ticket, status)
     yield "on your laptop, in the project folder:"
 
 
@@ -44,7 +44,7 @@ def as_html(ticket: Ticket, status: Json) -> str:
         title=html.escape(_title(ticket, status)),
         line=html.escape(f"towline link {encode(ticket)}"),
         copy=html.escape(_COPY),
-        notes="<br>".join(html.escape(note) for note in notes(ticket)),
+        notes="<br>".join(html.escape(note) for note in notes(ticket, status)),
     )
 
 
@@ -52,12 +52,15 @@ def progress_as_html(sentence: str) -> str:
     return f'<div style="opacity:.75">towline: {html.escape(sentence)} …</div>'
 
 
-def notes(ticket: Ticket) -> Iterator[str]:
+def notes(ticket: Ticket, status: Json) -> Iterator[str]:
     if ticket.secret is None:
         yield "the ticket holds no secret: it serves laptops that are known here"
     else:
         until = time.strftime("%H:%M", time.localtime(ticket.expires))
         yield f"it lets one laptop in, once, until {until} by this machine's clock"
+    if status.get("until"):
+        until = time.strftime("%H:%M", time.localtime(status["until"]))
+        yield f"expect this machine to live until {until}: {status['life']}"
 
 
 def _title(ticket: Ticket, status: Json) -> str:

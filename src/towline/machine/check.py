@@ -21,6 +21,10 @@ class CheckError(Exception):
     """The server does not do what it must; the message says what."""
 
 
+class NoTerminalError(CheckError):
+    """Commands run, but nothing can be had that has a terminal."""
+
+
 async def check_server(place: Place, port: int, host_key: str, user: str) -> None:
     """Log in as a laptop would, by a key that lasts as long as this. Raises `CheckError`."""
     key = asyncssh.generate_private_key("ssh-ed25519")  # pyright: ignore[reportUnknownMemberType]
@@ -48,9 +52,11 @@ async def check_server(place: Place, port: int, host_key: str, user: str) -> Non
 
 
 async def _run(connection: asyncssh.SSHClientConnection, what: str, terminal: str | None) -> None:
+    kind = NoTerminalError if terminal else CheckError
     try:
-        done = await connection.run(f"echo {WORD}", term_type=terminal)
+        test = "test -t 1 && " * bool(terminal)
+        done = await connection.run(f"{test}echo {WORD}", term_type=terminal)
     except asyncssh.Error as error:
-        raise CheckError(f"it gives no {what.split()[1]}: {error}") from None
+        raise kind(f"it gives no {what.split()[1]}: {error}") from None
     if done.exit_status != 0 or WORD not in str(done.stdout):
-        raise CheckError(f"{what} does not run on it")
+        raise kind(f"{what} does not run on it")

@@ -61,7 +61,7 @@ async def run_command(channel: Channel, surroundings: Surroundings) -> None:
     argv = surroundings.argv(channel.command)
     environment = {**surroundings.environment, **_accepted(channel.env)}
     try:
-        if channel.term_type is None:
+        if channel.term_type is None or not _has_terminals(channel):
             status = await _run_on_pipes(channel, argv, surroundings.home, environment)
         else:
             environment["TERM"] = channel.term_type
@@ -70,6 +70,18 @@ async def run_command(channel: Channel, surroundings: Surroundings) -> None:
         channel.stderr.write(f"{argv[0]} cannot be started: {error.strerror}\r\n".encode())
         status = NOT_STARTED
     _tell_end(channel, status)
+
+
+def _has_terminals(channel: Channel) -> bool:
+    """Whether this machine gives any; where not, the client goes on without, as with sshd."""
+    try:
+        for descriptor in pty.openpty():
+            os.close(descriptor)
+    except OSError as error:
+        why = error.strerror or str(error)
+        channel.stderr.write(f"this machine gives no terminal: {why}\r\n".encode())
+        return False
+    return True
 
 
 def _accepted(asked: Mapping[str, str]) -> dict[str, str]:

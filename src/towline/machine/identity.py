@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from towline.core.ticket import MACHINE_SIZE
@@ -45,23 +44,3 @@ def alias_of(text: str) -> str:
     """Return `text` as a name that ssh, tickets and files can all hold."""
     name = re.sub(r"[^a-z0-9-]+", "-", text.lower())[:ALIAS_MAX].strip("-")
     return name or "machine"
-
-
-def usual_alias(environment: Mapping[str, str], host: str) -> str:
-    """Return what to call this machine if nobody says: hosts of notebooks have names of no use."""
-    if is_colab(environment):
-        return "colab"
-    if "KAGGLE_KERNEL_RUN_TYPE" in environment:
-        return "kaggle"
-    return alias_of(host.partition(".")[0])
-
-
-def is_colab(environment: Mapping[str, str]) -> bool:
-    return "COLAB_RELEASE_TAG" in environment
-
-
-def usual_folder(environment: Mapping[str, str]) -> str:
-    """Return where notebooks of the platform have their files; empty: the home folder."""
-    if is_colab(environment):
-        return "/content"
-    return "/kaggle/working" if "KAGGLE_KERNEL_RUN_TYPE" in environment else ""

@@ -65,6 +65,10 @@ class Place:
         return self.directory / "status.json"
 
     @property
+    def login(self) -> Path:
+        return self.directory / "login.sh"
+
+    @property
     def lock(self) -> Path:
         return self.directory / "lock"
 

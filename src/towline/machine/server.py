@@ -6,14 +6,14 @@ Both listen on the same loopback port, have the same host key and let the same k
 from __future__ import annotations
 
 import os
-import pwd
 import socket
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from towline.errors import UserError
-from towline.machine.check import CheckError, check_server
+from towline.machine.account import Account
+from towline.machine.check import CheckError, NoTerminalError, check_server
 from towline.machine.place import Place
 from towline.machine.sshd import SshdError, find_sshd, open_sshd, prepare
 
@@ -38,6 +38,7 @@ async def open_ssh_server(
     place: Place,
     port: int,
     host_key: str,
+    account: Account,
     environment: Mapping[str, str],
     tell: Callable[[str], None],
     *,
@@ -47,7 +48,6 @@ async def open_ssh_server(
 
     `embedded`: do not try the real one. Raises `UserError` if none of them works here.
     """
-    account = pwd.getpwuid(os.getuid())
     async with AsyncExitStack() as stack:
         if not embedded:
             try:
@@ -59,7 +59,9 @@ async def open_ssh_server(
         if embedded:
             await _open_embedded(stack, place, port, account, environment)
             try:
-                await check_server(place, port, host_key, account.pw_name)
+                await check_server(place, port, host_key, account.name)
+            except NoTerminalError as error:
+                tell(f"{error}: commands, files and forwards work, shells have no terminal")
             except CheckError as error:
                 raise UserError(f"no SSH server works on this machine: {error}") from None
         yield "embedded" if embedded else "sshd"
@@ -70,30 +72,29 @@ async def _open_real(
     place: Place,
     port: int,
     host_key: str,
-    account: pwd.struct_passwd,
+    account: Account,
     environment: Mapping[str, str],
 ) -> None:
     program = find_sshd(os.environ.get("PATH", os.defpath))
     if program is None:
         raise SshdError("there is none")
-    sshd = prepare(program, place, port, account.pw_name, environment)
+    sshd = prepare(program, place, port, account.name, environment)
     await stack.enter_async_context(open_sshd(sshd))
-    await check_server(place, port, host_key, account.pw_name)
+    await check_server(place, port, host_key, account.name)
 
 
 async def _open_embedded(
     stack: AsyncExitStack,
     place: Place,
     port: int,
-    account: pwd.struct_passwd,
+    account: Account,
     environment: Mapping[str, str],
 ) -> None:
     from towline.machine.command import Surroundings
     from towline.machine.embedded import Access, open_server
 
-    home = environment.get("HOME", account.pw_dir)
-    shell = account.pw_shell if os.access(account.pw_shell, os.X_OK) else "/bin/sh"
-    own = {"HOME": home, "SHELL": shell, "USER": account.pw_name, "LOGNAME": account.pw_name}
-    access = Access(account.pw_name, place.authorized_keys, place.host_key)
+    home, shell = environment.get("HOME", account.home), account.shell
+    own = {"HOME": home, "SHELL": shell, "USER": account.name, "LOGNAME": account.name}
+    access = Access(account.name, place.authorized_keys, place.host_key)
     surroundings = Surroundings(Path(home), shell, {"PATH": os.defpath, **environment, **own})
     await stack.enter_async_context(open_server(access, surroundings, port=port))

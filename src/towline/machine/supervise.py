@@ -1,51 +1,35 @@
-"""The process that keeps a machine reachable: an SSH server, a way in, and what it says of both.
+"""The process that keeps a machine reachable: an SSH server, ways in, and what it says of both.
 
 It is detached, so that it survives the kernel or the terminal it was started from, and there is
-one for each place. Which ways in there are it does not know: it is given what opens one.
+one for each place. Which ways in there are it does not know: it is given what opens one. What it
+writes of them into its place is what the agent tells a linked laptop.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import pwd
 import signal
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass, field
-from typing import Protocol
 
 import anyio
 
-from towline.core.address import Address
 from towline.errors import ExitCode, UserError
+from towline.machine.account import own_account
 from towline.machine.environment import passed_on
-from towline.machine.identity import ensure_identity, keep_port
+from towline.machine.identity import Identity, ensure_identity, keep_port
 from towline.machine.lock import try_lock
+from towline.machine.login import path_kept
 from towline.machine.place import Json, Place, read_json, write_private
+from towline.machine.platform import expected_end, machine_began, platform_of
 from towline.machine.server import ensure_port, open_ssh_server
 from towline.machine.sshd import end_left_over
+from towline.machine.ways import OpenWay, Ways
 
-BACKOFF_S = (1.0, 5.0, 15.0, 60.0)  # Before a way in that ended is opened again; then the last.
-
-Tell = Callable[[str], None]
-
-
-class Way(Protocol):
-    """A way in that is open."""
-
-    @property
-    def route(self) -> str: ...
-
-    @property
-    def address(self) -> Address: ...
-
-    async def wait_ended(self) -> str: ...
-
-
-OpenWay = Callable[[int, str, Tell], AbstractAsyncContextManager[Way]]
-"""Lead from outside to a port of the loopback, where a server with this host key listens."""
+STATUS_VARIABLE = "TOWLINE_STATUS_FILE"
+"""Where an agent that is started over our server finds what stands in the place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +37,7 @@ class Request:
     """What the caller of `up` wants, and their environment. It travels in a private file."""
 
     alias: str
-    route: str = "auto"
+    routes: tuple[str, ...] = ("auto",)
     settings: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     folder: str = ""
     embedded: bool = False  # Do not try the real sshd.
@@ -69,6 +53,7 @@ def take_request(place: Place) -> Request:
     if plain is None:
         raise UserError(f"{place.request} holds no request", exit_code=ExitCode.USAGE)
     place.request.unlink()
+    plain["routes"] = tuple(plain["routes"])
     return Request(**plain)
 
 
@@ -109,7 +94,7 @@ class _Supervisor:
         self._request = request
         self._open_way = open_way
         self._tell = tell
-        self._account = pwd.getpwuid(os.getuid())
+        self._account = own_account(request.environment)
         self._began = time.time()
 
     async def run(self) -> None:
@@ -117,52 +102,51 @@ class _Supervisor:
         end_left_over(self._place)  # Of a supervisor that was killed: it would hold our port.
         port = ensure_port(identity.port)
         keep_port(self._place, identity, port)
-        environment = passed_on(self._request.environment, self._account.pw_dir)
+        passed = passed_on(self._request.environment, self._account.home)
+        passed[STATUS_VARIABLE] = str(self._place.status)
         self._progress("starting an SSH server of its own")
-        async with open_ssh_server(
-            self._place,
-            port,
-            identity.host_key,
-            environment,
-            self._progress,
-            embedded=self._request.embedded,
-        ) as server:
-            about: Json = {
-                "pid": os.getpid(),
-                "alias": self._request.alias,
-                "machine": identity.machine,
-                "host_key": identity.host_key,
-                "user": self._account.pw_name,
-                "folder": self._request.folder,
-                "port": port,
-                "server": server,
-                "since": self._began,
-            }
-            await self._keep_open(port, identity.host_key, about)
+        with path_kept(self._place, passed, identity.machine) as environment:
+            async with open_ssh_server(
+                self._place,
+                port,
+                identity.host_key,
+                self._account,
+                environment,
+                self._progress,
+                embedded=self._request.embedded,
+            ) as server:
+                about = self._about(identity, port, server)
+                await self._keep_open(port, identity.host_key, about)
+
+    def _about(self, identity: Identity, port: int, server: str) -> Json:
+        platform = platform_of(self._request.environment)
+        return {
+            "pid": os.getpid(),
+            "alias": self._request.alias,
+            "machine": identity.machine,
+            "host_key": identity.host_key,
+            "user": self._account.name,
+            "folder": self._request.folder,
+            "wanted": self._request.routes,
+            "port": port,
+            "server": server,
+            "since": self._began,
+            "until": expected_end(platform, machine_began()),
+            "life": platform.life,
+        }
 
     async def _keep_open(self, port: int, host_key: str, about: Json) -> None:
-        """One way in after the other; what fails before the first is the caller's to know."""
-        attempt, was_open = 0, False
-        while True:
-            try:
-                async with self._open_way(port, host_key, self._progress) as way:
-                    attempt, was_open = 0, True
-                    self._announce(way, about)
-                    reason = await way.wait_ended()
-            except UserError as error:
-                if not was_open:
-                    raise
-                reason = error.message
-            write_private(self._place.status, json.dumps({**about, "routes": [], "reason": reason}))
-            self._progress(f"the way in has ended: {reason}")
-            await anyio.sleep(BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)])
-            attempt += 1
+        """Say which ways in are open, at each change; the caller of `up` is told of the first."""
 
-    def _announce(self, way: Way, about: Json) -> None:
-        routes = [{"route": way.route, "address": str(way.address)}]
-        status = {**about, "routes": routes}
-        write_private(self._place.status, json.dumps(status))
-        self._tell({"ready": status})
+        def announce() -> None:
+            routes = [{"route": way.route, "address": str(way.address)} for way in ways.open]
+            status = {**about, "routes": routes, "reason": "" if routes else ways.reason}
+            write_private(self._place.status, json.dumps(status))
+            if routes:
+                self._tell({"ready": status})
+
+        ways = Ways(self._request.routes, self._open_way, announce, self._progress)
+        await ways.keep_open(port, host_key)
 
     def _progress(self, sentence: str) -> None:
         self._tell({"progress": sentence})

@@ -8,7 +8,9 @@ that is for those who open it (`choose`).
 from __future__ import annotations
 
 import enum
+import os
 import shutil
+import stat
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -63,6 +65,7 @@ class Surroundings:
     directory: Path  # Private (0700): keys, pinned host keys, programs that were downloaded.
     environment: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     settings: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    warn: Callable[[str], None] = lambda _sentence: None
 
     def value(self, setting: Setting) -> str:
         """Return what was set: by argument or file, else by environment, else the default."""
@@ -109,7 +112,14 @@ class Surroundings:
         Raises `RouteError` if it cannot be read.
         """
         try:
-            return self.private_file(name, source.expanduser().read_text("utf-8"))
+            path = source.expanduser()
+            mode = stat.S_IMODE(path.stat().st_mode)
+            if mode & 0o077 and os.name == "posix":
+                self.warn(
+                    f"others on this machine may read the key {source} (mode {mode:o}); what is"
+                    " used is a private copy, but the key itself is as safe as that place"
+                )
+            return self.private_file(name, path.read_text("utf-8"))
         except (OSError, ValueError) as error:
             raise RouteError(
                 f"the key {source} cannot be read: {error}", "check the path and the file"

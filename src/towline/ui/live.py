@@ -22,6 +22,7 @@ from rich.text import Text
 from towline.engine.events import (
     ConflictKept,
     Event,
+    ForwardFailed,
     Held,
     Note,
     ProblemFound,
@@ -145,7 +146,7 @@ class Live:
                     self._print("further problems are only counted: see `towline problems`", "dim")
             case ConflictKept() | Held():
                 self._print(event_text(event), "bold yellow")
-            case Note():
+            case Note() | ForwardFailed():
                 self._print(event_text(event), "dim")
             case Stopped():
                 self._end = event

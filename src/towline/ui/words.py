@@ -9,6 +9,7 @@ from towline.engine.events import (
     ConflictKept,
     Disconnected,
     Event,
+    ForwardFailed,
     Held,
     Kept,
     LeftOut,
@@ -103,6 +104,8 @@ def event_text(event: Event) -> str:
             return f"note: {event.text}"
         case Kept():
             return kept_text(event)
+        case ForwardFailed():
+            return f"forward {shown(event.listen)}: {shown(event.reason)}"
         case Stopped():
             return f"stopped: {event.reason}" if event.reason else "stopped"
 

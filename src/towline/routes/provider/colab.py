@@ -1,7 +1,7 @@
-"""`colab`: Google's own way to SSH on a paid Colab machine; it leads to Google's sshd, not to ours.
+"""`colab`: Google's own way to SSH on a paid Colab machine; through Google's sshd to ours.
 
-Nothing is started here: the runtime has the bridge, and the laptop enters it as its account. One
-connection at a time is let in, which is all that a Line needs.
+Nothing is started here: the runtime has the bridge, and the laptop enters it as its account, then
+hops to the port of loopback. One connection at a time is let in, which is all that a Line needs.
 """
 
 from __future__ import annotations
@@ -48,13 +48,12 @@ class Colab(Route):
         return ""
 
     def open(self, port: int, around: Surroundings) -> AbstractAsyncContextManager[Tunnel]:
-        del port  # Google's sshd has its own.
-        return _open(around)
+        return _open(port, around)
 
 
 @asynccontextmanager
-async def _open(around: Surroundings) -> AsyncGenerator[Tunnel]:
-    yield Tunnel(Visit("colab", around.value(NAME)), never)
+async def _open(port: int, around: Surroundings) -> AsyncGenerator[Tunnel]:
+    yield Tunnel(Visit("colab", around.value(NAME), host="127.0.0.1", port=port), never)
 
 
 ROUTE = Colab()

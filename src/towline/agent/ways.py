@@ -1,0 +1,108 @@
+"""The ways in to this machine, told to the laptop at each change: the other route's new address.
+
+`towline up` keeps a file of them, and a channel that asks for it gets what stands there, then every
+change. Where there is no such file, nothing is ever told. What the laptop believes of it is its
+own affair.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Collection, Mapping
+from typing import Any, cast
+
+from towline.core.wire.line import Line
+
+VARIABLE = "TOWLINE_STATUS_FILE"  # Set in every shell by the server of `towline up`.
+USUAL = "towline/machine/status.json"  # Below the state directory.
+FILE_MAX = 64 << 10  # Bytes.
+LOOK_S = 2.0  # Between two looks: a way in that is lost takes longer to be opened again.
+CHANNELS_MAX = 8  # A laptop needs one.
+
+
+class Ways:
+    """All channels of one Line that ask. `path` is the file, empty where there can be none."""
+
+    def __init__(self, line: Line, path: str) -> None:
+        self._line = line
+        self._path = path
+        self._told: dict[int, bytes] = {}  # By channel, what it heard last.
+        self._seen: tuple[int, ...] = ()  # What tells that the file is another.
+        self._news = b""
+        self._looks_at = 0.0
+
+    def wants(self, greeting: Mapping[str, Any]) -> bool:
+        return "ways" in greeting
+
+    def open(self, channel: int, greeting: Mapping[str, Any]) -> None:
+        if len(self._told) >= CHANNELS_MAX:
+            self._line.close_channel(channel, "that is told to somebody already")
+        else:
+            self._told[channel] = b""
+            self._seen, self._looks_at = (), 0.0
+
+    def __contains__(self, channel: int) -> bool:
+        return channel in self._told
+
+    def put(self, channel: int, data: bytes) -> None:
+        """The laptop has nothing to say here."""
+        self._line.consumed(channel, len(data))
+
+    def stir(self, channel: int) -> None:
+        """What waits for credit goes with the next step."""
+
+    def closed(self, channel: int) -> None:
+        self._told.pop(channel, None)
+
+    def close(self) -> None:
+        self._told.clear()
+
+    def readable(self) -> Collection[int]:
+        return ()
+
+    def writable(self) -> Collection[int]:
+        return ()
+
+    def deadline(self) -> float | None:
+        return self._looks_at if self._told and self._path else None
+
+    def look(self, now: float) -> None:
+        """Look at the file if it is time."""
+        if self._told and self._path and now >= self._looks_at:
+            self._looks_at = now + LOOK_S
+            self._look()
+
+    def step(self) -> None:
+        """Tell whoever has not heard what is new."""
+        for channel, told in self._told.items():
+            if self._news not in (b"", told) and self._line.sendable(channel) > 0:
+                self._line.send(channel, self._news)
+                self._told[channel] = self._news
+
+    def _look(self) -> None:
+        """What cannot be read says nothing new: it may be on its way to be replaced."""
+        try:
+            status = os.stat(self._path)
+            seen = (status.st_ino, status.st_mtime_ns, status.st_size)
+            if seen == self._seen:
+                return
+            self._seen = seen
+            with open(self._path, "rb") as file:
+                plain = json.loads(file.read(FILE_MAX))
+            self._news = _news_in(cast("dict[str, Any]", plain)) or self._news
+        except (OSError, ValueError, KeyError, TypeError):
+            return
+
+
+def _news_in(status: dict[str, Any]) -> bytes:
+    """Return the message; nothing where no way is open, for that helps nobody."""
+    addresses = [str(route["address"]) for route in status["routes"]]
+    told = {"machine": status["machine"], "port": status["port"], "addresses": addresses}
+    return json.dumps(told).encode() if addresses else b""
+
+
+def status_file(environment: dict[str, str]) -> str:
+    """Return where `towline up` of this account writes, as far as its environment tells."""
+    base = environment.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    return environment.get(VARIABLE) or os.path.join(base, USUAL)

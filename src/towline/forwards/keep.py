@@ -1,0 +1,98 @@
+"""All forwards of an engine, and the operations on them that commands ask for.
+
+    forward {target, listen}   opens one, or returns the one there is: as `forwards`, and {taken}:
+                               why it is not at the target's own port, if so
+    forwards                   one reply each: {direction, listen, target, open, failure}
+    unforward {which}          closes those with this listener or target, all for null; one reply
+                               for each of them
+
+`target` and `listen` are a port, {host, port} or {path}; `listen` may be null. They end with the
+engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+import anyio
+from anyio.abc import TaskStatus
+
+from towline.control import Json
+from towline.engine.events import ForwardFailed
+from towline.errors import ExitCode, UserError
+from towline.forwards.local import Local, OpenLine
+from towline.forwards.place import Place, place_from_json
+
+FORWARDS_MAX = 64  # Each holds a port of this computer; a person has a handful.
+
+Operation = Callable[[Json], Awaitable[Json] | AsyncIterator[Json]]
+
+
+class Forwards:
+    def __init__(self, line: OpenLine, tell: Callable[[ForwardFailed], None]) -> None:
+        self._line = line
+        self._tell = tell
+        self._open: dict[Local, anyio.CancelScope] = {}
+        self._tasks = anyio.create_task_group()
+
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Keep them open until cancelled."""
+        async with self._tasks:
+            task_status.started()
+            await anyio.sleep_forever()
+
+    def operations(self) -> Mapping[str, Operation]:
+        return {"forward": self._forward, "forwards": self._forwards, "unforward": self._unforward}
+
+    async def _forward(self, request: Json) -> Json:
+        target = place_from_json(request.get("target"))
+        listen = request.get("listen")
+        wished = None if listen is None else place_from_json(listen)
+        forward = self._same(wished, target) or await self._begin(wished, target)
+        return {**forward.as_json(), "taken": forward.taken}
+
+    async def _forwards(self, request: Json) -> AsyncIterator[Json]:
+        for forward in list(self._open):
+            yield forward.as_json()
+
+    async def _unforward(self, request: Json) -> AsyncIterator[Json]:
+        which = request.get("which")
+        wanted = [forward for forward in self._open if which in (None, *_names(forward))]
+        if which is not None and not wanted:
+            raise UserError(f"no forward {which}", "`towline forward --list` shows those there are")
+        for forward in wanted:
+            self._open[forward].cancel()
+            yield forward.as_json()
+
+    def _same(self, wished: Place | None, target: Place) -> Local | None:
+        """A second wish for the same is no second forward."""
+        wants_any = wished is None or not (wished.port or wished.path)
+        for forward in self._open:
+            if forward.target == target and (wants_any or forward.listen == wished):
+                return forward
+        return None
+
+    async def _begin(self, wished: Place | None, target: Place) -> Local:
+        if len(self._open) >= FORWARDS_MAX:
+            raise UserError(
+                f"{FORWARDS_MAX} forwards are open already", exit_code=ExitCode.TRY_AGAIN
+            )
+        if not (target.port or target.path):
+            raise UserError("the target is no port", exit_code=ExitCode.USAGE)
+        forward = Local(target, self._line, self._tell)
+        await forward.begin(wished)
+        self._open[forward] = anyio.CancelScope()
+        self._tasks.start_soon(self._serve, forward)
+        return forward
+
+    async def _serve(self, forward: Local) -> None:
+        try:
+            with self._open[forward]:
+                await forward.serve()
+        finally:
+            del self._open[forward]
+
+
+def _names(forward: Local) -> tuple[str, ...]:
+    """What a person may call it."""
+    return (forward.address, forward.listen.text, forward.target.text)

@@ -1,0 +1,87 @@
+"""The two ends of a forward: what a person writes, and what stands in requests and greetings.
+
+Values only. Whether anything listens there is not asked.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import cast
+
+from towline.errors import ExitCode, UserError
+
+_LOCAL = r"(?:(?P<local>\d+|[/~][^:]*):)?"
+_PORT = re.compile(_LOCAL + r"(?:(?P<host>\[[^\]]+\]|[^\s:\[\]/]+):)?(?P<port>\d+)")
+_SOCKET = re.compile(_LOCAL + r"(?P<path>[/~].*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A port of loopback, of another host, or a unix socket. As a listener, port 0 is any free."""
+
+    port: int = 0
+    host: str = ""
+    path: str = ""
+
+    @property
+    def text(self) -> str:
+        if self.path:
+            return self.path
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}" if host else str(self.port)
+
+    def as_json(self) -> object:
+        if self.path:
+            return {"path": self.path}
+        return {"host": self.host, "port": self.port} if self.host else self.port
+
+
+ANY_FREE = Place()
+
+
+def parse(text: str) -> tuple[Place | None, Place]:
+    """Read `[LOCAL:]PORT`, `[LOCAL:]HOST:PORT` or `[LOCAL:]SOCKET`; LOCAL is a port or a socket.
+
+    Return the listener, None if it was not named, and the target. Raises UserError.
+    """
+    found = _PORT.fullmatch(text) or _SOCKET.fullmatch(text)
+    if found is None:
+        raise UserError(
+            f"not a port, HOST:PORT or the path of a socket: {text!r}", "", ExitCode.USAGE
+        )
+    named = found.groupdict()
+    if "path" in named:
+        target = Place(path=named["path"])
+    else:
+        target = Place(_port(named["port"], 1), (named["host"] or "").strip("[]"))
+    return _listener(named["local"]), target
+
+
+def place_from_json(plain: object) -> Place:
+    """Raises UserError for what `as_json` does not make."""
+    if type(plain) is int and 0 <= plain < 1 << 16:
+        return Place(plain)
+    named = cast("dict[str, object]", plain) if type(plain) is dict else {}
+    path, host, port = named.get("path"), named.get("host"), named.get("port")
+    if named.keys() == {"path"} and type(path) is str and path:
+        return Place(path=path)
+    if named.keys() == {"host", "port"} and type(host) is str and type(port) is int and host:
+        return Place(_port(str(port), 1), host)
+    raise UserError("not a port, {host, port} or {path}", "", ExitCode.USAGE)
+
+
+def _listener(text: str | None) -> Place | None:
+    if text is None:
+        return None
+    if text.isdigit():
+        return Place(_port(text, 0))
+    return Place(path=os.path.expanduser(text))
+
+
+def _port(text: str, least: int) -> int:
+    port = int(text) if len(text) < 6 else 1 << 16
+    if not least <= port < 1 << 16:
+        raise UserError(f"not a port: {text}", "ports are 1 to 65535", ExitCode.USAGE)
+    return port
