@@ -122,6 +122,13 @@ def bench_keep(session: nox.Session) -> None:
     session.run("python", "-m", "bench.keep", *(session.posargs or ["--write"]))
 
 
+@nox.session(name="bench-jobs")
+def bench_jobs(session: nox.Session) -> None:
+    """A job's log of a gigabyte through twenty kills, its lag and speed; writes
+    docs/guide-run.md. After `--` what `-m bench.joblog` takes."""
+    session.run("python", "-m", "bench.joblog", *(session.posargs or ["--write"]))
+
+
 @nox.session(venv_backend="uv|virtualenv", python=sys.executable)
 def browser(session: nox.Session) -> None:
     """The messages of a notebook in JupyterLab, in a real Chromium; makes its picture anew."""

@@ -24,7 +24,7 @@ from towline.demo.scene import end_agents
 from towline.machine.embedded import embedded_machine
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/sync.md", "docs/guide-ssh-host.md")
+PAGES = ("README.md", "docs/sync.md", "docs/guide-ssh-host.md", "docs/guide-run.md")
 MACHINE = "gpu-box"
 HOME = "/home/ana"
 PROJECT = {

@@ -1,5 +1,7 @@
 """The agent's command line: `attach` for ssh; `status`, `flush` and `stop` for the machine.
 
+`job …` and `top …` are what the laptop runs there: `jobs/verbs.py`, `top.py`.
+
 python -I -S agent-HASH.pyz attach WORKSPACE --bundle HASH --nonce NONCE
 python -I -S agent-HASH.pyz status|flush|stop WORKSPACE [--timeout S]
 python -I -S agent-HASH.pyz carry|keep WORKSPACE            # A call on standard input.
@@ -26,6 +28,14 @@ _VERBS = ("status", "flush", "stop", "carry", "carry-stop", "keep", "keep-stop")
 
 def main(arguments: Sequence[str]) -> int:
     """Carry out one verb and return the exit status."""
+    if arguments[:1] == ["job"]:
+        from towline.agent.jobs.verbs import job_main
+
+        return job_main(arguments[1:])
+    if arguments[:1] == ["top"]:
+        from towline.agent.top import top_main
+
+        return top_main(arguments[1:])
     verb, workspace, options = _parse(arguments)
     gc.set_threshold(*GC_THRESHOLD)
     if verb == "attach":

@@ -25,6 +25,7 @@ from towline.agent.programs import Programs
 from towline.agent.roots import Roots
 from towline.agent.streams import Streams
 from towline.agent.ways import Ways, status_file
+from towline.core.ignore import Rules
 from towline.core.wire.events import Closed, Event, Lost, Message, Opened, Sendable, Silent
 from towline.core.wire.frames import LINE_ID_SIZE, Hello, ProtocolError
 from towline.core.wire.line import Line
@@ -188,6 +189,8 @@ class AgentService:
                 self._listen(request.get("timeout", FLUSH_DEFAULT_S), request.get("since"), reply)
             case "status":
                 reply(self._status())
+            case "rules":
+                reply(self._rules())
             case "stop":
                 self.stopping = True
                 reply({"ok": True})
@@ -304,6 +307,14 @@ class AgentService:
                 for mirror in self._mirrors.values()
                 if mirror.root is not None
             ],
+        }
+
+    def _rules(self) -> dict[str, Any]:
+        """Say what of each folder is synced."""
+        roots = [mirror.root for mirror in self._mirrors.values() if mirror.root is not None]
+        known = [(root.path, root.replica.rules) for root in roots]
+        return {
+            "rules": {str(p): rules.to_wire() for p, rules in known if isinstance(rules, Rules)}
         }
 
     # -- The Line -----------------------------------------------------------------------------

@@ -38,6 +38,13 @@ COMMANDS = (
     "doctor",
     "config",
     "service",
+    "run",
+    "jobs",
+    "logs",
+    "attach",
+    "cancel",
+    "wait",
+    "top",
     "ssh",
     "cp",
     "forward",
@@ -85,6 +92,7 @@ def towline() -> None:
          open, see `towline status`  77  not permitted
      65  the other side cannot be    78  wrong configuration
          understood                 130  interrupted
+    `run`, `attach` and `wait` end as the job did.
     """
 
 
