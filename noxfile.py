@@ -125,6 +125,12 @@ def bench_notebook(session: nox.Session) -> None:
     session.run("python", "-m", "bench.notebook", *session.posargs)
 
 
+@nox.session(name="bench-keep")
+def bench_keep(session: nox.Session) -> None:
+    """What a snapshot costs, beside bare restic; writes docs/performance.md."""
+    session.run("python", "-m", "bench.keep", *(session.posargs or ["--write"]))
+
+
 @nox.session(name="bench-jobs")
 def bench_jobs(session: nox.Session) -> None:
     """A job's log of a gigabyte through twenty kills, its lag and speed; writes

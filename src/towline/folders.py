@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from towline.core.direction import Direction, Directions
 from towline.core.gather import Gather
 from towline.core.ignore import Rules, Source, SourceKind
 from towline.core.path import join
+from towline.disk.extent import exclude_lines
 from towline.disk.folder import Folder as DiskFolder
 from towline.disk.follow import Follower, News
 from towline.disk.incarnation import Incarnation, read_or_create
@@ -104,6 +105,11 @@ def open_folder(
         history=history,
         heard_at=heard_at,
     )
+
+
+def left_out(root: Path, extra: Sequence[str]) -> list[str]:
+    """Return what restic is told to leave out: by the rules of sync, without its limit of size."""
+    return exclude_lines(root, Rules(read_sources(root, extra)))
 
 
 def _open_root(

@@ -45,6 +45,8 @@ from towline.errors import ExitCode, UserError
 from towline.folders import open_folder, pairs_of
 from towline.following import follow, put_last
 from towline.forwards.keep import Forwards
+from towline.keep import Keep
+from towline.keeping import Keeping
 from towline.line.bootstrap import Bootstrap
 from towline.line.bundle import load_bundle
 from towline.line.errors import ChannelClosedError, ConnectError, ConnectKind, LineLostError
@@ -55,6 +57,7 @@ from towline.machines import machine_named
 from towline.operations import operations
 from towline.places import Binding, places_of
 from towline.request import LinkRequest
+from towline.sending import Sending
 
 SOFTWARE = f"towline {__version__}"
 STATUS_INTERVAL_S = 0.1  # The shortest time between two reports of the status.
@@ -71,6 +74,7 @@ Report = Callable[[events.Event | events.Status], None]
 
 _NEW_LIFE = (LineLostError, ChannelClosedError)  # The agent is another one now: begin again.
 _FAILURES = (ConnectError, FolderRefusedError, ProtocolError)  # Nothing that waiting would mend.
+_BEGINNING = (events.State.CONNECTING, events.State.SCANNING, events.State.FIRST_SYNC)
 _EXIT_CODES = {
     ConnectKind.AUTH: ExitCode.REFUSED,
     ConnectKind.HOST_KEY: ExitCode.REFUSED,
@@ -148,6 +152,7 @@ class Workspace:
             for number, pair in enumerate(pairs_of(request, options))
         ]
         self._lives = [live for _, live in self.folders]
+        self._keeping = self._open_keeping()
         self._forwards = Forwards(lambda: self._line, self._report)
 
     # -- The engine process -------------------------------------------------------------------
@@ -168,6 +173,10 @@ class Workspace:
             tasks.start_soon(self._count_down)
             if not self._request.once:
                 tasks.start_soon(self._equip)
+            if self._keeping is not None:
+                tasks.start_soon(self._keeping.run)
+            if self._options.keep.mirror is not None and not self._request.once:
+                tasks.start_soon(self._sending().run)
             if self._request.once:
                 tasks.start_soon(self._leave_when_in_step)
             await self._stop.wait()
@@ -187,6 +196,18 @@ class Workspace:
             return None
         stack.callback(history.close)
         return history
+
+    def _open_keeping(self) -> Keeping | None:
+        """Snapshots, where a place for them is configured; not for a single sync."""
+        if self._options.keep.to is None or self._request.once:
+            return None
+        return Keeping(
+            Keep(self._request.project, self._options),
+            self._options.keep.interval,
+            changes=lambda: sum(live.changes_here for live in self._lives),
+            is_quiet=lambda: self._present_state() not in _BEGINNING,
+            report=self._report,
+        )
 
     def _read_source(self, mirror: int, path: str) -> bytes | None:
         try:
@@ -239,6 +260,14 @@ class Workspace:
         """The earliest that the machine knows of."""
         known = [live.deadline for live in self._lives if live.deadline is not None]
         return min(known, key=lambda deadline: deadline.at, default=None)
+
+    def _sending(self) -> Sending:
+        return Sending(
+            self._request.name,
+            by_itself=self._options.keep.mirror_key is not None,
+            wait_live=self._wait_live,
+            report=self._report,
+        )
 
     def _is_live(self) -> bool:
         return all(live.state is events.State.LIVE for live in self._lives)
@@ -479,6 +508,8 @@ class Workspace:
             being_written=safety.being_written,
             deadline=deadline.at if deadline else None,
             deadline_why=deadline.why if deadline else "",
+            kept_at=self._keeping.at if self._keeping else None,
+            keeping=self._keeping.says if self._keeping else "",
         )
 
     def _heard_at(self) -> float:

@@ -15,6 +15,7 @@ from towline.config import (
     Compression,
     Environment,
     Jupyter,
+    Keep,
     Notebook,
     Options,
     Pair,
@@ -27,6 +28,9 @@ from towline.config.option import OPTION_OF, OPTIONS, TABLES
 from towline.core.checkpoint import Checkpoints
 from towline.core.direction import RULES_MAX, Direction, Directions
 from towline.errors import ExitCode, UserError
+from towline.snapshots.location import Location
+from towline.snapshots.schedule import Retention
+from towline.snapshots.server import Server
 
 EVERYTHING = """
 machine = "gpu-box"
@@ -55,6 +59,15 @@ notebook.autoload = true
 jupyter.program = "~/bin/jupyter-lab"
 code = {program = "cs", extensions = ["a.b"], download = "cs.tar.gz", sha256 = "00"}
 environment = {capture = false, restore = false, variables = ["A"], dotfiles = [".vimrc"]}
+keep.to = "sftp:me@server:/keep"
+keep.password = "file:~/key"
+keep.interval = "2 h"
+keep.retention = {last = 3, weekly = 0}
+keep.exclude = ["*.bin"]
+keep.bandwidth = "1 MB/s"
+keep.mirror = "me@server:proj"
+keep.watched = ["outputs"]
+keep.mirror_key = "~/.ssh/mirror"
 """
 
 
@@ -99,6 +112,7 @@ def test_without_anything_there_are_the_defaults(tmp_path: Path) -> None:
         keys=(),
         route={},
         ssh=Ssh(),
+        keep=Keep(),
     )
 
 
@@ -130,6 +144,17 @@ def test_every_option_is_read_from_either_file(tmp_path: Path, write: Any) -> No
         notebook=Notebook(autoload=True),
         jupyter=Jupyter("~/bin/jupyter-lab"),
         code=Code("cs", ("a.b",), "cs.tar.gz", "00"),
+        keep=Keep(
+            to=Location("sftp:me@server:/keep", "sftp", "me@server"),
+            password="file:~/key",  # noqa: S106 - where it comes from.
+            interval=7200.0,
+            retention=Retention(3, 24, 14, 0),
+            exclude=("*.bin",),
+            bandwidth=1_000_000,
+            mirror=Server("me@server", "proj"),
+            watched=("outputs",),
+            mirror_key="~/.ssh/mirror",
+        ),
     )
 
 
@@ -164,6 +189,15 @@ def test_variables_hold_numbers_and_lists_as_text(tmp_path: Path) -> None:
 
 
 WRONG = [
+    ('keep.to = "server:keep"', "tool.towline.keep.to: expected an absolute folder, ~/… or one of"),
+    ('keep.interval = "1 ms"', 'keep.interval: expected a time such as "5 min"'),
+    ("keep.interval = 5", 'keep.interval: expected a time such as "5 min"'),
+    ('keep.interval = "8 d"', "from 1 s to 7 d"),
+    ("keep.retention.last = -1", "keep.retention.last: expected a number from 0 to 10000, not -1"),
+    ("keep.retention.last = true", "keep.retention.last: expected a number"),
+    ("keep.retention = {last = 0, hourly = 0, daily = 0, weekly = 0}", "nothing would be kept"),
+    ('keep.password = "hunter2"', "keep.password: expected env:VARIABLE, file:PATH"),
+    ('keep.mirror = "server"', "keep.mirror: expected user@host:folder"),
     ("machine = 1", 'tool.towline.machine: expected a text, not 1'),
     ("machine = true", "tool.towline.machine: expected a text, not true"),
     ('machine = ""', "tool.towline.machine: expected a text of one line, not ''"),
@@ -337,3 +371,8 @@ def test_checkpoints_have_a_limit_of_their_own_if_one_is_named(
     own = f"checkpoints.size_max = {written}\n" if written else ""
     options = load(pyproject(tmp_path, f"size_max = 7\n{own}"), {})
     assert (options.size_max, options.checkpoints.size_max) == (7, limit)
+
+
+def test_a_password_in_the_file_is_not_repeated(tmp_path: Path) -> None:
+    message, hint = fault(towline_toml(tmp_path, 'keep.password = "hunter2"\n'))
+    assert "hunter2" not in message + hint

@@ -52,3 +52,20 @@ def test_a_program_on_the_machine_may_know_better(laptop: Laptop) -> None:
         assert 0 < ask_agent(laptop, verb="changes")["ends_in_s"] <= 120
         assert "error" in ask_agent(laptop, verb="ends", in_s=-1)
         wait_until(lambda: deadline_file(laptop).get("why") == why, "it is written there")
+
+
+def test_jobs_hear_of_the_end_in_time_to_save(laptop: Laptop) -> None:
+    listening = (
+        "import json, os, signal\n"
+        "def save(*_): print(json.load(open(os.environ['TOWLINE_DEADLINE_FILE']))['reason'])\n"
+        "signal.signal(signal.SIGUSR1, save)\n"
+        "print('ready', flush=True)\n"
+        "signal.pause()\n"
+    )
+    with laptop.linked():
+        laptop.run("run", "--detach", "--", "python3", "-c", listening)
+        wait_until(lambda: "ready" in laptop.run("logs", "1").stdout, "the job listens")
+        assert ask_agent(laptop, verb="ends", in_s=3000, why="in an hour") == {"ok": True}
+        assert ask_agent(laptop, verb="ends", in_s=120, why="it is taken back") == {"ok": True}
+        assert laptop.run("wait", "1").returncode == 0
+        assert laptop.run("logs", "1").stdout == "ready\nit is taken back\n"

@@ -20,6 +20,7 @@ from towline.engine.events import (
     Equipped,
     ForwardFailed,
     Held,
+    Kept,
     LeftOut,
     Note,
     ProblemFound,
@@ -93,6 +94,7 @@ EVENTS = [
     Restored("environment", "10 packages beyond the image, by uv", 1.5, ("torch: it stays",)),
     Equipped(("environment",), 2.5, ("torch: it stays",)),
     Note("the clock jumped"),
+    Kept("4f3a12cd", 3, 12_000, 1.2, ("data/locked",)),
     ForwardFailed("127.0.0.1:6006", "6006", "nothing listens on port 6006 of the machine"),
     Stopped("asked to"),
 ]

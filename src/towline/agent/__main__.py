@@ -7,6 +7,8 @@ python -I -S agent-HASH.pyz service NAME
 python -I -S agent-HASH.pyz status|flush|stop WORKSPACE [--timeout S]
 python -I -S agent-HASH.pyz environment capture|restore|watch REQUEST
 python agent-HASH.pyz inventory    # The user's own Python, with what is installed for it.
+python -I -S agent-HASH.pyz carry|keep WORKSPACE            # A call on standard input.
+python -I -S agent-HASH.pyz carry-stop|keep-stop WORKSPACE
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ USAGE = 2
 GC_THRESHOLD = (50_000, 20, 20)
 """There are next to no cycles: to look for them at every 700 objects takes a tenth of a copy."""
 TIMEOUT_S = 10.0
-_VERBS = ("status", "flush", "stop")
+_VERBS = ("status", "flush", "stop", "carry", "carry-stop", "keep", "keep-stop")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -55,6 +57,14 @@ def main(arguments: Sequence[str]) -> int:
         from towline.agent.service import main as serve
 
         return serve(workspace)
+    if verb in ("carry", "carry-stop"):
+        from towline.agent import outward
+
+        return outward.main(workspace) if verb == "carry" else outward.stop(workspace)
+    if verb in ("keep", "keep-stop"):
+        from towline.agent import keeper
+
+        return keeper.main(workspace) if verb == "keep" else keeper.stop(workspace)
     return _ask(verb, workspace, float(options.get("timeout", TIMEOUT_S)))
 
 

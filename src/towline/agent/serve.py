@@ -12,7 +12,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard, cast
 
@@ -484,12 +484,20 @@ def open_service(workspace: str) -> AgentService:
     software = f"towline agent of {workspace}"
     ways = status_file(dict(os.environ))
     ending = Ending(ensure_place(workspace).deadline)
+    ending.warned.append(lambda left_s, why: _tell_jobs(workspace, left_s, why))
 
     def when(lives_s: float) -> Deadline | None:
         return deadline_of(lives_s, environment(), age_s())
 
     now, notebook = time.monotonic(), offer()
     return AgentService(Roots(), software, now, notebook, ways, ending=ending, lifetime=when)
+
+
+def _tell_jobs(workspace: str, left_s: float, why: str) -> None:
+    from towline.agent.jobs.deadline import tell  # Few agents see the end of their machine.
+
+    with suppress(OSError):  # A job that cannot be told goes on, as it would have.
+        tell(workspace, left_s, why)
 
 
 class _LineOutlet:

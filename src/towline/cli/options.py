@@ -57,6 +57,13 @@ def which_workspace_of_jobs(command: Decorated) -> Decorated:
     return command
 
 
+which_project = click.option(
+    "--project",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="The project. [default: the one the current directory is in]",
+)
+
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON, one object per line."
 )

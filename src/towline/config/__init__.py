@@ -22,12 +22,17 @@ from towline.config.option import OPTION_OF, OPTIONS, TABLES, Option
 from towline.core.checkpoint import Checkpoints
 from towline.core.direction import Direction, Directions
 from towline.errors import ExitCode, UserError
+from towline.snapshots.location import Location
+from towline.snapshots.password import USUAL
+from towline.snapshots.schedule import Retention
+from towline.snapshots.server import Server
 
 __all__ = [
     "OPTIONS",
     "PYPROJECT",
     "Compression",
     "Environment",
+    "Keep",
     "Option",
     "Options",
     "Pair",
@@ -86,6 +91,21 @@ class Environment:
 
 
 @dataclass(frozen=True, slots=True)
+class Keep:
+    """Where the work is kept beside the laptop."""
+
+    to: Location | None = None
+    password: str = USUAL
+    interval: float = 300.0  # Seconds.
+    retention: Retention = Retention()  # noqa: RUF009 - it is frozen.
+    exclude: tuple[str, ...] = ()
+    bandwidth: int | None = None  # Bytes a second.
+    mirror: Server | None = None
+    watched: tuple[str, ...] = ()
+    mirror_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
     """All options of a project, read and checked."""
 
@@ -108,6 +128,7 @@ class Options:
     keys: tuple[str, ...]
     route: Mapping[str, str]  # Settings of routes, by "ROUTE.NAME".
     ssh: Ssh
+    keep: Keep
     notebook: Notebook = Notebook()
     jupyter: Jupyter = Jupyter()
     code: Code = Code()
@@ -164,6 +185,7 @@ _TABLE_OF: dict[str, Callable[..., object]] = {
     "jupyter": Jupyter,
     "code": Code,
     "environment": Environment,
+    "keep": Keep,
 }
 
 

@@ -16,6 +16,10 @@ from typing import cast
 from towline.core.checkpoint import PATTERNS_MAX, SETTLE_MAX_S
 from towline.core.direction import RULES_MAX, Direction
 from towline.core.pattern import parse
+from towline.snapshots.location import Location, parse_location
+from towline.snapshots.password import check_source
+from towline.snapshots.schedule import Retention
+from towline.snapshots.server import Server, parse_server
 
 BYTES = {
     "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
@@ -24,11 +28,14 @@ BYTES = {
 BITS = {"bit": 1, "kbit": 10**3, "mbit": 10**6, "gbit": 10**9}
 SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 LONG = {**SECONDS, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+LONGER = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 SIZE_MAX = 1 << 62  # Bytes. What fits a file system, and eight bytes on the wire.
 SOME_MAX = PATTERNS_MAX // 2  # In each of the two lists about checkpoints.
 DEBOUNCE_MAX_S = 10.0  # Longer is not live any more.
 LIVES_MAX_S = 366 * 86400.0  # Who has a machine for longer needs no countdown.
+INTERVAL_MIN_S, INTERVAL_MAX_S = 1.0, 7 * 86400.0  # Between snapshots; each reads every name.
+KEPT_MAX = 10_000  # Snapshots of one kind; restic is slow long before.
 BANDWIDTH_MIN = 1000  # Bytes a second. Below, a single frame blocks the Line for a minute.
 
 _QUANTITY = re.compile(r"\s*(\d{1,18}(?:\.\d{1,9})?)\s*([A-Za-z]+(?:/s)?)?\s*", re.ASCII)
@@ -196,6 +203,14 @@ def _read_settle(value: object) -> float:
     return seconds
 
 
+def _read_interval(value: object) -> float:
+    expected = 'a time such as "5 min", from 1 s to 7 d'
+    seconds = quantity(value, LONGER, expected)
+    if not INTERVAL_MIN_S <= seconds <= INTERVAL_MAX_S:
+        raise _wrong(expected, value)
+    return seconds
+
+
 def _read_lives(value: object) -> float | None:
     expected = 'a time such as "12 h" or "90 min" (or "", not known)'
     if value == "":
@@ -204,6 +219,44 @@ def _read_lives(value: object) -> float | None:
     if not 0 < seconds <= LIVES_MAX_S:
         raise _wrong(expected, value)
     return seconds
+
+
+def _read_location(value: object) -> Location:
+    text = read_text(value)
+    try:
+        return parse_location(text)
+    except ValueError as error:
+        raise WrongValueError(f"{error}, not {_shown(value)}") from None
+
+
+def _read_password(value: object) -> str:
+    text = read_text(value)
+    try:
+        return check_source(text)
+    except ValueError as error:
+        raise WrongValueError(str(error)) from None  # Without the value: it may be the password.
+
+
+def _read_retention(value: object) -> Retention:
+    known = ("last", "hourly", "daily", "weekly")
+    counts: dict[str, int] = {}
+    for key, count in _table(value, known).items():
+        with _at(key):
+            if type(count) is not int or not 0 <= count <= KEPT_MAX:
+                raise _wrong(f"a number from 0 to {KEPT_MAX}", count)
+            counts[key] = count
+    retention = Retention(**counts)
+    if not retention.arguments():
+        raise WrongValueError("expected at least one that is not 0: else nothing would be kept")
+    return retention
+
+
+def _read_server(value: object) -> Server:
+    text = read_text(value)
+    try:
+        return parse_server(text)
+    except ValueError as error:
+        raise WrongValueError(f"{error}, not {_shown(value)}") from None
 
 
 def _read_bandwidth(value: object) -> int | None:
@@ -352,6 +405,11 @@ SOME_PATTERNS = Kind("list of patterns", _read_some_patterns, _lines)
 SETTLE = Kind("time", _read_settle)
 LIVES = Kind("time", _read_lives)
 BANDWIDTH = Kind("rate", _read_bandwidth)
+INTERVAL = Kind("time", _read_interval)
+LOCATION = Kind("place of a repository", _read_location)
+PASSWORD = Kind("source of a password", _read_password)
+RETENTION = Kind("table of numbers", _read_retention)
+SERVER = Kind("`user@host:folder`", _read_server)
 DIRECTION = Kind(_either([direction.value for direction in Direction]), read_direction)
 COMPRESSION = Kind(_either([kind.value for kind in Compression]), _read_compression)
 DIRECTIONS = Kind("table of lists of patterns", _read_directions)

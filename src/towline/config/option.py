@@ -12,12 +12,17 @@ from towline.config.kinds import (
     DIRECTION,
     DIRECTIONS,
     FLAG,
+    INTERVAL,
     LIVES,
+    LOCATION,
     PAIRS,
+    PASSWORD,
     PATTERNS,
     PORT,
+    RETENTION,
     ROUTE_SETTINGS,
     ROUTES,
+    SERVER,
     SETTLE,
     SIZE,
     SOME_PATTERNS,
@@ -27,6 +32,7 @@ from towline.config.kinds import (
 )
 from towline.core.checkpoint import MARKS, SETTLE_S
 from towline.core.checkpoint import PATTERNS as PATTERNS_OF_CHECKPOINTS
+from towline.snapshots.password import USUAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +195,50 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "code.sha256", ARGUMENT, None,
         "What the fetched release must be: its SHA-256 in hexadecimal.",
+    ),
+    Option(
+        "keep.to", LOCATION, None,
+        "The restic repository that snapshots go to: a folder, `sftp:me@server:/keep`, `s3:…`, "
+        "`gs:…`, `rclone:…`. Without it none are made.",
+    ),
+    Option(
+        "keep.password", PASSWORD, USUAL,
+        "Where its password comes from: `env:VARIABLE`, `file:PATH` (yours alone), "
+        "`command:COMMAND` or `keyring:SERVICE`.",
+        has_variable=False,
+    ),
+    Option(
+        "keep.interval", INTERVAL, "5 min",
+        "How often a snapshot is made while the engine runs, if anything changed.",
+    ),
+    Option(
+        "keep.retention", RETENTION, {"last": 20, "hourly": 24, "daily": 14, "weekly": 8},
+        "How many snapshots are kept: the `last` ones, and one for each hour, day and week.",
+        has_variable=False,
+    ),
+    Option(
+        "keep.exclude", PATTERNS, [],
+        "Patterns as in `.gitignore` of what snapshots leave out, beside what is not synced "
+        "anyway.",
+    ),
+    Option(
+        "keep.bandwidth", BANDWIDTH, "",
+        'The most that a snapshot may use. `""` is no limit.',
+    ),
+    Option(
+        "keep.mirror", SERVER, None,
+        "A folder on a server of your own, as `me@server:folder`: the machine sends what changes "
+        "in its copy there by itself, and `towline seed` brings it to a new machine.",
+    ),
+    Option(
+        "keep.watched", TEXTS, [],
+        "The folders of the project that are sent there. Without it: all that is synced or made "
+        "there. In the variable: one on a line.",
+    ),
+    Option(
+        "keep.mirror_key", TEXT, None,
+        "A private key on the laptop, restricted on the server, that the machine holds in memory "
+        "for it. Without it the laptop's SSH agent is forwarded.",
     ),
 )  # fmt: skip
 

@@ -157,6 +157,17 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """A snapshot was made."""
+
+    snapshot: str
+    files: int  # New or changed since the last.
+    size: int  # Bytes that the repository grew by.
+    seconds: float
+    unreadable: tuple[str, ...] = ()  # The first few that it is without.
+
+
+@dataclass(frozen=True, slots=True)
 class ForwardFailed:
     """Somebody connected to a forward, and nothing came of it. Told once for a reason."""
 
@@ -184,6 +195,7 @@ Event = (
     | Restored
     | Equipped
     | Note
+    | Kept
     | ForwardFailed
     | Stopped
 )
@@ -202,6 +214,7 @@ EVENT_NAMES: dict[type[Event], str] = {
     Restored: "restored",
     Equipped: "equipped",
     Note: "note",
+    Kept: "kept",
     ForwardFailed: "forward failed",
     Stopped: "stopped",
 }
@@ -234,6 +247,8 @@ class Status:
     being_written: int = 0  # Checkpoints on the machine that are not whole yet.
     deadline: float | None = None  # Unix time at which the machine ends, if that is known.
     deadline_why: str = ""
+    kept_at: float | None = None  # Unix time up to which the last snapshot holds all.
+    keeping: str = ""  # What is under way with the next one, or in its way.
 
 
 LEFT_OUT_SHOWN = 5

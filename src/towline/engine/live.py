@@ -62,10 +62,9 @@ from towline.engine.push import OpenRevision, Pusher
 from towline.engine.remote import Lanes, Remote
 from towline.engine.safe import Safe
 from towline.engine.throttle import Throttle
-from towline.engine.trees import Trees
+from towline.engine.trees import Trees, check_size
 
 PATHS_SHOWN = 8
-ENTRIES_MAX = 1_000_000  # In the machine's tree, some 400 bytes each: ten times a large project.
 
 
 class FolderRefusedError(Exception):
@@ -92,6 +91,8 @@ class Live:
     `read_rules` reads what is synced from the project's files; `is_rule_file` says whether a path
     is one of them. `heard_at` is for `engine/safe.py`.
     """
+
+    changes_here = 0  # Of the laptop's copy, whoever made them: what a snapshot goes by.
 
     def __init__(
         self,
@@ -274,6 +275,7 @@ class Live:
             self.planner.noticed(anyio.current_time())
             self.flights.note(observation.path for observation in news.observations)
         if news.observations or news.root_gone or news.scan_reason:
+            self.changes_here += 1
             self._changed.ring()
         elif not self._local.reading:
             self._landed.ring()  # Whoever waited for a file to be read knows now: it is the same.
@@ -394,7 +396,7 @@ class Live:
             case TreePart():
                 for path, entry in message.rows:
                     self._life.telling.put_shallow(path, entry)
-                _check_size(self._life.telling)
+                check_size(self._life.telling)
             case TreeEnd():
                 await self._tree_told(message)
             case Rescan(reason):
@@ -479,7 +481,7 @@ class Live:
                 self._notices.conflict(path, path, "machine")
         for problem in observed.problems:
             self._notices.problem("machine", problem)
-        _check_size(remote)
+        check_size(remote)
         self.flights.note([*observed.replaced, *(path for path, _ in observed.rows)])
         self.safe.note_told()
         self._changed.ring()
@@ -569,6 +571,7 @@ class Live:
         self.trees.agree(agreed)
         paths = [path for path, _ in agreed]
         if paths:
+            self.changes_here += 1
             self._report(events.Received(len(paths), tuple(paths[:PATHS_SHOWN])))
         self._after_landing(agreed)
 
@@ -592,8 +595,3 @@ class Live:
 
     def _hosts(self) -> tuple[str, str]:
         return self.folder.host, self.machine.host if self.machine else "machine"
-
-
-def _check_size(tree: Tree) -> None:
-    if len(tree) > ENTRIES_MAX:
-        raise ProtocolError(f"the machine's folder holds more than {ENTRIES_MAX} entries")

@@ -13,6 +13,7 @@ from towline.engine.events import (
     Event,
     ForwardFailed,
     Held,
+    Kept,
     LeftOut,
     Note,
     ProblemFound,
@@ -115,6 +116,8 @@ def event_text(event: Event) -> str:
             return f"put back: {steps}, in {time_text(event.seconds)}{_left(event.left)}"
         case Note():
             return f"note: {event.text}"
+        case Kept():
+            return kept_text(event)
         case ForwardFailed():
             return f"forward {shown(event.listen)}: {shown(event.reason)}"
         case Stopped():
@@ -147,6 +150,13 @@ def _left(left: Sequence[str]) -> str:
     more = len(left) - PATHS_SHOWN
     first = "; ".join(shown(item) for item in left[:PATHS_SHOWN])
     return f"; left: {first}" + (f" and {more:,} more" if more > 0 else "")
+
+
+def kept_text(event: Kept) -> str:
+    what = f"{count_text(event.files, 'file')}, {size_text(event.size)} added"
+    paths = paths_text(event.unreadable, len(event.unreadable))
+    without = f"; without {paths}, which could not be read" if event.unreadable else ""
+    return f"snapshot {event.snapshot}: {what} in {time_text(event.seconds)}{without}"
 
 
 def left_out_texts(left_out: Sequence[LeftOut]) -> list[str]:
@@ -209,11 +219,20 @@ def status_lines(status: Status, now: float | None = None) -> list[str]:
         "ends": "" if now is None else ends_text(status, now),
         "progress": "" if status.progress is None else progress_text(status.progress),
         "notebook": shown(status.notebook),
+        "kept": _kept_fact(status, now),
         "watching": status.watching,
         "conflicts": _with_command(status.conflicts, "towline conflicts"),
         "problems": _with_command(status.problems, "towline problems"),
     }
     return [f"{name:<10} {fact}" for name, fact in facts.items() if fact]
+
+
+def _kept_fact(status: Status, now: float | None) -> str:
+    """Up to when all is in a snapshot, and how it is with the next."""
+    at = status.kept_at
+    ago = "" if at is None or now is None else f", {time_text(max(0.0, now - at))} ago"
+    when = "" if at is None else f"at {time.strftime('%H:%M:%S', time.localtime(at))}{ago}"
+    return "; ".join(filter(None, (when, shown(status.keeping))))
 
 
 def progress_text(progress: Progress) -> str:

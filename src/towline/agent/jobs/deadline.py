@@ -1,19 +1,29 @@
 """When the machine ends, as far as is known: a file that jobs can read, and the word to each.
 
 `{"at": Unix time, "reason": text}` in the file that jobs know as `TOWLINE_DEADLINE_FILE`; it is not
-there while nothing is known. Who knows of a deadline is somebody else.
+there while nothing is known. Who knows of a deadline is somebody else: the agent, at its warnings.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import time
 from contextlib import suppress
 from typing import Any, cast
 
 from towline.agent.jobs import orders
 from towline.agent.jobs.record import ORDERS
 from towline.agent.jobs.shelf import Shelf, state_directory
+
+SAVE_S = 300.0  # From here on jobs are told to save; before that the file alone says it.
+
+
+def tell(workspace: str, left_s: float, why: str) -> None:
+    """Let the workspace's jobs know that the machine ends in `left_s`. Raises OSError."""
+    set_deadline(time.time() + left_s, why)
+    if left_s <= SAVE_S:
+        warn(Shelf(workspace))
 
 
 def deadline_file() -> str:
