@@ -69,11 +69,8 @@ def test_the_window_has_a_ceiling_and_a_floor():
     pace = started()
     now = rounds(pace, RTT_S, 50, 0.0)
     assert pace.window == CEILING
-    least = 2 * WINDOW_MIN
-    for _ in range(12):
-        now = rounds(pace, RTT_S * 9, 1, now)
-        least = min(least, pace.window)
-    assert least == WINDOW_MIN
+    rounds(pace, RTT_S * 9, 8, now)
+    assert pace.window == WINDOW_MIN
     assert Pace(0.0, 1000).window == 1000
 
 
@@ -195,7 +192,7 @@ def test_a_window_that_is_not_used_shrinks_all_the_same():
 # What is late and stands in no queue of ours
 
 
-@pytest.mark.parametrize(("rate", "delay_s"), [(12.5e6, 0.1), (1.25e6, 0.05)])
+@pytest.mark.parametrize(("rate", "delay_s"), [(12.5e6, 0.1), (1.25e6, 0.1), (1.25e6, 0.05)])
 def test_a_relay_that_keeps_small_packets_back_does_not_keep_bulk_small(rate, delay_s):
     outcome = RelayedLink(rate, delay_s).run(until=10.0)
     assert outcome.rate(7.0, 10.0) >= 0.9 * rate
