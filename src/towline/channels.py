@@ -26,7 +26,7 @@ from towline.line.errors import ChannelClosedError, LineLostError
 from towline.line.live import LiveLine, Phase
 
 HANG_UP_S = 0.5  # Between two looks at one who has said the last word and may still listen.
-PART = 64 << 10  # Bytes in one message: what others send comes between.
+PART = 256 << 10  # Bytes in one message: what others send comes between its frames.
 CLOSED = (ChannelClosedError, LineLostError)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
-PART = 64 << 10  # Bytes in one message: small things of others come between.
+PART = 256 << 10  # Bytes in one message: small things of others come between its frames.
 
 
 class Streams(Protocol):
