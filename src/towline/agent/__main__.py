@@ -2,6 +2,7 @@
 
 python -I -S agent-HASH.pyz attach WORKSPACE --bundle HASH --nonce NONCE
 python -I -S agent-HASH.pyz status|flush|stop WORKSPACE [--timeout S]
+python -I -S agent-HASH.pyz ports
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ _VERBS = ("status", "flush", "stop")
 
 def main(arguments: Sequence[str]) -> int:
     """Carry out one verb and return the exit status."""
+    if arguments[:1] == ["ports"]:
+        from towline.agent.ports import ports_main
+
+        return ports_main()
     verb, workspace, options = _parse(arguments)
     gc.set_threshold(*GC_THRESHOLD)
     if verb == "attach":

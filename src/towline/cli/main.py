@@ -36,6 +36,7 @@ COMMANDS = (
     "ssh",
     "cp",
     "forward",
+    "ports",
     "ssh-config",
     "proxy",
     "enrol",
