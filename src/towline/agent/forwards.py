@@ -1,6 +1,7 @@
 """Connections that this machine makes for the laptop, each a channel of the Line: bytes both ways.
 
 A channel's greeting names where to (`targets`): nobody is led further than their own login leads.
+Greeted with `connect` instead of `forward`, it is first sent one byte when the connection stands.
 An empty message says that its side has no more to send. What one end does not read is not read
 from the other: the channel's credit here, the socket's buffer there.
 """
@@ -20,6 +21,7 @@ from towline.agent.targets import Address, Lookup, Target, read_target
 from towline.core.wire.line import Line
 
 FORWARDS_MAX = 256  # At a time: as many sockets as a process may well open besides its own.
+CONNECTED = b"\0"
 
 
 class Forwards:
@@ -30,14 +32,15 @@ class Forwards:
         self._open: dict[int, _Forward] = {}
 
     def wants(self, greeting: Mapping[str, Any]) -> bool:
-        return "forward" in greeting
+        return "forward" in greeting or "connect" in greeting
 
     def open(self, channel: int, greeting: Mapping[str, Any]) -> None:
-        target = read_target(greeting["forward"])
+        tells = "connect" in greeting
+        target = read_target(greeting["connect" if tells else "forward"])
         if len(self._open) >= FORWARDS_MAX:
             return self._line.close_channel(channel, f"{FORWARDS_MAX} forwards are open already")
         try:
-            self._open[channel] = _Forward(target)
+            self._open[channel] = _Forward(target, tells=tells)
         except OSError as error:
             self._line.close_channel(channel, target.why_not(error))
         return None
@@ -97,6 +100,9 @@ class Forwards:
     def _move(self, channel: int, forward: _Forward) -> None:
         try:
             if forward.connect():
+                if forward.tells:
+                    forward.tells = False
+                    self._line.send(channel, CONNECTED)  # The first message: there is credit.
                 if sent := forward.write():
                     self._line.consumed(channel, sent)
                 self._read(channel, forward)
@@ -123,7 +129,8 @@ class Forwards:
 class _Forward:
     """A socket that never blocks. Connecting begins as it is made, which may raise OSError."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, *, tells: bool = False) -> None:
+        self.tells = tells  # The laptop waits to hear that it is connected.
         self.outgoing = bytearray()  # Bounded by the channel's credit.
         self.is_connected = False
         self.has_ended = False  # The program on the machine sends no more, and the laptop knows.

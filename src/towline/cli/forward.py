@@ -11,18 +11,20 @@ from towline.cli.options import Command, json_option, which_workspace
 from towline.cli.output import columns, data, json_line, say
 from towline.control import Json, ask, follow
 from towline.errors import ExitCode, UserError
-from towline.forwards.place import parse
+from towline.forwards.place import parse, parse_listener
 from towline.places import Binding
 
 
 @click.command(cls=Command, short_help="Ports and sockets of the machine, here.")
 @click.argument("places", metavar="[[LOCAL:]PORT|HOST:PORT|SOCKET]...", nargs=-1)
+@click.option("--socks", is_flag=True, help="Be a SOCKS server at LOCAL. [default: 1080]")
 @click.option("--list", "list_them", is_flag=True, help="List the forwards there are.")
 @click.option("--stop", is_flag=True, help="Close those named, by either end; without names, all.")
 @which_workspace
 @json_option
 def forward(
     places: tuple[str, ...],
+    socks: bool,
     list_them: bool,
     stop: bool,
     project: Path | None,
@@ -36,6 +38,7 @@ def forward(
       towline forward 8080:6006         at port 8080 here; 0 is any free one
       towline forward db.internal:5432  a host as the machine sees it
       towline forward ~/app.sock        a socket there, at a free port here
+      towline forward --socks           a SOCKS server: connections go out from there
       towline forward --list
       towline forward --stop 6006
 
@@ -43,13 +46,17 @@ def forward(
     engine ends. Connections go on after a cut. Without LOCAL, another port is taken where the
     target's own is not free here.
     """
-    if list_them and (stop or places):
+    if list_them and (stop or places or socks):
         raise UserError("--list goes with nothing else", exit_code=ExitCode.USAGE)
+    if socks and (stop or len(places) > 1):
+        raise UserError("--socks goes with one port or socket here", exit_code=ExitCode.USAGE)
     binding = chosen(project, name)
     if stop:
         for which in places or (None,):
             for closed in follow(binding, "unforward", which=which):
                 _print(closed, as_json, "closed ")
+    elif socks:
+        _open_socks(binding, places[0] if places else None, as_json)
     elif places:
         for place in places:
             _open(binding, place, as_json)
@@ -60,7 +67,15 @@ def forward(
 def _open(binding: Binding, place: str, as_json: bool) -> None:
     listen, target = parse(place)
     wished = None if listen is None else listen.as_json()
-    opened = ask(binding, "forward", target=target.as_json(), listen=wished)
+    _tell(ask(binding, "forward", target=target.as_json(), listen=wished), as_json)
+
+
+def _open_socks(binding: Binding, local: str | None, as_json: bool) -> None:
+    wished = None if local is None else parse_listener(local).as_json()
+    _tell(ask(binding, "socks", listen=wished), as_json)
+
+
+def _tell(opened: Json, as_json: bool) -> None:
     if taken := opened["taken"]:
         say(f"{taken}; another one is used")
     _print(opened, as_json)

@@ -2,6 +2,7 @@
 
     forward {target, listen}   opens one, or returns the one there is: as `forwards`, and {taken}:
                                why it is not at the target's own port, if so
+    socks {listen}             the same for a SOCKS server
     forwards                   one reply each: {direction, listen, target, open, failure}
     unforward {which}          closes those with this listener or target, all for null; one reply
                                for each of them
@@ -22,6 +23,7 @@ from towline.engine.events import ForwardFailed
 from towline.errors import ExitCode, UserError
 from towline.forwards.local import Local, OpenLine
 from towline.forwards.place import Place, place_from_json
+from towline.forwards.socks import Socks
 
 FORWARDS_MAX = 64  # Each holds a port of this computer; a person has a handful.
 
@@ -42,14 +44,21 @@ class Forwards:
             await anyio.sleep_forever()
 
     def operations(self) -> Mapping[str, Operation]:
-        return {"forward": self._forward, "forwards": self._forwards, "unforward": self._unforward}
+        return {
+            "forward": self._forward,
+            "socks": self._socks,
+            "forwards": self._forwards,
+            "unforward": self._unforward,
+        }
 
     async def _forward(self, request: Json) -> Json:
         target = place_from_json(request.get("target"))
-        listen = request.get("listen")
-        wished = None if listen is None else place_from_json(listen)
-        forward = self._same(wished, target) or await self._begin(wished, target)
-        return {**forward.as_json(), "taken": forward.taken}
+        if not (target.port or target.path):
+            raise UserError("the target is no port", exit_code=ExitCode.USAGE)
+        return await self._keep(Local(target, self._line, self._tell), request)
+
+    async def _socks(self, request: Json) -> Json:
+        return await self._keep(Socks(self._line, self._tell), request)
 
     async def _forwards(self, request: Json) -> AsyncIterator[Json]:
         for forward in list(self._open):
@@ -57,29 +66,33 @@ class Forwards:
 
     async def _unforward(self, request: Json) -> AsyncIterator[Json]:
         which = request.get("which")
-        wanted = [forward for forward in self._open if which in (None, *_names(forward))]
+        wanted = [forward for forward in self._open if which in (None, *forward.names)]
         if which is not None and not wanted:
             raise UserError(f"no forward {which}", "`towline forward --list` shows those there are")
         for forward in wanted:
             self._open[forward].cancel()
             yield forward.as_json()
 
-    def _same(self, wished: Place | None, target: Place) -> Local | None:
+    async def _keep(self, forward: Local, request: Json) -> Json:
+        listen = request.get("listen")
+        wished = None if listen is None else place_from_json(listen)
+        kept = self._same(forward, wished) or await self._begin(forward, wished)
+        return {**kept.as_json(), "taken": kept.taken}
+
+    def _same(self, forward: Local, wished: Place | None) -> Local | None:
         """A second wish for the same is no second forward."""
         wants_any = wished is None or not (wished.port or wished.path)
-        for forward in self._open:
-            if forward.target == target and (wants_any or forward.listen == wished):
-                return forward
+        for kept in self._open:
+            is_alike = (kept.direction, kept.target) == (forward.direction, forward.target)
+            if is_alike and (wants_any or kept.listen == wished):
+                return kept
         return None
 
-    async def _begin(self, wished: Place | None, target: Place) -> Local:
+    async def _begin(self, forward: Local, wished: Place | None) -> Local:
         if len(self._open) >= FORWARDS_MAX:
             raise UserError(
                 f"{FORWARDS_MAX} forwards are open already", exit_code=ExitCode.TRY_AGAIN
             )
-        if not (target.port or target.path):
-            raise UserError("the target is no port", exit_code=ExitCode.USAGE)
-        forward = Local(target, self._line, self._tell)
         await forward.begin(wished)
         self._open[forward] = anyio.CancelScope()
         self._tasks.start_soon(self._serve, forward)
@@ -91,8 +104,3 @@ class Forwards:
                 await forward.serve()
         finally:
             del self._open[forward]
-
-
-def _names(forward: Local) -> tuple[str, ...]:
-    """What a person may call it."""
-    return (forward.address, forward.listen.text, forward.target.text)

@@ -10,8 +10,8 @@ import errno
 import json
 import os
 import socket
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
 
 import anyio
 from anyio.abc import ByteStream, Listener, SocketAttribute, SocketStream
@@ -24,11 +24,16 @@ from towline.core.wire.frames import Priority
 from towline.engine.events import ForwardFailed
 from towline.errors import ExitCode, UserError
 from towline.forwards.place import ANY_FREE, Place
+from towline.line.channel import Channel
 from towline.line.live import LiveLine
 
 LOOPBACK = "127.0.0.1"
 
 OpenLine = Callable[[], LiveLine | None]
+
+
+class NoChannelError(Exception):
+    """There is no Line to open a channel on, or no room on it."""
 
 
 class Local:
@@ -52,10 +57,19 @@ class Local:
         return {
             "direction": self.direction,
             "listen": self.address,
-            "target": self.target.text,
+            "target": self.leads_to,
             "open": self.open,
             "failure": self._told,
         }
+
+    @property
+    def leads_to(self) -> str:
+        return self.target.text
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What a person may call it."""
+        return (self.address, self.listen.text, self.target.text)
 
     @property
     def address(self) -> str:
@@ -73,7 +87,7 @@ class Local:
             await self._listen_on(self.target.port if wished is None else wished.port)
         except OSError as error:
             if wished is not None:
-                raise _cannot(wished.port, error) from None
+                raise self._cannot(wished.port, error) from None
             self.taken = f"port {self.target.port} here is {_why(error)}"
             await self._listen_on(0)
         return None
@@ -116,16 +130,24 @@ class Local:
 
     async def _carry(self, stream: ByteStream) -> str:
         """Return why nothing came of it, if so."""
+        try:
+            async with self._channel({"forward": self.target.as_json()}) as channel:
+                return await carry(stream, channel)
+        except NoChannelError as error:
+            return str(error)
+
+    @asynccontextmanager
+    async def _channel(self, greeting: Json) -> AsyncGenerator[Channel]:
+        """Open a channel to the machine's end. Raises NoChannelError."""
         line = self._line()
         if line is None:
-            return "the machine is not connected"
-        greeting = json.dumps({"forward": self.target.as_json()}).encode()
+            raise NoChannelError("the machine is not connected")
         try:
-            channel = line.open_channel(greeting, Priority.INTERACTIVE)
+            channel = line.open_channel(json.dumps(greeting).encode(), Priority.INTERACTIVE)
         except (TooManyChannelsError, *CLOSED) as error:
-            return str(error)
+            raise NoChannelError(str(error)) from None
         try:
-            return await carry(stream, channel)
+            yield channel
         finally:
             with anyio.CancelScope(shield=True):
                 await channel.aclose()
@@ -134,6 +156,14 @@ class Local:
         if reason and reason != self._told:
             self._tell(ForwardFailed(self.address, self.target.text, reason))
         self._told = reason
+
+    def _cannot(self, port: int, error: OSError) -> UserError:
+        return UserError(f"port {port} here is {_why(error)}", self._hint(port), ExitCode.TRY_AGAIN)
+
+    def _hint(self, port: int) -> str:
+        return (
+            f"`towline forward 0:{port}` takes any free port; put another number before the colon"
+        )
 
 
 def _is_somebodys(path: str) -> bool:
@@ -147,14 +177,6 @@ def _is_somebodys(path: str) -> bool:
         except OSError as error:
             return error.errno != errno.ECONNREFUSED or os.path.isfile(path)
     return True
-
-
-def _cannot(port: int, error: OSError) -> UserError:
-    return UserError(
-        f"port {port} here is {_why(error)}",
-        f"`towline forward 0:{port}` takes any free port; put another number before the colon",
-        ExitCode.TRY_AGAIN,
-    )
 
 
 def _why(error: OSError) -> str:

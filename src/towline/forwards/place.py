@@ -56,7 +56,16 @@ def parse(text: str) -> tuple[Place | None, Place]:
         target = Place(path=named["path"])
     else:
         target = Place(_port(named["port"], 1), (named["host"] or "").strip("[]"))
-    return _listener(named["local"]), target
+    return None if named["local"] is None else parse_listener(named["local"]), target
+
+
+def parse_listener(text: str) -> Place:
+    """Read the port or socket on which to listen here. Raises UserError."""
+    if text.isascii() and text.isdigit():
+        return Place(_port(text, 0))
+    if not text.startswith(("/", "~")):
+        raise UserError(f"not a port or the path of a socket: {text!r}", "", ExitCode.USAGE)
+    return Place(path=os.path.expanduser(text))
 
 
 def place_from_json(plain: object) -> Place:
@@ -70,14 +79,6 @@ def place_from_json(plain: object) -> Place:
     if named.keys() == {"host", "port"} and type(host) is str and type(port) is int and host:
         return Place(_port(str(port), 1), host)
     raise UserError("not a port, {host, port} or {path}", "", ExitCode.USAGE)
-
-
-def _listener(text: str | None) -> Place | None:
-    if text is None:
-        return None
-    if text.isdigit():
-        return Place(_port(text, 0))
-    return Place(path=os.path.expanduser(text))
 
 
 def _port(text: str, least: int) -> int:
