@@ -139,7 +139,8 @@ OTHERS = """\
 | `links list` | one object each: `name`, `state`, `running`, `pid`, `last_state`, `project`, \
 `there`, `at_login`, `id` |
 | `links forget` | `workspace`, `forgotten` |
-| `forward` | one object for each: `direction` (`local`, `socks`), `listen`, `target`, `open`, `failure` |
+| `forward` | one object for each: `direction` (`local`, `socks`, `reverse`), \
+`listen`, `target`, `open`, `failure` |
 | `ports` | one object for each port: `port`, `addresses`, `program`, `pid`, `listen` (where it is \
 forwarded to, or null), `command` |
 | `config` | one object for each option: `key`, `value`, `origin` |

@@ -134,7 +134,7 @@ class Workspace:
             for number, pair in enumerate(pairs_of(request, options))
         ]
         self._lives = [live for _, live in self.folders]
-        self._forwards = Forwards(lambda: self._line, self._report)
+        self._forwards = Forwards(lambda: self._line, self._report, self._touched.wait)
 
     # -- The engine process -------------------------------------------------------------------
 

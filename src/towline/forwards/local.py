@@ -7,74 +7,25 @@ the machine is away wait; those that are open go on after a cut, as the Line doe
 from __future__ import annotations
 
 import errno
-import json
 import os
 import socket
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 
 import anyio
 from anyio.abc import ByteStream, Listener, SocketAttribute, SocketStream
 
-from towline.channels import CLOSED, carry
-from towline.control import Json
+from towline.channels import carry
 from towline.control_listener import GONE
-from towline.core.wire.channels import TooManyChannelsError
-from towline.core.wire.frames import Priority
-from towline.engine.events import ForwardFailed
 from towline.errors import ExitCode, UserError
-from towline.forwards.place import ANY_FREE, Place
-from towline.line.channel import Channel
-from towline.line.live import LiveLine
-
-LOOPBACK = "127.0.0.1"
-
-OpenLine = Callable[[], LiveLine | None]
+from towline.forwards.forward import LOOPBACK, Forward, NoChannelError
+from towline.forwards.place import Place
 
 
-class NoChannelError(Exception):
-    """There is no Line to open a channel on, or no room on it."""
-
-
-class Local:
-    """One forward. `taken` says why it listens elsewhere than was wished, if it does."""
+class Local(Forward):
+    """`listen` is on this computer, `target` on the machine."""
 
     direction = "local"
-
-    def __init__(
-        self, target: Place, line: OpenLine, tell: Callable[[ForwardFailed], None]
-    ) -> None:
-        self.target = target
-        self.listen = ANY_FREE
-        self.taken = ""
-        self.open = 0  # Connections now.
-        self._told = ""  # Once for a reason, not at each try of a page that reloads itself.
-        self._line = line
-        self._tell = tell
-        self._listener: Listener[SocketStream]
-
-    def as_json(self) -> Json:
-        return {
-            "direction": self.direction,
-            "listen": self.address,
-            "target": self.leads_to,
-            "open": self.open,
-            "failure": self._told,
-        }
-
-    @property
-    def leads_to(self) -> str:
-        return self.target.text
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """What a person may call it."""
-        return (self.address, self.listen.text, self.target.text)
-
-    @property
-    def address(self) -> str:
-        """Where a program here connects to."""
-        return self.listen.path or f"{LOOPBACK}:{self.listen.port}"
+    _listener: Listener[SocketStream]
 
     async def begin(self, wished: Place | None) -> None:
         """Listen where wished; else at the port of the target, or a free one if that is taken.
@@ -135,27 +86,6 @@ class Local:
                 return await carry(stream, channel)
         except NoChannelError as error:
             return str(error)
-
-    @asynccontextmanager
-    async def _channel(self, greeting: Json) -> AsyncGenerator[Channel]:
-        """Open a channel to the machine's end. Raises NoChannelError."""
-        line = self._line()
-        if line is None:
-            raise NoChannelError("the machine is not connected")
-        try:
-            channel = line.open_channel(json.dumps(greeting).encode(), Priority.INTERACTIVE)
-        except (TooManyChannelsError, *CLOSED) as error:
-            raise NoChannelError(str(error)) from None
-        try:
-            yield channel
-        finally:
-            with anyio.CancelScope(shield=True):
-                await channel.aclose()
-
-    def _note(self, reason: str) -> None:
-        if reason and reason != self._told:
-            self._tell(ForwardFailed(self.address, self.target.text, reason))
-        self._told = reason
 
     def _cannot(self, port: int, error: OSError) -> UserError:
         return UserError(f"port {port} here is {_why(error)}", self._hint(port), ExitCode.TRY_AGAIN)

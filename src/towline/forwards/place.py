@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from towline.errors import ExitCode, UserError
@@ -57,6 +57,24 @@ def parse(text: str) -> tuple[Place | None, Place]:
     else:
         target = Place(_port(named["port"], 1), (named["host"] or "").strip("[]"))
     return None if named["local"] is None else parse_listener(named["local"]), target
+
+
+def parse_reverse(text: str) -> tuple[Place, Place]:
+    """Read `PORT[:TARGET]` or `SOCKET:TARGET`: where the machine listens, and the target here.
+
+    A target is a port, HOST:PORT or a socket. Raises UserError.
+    """
+    there, colon, here = text.partition(":")
+    if there.startswith(("/", "~")):
+        listen = Place(path=there)  # ~ is the machine's.
+    elif there.isascii() and there.isdigit():
+        listen = Place(_port(there, 0))
+    else:
+        raise UserError(f"not a port of the machine: {there!r}", "", ExitCode.USAGE)
+    between, target = parse(here if colon else there)
+    if between is not None or not (colon or listen.port):
+        raise UserError(f"not PORT[:TARGET]: {text!r}", "", ExitCode.USAGE)
+    return listen, replace(target, path=os.path.expanduser(target.path))
 
 
 def parse_listener(text: str) -> Place:

@@ -13,7 +13,8 @@ from anyio.abc import ByteStream
 
 from towline.channels import CLOSED, carry
 from towline.engine.events import ForwardFailed
-from towline.forwards.local import Local, NoChannelError, OpenLine
+from towline.forwards.forward import NoChannelError, OpenLine
+from towline.forwards.local import Local
 from towline.forwards.place import Place
 from towline.forwards.socks5 import GRANTED, UNREACHABLE, SocksError, read_request, reply
 
