@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 from anyio.abc import ByteStream
 
@@ -52,6 +53,7 @@ class Hostile:
         self.waiting: list[int] = []
         self.closed: dict[int, str] = {}
         self.line: Line
+        self._garbage = b""
         self._wake = anyio.Event()
         self._happened = anyio.Event()
 
@@ -89,7 +91,8 @@ class Hostile:
     async def _write(self, stream: Pipe) -> None:
         while True:
             self._wake = anyio.Event()
-            while data := self.line.bytes_to_send(0):
+            while data := self._garbage or self.line.bytes_to_send(0):
+                self._garbage = b""
                 await stream.send(data)
             await self._wake.wait()
 
@@ -110,6 +113,11 @@ class Hostile:
             return self.line.send(channel, b'{"port": 7}')
         self.waiting.append(channel)
         return self.line.send(channel, self.words)
+
+    def garble(self) -> None:
+        """Say next what is no frame."""
+        self._garbage = b"\xff" * 1000
+        self.stir()
 
     def stir(self) -> None:
         self._wake.set()
@@ -204,3 +212,15 @@ async def test_connections_are_bounded_whatever_the_machine_does(target: socket.
         await anyio.wait_all_tasks_blocked()
         assert len(machine.waiting) == CONNECTIONS_MAX
         assert reverse.open <= CONNECTIONS_MAX
+
+
+async def test_a_machine_that_breaks_the_rules_ends_the_line_and_no_more(
+    target: socket.socket,
+) -> None:
+    machine = Hostile(b"\0")
+    async with reversed_to(target, machine) as reverse:
+        await machine.until(lambda: reverse.open > 0)
+        machine.garble()
+        with anyio.fail_after(20):
+            while reverse.open:
+                await anyio.lowlevel.checkpoint()
