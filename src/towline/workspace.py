@@ -153,6 +153,7 @@ class Workspace:
             if self._request.once:
                 tasks.start_soon(self._leave_when_in_step)
             await self._stop.wait()
+            await self._forwards.end()
             tasks.cancel_scope.cancel()
         self._set_state(events.State.STOPPED)
         self._report(events.Stopped(self._stop_reason))

@@ -86,6 +86,19 @@ def test_the_listener_ends_with_its_channel(road: Road) -> None:
     assert listen(road, port, 2)[1] == port, "and may be asked for again at once"
 
 
+def test_the_listener_ends_when_told_and_says_so(road: Road) -> None:
+    channel, port = listen(road)
+    waiting = wait(road)
+    road.laptop.send(channel, b"more")
+    road.until(lambda: road.laptop.statistics().unacknowledged == 0)
+    connect(port).close()
+    road.laptop.send(channel, b"")
+    road.until(lambda: channel in road.closed)
+    assert waiting in road.closed
+    with pytest.raises(ConnectionRefusedError):
+        connect(port)
+
+
 def test_a_channel_that_waits_no_more_gets_nothing(road: Road) -> None:
     _, port = listen(road)
     gone, stays = wait(road), wait(road)

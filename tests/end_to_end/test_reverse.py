@@ -81,6 +81,18 @@ def test_it_ends_when_told(laptop: Laptop) -> None:
         wait_until(lambda: not can_connect(listen), "the port is free again")
 
 
+def test_it_ends_with_the_engine(laptop: Laptop) -> None:
+    with laptop.linked() as link, echo() as port:
+        listen = reversed_to(laptop, f"0:{port}")["listen"]
+        assert can_connect(listen)
+        assert laptop.run("stop").returncode == 0
+        assert link.wait_exit() == 0
+        assert not can_connect(listen)
+    with laptop.linked(), echo() as port:
+        assert reversed_to(laptop, f"{listen.rpartition(':')[2]}:{port}")["listen"] == listen
+    assert not can_connect(listen)
+
+
 def test_what_cannot_be_is_told(laptop: Laptop) -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         nothing = unused.getsockname()[1]

@@ -2,7 +2,8 @@
 
 `{"reverse": N, "listen": PLACE}` asks for a listener, `{"reverse": N}` waits for a connection to
 it: the laptop opens every channel and knows by itself where each leads, so that nothing said here
-could name a place of the laptop. The listener lasts as long as the channel that asked for it.
+could name a place of the laptop. The listener lasts as long as the channel that asked for it; an
+empty message ends both.
 
 It listens on loopback only, or on a unix socket that is this account's alone. Connections that
 nobody waits for yet stay with the system.
@@ -58,15 +59,16 @@ class Reverses(Forwards):
 
     def put(self, channel: int, data: bytes) -> None:
         if super().__contains__(channel):
-            super().put(channel, data)
-        else:  # Nobody is there to hear it.
-            self._line.consumed(channel, len(data))
+            return super().put(channel, data)
+        self._line.consumed(channel, len(data))  # Nobody is there to hear it.
+        if not data and (listener := self._listeners.pop(channel, None)):
+            self._end(listener)
+            self._line.close_channel(channel, "")
+        return None
 
     def closed(self, channel: int) -> None:
         if listener := self._listeners.pop(channel, None):
-            listener.close()
-            for waiting in listener.waiting:
-                self._line.close_channel(waiting, "nothing listens for it any more")
+            self._end(listener)
         elif listener := self._listener_of(channel):
             listener.waiting.remove(channel)
         else:
@@ -106,6 +108,11 @@ class Reverses(Forwards):
                 listener.waiting.append(channel)
                 return self._accept(listener)
         return self._line.close_channel(channel, "nothing listens for it")
+
+    def _end(self, listener: _Listener) -> None:
+        listener.close()
+        for waiting in listener.waiting:
+            self._line.close_channel(waiting, "nothing listens for it any more")
 
     def _listener_of(self, channel: int) -> _Listener | None:
         """Return the listener at which a channel waits."""

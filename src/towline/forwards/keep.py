@@ -20,6 +20,7 @@ import anyio
 from anyio.abc import TaskStatus
 
 from towline.control import Json
+from towline.engine.bell import Bell
 from towline.engine.events import ForwardFailed
 from towline.errors import ExitCode, UserError
 from towline.forwards.forward import Forward, OpenLine
@@ -46,6 +47,7 @@ class Forwards:
         self._wait_stirred = wait_stirred
         self._tell = tell
         self._open: dict[Forward, anyio.CancelScope] = {}
+        self._closed = Bell()
         self._tasks = anyio.create_task_group()
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -53,6 +55,13 @@ class Forwards:
         async with self._tasks:
             task_status.started()
             await anyio.sleep_forever()
+
+    async def end(self) -> None:
+        """Close all, while there still is a Line by which the machine learns of it."""
+        for scope in self._open.values():
+            scope.cancel()
+        while self._open:
+            await self._closed.wait()
 
     def operations(self) -> Mapping[str, Operation]:
         return {
@@ -125,3 +134,4 @@ class Forwards:
                 await forward.serve()
         finally:
             del self._open[forward]
+            self._closed.ring()

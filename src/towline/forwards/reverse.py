@@ -29,6 +29,7 @@ CONNECTIONS_MAX = 256  # At a time, whatever the machine does.
 CONNECTED = b"\0"  # What the machine says first when a connection has come.
 ASK_S = 15.0  # For the machine to listen, when a person waits for it.
 CONNECT_S = 20.0
+LEAVE_S = 1.0  # The machine may be away, and a person waits.
 RETRY_S = 5.0  # Where the machine would not listen again: no event tells that a port is free.
 
 _numbers = itertools.count(1)
@@ -67,8 +68,8 @@ class Reverse(Forward):
                 await self._serve_life()
                 await self._ask_again()
         finally:
-            with anyio.CancelScope(shield=True):
-                await self._control.aclose()
+            with anyio.move_on_after(LEAVE_S, shield=True):
+                await self._leave()
 
     # -- Listening there ----------------------------------------------------------------------
 
@@ -83,6 +84,17 @@ class Reverse(Forward):
                 await self._control.aclose()
             raise
         self.listen = wished if wished.path or wished.port else Place(_port_in(answer))
+
+    async def _leave(self) -> None:
+        """Have the machine listen no more, and wait until it does not: the Line may end next."""
+        try:
+            with suppress(*CLOSED):
+                await self._control.send(b"")
+                while True:
+                    await self._control.receive()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._control.aclose()
 
     async def _ask_again(self) -> None:
         """A new life of the agent knows nothing of us."""

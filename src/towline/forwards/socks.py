@@ -46,7 +46,9 @@ class Socks(Local):
             return str(error)
         except (TimeoutError, anyio.EndOfStream):
             return "a client did not say what it wants"
-        return await self._connect(stream, target)
+        # The machine's own loopback needs no looking up, and is what most ask for.
+        is_itself = target.host.lower() == "localhost"
+        return await self._connect(stream, Place(target.port) if is_itself else target)
 
     async def _connect(self, stream: ByteStream, target: Place) -> str:
         try:
