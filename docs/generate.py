@@ -118,7 +118,7 @@ LANES = {
     "Apply": "sync if small, else bulk", "Applied": "sync", "Part": "bulk", "Copy": "bulk",
     "Adopt": "bulk", "Fetch": "sync",
     "Gone": "sync", "Observed": "sync", "Rescan": "sync", "Settle": "sync", "Settled": "sync",
-    "Flush": "sync", "Flushed": "sync", "Refusal": "sync", "Rename": "sync",
+    "Ends": "sync", "Flush": "sync", "Flushed": "sync", "Refusal": "sync", "Rename": "sync",
 }  # fmt: skip
 FIELD = re.compile(r"^ {4}(\w+): (.+?)(?: = .+?)?(?:  # (.*))?$")
 ON_THE_WIRE = {

@@ -136,6 +136,17 @@ OTHERS = """\
 | `conflicts` | one object each: `path`, `copy`, `side` |
 | `problems` | one object each: `path`, `reason`, `side` |
 | `explain` | one object for each path: `path`, `synced`, `reason`; `source`, `line`, `pattern` |
+| `run`, `wait`, `cancel` | the job: `job` (its number), `name`, `key`, `state`, `reason`, `argv`, \
+`folder`, `started`, `age_s`, `ran_s`, `code` (null while it runs), `revision`, `tty`, `held`, \
+`log_size`, `dropped` (bytes of output that are not in the log), `left` (paths in its held copy), \
+`directory`. `run` prints it when the job has begun; its output follows on standard output |
+| `jobs` | one job each, with `resumes`; a running one also `processes`, `cpu_s`, `cpu_percent`, \
+`memory`, `gpu_memory` |
+| `top` | one object each interval: `at`, `cpu` (`percent`, `count`, `load`), `memory` and `disk` \
+(`used`, `total`; the disk also `read_s`, `written_s`), `network` (`received_s`, `sent_s`), `gpus` \
+(one each: `index`, `name`, `percent`, `memory_used`, `memory_total`, `temperature_c`, `power_w`), \
+`jobs` (those that run), `deadline` (null, or `at` and `reason`), `sync` (as `status`). What the \
+machine does not tell is null |
 | `links list` | one object each: `name`, `state`, `running`, `pid`, `last_state`, `project`, \
 `there`, `at_login`, `id` |
 | `links forget` | `workspace`, `forgotten` |

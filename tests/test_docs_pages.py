@@ -12,11 +12,14 @@ from typing import get_args
 import pytest
 
 from docs.generate import LANES
+from towline.agent.jobs.program import own_variables
+from towline.agent.jobs.record import Request
 from towline.cli.main import COMMANDS
 from towline.config import OPTIONS, load
 from towline.core.wire.messages import Message
 from towline.demo.steps import STEPS
 from towline.engine.events import EVENT_NAMES
+from towline.jobs.kept import CHECKPOINT, RESUME
 from towline.routes.catalog import routes
 
 ROOT = Path(__file__).parents[1]
@@ -102,6 +105,7 @@ def test_configuration_that_a_page_shows_is_accepted(page: Path, tmp_path: Path)
 def test_options_in_the_configuration_that_a_page_names_exist(page: Path) -> None:
     known = {option.variable for option in OPTIONS} | {"TOWLINE_SSH", "TOWLINE_HOME"}
     known |= {setting.variable for route in routes() for setting in route.about.settings}
+    known |= {*own_variables(Request("key", ("true",), "/"), 1), RESUME, CHECKPOINT}
     for variable in re.findall(r"\bTOWLINE_[A-Z_]+\b", page.read_text("utf-8")):
         assert variable in known, variable
 

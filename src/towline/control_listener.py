@@ -191,7 +191,7 @@ def _only_engine(path: Path) -> Generator[None]:
     """Hold the workspace's lock; the system gives it up when the process dies, however it does."""
     descriptor = os.open(places_of(path.stem).lock, os.O_RDWR | os.O_CREAT, 0o600)
     with open(descriptor, "r+", encoding="utf-8") as file:
-        if not _try_lock(file):
+        if not try_lock(file):
             raise UserError(
                 f"this workspace is linked already, by process {file.read().strip() or 'unknown'}",
                 hint="`towline stop` ends it; if that finds none, end that process",
@@ -211,7 +211,7 @@ def _only_engine(path: Path) -> Generator[None]:
 if sys.platform == "win32":
     import msvcrt
 
-    def _try_lock(file: IO[str]) -> bool:
+    def try_lock(file: IO[str]) -> bool:
         os.lseek(file.fileno(), LOCKED_BYTE, os.SEEK_SET)
         try:
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
@@ -224,7 +224,7 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    def _try_lock(file: IO[str]) -> bool:
+    def try_lock(file: IO[str]) -> bool:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import anyio
 
 from towline.config import Options, Pair
+from towline.core.checkpoint import unfinished
 from towline.core.direction import Direction, Directions
 from towline.core.gather import Gather
-from towline.core.ignore import Rules
+from towline.core.ignore import Rules, Source, SourceKind
 from towline.core.path import join
+from towline.disk.extent import exclude_lines
 from towline.disk.folder import Folder as DiskFolder
 from towline.disk.follow import Follower, News
 from towline.disk.incarnation import Incarnation, read_or_create
@@ -65,15 +67,18 @@ def open_folder(
     compress: Callable[[], bool],
     report: Callable[[events.Event], None],
     touched: Callable[[], None],
+    heard_at: Callable[[], float],
 ) -> Live:
     """Return the folder, to be let go of by `stack`. Raises `UserError` if it cannot be opened."""
     root = (request.project / pair.source).resolve()
     follower, incarnation = _open_root(root, number, request, options, stack)
+    lines = tuple(unfinished(options.checkpoints.patterns))
+    partial = Source(SourceKind.CONFIGURATION, "", "checkpoints.patterns", lines)
 
     async def read_rules() -> Rules:
         extra = options.ignore
         sources = await anyio.to_thread.run_sync(lambda: read_sources(root, extra))
-        return Rules(sources, options.size_max)
+        return Rules([partial, *sources], options.size_max, options.checkpoints)
 
     def make_local(absorb: Callable[[News], None]) -> Local:
         return Local(follower, absorb)
@@ -88,6 +93,8 @@ def open_folder(
             compress=compress,
             name=request.name,
             bandwidth=options.bandwidth,
+            checkpoints=options.checkpoints,
+            lives_s=round(options.lives_s or 0),
         ),
         make_local,
         store,
@@ -96,7 +103,13 @@ def open_folder(
         report=report,
         touched=touched,
         history=history,
+        heard_at=heard_at,
     )
+
+
+def left_out(root: Path, extra: Sequence[str]) -> list[str]:
+    """Return what restic is told to leave out: by the rules of sync, without its limit of size."""
+    return exclude_lines(root, Rules(read_sources(root, extra)))
 
 
 def _open_root(

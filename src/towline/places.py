@@ -8,6 +8,7 @@ registry. Nothing here talks to an engine or knows whether one runs.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import re
@@ -84,6 +85,20 @@ def places_of(workspace_id: str) -> Places:
         socket=runtime_dir() / f"{workspace_id}.sock",
         lock=state / f"{workspace_id}.lock",
     )
+
+
+def keep_record(project: Path) -> Path:
+    """Return the file that remembers a project's snapshots; the project need not be linked."""
+    return state_dir() / f"keep-{_digest(os.fspath(project))}.json"
+
+
+def keep_lock(place: str) -> Path:
+    """Return the file that who works on a repository holds."""
+    return state_dir() / f"keep-{_digest(place)}.lock"
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(os.fsencode(text), digest_size=8).hexdigest()
 
 
 def ensure_private(directory: Path) -> Path:

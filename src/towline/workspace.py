@@ -8,6 +8,7 @@ where is the engine's to decide, how the machine is reached the Line's; here the
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import sqlite3
@@ -15,7 +16,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, ExitStack
+from contextlib import AbstractAsyncContextManager, ExitStack, suppress
 from pathlib import Path
 from typing import NoReturn, cast
 
@@ -26,18 +27,26 @@ from towline import __version__
 from towline.channels import Channels
 from towline.config import Compression, Options, load
 from towline.control_listener import serve_control
+from towline.core.deadline import WARNINGS_S, Countdown, Deadline
 from towline.core.wire.frames import Priority, ProtocolError
-from towline.engine import events
+from towline.engine import events, memory
 from towline.engine.ancestor import Store, StoreError
+from towline.engine.barrier import FlushError
 from towline.engine.bell import Bell
 from towline.engine.history import CONTENT_MAX, History
 from towline.engine.live import FolderRefusedError, Live
+from towline.engine.rate import Rate
 from towline.engine.remote import Lanes
+from towline.engine.safe import together
 from towline.enrolment import host_key_changed
+from towline.environment.machine import Asked
+from towline.equip import Equipment
 from towline.errors import ExitCode, UserError
 from towline.folders import open_folder, pairs_of
 from towline.following import follow, put_last
 from towline.forwards.keep import Forwards
+from towline.keep import Keep
+from towline.keeping import Keeping
 from towline.line.bootstrap import Bootstrap
 from towline.line.bundle import load_bundle
 from towline.line.errors import ChannelClosedError, ConnectError, ConnectKind, LineLostError
@@ -46,13 +55,18 @@ from towline.line.options import SshOptions
 from towline.line.ssh import open_ssh
 from towline.machines import machine_named
 from towline.operations import operations
-from towline.places import places_of
+from towline.places import Binding, places_of
 from towline.request import LinkRequest
+from towline.sending import Sending
 
 SOFTWARE = f"towline {__version__}"
 STATUS_INTERVAL_S = 0.1  # The shortest time between two reports of the status.
 LIFE_MIN_S = 1.0  # A machine on which each life ends at once must not keep us busy.
 HISTORY_INTERVAL_S = 0.5  # What is written less often costs less, and a save must not feel it.
+MEMORY_INTERVAL_S = 60.0  # Between two times of giving free memory back, while there is work.
+TELLING_S = 0.5  # By then the machine has told of what was closed there: milliseconds, if not busy.
+LAST_FLUSH_S = 10.0  # What takes longer before the end of the machine is told as not safe.
+PATHS_SHOWN = 8
 EVENTS_KEPT = 50  # Told again to whoever begins to listen.
 COMPRESS_RTT_S = 0.004  # A shorter way is a network faster than the compressor.
 
@@ -60,6 +74,7 @@ Report = Callable[[events.Event | events.Status], None]
 
 _NEW_LIFE = (LineLostError, ChannelClosedError)  # The agent is another one now: begin again.
 _FAILURES = (ConnectError, FolderRefusedError, ProtocolError)  # Nothing that waiting would mend.
+_BEGINNING = (events.State.CONNECTING, events.State.SCANNING, events.State.FIRST_SYNC)
 _EXIT_CODES = {
     ConnectKind.AUTH: ExitCode.REFUSED,
     ConnectKind.HOST_KEY: ExitCode.REFUSED,
@@ -108,8 +123,10 @@ class Workspace:
         self._away_since: float | None = None
         self._reason = ""  # Why the machine is away.
         self._new_life = False
+        self._life = 0  # How many lives of the line began.
         self._state = events.State.CONNECTING
         self._since = time.time()
+        self._rate = Rate()
         self._bootstrap = Bootstrap(
             load_bundle(), request.workspace_id, python=options.python or ""
         )
@@ -129,11 +146,13 @@ class Workspace:
                     compress=self._compresses,
                     report=self._report_of_folder,
                     touched=self._touched.ring,
+                    heard_at=self._heard_at,
                 ),
             )
             for number, pair in enumerate(pairs_of(request, options))
         ]
         self._lives = [live for _, live in self.folders]
+        self._keeping = self._open_keeping()
         self._forwards = Forwards(lambda: self._line, self._report, self._touched.wait)
 
     # -- The engine process -------------------------------------------------------------------
@@ -150,6 +169,14 @@ class Workspace:
                 tasks.start_soon(self._follow, live)
             tasks.start_soon(self._keep_linked)
             tasks.start_soon(self._write_history)
+            tasks.start_soon(self._give_memory_back)
+            tasks.start_soon(self._count_down)
+            if not self._request.once:
+                tasks.start_soon(self._equip)
+            if self._keeping is not None:
+                tasks.start_soon(self._keeping.run)
+            if self._options.keep.mirror is not None and not self._request.once:
+                tasks.start_soon(self._sending().run)
             if self._request.once:
                 tasks.start_soon(self._leave_when_in_step)
             await self._stop.wait()
@@ -171,6 +198,18 @@ class Workspace:
         stack.callback(history.close)
         return history
 
+    def _open_keeping(self) -> Keeping | None:
+        """Snapshots, where a place for them is configured; not for a single sync."""
+        if self._options.keep.to is None or self._request.once:
+            return None
+        return Keeping(
+            Keep(self._request.project, self._options),
+            self._options.keep.interval,
+            changes=lambda: sum(live.changes_here for live in self._lives),
+            is_quiet=lambda: self._present_state() not in _BEGINNING,
+            report=self._report,
+        )
+
     def _read_source(self, mirror: int, path: str) -> bytes | None:
         try:
             with open(self._sources[mirror] / path, "rb") as file:
@@ -187,8 +226,83 @@ class Workspace:
                 await anyio.sleep(HISTORY_INTERVAL_S)
             await self._touched.wait()
 
+    async def _give_memory_back(self) -> None:
+        """Give back what the work of a while has left. An idle engine is not woken for it."""
+        while True:
+            await self._touched.wait()
+            await anyio.sleep(MEMORY_INTERVAL_S)
+            await anyio.to_thread.run_sync(memory.give_back)
+
+    async def _count_down(self) -> None:
+        """Warn before the machine ends, have all sent while there is time, and say what is safe."""
+        countdown = Countdown()
+        while True:
+            if countdown.set(self._deadline()):
+                self._touched.ring()
+            now = time.time()
+            if countdown.deadline is not None and countdown.due(now):
+                await self._warn(countdown.deadline)
+            next_at = countdown.next_at()
+            with anyio.move_on_after(math.inf if next_at is None else next_at - time.time()):
+                await self._touched.wait()
+
+    async def _warn(self, deadline: Deadline) -> None:
+        if 0 < deadline.at - time.time() <= WARNINGS_S[-1]:
+            for live in self._lives:
+                with suppress(FlushError):  # Whatever did not get there is told by the status.
+                    await live.flush(min(LAST_FLUSH_S, max(0.0, deadline.at - time.time())))
+        safety = together([live.safe.now() for live in self._lives])
+        paths = tuple(path for live in self._lives for path in live.safe.missing())[:PATHS_SHOWN]
+        left_s = round(max(0.0, deadline.at - time.time()), 1)
+        told = events.DeadlineNear(left_s, deadline.why, safety.at, safety.behind, paths)
+        self._report(told)
+
+    def _deadline(self) -> Deadline | None:
+        """The earliest that the machine knows of."""
+        known = [live.deadline for live in self._lives if live.deadline is not None]
+        return min(known, key=lambda deadline: deadline.at, default=None)
+
+    def _sending(self) -> Sending:
+        return Sending(
+            self._request.name,
+            by_itself=self._options.keep.mirror_key is not None,
+            wait_live=self._wait_live,
+            report=self._report,
+        )
+
     def _is_live(self) -> bool:
         return all(live.state is events.State.LIVE for live in self._lives)
+
+    async def _equip(self) -> None:
+        """Beside sync, and for a project that lives in one folder there."""
+        if len(self.folders) != 1 or self.folders[0][0].source:
+            return
+        asked_for = self._request
+        binding = Binding(
+            asked_for.workspace_id,
+            asked_for.name,
+            asked_for.project,
+            asked_for.destination,
+            asked_for.ssh,
+            asked_for.machine_path,
+        )
+        asked = Asked(binding, self.folders[0][0].destination, self._options)
+        await Equipment(
+            asked, wait_life=self._wait_life, wait_live=self._wait_live, report=self._report
+        ).run()
+
+    async def _wait_life(self, after: int) -> int:
+        """Return the number of the line's life once it is connected, later than another one."""
+        while self._life <= after or not self._is_connected():
+            await self._touched.wait()
+        return self._life
+
+    def _is_connected(self) -> bool:
+        return self._line is not None and self._line.state.phase is Phase.CONNECTED
+
+    async def _wait_live(self) -> None:
+        while not self._is_live():
+            await self._touched.wait()
 
     async def _follow(self, live: Live) -> None:
         try:
@@ -246,6 +360,7 @@ class Workspace:
         self._ready.clear()
         async with open_line(self._connect, software=SOFTWARE, on_state=self._note_line) as line:
             self._line = line
+            self._life += 1
             await line.wait_connected()
             await self._live_on(line)
 
@@ -368,6 +483,8 @@ class Workspace:
             self._set_state(self._present_state())
         line = self._line.statistics() if self._line else None
         behind = [live.behind for live in self._lives]
+        safety = together([live.safe.now() for live in self._lives])
+        deadline = self._deadline()
         return events.Status(
             workspace=self._request.name,
             project=str(self._request.project),
@@ -386,7 +503,29 @@ class Workspace:
             progress=self._progress(),
             last_paths=self._last_paths,
             notebook=self._lives[0].machine.notebook if self._lives[0].machine else "",
+            safe_at=safety.at,
+            safe_behind=safety.behind,
+            safe_in_s=self._safe_in_s(safety.behind),
+            being_written=safety.being_written,
+            deadline=deadline.at if deadline else None,
+            deadline_why=deadline.why if deadline else "",
+            kept_at=self._keeping.at if self._keeping else None,
+            keeping=self._keeping.says if self._keeping else "",
         )
+
+    def _heard_at(self) -> float:
+        """When the machine said what it last said, in Unix time: of all before that it has told."""
+        line = self._line.statistics() if self._line else None
+        if line is None or line.heard_at is None:
+            return 0.0
+        ago_s = anyio.current_time() - line.heard_at
+        return time.time() - ago_s - (line.rtt_s or 0.0) - TELLING_S
+
+    def _safe_in_s(self, behind: int) -> float | None:
+        """How long it takes for the rest to come, at the rate of the last few seconds."""
+        self._rate.add(anyio.current_time(), sum(live.safe.received for live in self._lives))
+        rate = self._rate.per_second
+        return round(behind / rate, 1) if behind and rate else None
 
     def _present_state(self) -> events.State:
         """The least advanced state of any folder; being away goes before all."""

@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from towline import config
-from towline.config import Compression, Options, Pair, Ssh, load, options_of, read_settings
+from towline.config import (
+    Code,
+    Compression,
+    Environment,
+    Jupyter,
+    Keep,
+    Notebook,
+    Options,
+    Pair,
+    Ssh,
+    load,
+    options_of,
+    read_settings,
+)
 from towline.config.option import OPTION_OF, OPTIONS, TABLES
+from towline.core.checkpoint import Checkpoints
 from towline.core.direction import RULES_MAX, Direction, Directions
 from towline.errors import ExitCode, UserError
+from towline.snapshots.location import Location
+from towline.snapshots.schedule import Retention
+from towline.snapshots.server import Server
 
 EVERYTHING = """
 machine = "gpu-box"
@@ -29,12 +47,27 @@ sync = [
     {source = "src", destination = "src"},
     {source = "../common", destination = "~/common", direction = "pull"},
 ]
+lives = "12 h"
 directions.pull = ["outputs/"]
 directions.both = ["outputs/notes/"]
+checkpoints = {patterns = ["runs/"], marks = ["newest"], settle = "1.5 min"}
 routes = ["cloudflared", "bore"]
 keys = ["github:ana"]
 route.bore = {server = "relay", port = 7}
 ssh = {config = "my config", port = 2222, identity = "~/.ssh/key", jump = "a,b", options = ["A=b"]}
+notebook.autoload = true
+jupyter.program = "~/bin/jupyter-lab"
+code = {program = "cs", extensions = ["a.b"], download = "cs.tar.gz", sha256 = "00"}
+environment = {capture = false, restore = false, variables = ["A"], dotfiles = [".vimrc"]}
+keep.to = "sftp:me@server:/keep"
+keep.password = "file:~/key"
+keep.interval = "2 h"
+keep.retention = {last = 3, weekly = 0}
+keep.exclude = ["*.bin"]
+keep.bandwidth = "1 MB/s"
+keep.mirror = "me@server:proj"
+keep.watched = ["outputs"]
+keep.mirror_key = "~/.ssh/mirror"
 """
 
 
@@ -71,11 +104,15 @@ def test_without_anything_there_are_the_defaults(tmp_path: Path) -> None:
         compression=Compression.AUTO,
         debounce_s=0.0005,
         bandwidth=None,
+        checkpoints=Checkpoints(size_max=100_000_000),
+        lives_s=None,
         python=None,
+        environment=Environment(),
         routes=(),
         keys=(),
         route={},
         ssh=Ssh(),
+        keep=Keep(),
     )
 
 
@@ -96,11 +133,28 @@ def test_every_option_is_read_from_either_file(tmp_path: Path, write: Any) -> No
         compression=Compression.ZLIB,
         debounce_s=0.005,
         bandwidth=1_000_000,
+        checkpoints=Checkpoints(["runs/"], ["newest"], 90.0, 3 << 29),
+        lives_s=43200.0,
         python="python3.12",
+        environment=Environment(False, False, None, ("A",), (".vimrc",)),
         routes=("cloudflared", "bore"),
         keys=("github:ana",),
         route={"bore.server": "relay", "bore.port": "7"},
         ssh=Ssh("my config", 2222, "~/.ssh/key", "a,b", ("A=b",)),
+        notebook=Notebook(autoload=True),
+        jupyter=Jupyter("~/bin/jupyter-lab"),
+        code=Code("cs", ("a.b",), "cs.tar.gz", "00"),
+        keep=Keep(
+            to=Location("sftp:me@server:/keep", "sftp", "me@server"),
+            password="file:~/key",  # noqa: S106 - where it comes from.
+            interval=7200.0,
+            retention=Retention(3, 24, 14, 0),
+            exclude=("*.bin",),
+            bandwidth=1_000_000,
+            mirror=Server("me@server", "proj"),
+            watched=("outputs",),
+            mirror_key="~/.ssh/mirror",
+        ),
     )
 
 
@@ -135,6 +189,15 @@ def test_variables_hold_numbers_and_lists_as_text(tmp_path: Path) -> None:
 
 
 WRONG = [
+    ('keep.to = "server:keep"', "tool.towline.keep.to: expected an absolute folder, ~/… or one of"),
+    ('keep.interval = "1 ms"', 'keep.interval: expected a time such as "5 min"'),
+    ("keep.interval = 5", 'keep.interval: expected a time such as "5 min"'),
+    ('keep.interval = "8 d"', "from 1 s to 7 d"),
+    ("keep.retention.last = -1", "keep.retention.last: expected a number from 0 to 10000, not -1"),
+    ("keep.retention.last = true", "keep.retention.last: expected a number"),
+    ("keep.retention = {last = 0, hourly = 0, daily = 0, weekly = 0}", "nothing would be kept"),
+    ('keep.password = "hunter2"', "keep.password: expected env:VARIABLE, file:PATH"),
+    ('keep.mirror = "server"', "keep.mirror: expected user@host:folder"),
     ("machine = 1", 'tool.towline.machine: expected a text, not 1'),
     ("machine = true", "tool.towline.machine: expected a text, not true"),
     ('machine = ""', "tool.towline.machine: expected a text of one line, not ''"),
@@ -155,6 +218,12 @@ WRONG = [
     ("size_max = true", "expected a size"),
     ("size_max = 1.5", "expected a size"),
     ('size_max = "99999999999 TB"', "expected a size"),
+    ('checkpoints.patterns = ["!x"]', 'checkpoints.patterns[0]: "!x": nothing is taken back'),
+    ("checkpoints.patterns = [" + '"a",' * 501 + "]", "more than 500 patterns"),
+    ('checkpoints.settle = "61 min"', "expected a time such as"),
+    ("checkpoints.settle = 2", "expected a time such as"),
+    ('lives = "0 h"', "expected a time such as"),
+    ('lives = "400 d"', "expected a time such as"),
     ("debounce = nan", "expected a time"),
     ("debounce = inf", "expected a time"),
     ("debounce = true", "expected a time"),
@@ -283,6 +352,27 @@ def test_the_table_of_options_is_whole() -> None:
     assert not TABLES & set(OPTION_OF)
     assert all(option.help.endswith((".", "`).")) for option in OPTIONS)
     plain = {option.key for option in OPTIONS if "." not in option.key}
-    assert plain == {f.name.removesuffix("_s") for f in dataclasses.fields(Options)} - {"ssh"}
-    inner = {option.key.removeprefix("ssh.") for option in OPTIONS if "." in option.key}
-    assert inner == {field.name for field in dataclasses.fields(Ssh)}
+    assert plain == {f.name.removesuffix("_s") for f in dataclasses.fields(Options)} - TABLES
+    for table in TABLES:
+        inner = {o.key.partition(".")[2] for o in OPTIONS if o.key.startswith(f"{table}.")}
+        assert inner == _fields_of(getattr(load(Path(), {}), table))
+
+
+def _fields_of(made: object) -> set[str]:
+    """Return what the options of a table are called."""
+    names = inspect.signature(type(made)).parameters
+    return {name.removesuffix("_s") for name in names}
+
+
+@pytest.mark.parametrize(("written", "limit"), [("", 7), ('"10 GB"', 10**10), ('""', None)])
+def test_checkpoints_have_a_limit_of_their_own_if_one_is_named(
+    tmp_path: Path, written: str, limit: int | None
+) -> None:
+    own = f"checkpoints.size_max = {written}\n" if written else ""
+    options = load(pyproject(tmp_path, f"size_max = 7\n{own}"), {})
+    assert (options.size_max, options.checkpoints.size_max) == (7, limit)
+
+
+def test_a_password_in_the_file_is_not_repeated(tmp_path: Path) -> None:
+    message, hint = fault(towline_toml(tmp_path, 'keep.password = "hunter2"\n'))
+    assert "hunter2" not in message + hint

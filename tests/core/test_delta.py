@@ -98,6 +98,25 @@ def test_whole_blocks_put_in_send_no_more_than_they_are() -> None:
     ]
 
 
+def test_new_blocks_one_after_the_other_are_one_stretch() -> None:
+    old = b"".join(BLOCKS[:2])
+    new = BLOCKS[0] + BLOCKS[3] + BLOCKS[4] + BLOCKS[1]
+    assert delta(signature_of(old), signature_of(new)) == [
+        Stretch(0, BLOCK, 0),
+        Stretch(BLOCK, 2 * BLOCK, None),
+        Stretch(3 * BLOCK, BLOCK, BLOCK),
+    ]
+
+
+def test_a_stretch_goes_on_where_it_was_found_though_its_next_block_stands_earlier_too() -> None:
+    old = b"".join([BLOCKS[0], BLOCKS[1], BLOCKS[0], BLOCKS[2]])
+    new = BLOCKS[4] + BLOCKS[1] + BLOCKS[0] + BLOCKS[2]
+    assert delta(signature_of(old), signature_of(new)) == [
+        Stretch(0, BLOCK, None),
+        Stretch(BLOCK, 3 * BLOCK, BLOCK),
+    ]
+
+
 def test_other_bytes_put_in_send_the_blocks_around_them() -> None:
     old = b"".join(BLOCKS[:4])
     new = old[: BLOCK + 5] + b"!" + old[BLOCK + 5 :]

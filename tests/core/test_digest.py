@@ -60,3 +60,14 @@ def test_digests_are_taken_for_whole_blocks_only() -> None:
         hasher.skip(blake(b"y" * BLOCK), BLOCK)
     with pytest.raises(ValueError, match="whole blocks"):
         Hasher().skip(blake(b"y"), BLOCK + 1)
+
+
+@given(st.integers(0, 3 * BLOCK))
+def test_a_signature_counts_the_blocks_and_has_a_digest_of_each(size: int) -> None:
+    content = bytes(size)
+    hasher = Hasher()
+    hasher.update(content)
+    signature = hasher.signature()
+    blocks = [content[at : at + BLOCK] for at in range(0, size, BLOCK)]
+    assert signature.count == len(blocks)
+    assert [signature.leaf(number) for number in range(signature.count)] == list(map(blake, blocks))

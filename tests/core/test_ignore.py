@@ -11,10 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towline.core import ignore
+from towline.core import ignore, match
+from towline.core.checkpoint import Checkpoints
 from towline.core.ignore import (
     DEFAULT_SOURCE,
     DEFAULTS,
+    NO_CHECKPOINTS,
     DirectoryRules,
     Rules,
     Source,
@@ -79,6 +81,11 @@ def test_a_pattern_for_another_directory_hides_none_that_follows_it() -> None:
     rules = Rules([source(GIT, "a/x", "b/y", "a/*/z", "b/w")])
     assert [rules.ignores(path, False) for path in ("a/x", "b/y", "b/w")] == [True] * 3
     assert not any(rules.ignores(path, False) for path in ("a/y", "b/x", "b/q/z", "a/w"))
+
+
+def test_a_pattern_for_a_deeper_directory_hides_none_that_follows_it() -> None:
+    rules = Rules([source(GIT, "/a/b", "/x", "/y*", "/a/c")])
+    assert all(rules.ignores(path, False) for path in ("x", "y1", "a/b", "a/c"))
 
 
 def test_the_root_itself_is_never_ignored() -> None:
@@ -222,6 +229,15 @@ def test_memories_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
             assert not rules.ignores(f"a{number}/b/c/y", False)
 
 
+def test_the_answers_kept_about_names_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(match, "_MEMO_MAX", 3)
+    here = Rules([source(GIT, "x*")]).at("")
+    for number in range(10):
+        assert here.ignores(f"x{number}", False)
+        assert not here.ignores(f"y{number}", False)
+        assert len(here._view._names._files) <= 3
+
+
 # --- Properties -----------------------------------------------------------------------------
 
 names = st.sampled_from(["a", "b", "ab", "c.py", ".d", "\u00e9", "\udcff"])
@@ -238,7 +254,10 @@ sources = st.builds(
     st.lists(patterns, max_size=5).map(tuple),
 )
 rule_sets = st.builds(
-    Rules, st.lists(sources, max_size=4), st.one_of(st.none(), st.integers(0, 1 << 40))
+    Rules,
+    st.lists(sources, max_size=4),
+    st.one_of(st.none(), st.integers(0, 1 << 40)),
+    st.sampled_from([NO_CHECKPOINTS, Checkpoints(), Checkpoints(["a/"], [], 0.25, 7)]),
 )
 
 
@@ -292,17 +311,26 @@ def test_rules_survive_the_wire(rules: Rules) -> None:
     assert read.size_max == rules.size_max
 
 
+EMPTY = NO_CHECKPOINTS.to_wire()
+
+
 def wire(**changes: object) -> dict[str, object]:
     row = {"kind": "GIT_IGNORE", "directory": "", "origin": "o", "lines": ["a"], "prefix": ""}
-    return {"sources": [list((row | changes).values())], "size_max": None}
+    return plain(sources=[list((row | changes).values())])
+
+
+def plain(**changes: object) -> dict[str, object]:
+    return {"sources": [], "size_max": None, "checkpoints": EMPTY} | changes
 
 
 NONSENSE: list[Any] = [
-    None, [], {}, "x", {"sources": []}, {"sources": [], "size_max": None, "more": 1},
-    {"sources": {}, "size_max": None}, {"sources": [1], "size_max": None},
-    {"sources": [[]], "size_max": None}, {"sources": [], "size_max": -1},
-    {"sources": [], "size_max": True}, {"sources": [], "size_max": 1.5},
-    {"sources": [["GIT_IGNORE", "", "o", []]], "size_max": None},
+    None, [], {}, "x", {"sources": []}, plain(more=1),
+    plain(sources={}), plain(sources=[1]), plain(sources=[[]]), plain(size_max=-1),
+    plain(size_max=True), plain(size_max=1.5), plain(sources=[["GIT_IGNORE", "", "o", []]]),
+    plain(checkpoints=None), plain(checkpoints=[]), plain(checkpoints=[["!x"], [], 0, None]),
+    plain(checkpoints=[["x"], "y", 0, None]), plain(checkpoints=[["x"], [3], 0, None]),
+    plain(checkpoints=[["x"], [], 0.5, None]), plain(checkpoints=[["x"], [], -1, None]),
+    plain(checkpoints=[["x"], [], 0, -1]), plain(checkpoints=[["x"], ["a\nb"], 0, None]),
     wire(kind="NONE"), wire(kind="ALWAYS"), wire(kind=3), wire(kind="__class__"),
     wire(directory="../x"), wire(directory="/x"), wire(directory="a//b"), wire(directory=None),
     wire(prefix=".."), wire(prefix="a", directory="b"), wire(lines="abc"), wire(lines=[1]),
@@ -325,7 +353,7 @@ def test_rules_that_are_too_large_are_refused(monkeypatch: pytest.MonkeyPatch) -
         Rules([Source(GIT, "", "o" * 11, ())])
     monkeypatch.setattr(ignore, "SOURCES_MAX", 1)
     with pytest.raises(ValueError, match="more than"):
-        Rules.from_wire({"sources": [None] * 2, "size_max": None})
+        Rules.from_wire(plain(sources=[None] * 2))
 
 
 def test_a_source_that_names_no_place_is_refused() -> None:

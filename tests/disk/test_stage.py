@@ -42,6 +42,28 @@ def test_a_large_content_goes_on_after_a_restart(tmp_path: Path) -> None:
     assert restarted.write(digest, HALF, LARGE[HALF:], len(LARGE))
 
 
+def test_what_an_earlier_life_left_is_read_a_bit_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("towline.disk.stage.PIECE", HALF // 4)
+    digest = digest_of(LARGE)
+    stage_of(tmp_path).write(digest, 0, LARGE[:HALF], len(LARGE))
+    restarted = stage_of(tmp_path)
+    assert sum(1 for _ in restarted.catch_up_steps(digest)) == 4
+    assert sum(1 for _ in restarted.catch_up_steps(digest)) == 0
+    monkeypatch.setattr(Stage, "_hash_rest", lambda _self, _digest, part: part.hasher.digest())
+    assert restarted.write(digest, HALF, LARGE[HALF:], len(LARGE))
+
+
+def test_a_part_that_became_shorter_meanwhile_ends_the_reading(tmp_path: Path) -> None:
+    digest = digest_of(LARGE)
+    stage_of(tmp_path).write(digest, 0, LARGE[:HALF], len(LARGE))
+    restarted = stage_of(tmp_path)
+    (part,) = (tmp_path / ".towline/stage").iterdir()
+    part.write_bytes(b"")
+    assert list(restarted.catch_up_steps(digest)) == []
+
+
 def test_what_is_here_already_is_skipped(tmp_path: Path) -> None:
     stage, digest = stage_of(tmp_path), digest_of(LARGE)
     stage.write(digest, 0, LARGE[:HALF], len(LARGE))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from towline.core.entry import File, digest_of
+from towline.core.ignore import NO_CHECKPOINTS
 from towline.disk.displaced import Kept
 from towline.disk.folder import Folder
 from towline.disk.replica import Replica
@@ -23,6 +24,7 @@ class PlainRules:
     def __init__(self, *ignored: str, size_max: int | None = None) -> None:
         self._ignored = frozenset(ignored)
         self.size_max = size_max
+        self.checkpoints = NO_CHECKPOINTS
 
     def at(self, directory: str) -> PlainRules:
         return self

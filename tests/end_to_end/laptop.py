@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.end_to_end.sshd import Machine
+from tests.end_to_end.sshd import Machine, machine_in
 
 WAIT_S = 15.0  # For what takes well below a second, on a computer that is busy.
 POLL_S = 0.002
@@ -264,6 +264,17 @@ def laptop_in(directory: Path, machine: Machine) -> Generator[Laptop]:
         yield laptop
     finally:
         laptop.close()
+
+
+@contextmanager
+def next_machine(laptop: Laptop, directory: Path) -> Generator[Machine]:
+    """The machine is gone. There is another one, empty, under its name and as `other`."""
+    laptop.machine.stop()
+    with machine_in(directory) as machine:
+        config = machine.config.read_text().replace("Host machine", "Host machine other")
+        laptop.machine.config.write_text(config)
+        laptop.there = machine.home / "proj"
+        yield machine
 
 
 def wait_until(holds: Callable[[], bool], what: str, timeout_s: float = WAIT_S) -> float:

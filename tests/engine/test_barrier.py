@@ -10,13 +10,16 @@ import pytest
 
 from towline.core.direction import Direction
 from towline.core.entry import Directory, Entry, File, digest_of
+from towline.core.ignore import NO_CHECKPOINTS
 from towline.core.tree import Tree
 from towline.core.wire.messages import Apply, Message
 from towline.engine.ancestor import Store
 from towline.engine.barrier import Barrier, FlushError
 from towline.engine.bell import Bell
+from towline.engine.coming import Coming
 from towline.engine.draft import Drafts
 from towline.engine.flights import Flights
+from towline.engine.notices import Notices
 from towline.engine.plan import Planner
 from towline.engine.pull import Puller
 from towline.engine.push import HOT_SIZE_MAX, Pusher
@@ -67,11 +70,13 @@ class Laptop:
         self.pusher = Pusher(
             cast(Any, self.disk), self.trees, self.flights, Drafts(lambda _path, _basis: False)
         )
+        notices = Notices(store, lambda _: None)
+        coming = Coming(NO_CHECKPOINTS, self.trees, self.flights, notices, lambda: ())
         self.planner = Planner(
             self.trees,
             self.flights,
             self.pusher,
-            Puller(cast(Any, self.disk), self.flights, lambda _: None),
+            Puller(cast(Any, self.disk), self.flights, lambda _: None, coming),
             store,
             direction_of=lambda _: Direction.BOTH,
             hosts=lambda: ("laptop", "machine"),

@@ -20,7 +20,7 @@ from towline.disk.folder import Folder as DiskFolder
 from towline.disk.follow import Follower, News
 from towline.disk.replica import Replica
 from towline.disk.watch import open_watch
-from towline.engine import events, live
+from towline.engine import events, trees
 from towline.engine.ancestor import Store
 from towline.engine.folder import Folder
 from towline.engine.live import Live
@@ -120,7 +120,7 @@ def test_a_change_to_an_ignored_path_is_refused_where_it_would_be_made(replica: 
 def test_a_tree_without_end_is_a_protocol_error(
     replica: Replica, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "ENTRIES_MAX", 10)
+    monkeypatch.setattr(trees, "ENTRIES_MAX", 10)
     tree = messages.TreePart(tuple((f"f{number}", HOOK) for number in range(11)))
     with pytest.raises(BaseExceptionGroup) as caught:
         anyio.run(hear, live_over(replica, []), [BEGUN, tree, messages.TreeEnd()])

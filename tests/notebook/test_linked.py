@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from towline.agent.ask import ANSWER_MAX
+from towline.notebook.barrier import Barrier
 from towline.notebook.find import Found, NotFoundError, choose
 from towline.notebook.linked import Linked
 from towline.notebook.policy import Kind
+from towline.notebook.waiting import Waiting
 
 ROOT = "/home/ana/vision"
 GOOD: dict[str, Any] = {"revision": 7, "changes": [], "position": "life:1", "whole": True}
@@ -170,3 +172,26 @@ def test_which_workspace_is_meant(
     else:
         with pytest.raises(NotFoundError, match=meant):
             choose(known, name, directory)
+
+
+def test_a_machine_that_ends_soon_is_said_once_before_a_cell(agent: Agent, linked: Linked) -> None:
+    soon = {**GOOD, "ends_in_s": 3000.0, "ends_why": "Colab"}
+    agent.will(GOOD, soon, {**soon, "ends_in_s": 2999.0}, {**soon, "ends_in_s": 20.0})
+    barrier = Barrier({})
+    barrier.add(linked)
+    said = [barrier.before_cell(Waiting("")).lines for _ in range(4)]
+    assert said == [
+        (),
+        ("towline: this machine ends in 50 min (Colab)",),
+        (),
+        ("towline: this machine ends in 20 s (Colab)",),
+    ]
+
+
+@pytest.mark.parametrize("nonsense", [{"ends_in_s": "x"}, {"ends_in_s": 7, "ends_why": 7}])
+def test_nonsense_about_the_end_is_nothing(
+    nonsense: dict[str, object], agent: Agent, linked: Linked
+) -> None:
+    agent.will({**GOOD, **nonsense})
+    asked(linked)
+    assert linked.ends is None

@@ -18,9 +18,10 @@ from tests.simulation.machine import Machine
 from tests.simulation.side import Side
 from tests.simulation.weather import Crash, Weather
 from tests.simulation.wire import LaptopEnd, Wire
+from towline.core.checkpoint import Checkpoints
 from towline.core.direction import Direction
 from towline.core.gather import Gather
-from towline.core.ignore import Rules
+from towline.core.ignore import NO_CHECKPOINTS, Rules
 from towline.core.wire.frames import Priority, ProtocolError
 from towline.core.wire.limits import Limits
 from towline.disk.follow import Follower, News
@@ -59,6 +60,7 @@ class Engine:
         size_max: int | None,
         violated: Callable[[str], None],
         bandwidth: int | None = None,
+        checkpoints: Checkpoints = NO_CHECKPOINTS,
     ) -> None:
         self.side = side
         self.live: Live | None = None
@@ -75,6 +77,7 @@ class Engine:
         self._size_max = size_max
         self._violated = violated
         self._bandwidth = bandwidth
+        self._checkpoints = checkpoints
         self._scope = anyio.CancelScope()
 
     async def run(self) -> None:
@@ -157,7 +160,7 @@ class Engine:
 
         async def read_rules() -> Rules:
             sources = await self._run_blocking(lambda: read_sources(root, ()))
-            return Rules(sources, self._size_max)
+            return Rules(sources, self._size_max, self._checkpoints)
 
         return Live(
             Folder(
@@ -168,6 +171,7 @@ class Engine:
                 direction_of=self._direction_of,
                 compress=lambda: self._random.random() < 0.5,
                 bandwidth=self._bandwidth,
+                checkpoints=self._checkpoints,
             ),
             make_local,
             store,

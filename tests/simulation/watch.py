@@ -141,6 +141,8 @@ class SimulatedWatch(Watch):
                 found.writing.add(one.path)
             else:
                 found.note(one.path)
+                if self._random.random() < 0.7:
+                    found.closed.add(one.path)
         return found.seen()
 
     def rewatch(self) -> None:

@@ -27,10 +27,11 @@ from tests.simulation.users import Users
 from tests.simulation.weather import draw_weather
 from towline.agent import mirror, roots
 from towline.core.change import Outcome
+from towline.core.checkpoint import Checkpoints
 from towline.core.conflict import is_conflict_copy
 from towline.core.direction import Direction, Directions
 from towline.core.entry import Directory, Entry, Unsynced
-from towline.core.ignore import Rules
+from towline.core.ignore import NO_CHECKPOINTS, Rules
 from towline.core.reconcile import reconcile
 from towline.core.tree import Tree
 from towline.core.wire import messages
@@ -38,7 +39,7 @@ from towline.core.wire.limits import DEFAULT_LIMITS, Limits
 from towline.disk.apply import IGNORED_IN_THE_WAY
 from towline.disk.folder import STAGE, Folder
 from towline.disk.replica import Replica
-from towline.engine.live import FlushError
+from towline.engine.barrier import FlushError
 from towline.engine.plan import Stuck
 
 QUIET_S = 300.0  # Virtual seconds in which all must have come to rest.
@@ -112,6 +113,13 @@ class World:
                 Directions(default=Direction.PUSH),
                 Directions(default=Direction.PULL),
                 Directions([("*.py", Direction.PUSH), ("d/e/", Direction.PULL)]),
+            ]
+        )
+        self.checkpoints = self.random.choice(
+            [
+                NO_CHECKPOINTS,
+                Checkpoints(["/big.bin", "out/"], ["b.txt", "1"], 0.5),
+                Checkpoints(["*.py", "d/"], ["note.log", "y.log"], 1.5, 20_000),
             ]
         )
         self.length_s = self.random.choice([5.0, 15.0, 40.0])
@@ -209,6 +217,7 @@ class World:
                 size_max=self.size_max,
                 violated=self.violated,
                 bandwidth=self.bandwidth,
+                checkpoints=self.checkpoints,
             )
             self.trace("the engine starts")
             await self.engine.run()
@@ -387,8 +396,15 @@ class World:
             for path, content in self.laptop.contents().items()
             if not rules.ignores(path, False)
             and self.directions.of(path) is not Direction.PULL
-            and (self.size_max is None or len(content) <= self.size_max)
+            and self._is_small_enough(path, len(content))
         }
+
+    def _is_small_enough(self, path: str, size: int) -> bool:
+        limits = [
+            self.size_max,
+            *([self.checkpoints.size_max] if self.checkpoints.covers(path) else []),
+        ]
+        return any(limit is None or size <= limit for limit in limits)
 
     def _check_flushed(self, before: dict[str, bytes], act: int, engine: Engine) -> None:
         live = engine.live
@@ -497,6 +513,8 @@ class World:
             return f"held: {live.held}"
         if not live._told:
             return f"the machine's tree is not told ({live.state})"
+        if unsettled := live._notices.unsettled:
+            return f"being written: {list(unsettled)}"
         if live.behind[0]:
             return f"under way: {sorted(live.flights.waiting())[:5]} {live.pusher.waiting}"
         if stuck := {path: s for path, s in live.planner.stuck.items() if not _may_stay(s)}:

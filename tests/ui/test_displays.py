@@ -7,6 +7,7 @@ import io
 import json
 import re
 import threading
+import time
 
 import pytest
 from rich.console import Console
@@ -14,15 +15,20 @@ from rich.console import Console
 from towline.engine.events import (
     EVENT_NAMES,
     ConflictKept,
+    DeadlineNear,
     Disconnected,
+    Equipped,
     ForwardFailed,
     Held,
+    Kept,
     LeftOut,
     Note,
     ProblemFound,
     Progress,
     Ready,
     Received,
+    Restored,
+    Restoring,
     Resumed,
     Revision,
     State,
@@ -30,14 +36,22 @@ from towline.engine.events import (
     Stopped,
     as_json,
 )
+from towline.engine.rate import WINDOW_S, Rate
 from towline.errors import UserError
 from towline.ui.display import UntilGone
 from towline.ui.from_json import event_from_json, status_from_json
 from towline.ui.jsonl import Jsonl
 from towline.ui.live import PROBLEMS_PRINTED, Live
 from towline.ui.plain import Plain
-from towline.ui.rate import WINDOW_S, Rate
-from towline.ui.words import event_text, left_out_texts, shown, size_text, status_lines, time_text
+from towline.ui.words import (
+    event_text,
+    left_out_texts,
+    safe_text,
+    shown,
+    size_text,
+    status_lines,
+    time_text,
+)
 
 LIVE = Status(
     workspace="demo",
@@ -75,7 +89,12 @@ EVENTS = [
     Disconnected("the network is gone"),
     Resumed(12.0, True),
     Held("all 40 files would be removed"),
+    DeadlineNear(899.6, "Colab ends it", None, 0),
+    Restoring("environment", "10 packages beyond the image"),
+    Restored("environment", "10 packages beyond the image, by uv", 1.5, ("torch: it stays",)),
+    Equipped(("environment",), 2.5, ("torch: it stays",)),
     Note("the clock jumped"),
+    Kept("4f3a12cd", 3, 12_000, 1.2, ("data/locked",)),
     ForwardFailed("127.0.0.1:6006", "6006", "nothing listens on port 6006 of the machine"),
     Stopped("asked to"),
 ]
@@ -164,7 +183,7 @@ def test_until_the_machine_is_reached_the_terminal_is_left_to_ssh():
 
 def test_what_a_person_must_not_miss_stays_above():
     text = told(LIVE, *EVENTS)
-    for event in (EVENTS[0], EVENTS[3], EVENTS[4], EVENTS[7], EVENTS[8]):
+    for event in (EVENTS[0], EVENTS[3], EVENTS[4], EVENTS[7], EVENTS[10], EVENTS[11], EVENTS[12]):
         assert event_text(event)[:60] in text.replace("\n", " ")
     assert "left out: 7.bin (7.0 kB): is too large" in text
     assert event_text(SAVED) not in text
@@ -317,3 +336,50 @@ def test_a_rate_is_that_of_the_last_seconds():
     rate.add(20.0, 0)
     assert rate.per_second == 0
     assert WINDOW_S < 10
+
+
+SAFE = dataclasses.replace(LIVE, safe_at=1_795_000_000.0)
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        (LIVE, ""),
+        (SAFE, "last safe at {} · 0 B behind"),
+        (
+            dataclasses.replace(SAFE, safe_behind=120_000_000, safe_in_s=9.6),
+            "last safe at {} · 120 MB behind, 9.6 s to go",
+        ),
+        (
+            dataclasses.replace(SAFE, being_written=1),
+            "last safe at {} · 0 B behind · 1 being written",
+        ),
+    ],
+)
+def test_up_to_when_all_is_safe(status, text):
+    at = time.strftime("%H:%M:%S", time.localtime(SAFE.safe_at))
+    assert safe_text(status) == text.format(at)
+
+
+def test_the_end_of_the_machine_counts_down():
+    status = dataclasses.replace(LIVE, deadline=1600.0, deadline_why="Colab ends it")
+    assert "ends       in 9 min 48 s (Colab ends it)" in status_lines(status, 1012.0)
+    assert "ends in 9 min 48 s (Colab ends it)" in drawn(status, width=200)
+
+
+@pytest.mark.parametrize(
+    ("event", "text"),
+    [
+        (
+            DeadlineNear(299.0, "SLURM ends the job", None, 0),
+            "the machine ends in 4 min 59 s (SLURM ends the job): nothing is known to be safe",
+        ),
+        (
+            DeadlineNear(0.0, "it does", 1_795_000_000.0, 3_000_000, ("a.pt", "b.pt")),
+            "the machine has ended (it does): last safe at {}; 3.0 MB not safe: a.pt, b.pt",
+        ),
+    ],
+)
+def test_what_is_said_before_the_end_and_at_it(event, text):
+    at = time.strftime("%H:%M:%S", time.localtime(SAFE.safe_at))
+    assert event_text(event) == text.format(at)

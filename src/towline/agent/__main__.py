@@ -1,8 +1,15 @@
-"""The agent's command line: `attach` for ssh; `status`, `flush` and `stop` for the machine.
+"""The agent's command line: `attach` for ssh, `service` for the laptop; the rest for the machine.
+
+`job …` and `top …` are what the laptop runs there: `jobs/verbs.py`, `top.py`.
 
 python -I -S agent-HASH.pyz attach WORKSPACE --bundle HASH --nonce NONCE
+python -I -S agent-HASH.pyz service NAME
 python -I -S agent-HASH.pyz status|flush|stop WORKSPACE [--timeout S]
 python -I -S agent-HASH.pyz ports
+python -I -S agent-HASH.pyz environment capture|restore|watch REQUEST
+python agent-HASH.pyz inventory    # The user's own Python, with what is installed for it.
+python -I -S agent-HASH.pyz carry|keep WORKSPACE            # A call on standard input.
+python -I -S agent-HASH.pyz carry-stop|keep-stop WORKSPACE
 """
 
 from __future__ import annotations
@@ -20,7 +27,7 @@ USAGE = 2
 GC_THRESHOLD = (50_000, 20, 20)
 """There are next to no cycles: to look for them at every 700 objects takes a tenth of a copy."""
 TIMEOUT_S = 10.0
-_VERBS = ("status", "flush", "stop")
+_VERBS = ("status", "flush", "stop", "carry", "carry-stop", "keep", "keep-stop")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -29,12 +36,40 @@ def main(arguments: Sequence[str]) -> int:
         from towline.agent.ports import ports_main
 
         return ports_main()
+    if arguments[:1] == ["inventory"]:
+        from towline.agent.environment import inventory
+
+        return inventory.main()
+    if arguments[:1] == ["environment"]:
+        from towline.agent.environment import command
+
+        return command.main([*arguments[1:]])
+    if arguments[:1] == ["job"]:
+        from towline.agent.jobs.verbs import job_main
+
+        return job_main(arguments[1:])
+    if arguments[:1] == ["top"]:
+        from towline.agent.top import top_main
+
+        return top_main(arguments[1:])
     verb, workspace, options = _parse(arguments)
     gc.set_threshold(*GC_THRESHOLD)
     if verb == "attach":
         from towline.agent.attach import attach
 
         return attach(workspace, options["bundle"], options["nonce"], _building(workspace))
+    if verb == "service":
+        from towline.agent.service import main as serve
+
+        return serve(workspace)
+    if verb in ("carry", "carry-stop"):
+        from towline.agent import outward
+
+        return outward.main(workspace) if verb == "carry" else outward.stop(workspace)
+    if verb in ("keep", "keep-stop"):
+        from towline.agent import keeper
+
+        return keeper.main(workspace) if verb == "keep" else keeper.stop(workspace)
     return _ask(verb, workspace, float(options.get("timeout", TIMEOUT_S)))
 
 
@@ -44,7 +79,9 @@ def _parse(arguments: Sequence[str]) -> tuple[str, str, dict[str, str]]:
     options = {
         name.removeprefix("--"): value for name, value in zip(rest[::2], rest[1::2], strict=False)
     }
-    complete = verb in _VERBS or (verb == "attach" and {"bundle", "nonce"} <= options.keys())
+    complete = verb in (*_VERBS, "service") or (
+        verb == "attach" and {"bundle", "nonce"} <= options.keys()
+    )
     if not workspace or not complete:
         print(__doc__, file=sys.stderr)  # noqa: T201
         raise SystemExit(USAGE)

@@ -37,6 +37,7 @@ from towline.core.wire.messages import (
     Begin,
     Begun,
     Copy,
+    Ends,
     Fetch,
     Flush,
     Flushed,
@@ -96,6 +97,7 @@ class Mirror:
         self._open_root = open_root
         self._changes = changes
         self._notebook = notebook
+        self.lives_s = 0  # The machine, as the laptop says.
         self.name = ""  # Of the workspace, as the laptop has it.
         self.laptop = ""
         self._root: Root | None = None
@@ -166,6 +168,11 @@ class Mirror:
             del self._asked[next(iter(self._asked))]
         self._send(Flush(token, timeout_s))
 
+    def tell_end(self, left_s: float, why: str) -> None:
+        """Tell the laptop when the machine ends."""
+        if self._root is not None:
+            self._send(Ends(round(left_s * 1000), why))
+
     def settle(self, token: int, now: float) -> None:
         """Note all that was changed here before now; `token` comes in `settled` once it is."""
         if self._root is None:
@@ -219,7 +226,7 @@ class Mirror:
             self._is_refused = True
             return self._send(Refusal(str(error)))
         self._root = root
-        self.name, self.laptop = begin.name, begin.host
+        self.name, self.laptop, self.lives_s = begin.name, begin.host, begin.lives_s
         self.revision = begin.revision
         self._send(
             Begun(

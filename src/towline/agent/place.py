@@ -36,6 +36,11 @@ class Place:
         return f"{self.directory}/{self.name}.lock"
 
     @property
+    def deadline(self) -> str:
+        """Where programs on the machine find out when it ends."""
+        return f"{self.directory}/{self.name}.deadline.json"
+
+    @property
     def log(self) -> str:
         return f"{self.directory}/{self.name}.log"
 

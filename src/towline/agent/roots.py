@@ -159,7 +159,12 @@ class Roots:
         incarnation = read_or_create(folder)
         host = socket.gethostname()
         replica = Replica(
-            folder, rules, host=host, durable=False, cache_file=folder.own_path(CACHE_NAME)
+            folder,
+            rules,
+            host=host,
+            durable=False,
+            cache_file=folder.own_path(CACHE_NAME),
+            settles=True,
         )
 
         def skip(at: str) -> bool:

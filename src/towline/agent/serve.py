@@ -12,20 +12,25 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard, cast
 
 from towline.agent.changes import Changes
+from towline.agent.ending import Ending
 from towline.agent.forwards import Forwards
+from towline.agent.lifetime import age_s, deadline_of, environment
 from towline.agent.loop import TransportDeadError
 from towline.agent.mirror import Lane, Mirror
 from towline.agent.offer import offer
+from towline.agent.place import ensure_place
 from towline.agent.programs import Programs
 from towline.agent.reverse import Reverses
 from towline.agent.roots import Roots
 from towline.agent.streams import Streams
 from towline.agent.ways import Ways, status_file
+from towline.core.deadline import Deadline
+from towline.core.ignore import Rules
 from towline.core.wire.events import Closed, Event, Lost, Message, Opened, Sendable, Silent
 from towline.core.wire.frames import LINE_ID_SIZE, Hello, ProtocolError
 from towline.core.wire.line import Line
@@ -37,6 +42,7 @@ Reply = Callable[[dict[str, Any]], None]
 FLUSH_DEFAULT_S = 2.0
 FLUSH_MAX_S = 60.0
 WAIT_MAX_S = 3600.0
+WHEN_MAX_S = 366 * 86400.0
 ASKED_MAX = 256  # Programs beside us that wait for an answer: many more than kernels there can be.
 SETTLE_S = 0.3  # For our own watch to tell what was changed here, when nobody else is waited for.
 MIRRORS_MAX = 64  # Folders of one workspace.
@@ -69,11 +75,22 @@ class _Listener:
 class AgentService:
     """`notebook` is the line that loads the extension in a notebook here.
 
-    `ways` is the file in which `towline up` says how this machine is reached.
+    `lifetime` says when this machine ends, given how long it lives as the laptop says (0: unsaid);
+    what is known of that goes by `wall`, in Unix time. `ways` is the file in which `towline up`
+    says how this machine is reached.
     """
 
     def __init__(
-        self, roots: Roots, software: str, now: float, notebook: str = "", ways: str = ""
+        self,
+        roots: Roots,
+        software: str,
+        now: float,
+        notebook: str = "",
+        ways: str = "",
+        *,
+        ending: Ending | None = None,
+        lifetime: Callable[[float], Deadline | None] = lambda _: None,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self.stopping = False
         self._roots = roots
@@ -90,6 +107,10 @@ class AgentService:
         self._lanes: dict[int, tuple[int, Lane]] = {}  # Channel → (mirror, lane).
         self._inbox: dict[Lane, deque[tuple[int, bytes]]] = {lane: deque() for lane in Lane}
         self._notebook = notebook
+        self.ending = ending or Ending()
+        self._lifetime = lifetime
+        self._wall = wall
+        self._end_told: dict[int, int] = {}  # Mirror → the number of what its laptop was told.
         self._changes = Changes(os.urandom(4).hex())
         self._revision = 0  # The last one the laptop said is here.
         self._questions: dict[int, _Question] = {}
@@ -105,6 +126,7 @@ class AgentService:
             self._start_line(hello.line_id, now)
         self._line.attach(now)
         self._attached = True
+        self._end_told.clear()  # How much is left is another thing after a cut.
 
     def receive(self, data: bytes, now: float) -> None:
         """Take bytes from the transport. Raises `ProtocolError` if the peer broke the rules."""
@@ -125,6 +147,8 @@ class AgentService:
         due = [mirror.deadline() for mirror in self._mirrors.values()]
         due += [question.deadline for question in self._questions.values()]
         due += [listener.deadline for listener in self._listeners]
+        if (end_at := self.ending.next_at()) is not None:
+            due.append(self._now + end_at - self._wall())
         if self._attached:
             due += [self._line.deadline(), self._ways.deadline()]
         return min((at for at in due if at is not None), default=None)
@@ -141,6 +165,7 @@ class AgentService:
                 self._take_events()
             self._take_messages(now)
         self._ways.look(now)
+        self._tell_end()
         for streams in self._streams:
             streams.step()
         more = False
@@ -189,6 +214,10 @@ class AgentService:
                 self._listen(request.get("timeout", FLUSH_DEFAULT_S), request.get("since"), reply)
             case "status":
                 reply(self._status())
+            case "rules":
+                reply(self._rules())
+            case "ends":
+                reply(self._learn_end(request.get("in_s"), request.get("why", "")))
             case "stop":
                 self.stopping = True
                 reply({"ok": True})
@@ -264,6 +293,7 @@ class AgentService:
             "changes": self._changes.since(since),
             "position": self._changes.position,
             "whole": all(mirror.is_whole for mirror in self._mirrors.values()),
+            **self.ending.as_json(self._wall()),
         }
 
     def _unwatched(self, paths: object) -> dict[str, Any]:
@@ -277,6 +307,26 @@ class AgentService:
     def _presence(self) -> dict[str, Any]:
         away_s = 0.0 if self._attached else round(self._now - self._away_since, 3)
         return {"connected": self._attached, "away_s": away_s}
+
+    def _learn_end(self, in_s: object, why: object) -> dict[str, Any]:
+        if not _is_time(in_s, WHEN_MAX_S) or not isinstance(why, str):
+            return {"error": f"in_s must be from 0 to {WHEN_MAX_S:g}, and why a text"}
+        self.ending.tell(self._wall() + in_s, why or "a program on the machine says so")
+        return {"ok": True}
+
+    def _tell_end(self) -> None:
+        """Warn here, and let each laptop know when the machine ends, once it wants a folder."""
+        for number, mirror in self._mirrors.items():
+            if mirror.root is not None and number not in self._end_told:
+                self.ending.learn(self._lifetime(mirror.lives_s), mirror.lives_s)
+                self._end_told[number] = 0
+        self.ending.step(self._wall())
+        deadline = self.ending.deadline
+        for number, told in self._end_told.items():
+            if deadline is not None and told != self.ending.number and number in self._mirrors:
+                self._end_told[number] = self.ending.number
+                left_s = max(0.0, deadline.at - self._wall())
+                self._mirrors[number].tell_end(left_s, deadline.why)
 
     def _listen(self, timeout_s: object, since: object, reply: Reply) -> None:
         if not _is_time(timeout_s, WAIT_MAX_S):
@@ -305,6 +355,14 @@ class AgentService:
                 for mirror in self._mirrors.values()
                 if mirror.root is not None
             ],
+        }
+
+    def _rules(self) -> dict[str, Any]:
+        """Say what of each folder is synced."""
+        roots = [mirror.root for mirror in self._mirrors.values() if mirror.root is not None]
+        known = [(root.path, root.replica.rules) for root in roots]
+        return {
+            "rules": {str(p): rules.to_wire() for p, rules in known if isinstance(rules, Rules)}
         }
 
     # -- The Line -----------------------------------------------------------------------------
@@ -426,7 +484,21 @@ def open_service(workspace: str) -> AgentService:
     """Return the service of a workspace's agent, by the clock of this machine."""
     software = f"towline agent of {workspace}"
     ways = status_file(dict(os.environ))
-    return AgentService(Roots(), software, time.monotonic(), notebook=offer(), ways=ways)
+    ending = Ending(ensure_place(workspace).deadline)
+    ending.warned.append(lambda left_s, why: _tell_jobs(workspace, left_s, why))
+
+    def when(lives_s: float) -> Deadline | None:
+        return deadline_of(lives_s, environment(), age_s())
+
+    now, notebook = time.monotonic(), offer()
+    return AgentService(Roots(), software, now, notebook, ways, ending=ending, lifetime=when)
+
+
+def _tell_jobs(workspace: str, left_s: float, why: str) -> None:
+    from towline.agent.jobs.deadline import tell  # Few agents see the end of their machine.
+
+    with suppress(OSError):  # A job that cannot be told goes on, as it would have.
+        tell(workspace, left_s, why)
 
 
 class _LineOutlet:

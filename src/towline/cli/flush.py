@@ -35,16 +35,21 @@ def flush(timeout_s: float, project: Path | None, name: str | None, as_json: boo
     why.
     """
     reply = control.flush(chosen(project, name), timeout_s)
+    refuse_unflushed(reply)
+    if as_json:
+        json_line(reply)
+    else:
+        data(f"revision {reply['revision']} in {reply['ms']:.0f} ms")
+
+
+def refuse_unflushed(reply: control.Json) -> None:
+    """Raises UserError if the engine could not do it in time."""
     if "error" in reply:
         raise UserError(
             f"not flushed: {reply['error']}{_since(reply.get('since'))}",
             hint="`towline status` shows what is behind; nothing is lost",
             exit_code=ExitCode.TRY_AGAIN,
         )
-    if as_json:
-        json_line(reply)
-    else:
-        data(f"revision {reply['revision']} in {reply['ms']:.0f} ms")
 
 
 def _since(since: float | None) -> str:

@@ -49,6 +49,9 @@ GC_THRESHOLD = (50_000, 20, 20)
 @click.option("--name", metavar="NAME", help="What to call it. [default: after the folder]")
 @click.option("--detach", "-d", is_flag=True, help="Return once it is live; it goes on behind.")
 @click.option("--once", is_flag=True, help="Sync, then leave.")
+@click.option(
+    "--lives", metavar="TIME", help="How long the machine lives, such as 12h: for a countdown."
+)
 @click.option("--no-color", is_flag=True, help="No colours; NO_COLOR does the same.")
 @click.option("--request", "request_file", type=click.Path(path_type=Path), hidden=True)
 @json_option
@@ -63,6 +66,7 @@ def link(
     name: str | None,
     detach: bool,
     once: bool,
+    lives: str | None,
     no_color: bool,
     request_file: Path | None,
     as_json: bool,
@@ -87,7 +91,7 @@ def link(
     binding = bind(destination, project, name, None if ssh == NO_SSH_OPTIONS else ssh)
     display = display_for(as_json=as_json, no_color=no_color)
     run = run_in_background if detach else run_here
-    raise click.exceptions.Exit(run(request_for(binding, once=once), display))
+    raise click.exceptions.Exit(run(request_for(binding, once=once, lives=lives), display))
 
 
 def bind(
@@ -135,7 +139,7 @@ def reached(
     return machine.name, machine_path or below, machine.ssh_options()
 
 
-def request_for(binding: Binding, *, once: bool = False) -> LinkRequest:
+def request_for(binding: Binding, *, once: bool = False, lives: str | None = None) -> LinkRequest:
     return LinkRequest(
         workspace_id=binding.id,
         name=binding.name,
@@ -144,6 +148,7 @@ def request_for(binding: Binding, *, once: bool = False) -> LinkRequest:
         machine_path=binding.machine_path,
         ssh=binding.ssh,
         once=once,
+        overrides={} if lives is None else {"lives": lives},
     )
 
 

@@ -30,13 +30,29 @@ COMMANDS = (
     "log",
     "show",
     "diff",
+    "snapshots",
+    "snapshot",
+    "restore",
+    "mirror",
+    "seed",
     "doctor",
     "config",
     "service",
+    "run",
+    "jobs",
+    "logs",
+    "attach",
+    "cancel",
+    "wait",
+    "top",
     "ssh",
     "cp",
+    "git",
+    "env",
     "forward",
     "ports",
+    "jupyter",
+    "code",
     "ssh-config",
     "proxy",
     "enrol",
@@ -81,6 +97,7 @@ def towline() -> None:
          open, see `towline status`  77  not permitted
      65  the other side cannot be    78  wrong configuration
          understood                 130  interrupted
+    `run`, `attach` and `wait` end as the job did.
     """
 
 

@@ -29,20 +29,40 @@ class Command(click.Command):
             raise
 
 
+_project_option = click.option(
+    "--project",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="The workspace of this project. [default: the one the current directory is in]",
+)
+
+
 def which_workspace(command: Decorated) -> Decorated:
     """Add `--project` and `--name`, for `cli.choose`."""
     for decorate in (
         click.option("--name", metavar="NAME", help="The workspace of this name."),
-        click.option(
-            "--project",
-            metavar="DIR",
-            type=click.Path(path_type=Path, file_okay=False, exists=True),
-            help="The workspace of this project. [default: the one the current directory is in]",
-        ),
+        _project_option,
     ):
         command = decorate(command)
     return command
 
+
+def which_workspace_of_jobs(command: Decorated) -> Decorated:
+    """Add `--project` and `--workspace`: to those who run jobs, a name is a job's."""
+    for decorate in (
+        click.option("--workspace", metavar="NAME", help="The workspace of this name."),
+        _project_option,
+    ):
+        command = decorate(command)
+    return command
+
+
+which_project = click.option(
+    "--project",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="The project. [default: the one the current directory is in]",
+)
 
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON, one object per line."

@@ -18,10 +18,10 @@ from towline.there import linked_here, there_of
     short_help="A shell on the machine, or a command.",
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
+@click.option("-A", "forwards_agent", is_flag=True, help="Lend it your ssh agent meanwhile.")
 @click.argument("name", required=False)
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
-@click.pass_context
-def ssh(ctx: click.Context, name: str | None, command: tuple[str, ...]) -> None:
+def ssh(forwards_agent: bool, name: str | None, command: tuple[str, ...]) -> None:
     """Open a shell on the machine, in the project's folder; or run a command there.
 
     \b
@@ -31,23 +31,28 @@ def ssh(ctx: click.Context, name: str | None, command: tuple[str, ...]) -> None:
       towline ssh -- python train.py    the same on the machine of this project
 
     One word is read by the shell there, several are passed as they are.
+
+    With -A, `git push` and ssh there use your keys, which stay here. Whoever is root there could
+    use them, too, while the shell is open.
     """
     if name is not None and _came_after_dashes(name):
         command, name = (name, *command), None
     command = command[1:] if command[:1] == ("--",) else command
     there = there_of(name, linked_here())
+    lent = ["-A"] if forwards_agent else []
     if command:
         line = command[0] if len(command) == 1 else shlex.join(command)
-        words = ["-T", *there.options.arguments(), "--", there.host, there.in_folder(line)]
+        words = ["-T", *lent, *there.options.arguments(), "--", there.host, there.in_folder(line)]
     else:
-        words = ["-t", *there.options.arguments(), "--", there.host, there.shell()]
+        words = ["-t", *lent, *there.options.arguments(), "--", there.host, there.shell()]
     raise click.exceptions.Exit(run_in_place([os.environ.get("TOWLINE_SSH") or "ssh", *words]))
 
 
 def _came_after_dashes(name: str) -> bool:
     """Click drops the `--` between options and words, and with it what was meant."""
     words = sys.argv[2:]
-    return bool(words) and words[0] == "--" and words[1:2] == [name]
+    at = words.index("--") if "--" in words else len(words)
+    return words[at + 1 : at + 2] == [name] and all(word.startswith("-") for word in words[:at])
 
 
 def run_in_place(argv: list[str]) -> int:

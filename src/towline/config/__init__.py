@@ -11,7 +11,7 @@ import difflib
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -19,13 +19,20 @@ from typing import cast
 from towline.config.kinds import Compression, Pair, UnknownKeyError, WrongValueError
 from towline.config.locate import line_of
 from towline.config.option import OPTION_OF, OPTIONS, TABLES, Option
+from towline.core.checkpoint import Checkpoints
 from towline.core.direction import Direction, Directions
 from towline.errors import ExitCode, UserError
+from towline.snapshots.location import Location
+from towline.snapshots.password import USUAL
+from towline.snapshots.schedule import Retention
+from towline.snapshots.server import Server
 
 __all__ = [
     "OPTIONS",
     "PYPROJECT",
     "Compression",
+    "Environment",
+    "Keep",
     "Option",
     "Options",
     "Pair",
@@ -53,6 +60,52 @@ class Ssh:
 
 
 @dataclass(frozen=True, slots=True)
+class Notebook:
+    autoload: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Jupyter:
+    program: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """How code-server is had, and what it is given."""
+
+    program: str | None = None
+    extensions: tuple[str, ...] = ()
+    download: str | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What of the machine's environment is written down, and put back on the next."""
+
+    capture: bool = True
+    restore: bool = True
+    python: str | None = None
+    variables: tuple[str, ...] = ()
+    dotfiles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Where the work is kept beside the laptop."""
+
+    to: Location | None = None
+    password: str = USUAL
+    interval: float = 300.0  # Seconds.
+    retention: Retention = Retention()  # noqa: RUF009 - it is frozen.
+    exclude: tuple[str, ...] = ()
+    bandwidth: int | None = None  # Bytes a second.
+    mirror: Server | None = None
+    watched: tuple[str, ...] = ()
+    mirror_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
     """All options of a project, read and checked."""
 
@@ -67,11 +120,18 @@ class Options:
     compression: Compression
     debounce_s: float
     bandwidth: int | None  # Bytes a second.
+    checkpoints: Checkpoints
+    lives_s: float | None
     python: str | None
+    environment: Environment
     routes: tuple[str, ...]
     keys: tuple[str, ...]
     route: Mapping[str, str]  # Settings of routes, by "ROUTE.NAME".
     ssh: Ssh
+    keep: Keep
+    notebook: Notebook = Notebook()
+    jupyter: Jupyter = Jupyter()
+    code: Code = Code()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +168,35 @@ def read_settings(
 
 def options_of(settings: Mapping[str, Setting]) -> Options:
     values = {key: setting.value for key, setting in settings.items()}
-    ssh = {key.removeprefix("ssh."): values.pop(key) for key in OPTION_OF if key in _SSH_KEYS}
+    for table, make in _TABLE_OF.items():
+        keys = [key for key in OPTION_OF if key.startswith(f"{table}.")]
+        values[table] = make(**{key.removeprefix(f"{table}."): values.pop(key) for key in keys})
     values["debounce_s"] = values.pop("debounce")
+    values["lives_s"] = values.pop("lives")
+    values["checkpoints"] = _checkpoints(values, settings["checkpoints.size_max"])
     rules = cast("tuple[tuple[str, Direction], ...]", values["directions"])
     values["directions"] = Directions(rules, cast("Direction", values["direction"]))
-    values["ssh"] = Ssh(**cast("dict[str, str]", ssh))  # type: ignore[arg-type]
     return Options(**values)  # type: ignore[arg-type]
 
 
-_SSH_KEYS = frozenset(key for key in OPTION_OF if key.startswith("ssh."))
+_TABLE_OF: dict[str, Callable[..., object]] = {
+    "ssh": Ssh,
+    "notebook": Notebook,
+    "jupyter": Jupyter,
+    "code": Code,
+    "environment": Environment,
+    "keep": Keep,
+}
+
+
+def _checkpoints(values: dict[str, object], size_max: Setting) -> Checkpoints:
+    """Take what belongs to checkpoints out of `values`."""
+    patterns, marks, settle_s = (
+        values.pop(f"checkpoints.{key}") for key in ("patterns", "marks", "settle")
+    )
+    own = values.pop("checkpoints.size_max")
+    limit = values["size_max"] if size_max.raw is None else own
+    return Checkpoints(patterns, marks, settle_s, limit)  # type: ignore[arg-type]
 
 
 def _default(option: Option) -> Setting:

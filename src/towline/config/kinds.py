@@ -13,8 +13,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import cast
 
+from towline.core.checkpoint import PATTERNS_MAX, SETTLE_MAX_S
 from towline.core.direction import RULES_MAX, Direction
 from towline.core.pattern import parse
+from towline.snapshots.location import Location, parse_location
+from towline.snapshots.password import check_source
+from towline.snapshots.schedule import Retention
+from towline.snapshots.server import Server, parse_server
 
 BYTES = {
     "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
@@ -22,9 +27,15 @@ BYTES = {
 }  # fmt: skip
 BITS = {"bit": 1, "kbit": 10**3, "mbit": 10**6, "gbit": 10**9}
 SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
+LONG = {**SECONDS, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+LONGER = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 SIZE_MAX = 1 << 62  # Bytes. What fits a file system, and eight bytes on the wire.
+SOME_MAX = PATTERNS_MAX // 2  # In each of the two lists about checkpoints.
 DEBOUNCE_MAX_S = 10.0  # Longer is not live any more.
+LIVES_MAX_S = 366 * 86400.0  # Who has a machine for longer needs no countdown.
+INTERVAL_MIN_S, INTERVAL_MAX_S = 1.0, 7 * 86400.0  # Between snapshots; each reads every name.
+KEPT_MAX = 10_000  # Snapshots of one kind; restic is slow long before.
 BANDWIDTH_MIN = 1000  # Bytes a second. Below, a single frame blocks the Line for a minute.
 
 _QUANTITY = re.compile(r"\s*(\d{1,18}(?:\.\d{1,9})?)\s*([A-Za-z]+(?:/s)?)?\s*", re.ASCII)
@@ -136,6 +147,20 @@ def read_patterns(value: object) -> tuple[str, ...]:
     return cast("tuple[str, ...]", read_list(value, "patterns", _read_pattern))
 
 
+def _read_positive(value: object) -> str:
+    pattern = _read_pattern(value)
+    if pattern.startswith("!"):
+        raise WrongValueError(f'"{pattern}": nothing is taken back here with "!"')
+    return pattern
+
+
+def _read_some_patterns(value: object) -> tuple[object, ...]:
+    patterns = read_list(value, "patterns", _read_positive)
+    if len(patterns) > SOME_MAX:
+        raise WrongValueError(f"more than {SOME_MAX} patterns")
+    return patterns
+
+
 def _read_texts(value: object) -> tuple[object, ...]:
     return read_list(value, "texts", read_text)
 
@@ -168,6 +193,70 @@ def _read_debounce(value: object) -> float:
     if not 0 <= seconds <= DEBOUNCE_MAX_S:  # Also refuses what is not a number.
         raise _wrong(expected, value)
     return seconds
+
+
+def _read_settle(value: object) -> float:
+    expected = f'a time such as "2 s", up to {SETTLE_MAX_S / 60:g} min'
+    seconds = quantity(value, LONG, expected)
+    if seconds > SETTLE_MAX_S:
+        raise _wrong(expected, value)
+    return seconds
+
+
+def _read_interval(value: object) -> float:
+    expected = 'a time such as "5 min", from 1 s to 7 d'
+    seconds = quantity(value, LONGER, expected)
+    if not INTERVAL_MIN_S <= seconds <= INTERVAL_MAX_S:
+        raise _wrong(expected, value)
+    return seconds
+
+
+def _read_lives(value: object) -> float | None:
+    expected = 'a time such as "12 h" or "90 min" (or "", not known)'
+    if value == "":
+        return None
+    seconds = quantity(value, LONG, expected)
+    if not 0 < seconds <= LIVES_MAX_S:
+        raise _wrong(expected, value)
+    return seconds
+
+
+def _read_location(value: object) -> Location:
+    text = read_text(value)
+    try:
+        return parse_location(text)
+    except ValueError as error:
+        raise WrongValueError(f"{error}, not {_shown(value)}") from None
+
+
+def _read_password(value: object) -> str:
+    text = read_text(value)
+    try:
+        return check_source(text)
+    except ValueError as error:
+        raise WrongValueError(str(error)) from None  # Without the value: it may be the password.
+
+
+def _read_retention(value: object) -> Retention:
+    known = ("last", "hourly", "daily", "weekly")
+    counts: dict[str, int] = {}
+    for key, count in _table(value, known).items():
+        with _at(key):
+            if type(count) is not int or not 0 <= count <= KEPT_MAX:
+                raise _wrong(f"a number from 0 to {KEPT_MAX}", count)
+            counts[key] = count
+    retention = Retention(**counts)
+    if not retention.arguments():
+        raise WrongValueError("expected at least one that is not 0: else nothing would be kept")
+    return retention
+
+
+def _read_server(value: object) -> Server:
+    text = read_text(value)
+    try:
+        return parse_server(text)
+    except ValueError as error:
+        raise WrongValueError(f"{error}, not {_shown(value)}") from None
 
 
 def _read_bandwidth(value: object) -> int | None:
@@ -288,6 +377,16 @@ def _lines(text: str) -> object:
     return [line for line in text.split("\n") if line]
 
 
+def _read_flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise _wrong("true or false", value)
+    return value
+
+
+def _flag_of(text: str) -> object:
+    return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
+
+
 def _number_if_plain(text: str) -> object:
     return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else text
 
@@ -295,13 +394,22 @@ def _number_if_plain(text: str) -> object:
 TEXT = Kind("text", read_text)
 ARGUMENT = Kind("text", _read_argument)
 TEXTS = Kind("list of texts", _read_texts, _lines)
+FLAG = Kind("true or false", _read_flag, _flag_of)
 ROUTES = Kind("list of names", _read_names, _words)
 ROUTE_SETTINGS = Kind("table of tables", _read_route_settings)
 PORT = Kind("number", _read_port, _number_if_plain)
 PATTERNS = Kind("list of patterns", read_patterns, _lines)
 SIZE = Kind("size", _read_size, _number_if_plain)
 DEBOUNCE = Kind("time, or number of ms", _read_debounce, _number_if_plain)
+SOME_PATTERNS = Kind("list of patterns", _read_some_patterns, _lines)
+SETTLE = Kind("time", _read_settle)
+LIVES = Kind("time", _read_lives)
 BANDWIDTH = Kind("rate", _read_bandwidth)
+INTERVAL = Kind("time", _read_interval)
+LOCATION = Kind("place of a repository", _read_location)
+PASSWORD = Kind("source of a password", _read_password)
+RETENTION = Kind("table of numbers", _read_retention)
+SERVER = Kind("`user@host:folder`", _read_server)
 DIRECTION = Kind(_either([direction.value for direction in Direction]), read_direction)
 COMPRESSION = Kind(_either([kind.value for kind in Compression]), _read_compression)
 DIRECTIONS = Kind("table of lists of patterns", _read_directions)

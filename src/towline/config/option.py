@@ -11,16 +11,28 @@ from towline.config.kinds import (
     DEBOUNCE,
     DIRECTION,
     DIRECTIONS,
+    FLAG,
+    INTERVAL,
+    LIVES,
+    LOCATION,
     PAIRS,
+    PASSWORD,
     PATTERNS,
     PORT,
+    RETENTION,
     ROUTE_SETTINGS,
     ROUTES,
+    SERVER,
+    SETTLE,
     SIZE,
+    SOME_PATTERNS,
     TEXT,
     TEXTS,
     Kind,
 )
+from towline.core.checkpoint import MARKS, SETTLE_S
+from towline.core.checkpoint import PATTERNS as PATTERNS_OF_CHECKPOINTS
+from towline.snapshots.password import USUAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +97,52 @@ OPTIONS: tuple[Option, ...] = (
         "bandwidth", BANDWIDTH, "",
         'The most that sync may use, such as `"10 Mbit/s"`. `""` is no limit.',
     ),
+    Option(
+        "checkpoints.patterns", SOME_PATTERNS, list(PATTERNS_OF_CHECKPOINTS),
+        "Patterns of checkpoints: they come from the machine once they are settled, the newest "
+        "first. In the variable: one on a line.",
+    ),
+    Option(
+        "checkpoints.marks", SOME_PATTERNS, list(MARKS),
+        "Patterns of what names a checkpoint, and comes after it. In the variable: one on a line.",
+    ),
+    Option(
+        "checkpoints.settle", SETTLE, f"{SETTLE_S:g} s",
+        "How long a checkpoint that was not closed must be left alone to be settled.",
+    ),
+    Option(
+        "checkpoints.size_max", SIZE, None,
+        'The `size_max` of checkpoints, if it is another one. `""` is no limit.',
+    ),
+    Option(
+        "lives", LIVES, "",
+        'How long the machine lives, from its start, such as `"12 h"`: for a countdown. `""` is '
+        "what the machine itself knows of it.",
+    ),
     Option("python", ARGUMENT, None, "The interpreter on the machine. Without it: the best found."),
+    Option(
+        "environment.capture", FLAG, True,
+        "Whether what you install on the machine is written into `towline.lock`.",
+    ),
+    Option(
+        "environment.restore", FLAG, True,
+        "Whether a new machine is given what `towline.lock` lists, your repository and the rest "
+        "without being asked.",
+    ),
+    Option(
+        "environment.python", ARGUMENT, None,
+        "The Python on the machine whose packages count; relative to the project. Without it: a "
+        "running kernel's, else `python3` of a login.",
+    ),
+    Option(
+        "environment.variables", TEXTS, [],
+        "Variables that go into `towline.lock`. In the variable: one on a line.",
+    ),
+    Option(
+        "environment.dotfiles", TEXTS, [],
+        'Files of the home folder there that go into `towline.lock`, such as `".vimrc"`. In the '
+        "variable: one on a line.",
+    ),
     Option(
         "routes", ROUTES, [],
         "On a machine, for `towline up`: the ways in to keep open, such as "
@@ -112,6 +169,76 @@ OPTIONS: tuple[Option, ...] = (
         "ssh.options", TEXTS, [],
         'Further options (`-o`), such as `"ServerAliveInterval=5"`. In the variable: one on a '
         "line.",
+    ),
+    Option(
+        "notebook.autoload", FLAG, False,
+        "Load the extension in each kernel of `towline jupyter`, as its first cell would.",
+    ),
+    Option(
+        "jupyter.program", ARGUMENT, None,
+        "The `jupyter-lab` to start on the machine. Without it: the environment's, or one of ours.",
+    ),
+    Option(
+        "code.program", ARGUMENT, None,
+        "The `code-server` to start on the machine. Without it: one that is there, or one of ours.",
+    ),
+    Option(
+        "code.extensions", TEXTS, [],
+        'Extensions of code-server: names such as `"ms-python.python"`, or `.vsix` files on the '
+        "machine. In the variable: one on a line.",
+    ),
+    Option(
+        "code.download", ARGUMENT, None,
+        "Where to fetch the release of code-server if it is not there: an https URL, or a file on "
+        "the machine, of its `.tar.gz`. Without it: by npm.",
+    ),
+    Option(
+        "code.sha256", ARGUMENT, None,
+        "What the fetched release must be: its SHA-256 in hexadecimal.",
+    ),
+    Option(
+        "keep.to", LOCATION, None,
+        "The restic repository that snapshots go to: a folder, `sftp:me@server:/keep`, `s3:…`, "
+        "`gs:…`, `rclone:…`. Without it none are made.",
+    ),
+    Option(
+        "keep.password", PASSWORD, USUAL,
+        "Where its password comes from: `env:VARIABLE`, `file:PATH` (yours alone), "
+        "`command:COMMAND` or `keyring:SERVICE`.",
+        has_variable=False,
+    ),
+    Option(
+        "keep.interval", INTERVAL, "5 min",
+        "How often a snapshot is made while the engine runs, if anything changed.",
+    ),
+    Option(
+        "keep.retention", RETENTION, {"last": 20, "hourly": 24, "daily": 14, "weekly": 8},
+        "How many snapshots are kept: the `last` ones, and one for each hour, day and week.",
+        has_variable=False,
+    ),
+    Option(
+        "keep.exclude", PATTERNS, [],
+        "Patterns as in `.gitignore` of what snapshots leave out, beside what is not synced "
+        "anyway.",
+    ),
+    Option(
+        "keep.bandwidth", BANDWIDTH, "",
+        'The most that a snapshot may use. `""` is no limit.',
+    ),
+    Option(
+        "keep.mirror", SERVER, None,
+        "A folder on a server of your own, as `me@server:folder`: the machine sends what changes "
+        "in its copy there by itself, and `towline seed` brings it to a new machine.",
+    ),
+    Option(
+        "keep.watched", TEXTS, [],
+        "The folders of the project that are sent there. Without it: all that is synced or made "
+        "there. In the variable: one on a line.",
+    ),
+    Option(
+        "keep.mirror_key", TEXT, None,
+        "A private key on the laptop, restricted on the server, that the machine holds in memory "
+        "for it. Without it the laptop's SSH agent is forwarded.",
     ),
 )  # fmt: skip
 

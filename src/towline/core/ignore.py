@@ -10,7 +10,8 @@ So `!outputs/` in the root's `.towlineignore` brings back a directory that `.git
 in it everything that no other rule (`*.bin`, a `.gitignore` within) excludes.
 
 Nothing here reads a file, or knows git's index: a tracked file that a rule names is ignored, too.
-A symbolic link is not a directory. `size_max` is carried for whoever sees sizes.
+A symbolic link is not a directory. `size_max` and `checkpoints` are carried for whoever sees sizes
+and times.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
+from towline.core.checkpoint import Checkpoints
 from towline.core.default import DEFAULT_SOURCE, DEFAULTS
 from towline.core.match import View
 from towline.core.path import OWN_DIRECTORY, encode_path, name_of, parent_of, parents_of
@@ -50,6 +52,8 @@ __all__ = [
 SIZE_MAX = 4 << 20  # Bytes of all sources together: some 100,000 patterns, ten times Chromium's.
 SOURCES_MAX = 20_000  # Ignore files. Large monorepos have some thousand.
 _VIEWS_MAX = 1 << 13  # Directories whose view is kept; each is some hundred bytes, and its path.
+
+NO_CHECKPOINTS = Checkpoints(patterns=(), marks=())
 
 _REPOSITORY = ".git"
 
@@ -138,15 +142,21 @@ class DirectoryRules:
 
 
 class Rules:
-    """All rules of a project. Immutable, and equal when their sources and `size_max` are.
+    """All rules of a project. Immutable, and equal when all that they are made of is.
 
     `size_max` is in bytes; None is no limit. Raises ValueError where the sources are too many or
     too large, or where one has the kind ALWAYS.
     """
 
-    def __init__(self, sources: Iterable[Source], size_max: int | None = None) -> None:
+    def __init__(
+        self,
+        sources: Iterable[Source],
+        size_max: int | None = None,
+        checkpoints: Checkpoints = NO_CHECKPOINTS,
+    ) -> None:
         self._given = tuple(sources)
         self._size_max = size_max
+        self._checkpoints = checkpoints
         _check_size(self._given)
         if any(source.kind is SourceKind.ALWAYS for source in self._given):
             raise ValueError("no source can say what is always left out")
@@ -166,13 +176,19 @@ class Rules:
     def size_max(self) -> int | None:
         return self._size_max
 
+    @property
+    def checkpoints(self) -> Checkpoints:
+        return self._checkpoints
+
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Rules):
-            return NotImplemented
-        return (self._given, self._size_max) == (other._given, other._size_max)
+        return isinstance(other, Rules) and self._key == other._key
 
     def __hash__(self) -> int:
-        return hash((self._given, self._size_max))
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[object, ...]:
+        return self._given, self._size_max, self._checkpoints
 
     def __repr__(self) -> str:
         origins = ", ".join(source.origin for source in self._given)
@@ -230,14 +246,15 @@ class Rules:
             [source.kind.name, source.directory, source.origin, list(source.lines), source.prefix]
             for source in self._given
         ]
-        return {"sources": sources, "size_max": self._size_max}
+        checkpoints = self._checkpoints.to_wire()
+        return {"sources": sources, "size_max": self._size_max, "checkpoints": checkpoints}
 
     @classmethod
     def from_wire(cls, value: object) -> Rules:
         """Read what `to_wire` made. Raises ValueError for anything else."""
         fields = cast("dict[object, object]", value) if isinstance(value, dict) else {}
-        if set(fields) != {"sources", "size_max"}:
-            raise ValueError("rules are an object of sources and size_max")
+        if set(fields) != {"sources", "size_max", "checkpoints"}:
+            raise ValueError("rules are an object of sources, size_max and checkpoints")
         size_max, sources = fields["size_max"], fields["sources"]
         if size_max is not None and (type(size_max) is not int or size_max < 0):
             raise ValueError(f"size_max is a number of bytes, not {size_max!r:.80}")
@@ -246,7 +263,8 @@ class Rules:
         items = cast("list[object]", sources)
         if len(items) > SOURCES_MAX:
             raise ValueError(f"more than {SOURCES_MAX} sources of rules")
-        return cls([_source_from_wire(item) for item in items], size_max)
+        checkpoints = Checkpoints.from_wire(fields["checkpoints"])
+        return cls([_source_from_wire(item) for item in items], size_max, checkpoints)
 
 
 def _source_from_wire(value: object) -> Source:

@@ -17,6 +17,7 @@ class ProblemKind(enum.Enum):
     LINK = "is a link that leads out of the project"
     TOO_LARGE = "is larger than the limit"
     CHANGING = "changes faster than it can be read"
+    UNSETTLED = "is being written"  # A checkpoint: it is carried once it is settled. No trouble.
 
 
 @dataclass(frozen=True, slots=True)

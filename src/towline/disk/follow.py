@@ -61,6 +61,7 @@ class Follower:
         self._cookies: dict[str, tuple[int, float]] = {}  # Name → (token, deadline).
         self._met: list[tuple[int, set[str]]] = []  # Tokens, and what is read before they are told.
         self._read_at: float | None = None
+        self._settle_at: float | None = None  # When a checkpoint may have settled.
         self._review_at: float | None = None
         self._retry_at: float | None = None
         self._verify_interval_s = verify_interval_s
@@ -71,7 +72,7 @@ class Follower:
     def deadline(self) -> float | None:
         """When to call `step` even if the watch stays silent."""
         due = [self.watch.deadline(), self._gather.deadline(), self._review_at, self._verify_at]
-        due += [self._retry_at, self._reading_due()]
+        due += [self._retry_at, self._reading_due(), self._settle_at]
         due += [limit for _, limit in self._cookies.values()]
         return min((at for at in due if at is not None), default=None)
 
@@ -89,6 +90,7 @@ class Follower:
         paths = self._gather.take_all() if news.settled else self._gather.take(now)
         if paths and not news.scan_reason:
             news.observations = self.replica.observe(paths, news.contents)
+        self._look_at_settled(now, news)
         self._read_on(now, news)
         self._review(now, news)
         self._withhold(news)
@@ -120,11 +122,13 @@ class Follower:
         gathered = self.quiet_at()
         if gathered is not None and (self._news.settled or gathered <= now + INSTANT_S):
             return True
-        due = (self._review_at, self._retry_at, self._verify_at, self._reading_due())
+        due = [self._review_at, self._retry_at, self._verify_at, self._reading_due()]
+        due.append(self._settle_at)
         return any(at is not None and at <= now for at in due)
 
     def _take_in(self, seen: Seen, now: float) -> None:
         news = self._news
+        self.replica.settling.note_closed(seen.closed)
         self._gather.note(seen.paths, now)
         self._gather.note_writing(seen.writing, now)
         if seen.git_busy is not None:
@@ -194,6 +198,12 @@ class Follower:
             news.observations += observations
         delay_s = self.replica.reading.delay_s()
         self._read_at = None if delay_s is None else now + delay_s
+
+    def _look_at_settled(self, now: float, news: News) -> None:
+        if self._settle_at is not None and now >= self._settle_at:
+            news.observations += self.replica.look_at_settled()
+        delay_s = self.replica.settle_delay_s()
+        self._settle_at = None if delay_s is None else now + max(delay_s, INSTANT_S)
 
     def _withhold(self, news: News) -> None:
         """Keep tokens back until the large files that had changed before them are read."""

@@ -16,10 +16,12 @@ from typing import TypeVar, cast
 
 from towline.core.digest import digest_of
 from towline.core.entry import DIRECTORY, Entry, File, Symlink, Unsynced
+from towline.core.ignore import NO_CHECKPOINTS
 from towline.core.path import parent_of
 from towline.core.problem import ProblemKind
 from towline.disk.cache import Cache, Stamp, stamp_of
 from towline.disk.folder import Folder
+from towline.disk.settle import Settling
 from towline.disk.signatures import LARGE, BlockReader, Signatures
 
 PIECE = 1 << 20  # Bytes hashed between two yields: about a millisecond.
@@ -27,6 +29,8 @@ SMALL_MAX = 64 << 10  # Bytes; up to this size a file is read at once.
 KEPT_MAX = 16 << 20  # Bytes of contents kept from one round of looks, until they are sent.
 KEPT_FILE_MAX = 256 << 10  # Larger ones travel in parts, which are read as they go.
 ATTEMPTS_MAX = 4  # Tries to read a file that is being written before it is left for later.
+
+UNSETTLED = Unsynced(ProblemKind.UNSETTLED)
 
 T = TypeVar("T")
 Steps = Generator[None, None, T]
@@ -48,6 +52,8 @@ class Look:
         self.now_ns = now_ns
         self.signatures = signatures or Signatures()
         self.size_max: int | None = None
+        self.checkpoints = NO_CHECKPOINTS
+        self.settling = Settling(folder)
         self._postpone: Postpone | None = None
         self._buffer = mmap(-1, PIECE)  # One for all: new memory for each piece costs more.
         self.moved: dict[Stamp, bytes] = {}  # Digests of files whose directory is gone, or moved.
@@ -83,12 +89,12 @@ class Look:
     def at_once(self, path: str, status: os.stat_result) -> File | None:
         """Return a regular file as far as one look tells; None where it takes `entry_steps`."""
         size = status.st_size
-        if self.size_max is not None and size > self.size_max:
+        if self._is_too_large(path, size):
             return None
         stamp = stamp_of(status)
         digest = self.cache.digest(path, stamp) or self._moved_here(path, status)
-        if digest is None:
-            digest = self._digest_at_once(path, stamp) if size <= SMALL_MAX else None
+        if digest is None and size <= SMALL_MAX and self._is_settled(path, status):
+            digest = self._digest_at_once(path, stamp)
         return None if digest is None else File(digest, is_executable(status), size)
 
     def entry_steps(self, path: str, status: os.stat_result) -> Steps[Entry | None]:
@@ -110,11 +116,13 @@ class Look:
         return Unsynced(ProblemKind.SPECIAL)
 
     def _file_steps(self, path: str, status: os.stat_result) -> Steps[Entry | None]:
-        if self.size_max is not None and status.st_size > self.size_max:
+        if self._is_too_large(path, status.st_size):
             return Unsynced(ProblemKind.TOO_LARGE)
         digest = self.cache.digest(path, stamp_of(status)) or self._moved_here(path, status)
         if digest is not None:
             return File(digest, is_executable(status), status.st_size)
+        if not self._is_settled(path, status):
+            return UNSETTLED
         if self._postpone is not None and status.st_size > LARGE:
             return self._postpone(path, status)
         reading = self.read_steps(path)
@@ -137,6 +145,16 @@ class Look:
                 self.cache.put(path, stamp_of(status), digest, read_at_ns=read_at_ns)
                 return File(digest, is_executable(status), status.st_size)
         return Unsynced(ProblemKind.CHANGING)
+
+    def _is_too_large(self, path: str, size: int) -> bool:
+        if self.size_max is None or size <= self.size_max:
+            return False
+        size_max = self.checkpoints.size_max
+        is_within = size_max is None or size <= size_max
+        return not (is_within and self.checkpoints.covers(path))
+
+    def _is_settled(self, path: str, status: os.stat_result) -> bool:
+        return self.settling.is_settled(path, status, self.now_ns())
 
     def _digest_at_once(self, path: str, stamp: Stamp) -> bytes | None:
         """Hash a small file in one piece; None if it is not at rest, or cannot be read."""

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from towline.core.change import Change, Outcome, Result, moved_contents
 from towline.core.entry import Directory, Entry, File, Unsynced, digest_of, shallow
+from towline.core.ignore import NO_CHECKPOINTS
 from towline.core.path import BadPathError, check_path, is_below, join, parent_of
 from towline.core.problem import Problem, ProblemKind
 from towline.core.rename import digest_of_directory
@@ -27,7 +28,7 @@ from towline.disk.displaced import Displaced, Kept
 from towline.disk.folder import STAGE, Folder, is_own_path
 from towline.disk.graft import Grafts
 from towline.disk.incarnation import RootState, root_state
-from towline.disk.look import Look, is_executable, run_to_end
+from towline.disk.look import UNSETTLED, Look, is_executable, run_to_end
 from towline.disk.reading import Progress, Reading
 from towline.disk.scan import LeftOut, Rules, Scan
 from towline.disk.signatures import Signatures
@@ -48,7 +49,8 @@ class Observation:
 
 
 class Replica:
-    """A folder with its tree. `host` names conflict copies; `stage_max` in bytes.
+    """A folder with its tree. `host` names conflict copies; `stage_max` in bytes. With `settles` a
+    checkpoint is unsynced as long as it is being written.
 
     `tree`: what this side is known to hold; its root is None before the first scan, and if the
     folder was removed. `problems`: by path. Raises OSError where the folder as a whole fails.
@@ -64,6 +66,7 @@ class Replica:
         now_ns: Callable[[], int] = time.time_ns,
         cache_file: Path | None = None,
         stage_max: int = TOTAL_MAX,
+        settles: bool = False,
     ) -> None:
         self.folder = folder
         self.tree = Tree()
@@ -77,6 +80,8 @@ class Replica:
         self._cache_file = cache_file
         self._cache = load_cache(cache_file) if cache_file else Cache()
         self._look = Look(folder, self._cache, now_ns, self._signatures)
+        self._settles = settles
+        self.settling = self._look.settling
         self.reading = Reading(self._look)
         self.versions = Versions(folder, self._cache, self._signatures, self.stage)
         self._just_read: dict[str, Entry | None] = {}
@@ -100,7 +105,8 @@ class Replica:
     def set_rules(self, rules: Rules) -> None:
         """Use these from now on. What is known changes with the next scan."""
         self._rules = rules
-        self._look.size_max = rules.size_max
+        self._look.size_max, self._look.checkpoints = rules.size_max, rules.checkpoints
+        self.settling.checkpoints = rules.checkpoints if self._settles else NO_CHECKPOINTS
 
     def scan(self) -> None:
         for _ in self.scan_steps():
@@ -184,6 +190,20 @@ class Replica:
             return self.observe([read[0]]), None
         finally:
             self._just_read = {}
+
+    def look_at_settled(self) -> list[Observation]:
+        """Look at the checkpoints that may have settled by now; return what `observe` does.
+
+        To be called when `settle_delay_s` says so.
+        """
+        due = self.settling.due(self._now_ns())
+        observations = self.observe(due)
+        self.settling.looked_at(due, self._now_ns())
+        return observations
+
+    def settle_delay_s(self) -> float | None:
+        """How long until a checkpoint may have settled; None: none is being written."""
+        return self.settling.delay_s(self._now_ns())
 
     def read(self, path: str, expected: File) -> bytes | None:
         """Return the content of a file of at most READ_MAX; None if it is not `expected` now."""
@@ -387,11 +407,15 @@ class Replica:
         return run_to_end(scan.entry_steps(path, status, below))
 
     def _postpone(self, path: str, _status: os.stat_result) -> Entry | None:
-        """Return what a large file is to be taken for: what it was, unless it was just read."""
+        """Return what a large file is to be taken for: what it was, unless it was just read.
+
+        Of a checkpoint it must be known, for the sake of its mark, that there is a new one.
+        """
         if path in self._just_read:
             return self._just_read.pop(path)
         self.reading.add(path)
-        return self.tree.get(path)
+        is_checkpoint = self.settling.checkpoints.covers(path)
+        return UNSETTLED if is_checkpoint else self.tree.get(path)
 
     def _is_bare(self, directory: str) -> bool:
         entry = self.tree.get(directory)
@@ -400,7 +424,7 @@ class Replica:
     def _forget_below(self, path: str, old: Entry | None, new: Entry | None) -> None:
         for known in [known for known in self.problems if known == path or is_below(known, path)]:
             del self.problems[known]
-        if not isinstance(new, (File, Directory)):
+        if not isinstance(new, (File, Directory)) and new != UNSETTLED:
             self._cache.forget(path)
         if isinstance(old, Directory) and not isinstance(new, Directory):
             self._cache.forget_below(path)

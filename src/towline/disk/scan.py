@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from heapq import nlargest
 from typing import Protocol
 
+from towline.core.checkpoint import Checkpoints
 from towline.core.entry import Directory, Entry, File, Unsynced
 from towline.core.path import OWN_DIRECTORY, BadPathError, check_path, join
 from towline.core.problem import Problem, ProblemKind
@@ -39,10 +40,12 @@ class DirectoryRules(Protocol):
 
 
 class Rules(Protocol):
-    """What is left out of a root. `size_max` in bytes, None for no limit."""
+    """What is left out of a root, or waits. `size_max` in bytes, None for no limit."""
 
     @property
     def size_max(self) -> int | None: ...
+    @property
+    def checkpoints(self) -> Checkpoints: ...
     def at(self, directory: str) -> DirectoryRules: ...
     def ignores(self, path: str, is_directory: bool) -> bool: ...
 

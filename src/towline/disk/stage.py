@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -188,6 +188,17 @@ class Stage:
         self._folder.place(name, _name(digest))
         self._parts[digest] = _Part(size, is_whole=True)
 
+    def catch_up_steps(self, digest: bytes) -> Generator[None, None, None]:
+        """Read, a bit at a time, what an earlier life left of a content, to know it at the end."""
+        part = self._parts.get(digest)
+        while part is not None and part.hasher.size < part.held:
+            try:
+                self._hash_on(digest, part)
+            except OSError:
+                return
+            yield
+            part = self._parts.get(digest)
+
     def discard(self, digest: bytes) -> None:
         """Drop a content. It need not be here."""
         self._memory_held -= len(self._memory.pop(digest, b""))
@@ -325,6 +336,18 @@ class Stage:
         finally:
             self._folder.close_file(descriptor)
         return part.hasher.digest()
+
+    def _hash_on(self, digest: bytes, part: _Part) -> None:
+        """Take the next piece of what is held into the digest."""
+        descriptor = self._folder.open(_name(digest))
+        try:
+            self._folder.seek(descriptor, part.hasher.size)
+            piece = self._folder.read(descriptor, min(PIECE, part.held - part.hasher.size))
+        finally:
+            self._folder.close_file(descriptor)
+        if not piece:
+            raise OSError(errno.EIO, "a part is shorter than it was")
+        part.hasher.update(piece)
 
     def _truncate(self, name: str, size: int) -> None:
         descriptor = self._folder.open_for_writing(name)

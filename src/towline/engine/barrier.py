@@ -9,14 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import anyio
+from anyio.abc import TaskGroup
 
+from towline.core.wire.frames import ProtocolError
+from towline.core.wire.messages import Flush, Flushed
 from towline.engine.bell import Bell
 from towline.engine.flights import Flights
 from towline.engine.local import Local
 from towline.engine.plan import Planner
 from towline.engine.push import Pusher
+from towline.engine.remote import Remote
 
 PATHS_SHOWN = 3
+QUESTIONS_MAX = 1024  # Flushes the machine waits for at once: each is a task here.
 
 
 class FlushError(Exception):
@@ -111,3 +116,30 @@ class Barrier:
             return "the machine is not connected"
         paths = sorted([*self._flights.waiting(), *self._local.reading])[:PATHS_SHOWN]
         return f"not done within {timeout_s:g} s: {', '.join(paths) or 'the first sync'}"
+
+
+class Questions:
+    """Flushes that the machine asks for. `revision_sent`: up to which all is on its way there."""
+
+    def __init__(self, barrier: Barrier, revision_sent: Callable[[], int]) -> None:
+        self._barrier = barrier
+        self._revision_sent = revision_sent
+        self._count = 0  # Not answered yet.
+
+    def take(self, flush: Flush, remote: Remote, tasks: TaskGroup) -> None:
+        """Answer in a task of `tasks`. Raises `ProtocolError` if there are too many."""
+        self._count += 1
+        if self._count > QUESTIONS_MAX:
+            raise ProtocolError(f"more than {QUESTIONS_MAX} flushes asked for at once")
+        tasks.start_soon(self._answer, flush, remote)
+
+    async def _answer(self, flush: Flush, remote: Remote) -> None:
+        """Send everything saved so far, then answer: the order of the lane does the rest."""
+        reason = ""
+        try:
+            await self._barrier.flush(flush.timeout_s, until_sent=True)
+        except FlushError as error:
+            reason = str(error)
+        finally:
+            self._count -= 1
+        await remote.send(Flushed(flush.token, self._revision_sent(), reason))

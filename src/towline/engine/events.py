@@ -112,10 +112,59 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class DeadlineNear:
+    """The machine ends soon, or has just ended: what is safe here by now, and what is not."""
+
+    left_s: float  # 0: it has ended.
+    why: str
+    safe_at: float | None  # As in the status.
+    safe_behind: int
+    paths: tuple[str, ...] = ()  # The first few of what is not safe.
+
+
+@dataclass(frozen=True, slots=True)
+class Restoring:
+    """A new machine is given something beside the files."""
+
+    step: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A step of that is over."""
+
+    step: str
+    what: str  # Empty if nothing could be put back.
+    seconds: float
+    left: tuple[str, ...] = ()  # What was not put back: name and reason.
+
+
+@dataclass(frozen=True, slots=True)
+class Equipped:
+    """All steps are over: the machine is as the last one was, but for what was left."""
+
+    steps: tuple[str, ...]
+    seconds: float  # From when the machine was reached.
+    left: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """A sentence worth showing: a fallback taken, a limit met, a clock that jumped."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A snapshot was made."""
+
+    snapshot: str
+    files: int  # New or changed since the last.
+    size: int  # Bytes that the repository grew by.
+    seconds: float
+    unreadable: tuple[str, ...] = ()  # The first few that it is without.
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +190,12 @@ Event = (
     | Disconnected
     | Resumed
     | Held
+    | DeadlineNear
+    | Restoring
+    | Restored
+    | Equipped
     | Note
+    | Kept
     | ForwardFailed
     | Stopped
 )
@@ -155,7 +209,12 @@ EVENT_NAMES: dict[type[Event], str] = {
     Disconnected: "disconnected",
     Resumed: "resumed",
     Held: "held",
+    DeadlineNear: "deadline",
+    Restoring: "restoring",
+    Restored: "restored",
+    Equipped: "equipped",
     Note: "note",
+    Kept: "kept",
     ForwardFailed: "forward failed",
     Stopped: "stopped",
 }
@@ -182,6 +241,14 @@ class Status:
     progress: Progress | None = None
     last_paths: tuple[str, ...] = field(default=())
     notebook: str = ""  # What loads the extension in a notebook on the machine.
+    safe_at: float | None = None  # Up to when all of the machine's is on the laptop's disk.
+    safe_behind: int = 0  # Bytes that have yet to come from the machine.
+    safe_in_s: float | None = None  # How long that takes at the present rate, if that is known.
+    being_written: int = 0  # Checkpoints on the machine that are not whole yet.
+    deadline: float | None = None  # Unix time at which the machine ends, if that is known.
+    deadline_why: str = ""
+    kept_at: float | None = None  # Unix time up to which the last snapshot holds all.
+    keeping: str = ""  # What is under way with the next one, or in its way.
 
 
 LEFT_OUT_SHOWN = 5

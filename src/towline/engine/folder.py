@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from towline.core.checkpoint import Checkpoints
 from towline.core.direction import Direction
+from towline.core.ignore import NO_CHECKPOINTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +22,5 @@ class Folder:
     compress: Callable[[], bool]
     name: str = ""  # Of the workspace, for people on the machine.
     bandwidth: int | None = None  # Bytes per second, for content.
+    checkpoints: Checkpoints = NO_CHECKPOINTS
+    lives_s: int = 0  # How long the machine lives, as the person says; 0: unsaid.

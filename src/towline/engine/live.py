@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import anyio
 from anyio.abc import TaskGroup
 
 from towline.core.change import Change, Result, holds
 from towline.core.conflict import is_conflict_copy
+from towline.core.deadline import Deadline
 from towline.core.direction import Direction
 from towline.core.entry import Directory, Entry, File
 from towline.core.ignore import Rules, Verdict
@@ -28,8 +30,8 @@ from towline.core.wire.messages import (
     Begin,
     Begun,
     Copy,
+    Ends,
     Flush,
-    Flushed,
     Gone,
     Message,
     Observed,
@@ -44,8 +46,9 @@ from towline.core.wire.records import Row
 from towline.disk.follow import News
 from towline.engine import events
 from towline.engine.ancestor import KeptConflict, Store
-from towline.engine.barrier import Barrier, FlushError
+from towline.engine.barrier import Barrier, Questions
 from towline.engine.bell import Bell
+from towline.engine.coming import Coming
 from towline.engine.draft import Drafts
 from towline.engine.flights import Flights
 from towline.engine.folder import Folder
@@ -57,16 +60,28 @@ from towline.engine.plan import Planner
 from towline.engine.pull import Puller
 from towline.engine.push import OpenRevision, Pusher
 from towline.engine.remote import Lanes, Remote
+from towline.engine.safe import Safe
 from towline.engine.throttle import Throttle
-from towline.engine.trees import Trees
+from towline.engine.trees import Trees, check_size
 
 PATHS_SHOWN = 8
-ENTRIES_MAX = 1_000_000  # In the machine's tree, some 400 bytes each: ten times a large project.
-QUESTIONS_MAX = 1024  # Flushes the machine waits for at once: each is a task here.
 
 
 class FolderRefusedError(Exception):
     """The machine will not keep this folder in step. The text is for a person."""
+
+
+@dataclass(slots=True)
+class _Life:
+    """What is true of one life of a Line."""
+
+    tasks: TaskGroup | None = None
+    telling: Tree = field(default_factory=Tree)
+    begun_with_rules: bool = False  # The machine knows some: news must follow.
+    trees_awaited: int = 0  # That the machine has yet to tell whole, or to tell again.
+    ready_told: bool = False
+    began: float = 0.0
+    first_plan: tuple[int, int] = (0, 0)  # Changes, and bytes of content.
 
 
 class Live:
@@ -74,8 +89,10 @@ class Live:
 
     `touched` is called when what `behind` and `state` say may have changed.
     `read_rules` reads what is synced from the project's files; `is_rule_file` says whether a path
-    is one of them.
+    is one of them. `heard_at` is for `engine/safe.py`.
     """
+
+    changes_here = 0  # Of the laptop's copy, whoever made them: what a snapshot goes by.
 
     def __init__(
         self,
@@ -89,11 +106,14 @@ class Live:
         touched: Callable[[], None] = lambda: None,
         history: History | None = None,
         wall_clock: Callable[[], float] = time.time,
+        heard_at: Callable[[], float] = time.time,
     ) -> None:
         self.folder = folder
         self.state = events.State.CONNECTING
         self.machine: Begun | None = None
+        self.deadline: Deadline | None = None  # When the machine ends, in Unix time.
         self._store = store
+        self._wall_clock = wall_clock
         self._read_rules = read_rules
         self._is_rule_file = is_rule_file
         self._report = report
@@ -105,34 +125,27 @@ class Live:
         self.flights = Flights()
         self._drafts = Drafts(self._is_wanted_there)
         self.pusher = Pusher(self._local, self.trees, self.flights, self._drafts, record.keep)
-        self.puller = Puller(self._local, self.flights, self._landed_here)
+        coming = Coming(
+            folder.checkpoints, self.trees, self.flights, self._notices, lambda: self.planner.stuck
+        )
+        self.puller = Puller(self._local, self.flights, self._landed_here, coming)
+        parts = (self.trees, self.flights, self.pusher, self.puller, store)
         self.planner = Planner(
-            self.trees,
-            self.flights,
-            self.pusher,
-            self.puller,
-            store,
-            direction_of=folder.direction_of,
-            hosts=self._hosts,
-            wall_clock=wall_clock,
+            *parts, direction_of=folder.direction_of, hosts=self._hosts, wall_clock=wall_clock
+        )
+        self.safe = Safe(
+            self.flights, self.planner, self.puller, self._notices, lambda: self._is_known, heard_at
         )
         self._landing = Landing(
             self.trees, self.flights, self.planner, self._notices, self._ignores
         )
         self._remote: Remote | None = None
-        self._tasks: TaskGroup | None = None
         self._rules: Rules | None = None
         self._rules_stale = True
         self._local_stale = True
         self._local_known = False  # Before the first scan, what is not known is not deleted.
         self._refreshing = False
-        self._telling = Tree()
-        self._questions = 0  # Of the machine, not answered yet.
-        self._begun_with_rules = False  # In this life the machine knows some: news must follow.
-        self._trees_awaited = 0  # That the machine has yet to tell whole, or to tell again.
-        self._ready_told = False
-        self._life_began = 0.0
-        self._first_plan = (0, 0)  # Changes, and bytes of content.
+        self._life = _Life()
         self._changed = Bell()  # Something became dirty, or may go now.
         self._landed = Bell()  # Something is no longer on its way.
         self._barrier = Barrier(
@@ -145,6 +158,8 @@ class Live:
             is_connected=lambda: self._remote is not None,
             why_not=self._why_not_there,
         )
+        sent = self.pusher.revision_sent
+        self._questions = Questions(self._barrier, lambda: sent(store.revision))
         self._sent_before: list[tuple[str, Entry | None]] = []
         self.revision = store.revision  # The last one known to be whole on the machine.
 
@@ -154,8 +169,7 @@ class Live:
     def behind(self) -> tuple[int, int]:
         """How many paths are on their way, and the bytes of content that wait."""
         pushes, push_size = self.pusher.waiting
-        _, pull_size = self.puller.waiting
-        return len(self.flights) + pushes, push_size + pull_size
+        return len(self.flights) + pushes, push_size + self.puller.left
 
     @property
     def held(self) -> str:
@@ -164,14 +178,8 @@ class Live:
 
     def conflicts(self) -> list[KeptConflict]:
         """Return the workspace's conflicts that stand. One is settled when its copy is removed."""
-        standing: list[KeptConflict] = []
-        for kept in self._store.conflicts():
-            trees = (self.trees.local, self.trees.remote)
-            if self._is_known and not any(tree.get(kept.copy) for tree in trees):
-                self._store.forget_conflict(kept.copy)
-            else:
-                standing.append(kept)
-        return standing
+        trees = (self.trees.local, self.trees.remote)
+        return self._notices.standing(trees if self._is_known else ())
 
     @property
     def problems(self) -> Mapping[tuple[str, str], Problem]:
@@ -187,7 +195,7 @@ class Live:
     @property
     def progress(self) -> events.Progress:
         """How much of what the first plan of this life sent is done."""
-        files_total, size_total = self._first_plan
+        files_total, size_total = self._life.first_plan
         files, size = self.behind
         return events.Progress(
             files=max(0, files_total - files),
@@ -224,14 +232,15 @@ class Live:
 
     def _why_not_there(self) -> str:
         """Say which change of the laptop cannot go, for what stands in its place there."""
-        there = (path for side, path in self.problems if side == "machine")
+        known = {**self.problems, **self._notices.unsettled}
+        there = (path for side, path in known if side == "machine")
         path = next(self.trees.blocked_there(there), None)
-        return "" if path is None else f"{self.problems['machine', path]}, on the machine"
+        return "" if path is None else f"{known['machine', path]}, on the machine"
 
     @property
     def _told(self) -> bool:
         """Whether the remote tree is the machine's, by the rules that are in force."""
-        return self.machine is not None and self._trees_awaited == 0
+        return self.machine is not None and self._life.trees_awaited == 0
 
     @property
     def _is_known(self) -> bool:
@@ -266,6 +275,7 @@ class Live:
             self.planner.noticed(anyio.current_time())
             self.flights.note(observation.path for observation in news.observations)
         if news.observations or news.root_gone or news.scan_reason:
+            self.changes_here += 1
             self._changed.ring()
         elif not self._local.reading:
             self._landed.ring()  # Whoever waited for a file to be read knows now: it is the same.
@@ -310,8 +320,8 @@ class Live:
         self.trees.forget_ignored(rules)
         self._local_stale = self._rules is not None
         self._rules = rules
-        if self._remote is not None and self._begun_with_rules:
-            self._trees_awaited += 1
+        if self._remote is not None and self._life.begun_with_rules:
+            self._life.trees_awaited += 1
             await self._remote.send(SetRules(rules.to_wire()))
 
     def _note_rule_file(self, path: str) -> None:
@@ -329,7 +339,7 @@ class Live:
         self._remote = remote = Remote(lanes, self.folder.compress, throttle)
         try:
             async with anyio.create_task_group() as tasks:
-                self._tasks = tasks
+                self._life.tasks = tasks
                 tasks.start_soon(self._begin, remote)
                 tasks.start_soon(self._take_states, remote)
                 tasks.start_soon(self._take_contents, remote)
@@ -344,8 +354,8 @@ class Live:
         while self._rules is None:
             await self._changed.wait()
         self.state = events.State.SCANNING
-        self._life_began = anyio.current_time()
-        self._begun_with_rules, self._trees_awaited = True, 1
+        self._life.began = anyio.current_time()
+        self._life.begun_with_rules, self._life.trees_awaited = True, 1
         begin = Begin(
             self.folder.machine_path,
             self.folder.host,
@@ -353,14 +363,14 @@ class Live:
             self._store.revision,
             self._rules.to_wire(),
             self.folder.name,
+            self.folder.lives_s,
         )
         await remote.send(begin)
 
     def _end_life(self) -> None:
+        self.safe.note()
         self._remote, self.machine = None, None
-        self._begun_with_rules = False
-        self._ready_told = False
-        self._telling = Tree()
+        self._life = _Life()
         self._sent_before += self.flights.ground()
         self.pusher.begin_life(())
         self._drafts.begin_life()
@@ -385,19 +395,20 @@ class Live:
                 self._begun(message)
             case TreePart():
                 for path, entry in message.rows:
-                    self._telling.put_shallow(path, entry)
-                _check_size(self._telling)
+                    self._life.telling.put_shallow(path, entry)
+                check_size(self._life.telling)
             case TreeEnd():
                 await self._tree_told(message)
             case Rescan(reason):
+                self.safe.note()
                 self._report(events.Note(f"looking at the whole machine folder again: {reason}"))
-                self._trees_awaited += 1
+                self._life.trees_awaited += 1
             case Flush():
-                self._questions += 1
-                if self._questions > QUESTIONS_MAX:
-                    raise ProtocolError(f"more than {QUESTIONS_MAX} flushes asked for at once")
-                if self._tasks is not None:
-                    self._tasks.start_soon(self._answer_flush, message, remote)
+                if self._life.tasks is not None:
+                    self._questions.take(message, remote, self._life.tasks)
+            case Ends(in_ms, why):
+                self.deadline = Deadline(self._wall_clock() + in_ms / 1000, why)
+                self._touched()
             case Refusal(reason):
                 raise FolderRefusedError(reason)
             case _:
@@ -412,6 +423,7 @@ class Live:
                     await self.puller.take_copy(message)
                 case _:
                     raise ProtocolError(f"{type(message).__name__} on the lane for content")
+            self._touched()
 
     def _begun(self, begun: Begun) -> None:
         if self._rules is None or self.machine is not None:
@@ -432,14 +444,15 @@ class Live:
             raise ProtocolError("a tree before Begun")
         while not self._local_known or self._rules is None:
             await self._changed.wait()
-        told, self._telling = self._telling, Tree()
+        told, self._life.telling = self._life.telling, Tree()
         self.trees.take_remote(told, self._rules)
         if end.exists and self.trees.remote.root is None:
             self.trees.remote.put("", Directory({}))
         self._recognise_own(end.carried_out)
+        self._notices.gone("machine", [""], self.trees.remote)
         for problem in end.problems:
             self._notices.problem("machine", problem)
-        self._trees_awaited = max(0, self._trees_awaited - 1)
+        self._life.trees_awaited = max(0, self._life.trees_awaited - 1)
         if self.state is not events.State.LIVE:
             self.state = events.State.FIRST_SYNC
         self.flights.note_all()
@@ -454,32 +467,24 @@ class Live:
 
     def _observed(self, observed: Observed) -> None:
         """Take in what happened in the machine's folder."""
+        self.safe.note()
         remote = self.trees.remote
         for path in observed.replaced:
             remote.put(path, None)
+            self.puller.drop(path)
         for path, entry in self._synced(observed.rows):
             remote.put_shallow(path, entry)
             self._notices.entry("machine", path, entry)
+        self._notices.gone("machine", observed.replaced, remote)
         for path in observed.replaced:
             if is_conflict_copy(path) and self.trees.ancestor.get(path) is None:
                 self._notices.conflict(path, path, "machine")
         for problem in observed.problems:
             self._notices.problem("machine", problem)
-        _check_size(remote)
+        check_size(remote)
         self.flights.note([*observed.replaced, *(path for path, _ in observed.rows)])
+        self.safe.note_told()
         self._changed.ring()
-
-    async def _answer_flush(self, flush: Flush, remote: Remote) -> None:
-        """Send everything saved so far, then answer: the order of the lane does the rest."""
-        reason = ""
-        try:
-            await self._barrier.flush(flush.timeout_s, until_sent=True)
-        except FlushError as error:
-            reason = str(error)
-        finally:
-            self._questions -= 1
-        revision = self.pusher.revision_sent(self._store.revision)
-        await remote.send(Flushed(flush.token, revision, reason))
 
     # -- Planning -----------------------------------------------------------------------------
 
@@ -488,8 +493,9 @@ class Live:
             await self._refresh()
             if self._told and self._local_known:
                 await self.planner.plan(remote)
+                self.puller.look()
                 if self.state is events.State.FIRST_SYNC:
-                    self._first_plan = max(self._first_plan, self.behind)
+                    self._life.first_plan = max(self._life.first_plan, self.behind)
                 self._landed.ring()
                 self._note_state()
                 self._touched()
@@ -528,15 +534,15 @@ class Live:
 
     def _become_live(self) -> None:
         self.state = events.State.LIVE
-        if self._ready_told:  # It was only held for a while.
+        if self._life.ready_told:  # It was only held for a while.
             return
-        self._ready_told = True
+        self._life.ready_told = True
         self._report(
             events.Ready(
                 revision=self.revision,
                 files=count_files(self.trees.ancestor.root),
                 size=sum(e.size for _, e in self.trees.ancestor.walk() if isinstance(e, File)),
-                seconds=round(anyio.current_time() - self._life_began, 3),
+                seconds=round(anyio.current_time() - self._life.began, 3),
                 new_machine=self.machine is not None and self.machine.new,
                 machine_path=self.machine.root if self.machine else self.folder.machine_path,
                 left_out=self._local.left_out,
@@ -565,6 +571,7 @@ class Live:
         self.trees.agree(agreed)
         paths = [path for path, _ in agreed]
         if paths:
+            self.changes_here += 1
             self._report(events.Received(len(paths), tuple(paths[:PATHS_SHOWN])))
         self._after_landing(agreed)
 
@@ -573,6 +580,7 @@ class Live:
         return rules is not None and rules.ignores(path, isinstance(entry, Directory))
 
     def _after_landing(self, agreed: Sequence[tuple[str, Entry | None]]) -> None:
+        self._notices.gone("machine", [path for path, _ in agreed], self.trees.remote)
         if left := self.trees.left_alone(path for path, entry in agreed if entry is None):
             self.flights.note(left)
         self._landed.ring()
@@ -587,8 +595,3 @@ class Live:
 
     def _hosts(self) -> tuple[str, str]:
         return self.folder.host, self.machine.host if self.machine else "machine"
-
-
-def _check_size(tree: Tree) -> None:
-    if len(tree) > ENTRIES_MAX:
-        raise ProtocolError(f"the machine's folder holds more than {ENTRIES_MAX} entries")

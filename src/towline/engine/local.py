@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Generator, Mapping, Sequence
+from contextlib import suppress
 from typing import Protocol, TypeVar
 
 import anyio
@@ -168,8 +169,11 @@ class Local:
 
     async def delta(self, path: str, new: File, basis: bytes) -> list[Stretch] | None:
         """Return how the file `new` at `path` is made of the content `basis`; None if unknown."""
-        steps = self._replica.versions.delta_steps(path, new, basis)
-        ended: list[list[Stretch] | None] = []
+        return await self._run_steps(self._replica.versions.delta_steps(path, new, basis))
+
+    async def _run_steps(self, steps: Generator[None, None, T]) -> T:
+        """Run a generator to its end; others have their turn between its steps."""
+        ended: list[T] = []
 
         def step() -> None:
             try:
@@ -186,8 +190,31 @@ class Local:
         return ended[0]
 
     async def staged(self, digest: bytes) -> int:
+        """Return how many bytes of a content are here; read what an earlier life has left of it.
+
+        Or all of it would have to be read at the end, at once.
+        """
+        await self._run_steps(self._replica.stage.catch_up_steps(digest))
         async with self._turn:
             return self._replica.stage.held(digest)
+
+    async def sync_staged(self, digest: bytes) -> None:
+        """Have what is staged of a content on the disk. Saves do not wait for that."""
+        try:
+            async with self._turn:
+                descriptor = self._replica.stage.open_part(digest)
+        except OSError:  # It is not here: whoever needs it will say so.
+            return
+        folder = self._replica.folder
+        try:
+            with suppress(OSError):  # Told by the change, which tries it again.
+                await self._run(lambda: folder.sync_file(descriptor))
+        finally:
+            folder.close_file(descriptor)
+
+    async def drop_staged(self, digest: bytes) -> None:
+        async with self._turn:
+            self._replica.stage.discard(digest)
 
     async def apply(
         self,

@@ -25,6 +25,7 @@ from towline.core.rename import Rename, renames_among
 from towline.core.safety import why_hold
 from towline.engine.ancestor import Store
 from towline.engine.flights import Flights
+from towline.engine.order import code_first
 from towline.engine.pull import Puller
 from towline.engine.push import Pusher, rename_as_change
 from towline.engine.remote import Remote
@@ -326,7 +327,7 @@ class Planner:
         if self._pusher.is_small(changes):
             await self._pusher.send_small(remote, changes, revision, moment)
         else:
-            self._pusher.queue(changes, revision, moment)
+            self._pusher.queue(code_first(changes), revision, moment)
 
 
 def _digests_in(entry: Entry | None) -> set[bytes]:

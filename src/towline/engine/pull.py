@@ -1,19 +1,18 @@
 """Changes on their way to the laptop: fetch what they need, then carry them out here.
 
-Small files go many at a time; large ones one by one, staged part by part, in a queue of their own
-so that they hold nothing up. Contents are believed only if they have the digest that was asked
-for. What comes of each change is handed to `landed`.
+Small files go many at a time; large ones one by one, staged part by part, so that they hold nothing
+up; whose turn it is says `turns`. What is large is on the disk before it gets its name. Contents
+are believed only if they have the digest that was asked for. What comes of each change is handed to
+`landed`.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import anyio
 
-from towline.core.change import Change, Result
+from towline.core.change import Change, Outcome, Result
 from towline.core.delta import Stretch
 from towline.core.entry import File, digest_of
 from towline.core.wire.frames import ProtocolError
@@ -28,9 +27,11 @@ from towline.core.wire.records import Want
 from towline.core.wire.telling import header_size_of
 from towline.disk.versions import Basis
 from towline.engine.bell import Bell
+from towline.engine.coming import Coming
 from towline.engine.flights import Flights, Way
 from towline.engine.local import Local
 from towline.engine.remote import Remote
+from towline.engine.turns import Turns
 
 BATCH_SIZE = 8 << 20  # Bytes held in memory at once.
 BATCH_CHANGES = 1024
@@ -38,74 +39,92 @@ BATCH_CHANGES = 1024
 Landed = Callable[[Sequence[tuple[Change, Result]]], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Queued:
-    change: Change
-    moment: int
-
-
 class Puller:
     """`landed` is called in the loop with each batch of changes and what became of them."""
 
-    def __init__(self, local: Local, flights: Flights, landed: Landed) -> None:
+    def __init__(
+        self,
+        local: Local,
+        flights: Flights,
+        landed: Landed,
+        coming: Coming,
+    ) -> None:
         self._local = local
         self._flights = flights
         self._landed = landed
-        self._small: dict[str, Queued] = {}
-        self._large: dict[str, Queued] = {}
+        self._turns = Turns(coming.checkpoints, coming.below, PART_SIZE)
+        self._under_way: dict[str, Change] = {}
+        self._received: dict[bytes, int] = {}  # Bytes of large contents that are here.
         self._queued = Bell()
         self._awaited: set[bytes] = set()  # Digests asked for that have not come whole.
         self._contents: dict[bytes, bytes] = {}
         self._bases: dict[bytes, Basis] = {}  # Of what is asked for: what is here of it already.
         self._patched: set[bytes] = set()  # Contents asked for as changes of another: once.
         self._arrived = Bell()
+        self.received = 0  # Bytes of content, in all.
+        self._given_up: list[bytes] = []  # Contents that are gone there.
 
     @property
-    def waiting(self) -> tuple[int, int]:
-        """How many changes wait, and their bytes of content."""
-        queued = [*self._small.values(), *self._large.values()]
-        return len(queued), sum(item.change.content_size for item in queued)
+    def left(self) -> int:
+        """How many bytes of content have yet to come."""
+        queued = sum(change.content_size for change in self._turns)
+        return queued + sum(map(self._left_of, self._under_way.values()))
+
+    @property
+    def waiting(self) -> list[str]:
+        """The paths of what has yet to come."""
+        return [*self._under_way, *(change.path for change in self._turns)]
 
     def wanted(self) -> set[bytes]:
         """Return the digests of the contents that are asked for, or will be."""
-        queued = (*self._small.values(), *self._large.values())
         return self._awaited | {
-            item.change.new.digest for item in queued if isinstance(item.change.new, File)
+            change.new.digest for change in self._turns if isinstance(change.new, File)
         }
 
     def begin_life(self) -> None:
-        self._small.clear()
-        self._large.clear()
+        self._turns.clear()
+        self._under_way.clear()
+        self._received.clear()
         self._awaited.clear()
         self._contents.clear()
         self._bases.clear()
         self._patched.clear()
+        self._given_up.clear()
 
     def queue(self, changes: Iterable[Change], moment: int) -> None:
+        changes = list(changes)
         for change in changes:
-            queue = self._large if change.content_size > PART_SIZE else self._small
-            queue[change.path] = Queued(change, moment)
             self._flights.start(change.path, Way.PULL, change.new, moment)
+        self._turns.put(changes)
+        self._queued.ring()
+
+    def drop(self, path: str) -> None:
+        """Something else is at `path` on the machine: what waits there, or below, is not sent."""
+        for at in self._turns.drop(path):
+            self._flights.land(at)
+
+    def look(self) -> None:
+        """Look again at whose turn it is: what a mark waits for may have come, or be gone."""
         self._queued.ring()
 
     async def run(self, remote: Remote) -> None:
         """Fetch and carry out what is queued, for ever."""
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._run_queue, remote, self._small, BATCH_CHANGES)
-            tasks.start_soon(self._run_queue, remote, self._large, 1)
+            tasks.start_soon(self._run_small, remote)
+            tasks.start_soon(self._run_large, remote)
 
     async def take_part(self, part: Part) -> None:
         """Take content that was asked for; drop what was not."""
         if part.digest not in self._awaited:
             return
+        self.received += len(part.data)
         if part.size <= PART_SIZE:
             if len(part.data) == part.size and digest_of(part.data) == part.digest:
                 self._contents[part.digest] = part.data
             self._is_here(part.digest)
         else:
             kept = await self._local.stage(part.digest, part.offset, part.data, part.size)
-            if not kept or part.offset + len(part.data) == part.size:
-                self._is_here(part.digest)
+            self._note_received(part.digest, part.offset + len(part.data), part.size, kept=kept)
 
     async def take_copy(self, copy: Copy) -> None:
         """Take bytes of a content that was asked for from the file that was named with it."""
@@ -119,60 +138,105 @@ class Puller:
             kept = await self._local.stage_copy(copy.digest, copy.size, basis, stretch)
         except ValueError as error:
             raise ProtocolError(f"a part of a content: {error}") from None
-        if not kept or copy.offset + copy.length == copy.size:
-            self._is_here(copy.digest)
+        self._note_received(copy.digest, copy.offset + copy.length, copy.size, kept=kept)
 
     def give_up(self, digest: bytes) -> None:
         """The machine has this content no more."""
+        self._given_up.append(digest)
         self._is_here(digest)
+
+    def _note_received(self, digest: bytes, end: int, size: int, *, kept: bool) -> None:
+        self._received[digest] = end
+        if not kept or end == size:
+            self._is_here(digest)
 
     def _is_here(self, digest: bytes) -> None:
         self._awaited.discard(digest)
         self._bases.pop(digest, None)
         self._arrived.ring()
 
-    async def _run_queue(self, remote: Remote, queue: dict[str, Queued], longest: int) -> None:
+    def _left_of(self, change: Change) -> int:
+        received = self._received.get(change.new.digest, 0) if isinstance(change.new, File) else 0
+        return max(0, change.content_size - received)
+
+    async def _run_small(self, remote: Remote) -> None:
         while True:
-            while queue:
-                await self._pull(remote, self._take_batch(queue, longest))
+            while batch := self._take_batch():
+                await self._pull(remote, batch)
+            if mark := self._turns.mark_to_hold():
+                await self._hold(remote, mark)
+            else:
+                await self._queued.wait()
+
+    async def _hold(self, remote: Remote, mark: Change) -> None:
+        """Fetch what is to come after others: by then the machine may have another."""
+        wanted = _wanted([mark])
+        await self._fetch(remote, wanted)
+        if not self._turns.has(mark):  # There is another already, which was told.
+            for digest in wanted:
+                self._contents.pop(digest, None)
+        elif wanted.keys() <= self._contents.keys():
+            self._turns.hold(mark)
+        else:  # It is to be planned anew.
+            self._turns.take(mark.path)
+            self._landed([(mark, Result(mark.path, Outcome.LACKING))])
+
+    async def _run_large(self, remote: Remote) -> None:
+        while True:
+            while large := self._turns.large():
+                self._turns.take(large[0].path)
+                await self._pull(remote, large)
+                await self._drop_given_up()
             await self._queued.wait()
 
-    def _take_batch(self, queue: dict[str, Queued], longest: int) -> list[Change]:
+    def _take_batch(self) -> list[Change]:
         batch: list[Change] = []
         size = 0
         header_size = 0
-        for queued in list(itertools.islice(queue.values(), longest)):
-            size += queued.change.content_size
-            header_size += header_size_of(queued.change.path)
+        for change in self._turns.small()[:BATCH_CHANGES]:
+            size += change.content_size
+            header_size += header_size_of(change.path)
             if batch and (size > BATCH_SIZE or header_size > HEADER_SIZE):
                 break
-            batch.append(queue.pop(queued.change.path).change)
+            batch.append(self._turns.take(change.path))
         return batch
 
+    async def _drop_given_up(self) -> None:
+        """Free what was received of contents that are gone there, and come from nowhere else."""
+        given_up, self._given_up = self._given_up, []
+        for digest in set(given_up).difference(self.wanted()):
+            await self._local.drop_staged(digest)
+
     async def _pull(self, remote: Remote, batch: Sequence[Change]) -> None:
-        wanted = {
-            change.new.digest: change
-            for change in batch
-            if isinstance(change.new, File) and change.content_size
-        }
+        wanted = _wanted(batch)
+        self._under_way.update((change.path, change) for change in batch)
         await self._fetch(remote, wanted)
+        for digest, change in wanted.items():
+            if change.content_size > PART_SIZE:  # Here, where nobody has to wait for the disk.
+                await self._local.sync_staged(digest)
         contents = {digest: self._contents.pop(digest, b"") for digest in wanted}
         held = {digest: content for digest, content in contents.items() if content}
 
         def landed(results: Sequence[Result]) -> None:
+            for change in batch:
+                self._under_way.pop(change.path, None)
+            for digest in wanted:
+                self._received.pop(digest, None)
             self._landed(list(zip(batch, results, strict=True)))
 
         with anyio.CancelScope(shield=True):  # What is done on the disk must become known.
             await self._local.apply(batch, held, landed)
+        self._queued.ring()  # A mark may have waited for it.
 
     async def _fetch(self, remote: Remote, wanted: Mapping[bytes, Change]) -> None:
         """Return once each content is here, or known not to come."""
-        if not wanted:
+        lacking = {d: change for d, change in wanted.items() if d not in self._contents}
+        if not lacking:
             return
-        self._awaited |= wanted.keys()
-        wants = [await self._want(change) for change in wanted.values()]
+        self._awaited |= lacking.keys()
+        wants = [await self._want(change) for change in lacking.values()]
         await remote.send(Fetch(tuple(want for want in wants if want is not None)))
-        while not self._awaited.isdisjoint(wanted):
+        while not self._awaited.isdisjoint(lacking):
             await self._arrived.wait()
 
     async def _want(self, change: Change) -> Want | None:
@@ -183,8 +247,18 @@ class Puller:
         if new.size <= PART_SIZE:
             return Want(path, new)
         offset, basis = await self._local.staged(new.digest), None
+        self._received[new.digest] = offset
         if isinstance(old, File) and new.digest not in self._patched:
             basis = old.digest
             self._patched.add(new.digest)
             self._bases[new.digest] = Basis(path, basis)
         return Want(path, new, offset, basis)
+
+
+def _wanted(changes: Iterable[Change]) -> dict[bytes, Change]:
+    """Return the contents that these changes need."""
+    return {
+        change.new.digest: change
+        for change in changes
+        if isinstance(change.new, File) and change.content_size
+    }

@@ -14,7 +14,10 @@ from towline.core.ignore import Rules
 from towline.core.path import parent_of, parents_of
 from towline.core.reconcile import Step, reconcile
 from towline.core.tree import Tree
+from towline.core.wire.frames import ProtocolError
 from towline.engine.ancestor import Store
+
+ENTRIES_MAX = 1_000_000  # In the machine's tree, some 400 bytes each: ten times a large project.
 
 Noted = Callable[[Sequence[tuple[str, Entry | None]], "int | None"], None]
 
@@ -178,3 +181,9 @@ def topmost(paths: Iterable[str]) -> list[str]:
     if "" in chosen:
         return [""]
     return sorted(path for path in chosen if chosen.isdisjoint(parents_of(path)))
+
+
+def check_size(told: Tree) -> None:
+    """Raise ProtocolError if a machine tells of more than any folder holds."""
+    if len(told) > ENTRIES_MAX:
+        raise ProtocolError(f"the machine's folder holds more than {ENTRIES_MAX} entries")

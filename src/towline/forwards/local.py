@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import sys
 from contextlib import suppress
 
 import anyio
@@ -60,6 +61,8 @@ class Local(Forward):
         self.listen = Place(self._listener.extra(SocketAttribute.local_port))  # noqa: S610
 
     async def _listen_at(self, path: str) -> None:
+        if sys.platform == "win32":
+            raise UserError("Windows has no unix sockets: give a port", "", ExitCode.USAGE)
         if await anyio.to_thread.run_sync(_is_somebodys, path):
             raise UserError(f"{path} exists already", "", ExitCode.TRY_AGAIN)
         try:

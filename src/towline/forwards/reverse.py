@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -146,6 +147,8 @@ class Reverse(Forward):
 async def _connect(target: Place) -> ByteStream:
     """A bare port is this computer's loopback, of either family. Raises OSError."""
     if target.path:
+        if sys.platform == "win32":
+            raise OSError("Windows has no unix sockets")
         return await anyio.connect_unix(target.path)
     if target.host:
         return await anyio.connect_tcp(target.host, target.port)

@@ -12,6 +12,7 @@ from collections.abc import MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from towline.core.deadline import Countdown, Deadline
 from towline.notebook import words
 from towline.notebook.callbacks import Callback, Callbacks
 from towline.notebook.policy import Decision, Policy, Trouble, decide
@@ -36,6 +37,7 @@ class Barrier:
         self.projects: list[Project] = []
         self.callbacks = Callbacks()
         self._namespace = namespace
+        self._countdowns: dict[str, Countdown] = {}
         self._lock = threading.RLock()
 
     def add(self, source: Source) -> Project:
@@ -131,7 +133,19 @@ class Barrier:
                 if decision is Decision.SAY:
                     lines.insert(0, words.went_on(trouble, project.revision))
         called = [f"{words.PREFIX}! {line}" for line in self.callbacks.call_due()]
-        return Verdict((*lines, *called))
+        return Verdict((*lines, *called, *self._warnings()))
+
+    def _warnings(self) -> list[str]:
+        """Return what is to be said of machines that end soon: each warning once."""
+        lines: list[str] = []
+        for project in self.projects:
+            if project.source.ends is not None:
+                (left_s, why), now = project.source.ends, time.monotonic()
+                countdown = self._countdowns.setdefault(project.name, Countdown())
+                countdown.set(Deadline(now + left_s, why))
+                if countdown.due(now):
+                    lines.append(words.ends(left_s, why))
+        return lines
 
     def troubles(self) -> list[Trouble]:
         """Return what stands in the way now, without waiting."""

@@ -179,6 +179,9 @@ class Linked(Source):
         position, revision = said.get("position"), said.get("revision")
         self._position = position if isinstance(position, str) else None
         self._revision = revision if type(revision) is int else self._revision
+        in_s, why = said.get("ends_in_s"), said.get("ends_why")
+        if isinstance(in_s, int | float) and isinstance(why, str):
+            self.ends = (float(in_s), why)
         self.is_beginning = said.get("beginning") is True
 
     is_beginning = False

@@ -38,6 +38,7 @@ class Source(ABC):
 
     name: str
     roots: tuple[str, ...]
+    ends: tuple[float, str] | None = None  # In how many seconds the machine ends, and why.
 
     @property
     @abstractmethod

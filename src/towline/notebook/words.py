@@ -40,6 +40,12 @@ def _went_on(trouble: Trouble, revision: int | None) -> str:
     return f"{PREFIX}{trouble.reason} - still running {running(revision)}"
 
 
+def ends(left_s: float, why: str) -> str:
+    """That the machine ends soon."""
+    when = f"ends in {left_s / 60:.0f} min" if left_s >= 90 else f"ends in {left_s:.0f} s"
+    return f"{PREFIX}this machine {when if left_s else 'has ended'} ({why})"
+
+
 def failed(failure: Failure, root: str, held_back: int) -> str:
     """The line that names a failure."""
     path = failure.path.removeprefix(f"{root}/")

@@ -20,7 +20,7 @@ from pathlib import Path
 import anyio
 from anyio.abc import TaskGroup
 
-from towline.core.address import Address
+from towline.core.address import Address, check_host
 from towline.routes.errors import RouteError
 
 OPEN_S = 45.0  # For a route to open. Providers take a few seconds; a new name's DNS up to 20.
@@ -138,6 +138,19 @@ class Tunnel:
         return await self._ended()
 
 
+class Web:
+    """A public address for pages that is open. It is closed by leaving the context it came from."""
+
+    def __init__(self, host: str, ended: Callable[[], Awaitable[str]]) -> None:
+        check_host(host)
+        self.url = f"https://{host}"
+        self._ended = ended
+
+    async def wait_ended(self) -> str:
+        """Wait until it is dead; return why, as a sentence."""
+        return await self._ended()
+
+
 class Route(ABC):
     """A way in. Stateless: everything it needs comes with the surroundings."""
 
@@ -163,6 +176,17 @@ class Route(ABC):
         """Lead from outside to 127.0.0.1:`port` while the context lasts.
 
         Entering returns when the provider says that it is reachable; raises `RouteError`.
+        """
+
+
+class WebRoute(Route):
+    """A route whose provider can also show a page of this computer to everybody."""
+
+    @abstractmethod
+    def open_web(self, port: int, around: Surroundings) -> AbstractAsyncContextManager[Web]:
+        """Lead an https address to the page at 127.0.0.1:`port` while the context lasts.
+
+        As it is, to whoever asks: the page must ask for a secret. Raises `RouteError`.
         """
 
 

@@ -43,6 +43,6 @@ def _value(key: str, item: Any) -> Any:
         return Progress(**item)
     if key == "left_out":
         return tuple(LeftOut(**each) for each in item)
-    if key in ("paths", "last_paths"):
+    if key in ("paths", "last_paths", "steps", "left", "unreadable"):
         return tuple(item)
     return item

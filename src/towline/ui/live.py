@@ -21,6 +21,8 @@ from rich.text import Text
 
 from towline.engine.events import (
     ConflictKept,
+    DeadlineNear,
+    Equipped,
     Event,
     ForwardFailed,
     Held,
@@ -29,20 +31,24 @@ from towline.engine.events import (
     Progress,
     Ready,
     Received,
+    Restored,
+    Restoring,
     Revision,
     State,
     Status,
     Stopped,
 )
-from towline.ui.rate import Rate
+from towline.engine.rate import Rate
 from towline.ui.words import (
     behind_text,
     count_text,
+    ends_text,
     event_text,
     left_out_texts,
     notebook_texts,
     paths_text,
     place_text,
+    safe_text,
     shown,
     size_text,
     time_text,
@@ -112,7 +118,7 @@ class Live:
             lines.append(_line(f"  {status.reason}"))
         elif self._last:
             lines.append(_line(f"  {self._last}"))
-        lines.append(_counts(status))
+        lines.append(_counts(status, self._clock()))
         return Group(*lines)
 
     def _headline(self, status: Status) -> Text:
@@ -144,9 +150,9 @@ class Live:
                     self._print(event_text(event), "yellow")
                 if self._problems == PROBLEMS_PRINTED:
                     self._print("further problems are only counted: see `towline problems`", "dim")
-            case ConflictKept() | Held():
+            case ConflictKept() | Held() | DeadlineNear():
                 self._print(event_text(event), "bold yellow")
-            case Note() | ForwardFailed():
+            case Note() | ForwardFailed() | Restoring() | Restored() | Equipped():
                 self._print(event_text(event), "dim")
             case Stopped():
                 self._end = event
@@ -159,7 +165,9 @@ class Live:
     def _draw(self) -> None:
         while not self._leaving.is_set():
             status = self._status
-            counting = status is not None and status.state is State.DISCONNECTED
+            counting = status is not None and (
+                status.state is State.DISCONNECTED or status.deadline is not None
+            )
             self._changed.wait(COUNTING_INTERVAL_S if counting else None)
             self._changed.clear()
             if self._is_reached():
@@ -173,12 +181,14 @@ class Live:
         )
 
 
-def _counts(status: Status) -> Text:
-    parts = [behind_text(status)]
+def _counts(status: Status, now: float) -> Text:
+    parts = [part for part in (behind_text(status), safe_text(status)) if part]
     if status.conflicts:
         parts.append(count_text(status.conflicts, "conflict"))
     if status.problems:
         parts.append(count_text(status.problems, "problem"))
+    if ends := ends_text(status, now):
+        parts.append(f"ends {ends}")
     if status.watching:
         parts.append(status.watching)
     return _line("  " + " · ".join(parts), "dim")

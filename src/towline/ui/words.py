@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from towline.engine.events import (
     ConflictKept,
+    DeadlineNear,
     Disconnected,
+    Equipped,
     Event,
     ForwardFailed,
     Held,
+    Kept,
     LeftOut,
     Note,
     ProblemFound,
     Progress,
     Ready,
     Received,
+    Restored,
+    Restoring,
     Resumed,
     Revision,
     Status,
@@ -98,12 +104,59 @@ def event_text(event: Event) -> str:
             return f"connected again after {time_text(event.gap_s)}{anew}"
         case Held():
             return f"held: {event.reason}; `towline accept` carries it out, `towline refuse` not"
+        case DeadlineNear():
+            return _deadline_text(event)
+        case Restoring():
+            return f"putting back the {event.step}: {shown(event.what)}"
+        case Restored():
+            what = shown(event.what) or "not"
+            return f"{event.step} put back: {what} ({time_text(event.seconds)}){_left(event.left)}"
+        case Equipped():
+            steps = ", ".join(event.steps) or "nothing"
+            return f"put back: {steps}, in {time_text(event.seconds)}{_left(event.left)}"
         case Note():
             return f"note: {event.text}"
+        case Kept():
+            return kept_text(event)
         case ForwardFailed():
             return f"forward {shown(event.listen)}: {shown(event.reason)}"
         case Stopped():
             return f"stopped: {event.reason}" if event.reason else "stopped"
+
+
+def _deadline_text(event: DeadlineNear) -> str:
+    when = f"ends in {time_text(event.left_s)}" if event.left_s else "has ended"
+    safe = "nothing is known to be safe"
+    if event.safe_at is not None:
+        safe = f"last safe at {clock_text(event.safe_at)}"
+    text = f"the machine {when} ({shown(event.why)}): {safe}"
+    if event.paths or event.safe_behind:
+        text += f"; {size_text(event.safe_behind)} not safe"
+    return f"{text}: {paths_text(event.paths, len(event.paths))}" if event.paths else text
+
+
+def ends_text(status: Status, now: float) -> str:
+    """How long the machine still lives, if that is known."""
+    if status.deadline is None:
+        return ""
+    left_s = status.deadline - now
+    left = f"in {time_text(left_s)}" if left_s > 0 else "now"
+    return f"{left} ({shown(status.deadline_why)})"
+
+
+def _left(left: Sequence[str]) -> str:
+    if not left:
+        return ""
+    more = len(left) - PATHS_SHOWN
+    first = "; ".join(shown(item) for item in left[:PATHS_SHOWN])
+    return f"; left: {first}" + (f" and {more:,} more" if more > 0 else "")
+
+
+def kept_text(event: Kept) -> str:
+    what = f"{count_text(event.files, 'file')}, {size_text(event.size)} added"
+    paths = paths_text(event.unreadable, len(event.unreadable))
+    without = f"; without {paths}, which could not be read" if event.unreadable else ""
+    return f"snapshot {event.snapshot}: {what} in {time_text(event.seconds)}{without}"
 
 
 def left_out_texts(left_out: Sequence[LeftOut]) -> list[str]:
@@ -134,6 +187,22 @@ def behind_text(status: Status) -> str:
     return f"{count_text(status.behind_files, 'file')}, {size_text(status.behind_size)} behind"
 
 
+def safe_text(status: Status) -> str:
+    """Up to when all of the machine's is on the laptop's disk, and what is missing."""
+    if status.safe_at is None:
+        return ""
+    rest = f"{size_text(status.safe_behind)} behind"
+    if status.safe_in_s is not None:
+        rest += f", {time_text(status.safe_in_s)} to go"
+    if status.being_written:
+        rest += f" · {status.being_written:,} being written"
+    return f"last safe at {clock_text(status.safe_at)} · {rest}"
+
+
+def clock_text(at: float) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(at))
+
+
 def status_lines(status: Status, now: float | None = None) -> list[str]:
     """What `towline status` prints, a fact a line."""
     since = "" if now is None else f" for {time_text(max(0.0, now - status.since))}"
@@ -146,13 +215,24 @@ def status_lines(status: Status, now: float | None = None) -> list[str]:
         "there": f"{place_text(status)}{rtt}",
         "revision": str(status.revision),
         "behind": behind_text(status).removesuffix(" behind"),
+        "safe": safe_text(status).removeprefix("last safe "),
+        "ends": "" if now is None else ends_text(status, now),
         "progress": "" if status.progress is None else progress_text(status.progress),
         "notebook": shown(status.notebook),
+        "kept": _kept_fact(status, now),
         "watching": status.watching,
         "conflicts": _with_command(status.conflicts, "towline conflicts"),
         "problems": _with_command(status.problems, "towline problems"),
     }
     return [f"{name:<10} {fact}" for name, fact in facts.items() if fact]
+
+
+def _kept_fact(status: Status, now: float | None) -> str:
+    """Up to when all is in a snapshot, and how it is with the next."""
+    at = status.kept_at
+    ago = "" if at is None or now is None else f", {time_text(max(0.0, now - at))} ago"
+    when = "" if at is None else f"at {time.strftime('%H:%M:%S', time.localtime(at))}{ago}"
+    return "; ".join(filter(None, (when, shown(status.keeping))))
 
 
 def progress_text(progress: Progress) -> str:

@@ -59,6 +59,32 @@ def test_frames_survive_any_split_of_the_stream(sent, sizes):
     assert reader.rest == b""
 
 
+@pytest.mark.parametrize(
+    ("encoded", "frame"),
+    [
+        (frames.encode_open(3, Priority.BULK, b"x"), Frame(Kind.OPEN, Priority.BULK, 3, b"x")),
+        (frames.encode_close(3, "over"), Frame(Kind.CLOSE, 0, 3, b"over")),
+        (frames.encode_credit(3, 258), Frame(Kind.CREDIT, 0, 3, b"\0\0\1\2")),
+        (frames.encode_count(Kind.ACK, 258), Frame(Kind.ACK, 0, 0, bytes(6) + b"\1\2")),
+    ],
+)
+def test_what_an_end_says_itself_is_a_frame_that_the_other_takes(
+    encoded: bytes, frame: Frame
+) -> None:
+    reader = FrameReader()
+    reader.feed(HELLO.encode() + encoded)
+    assert reader.take_hello() == HELLO
+    assert reader.take_frame() == frame
+    assert reader.rest == b""
+
+
+def test_what_a_frame_counts_is_read_back() -> None:
+    frame = Frame(Kind.CREDIT, 0, 3, frames.encode_credit(3, 258)[-4:])
+    assert frames.credit_of(frame) == 258
+    frame = Frame(Kind.ACK, 0, 0, frames.encode_count(Kind.ACK, 1 << 40)[-8:])
+    assert frames.count_of(frame) == 1 << 40
+
+
 def test_a_hello_comes_back_with_what_follows_it():
     assert parse_hello(HELLO.encode() + b"more") == (HELLO, b"more")
 

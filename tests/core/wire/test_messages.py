@@ -23,7 +23,7 @@ FILE = File(digest_of(CONTENT), True, len(CONTENT))
 PROBLEM = Problem("x", ProblemKind.UNREADABLE, "Permission denied")
 
 EXAMPLES: list[Message] = [
-    messages.Begin("~/project", "laptop", "cd" * 16, 7, [["rules"]], "vision"),
+    messages.Begin("~/project", "laptop", "cd" * 16, 7, [["rules"]], "vision", 43200),
     messages.Begun(
         "/srv/project", "gpu", "ab" * 16, True, ((FILE.digest, 10),), "polled", "%run x"
     ),
@@ -54,6 +54,7 @@ EXAMPLES: list[Message] = [
     messages.Flushed(6, 12, "held"),
     messages.Refusal("no"),
     messages.Rename(3, 9, "d", "e/d", FILE.digest),
+    messages.Ends(30_000, "it is taken back"),
 ]
 
 

@@ -71,6 +71,7 @@ class Statistics:
     queued: dict[Priority, int]
     bulk_window: int
     resumes: int
+    heard_at: float | None  # When bytes last arrived, on any transport, by the caller's clock.
 
 
 class Line:
@@ -107,6 +108,7 @@ class Line:
         self._channels = Channels(limits, initiator=initiator)
         self._held = 0  # Bytes received and not consumed, over all channels.
         self._bytes_in = 0
+        self._heard_at: float | None = None
         self._bytes_out = 0
 
     # -- The transport ------------------------------------------------------------------------
@@ -132,7 +134,7 @@ class Line:
         """Take bytes as they arrive. Then call `next_event` until it returns None."""
         if self._transport is None:
             raise RuntimeError("bytes from a transport that is not attached")
-        self._now = now
+        self._now = self._heard_at = now
         self._bytes_in += len(data)
         self._transport.receive_bytes(data, now)
 
@@ -417,4 +419,5 @@ class Line:
             queued={priority: self._outbox.queued(priority) for priority in Priority},
             bulk_window=transport.pace.window if transport else 0,
             resumes=max(0, self._connects - 1),
+            heard_at=self._heard_at,
         )

@@ -42,13 +42,15 @@ class Begin:
     revision: int  # The last one of this workspace so far.
     rules: Any  # `Rules.to_wire()`.
     name: str = ""  # Of the workspace, for people on the machine.
+    lives_s: int = 0  # How long the machine lives, from its start, as the person says; 0: unsaid.
 
     def pack(self) -> tuple[list[Any], bytes]:
-        return [self.root, self.host, self.life, self.revision, self.rules, self.name], b""
+        told = (self.root, self.host, self.life, self.revision, self.rules, self.name)
+        return [*told, self.lives_s], b""
 
     @classmethod
     def unpack(cls, header: list[Any], body: bytes) -> Begin:
-        root, host, life, revision, rules, name = fields.record(header, 6)
+        root, host, life, revision, rules, name, lives_s = fields.record(header, 7)
         return cls(
             fields.text(root),
             fields.text(host, 255),
@@ -56,6 +58,7 @@ class Begin:
             fields.integer(revision),
             rules,
             fields.text(name, 64),
+            fields.integer(lives_s),
         )
 
 
@@ -427,6 +430,23 @@ class Flushed:
 
 
 @dataclass(frozen=True, slots=True)
+class Ends:
+    """Machine → laptop: the machine ends in so many seconds, as far as it knows."""
+
+    kind: ClassVar[int] = 25
+    in_ms: int
+    why: str
+
+    def pack(self) -> tuple[list[Any], bytes]:
+        return [self.in_ms, self.why], b""
+
+    @classmethod
+    def unpack(cls, header: list[Any], body: bytes) -> Ends:
+        in_ms, why = fields.record(header, 2)
+        return cls(fields.integer(in_ms), fields.sentence(why))
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """Machine → laptop: this folder cannot be kept in step; the reason is for a person."""
 
@@ -491,6 +511,7 @@ Message = (
     | Flushed
     | Refusal
     | Rename
+    | Ends
 )
 
 _UNPACK: dict[int, Callable[[list[Any], bytes], Message]] = {
@@ -516,6 +537,7 @@ _UNPACK: dict[int, Callable[[list[Any], bytes], Message]] = {
         Flushed,
         Refusal,
         Rename,
+        Ends,
     )
 }
 

@@ -51,11 +51,14 @@ class Seen:
 
     A path in `paths` needs another look, and if a directory came or went there, so does everything
     below it. One in `writing` was written but not closed yet, so a look is worth
-    while after some quiet. `cookies` names the cookies before which nothing remains to be told.
+    while after some quiet. Those in `closed` were closed by who wrote them, or got their name, and
+    nothing since; not every watch knows. `cookies` names the cookies before which nothing remains
+    to be told.
     """
 
     paths: frozenset[str] = frozenset()
     writing: frozenset[str] = frozenset()
+    closed: frozenset[str] = frozenset()
     cookies: frozenset[str] = frozenset()
     rescan: bool = False  # The watch cannot vouch for what happened: `rewatch`, then scan.
     root_gone: bool = False  # The root was deleted, moved away or unmounted.
@@ -68,6 +71,7 @@ class Found:
 
     paths: set[str] = field(default_factory=set[str])
     writing: set[str] = field(default_factory=set[str])
+    closed: set[str] = field(default_factory=set[str])
     cookies: set[str] = field(default_factory=set[str])
     rescan: bool = False
     root_gone: bool = False
@@ -93,6 +97,7 @@ class Found:
         return Seen(
             paths=frozenset() if too_many else frozenset(self.paths),
             writing=frozenset() if too_many else frozenset(self.writing),
+            closed=frozenset() if too_many else frozenset(self.closed - self.writing),
             cookies=frozenset(self.cookies),
             rescan=self.rescan or too_many,
             root_gone=self.root_gone,

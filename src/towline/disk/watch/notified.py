@@ -45,6 +45,7 @@ _GIT_MASK = _PLACE | kernel.CREATE | kernel.DELETE | kernel.MOVED_FROM | kernel.
 
 _ARRIVED = kernel.CREATE | kernel.MOVED_TO
 _LEFT = kernel.DELETE | kernel.MOVED_FROM
+_FINISHED = kernel.CLOSE_WRITE | kernel.MOVED_TO
 _ROOT_GONE = kernel.DELETE_SELF | kernel.MOVE_SELF | kernel.UNMOUNT | kernel.IGNORED
 _NONE = -1  # A descriptor that no record carries (an overflow's -1 is met before).
 
@@ -199,6 +200,8 @@ class InotifyWatch(Watch):
         elif not (mask & kernel.ATTRIB and self._is_being_written(path)):
             self._created.discard(path)
             self._found.note(path)
+            if mask & _FINISHED:
+                self._found.closed.add(path)
 
     def _is_being_written(self, path: str) -> bool:
         return path in self._found.writing or path in self._created

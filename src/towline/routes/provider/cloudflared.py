@@ -11,7 +11,16 @@ from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 from towline.core.address import BadAddressError, WebSocket, check_host
-from towline.routes.base import About, Carries, Route, Setting, Surroundings, Tunnel, opening
+from towline.routes.base import (
+    About,
+    Carries,
+    Setting,
+    Surroundings,
+    Tunnel,
+    Web,
+    WebRoute,
+    opening,
+)
 from towline.routes.download import Pin, ensure_program
 from towline.routes.errors import RouteError, Saying
 from towline.routes.program import Program, open_program
@@ -80,7 +89,7 @@ SAYINGS = (
 )
 
 
-class Cloudflared(Route):
+class Cloudflared(WebRoute):
     about = About(
         name="cloudflared",
         needs="cloudflared; for a name that stays an account, a domain and TUNNEL_TOKEN",
@@ -106,6 +115,10 @@ class Cloudflared(Route):
 
     def open(self, port: int, around: Surroundings) -> AbstractAsyncContextManager[Tunnel]:
         return (_open_named if around.is_set(TOKEN) else _open_quick)(port, around)
+
+    def open_web(self, port: int, around: Surroundings) -> AbstractAsyncContextManager[Web]:
+        """By a quick tunnel also where a named one is set up: that name is the machine's."""
+        return _open_web(port, around)
 
 
 def _why_not_named(around: Surroundings) -> str:
@@ -147,11 +160,23 @@ async def _run(around: Surroundings, *arguments: str) -> AsyncGenerator[Program]
 
 @asynccontextmanager
 async def _open_quick(port: int, around: Surroundings) -> AsyncGenerator[Tunnel]:
-    async with _run(around, "--url", f"ssh://127.0.0.1:{port}") as program:
+    async with _quick(f"ssh://127.0.0.1:{port}", around) as (host, program):
+        yield Tunnel(WebSocket(host), program.wait_ended)
+
+
+@asynccontextmanager
+async def _open_web(port: int, around: Surroundings) -> AsyncGenerator[Web]:
+    async with _quick(f"http://127.0.0.1:{port}", around) as (host, program):
+        yield Web(host, program.wait_ended)
+
+
+@asynccontextmanager
+async def _quick(origin: str, around: Surroundings) -> AsyncGenerator[tuple[str, Program]]:
+    async with _run(around, "--url", origin) as program:
         async with opening("cloudflared"):
-            address = await program.wait_for(_address)
+            host = await program.wait_for(_host)
             await _registered(program)
-        yield Tunnel(address, program.wait_ended)
+        yield host, program
 
 
 @asynccontextmanager
@@ -173,9 +198,12 @@ async def _open_named(port: int, around: Surroundings) -> AsyncGenerator[Tunnel]
         yield Tunnel(WebSocket(around.value(HOSTNAME)), program.wait_ended)
 
 
-def _address(line: str) -> WebSocket | None:
+def _host(line: str) -> str | None:
     match = URL.search(line)
-    return WebSocket(match[1]) if match else None
+    if match is None:
+        return None
+    check_host(match[1])
+    return match[1]
 
 
 async def _registered(program: Program) -> None:

@@ -9,10 +9,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from towline.core.address import WebSocket
-from towline.routes.base import About, Carries, Route, Setting, Surroundings, Tunnel, opening
+from towline.core.address import WebSocket, check_host
+from towline.routes.base import (
+    About,
+    Carries,
+    Setting,
+    Surroundings,
+    Tunnel,
+    Web,
+    WebRoute,
+    opening,
+)
 from towline.routes.bridge import open_bridge
 from towline.routes.errors import Saying
+from towline.routes.program import Program
 from towline.routes.reverse import (
     NO_SSH,
     check_pin,
@@ -45,7 +55,7 @@ SAYINGS = (
 )
 
 
-class LocalhostRun(Route):
+class LocalhostRun(WebRoute):
     about = About(
         name=NAME,
         needs="ssh",
@@ -69,9 +79,25 @@ class LocalhostRun(Route):
     def open(self, port: int, around: Surroundings) -> AbstractAsyncContextManager[Tunnel]:
         return _open(port, around)
 
+    def open_web(self, port: int, around: Surroundings) -> AbstractAsyncContextManager[Web]:
+        return _open_web(port, around)
+
 
 @asynccontextmanager
 async def _open(port: int, around: Surroundings) -> AsyncGenerator[Tunnel]:
+    async with open_bridge(port) as bridge, _reverse(bridge.port, around) as (host, program):
+        yield Tunnel(WebSocket(host, token=bridge.token), program.wait_ended)
+
+
+@asynccontextmanager
+async def _open_web(port: int, around: Surroundings) -> AsyncGenerator[Web]:
+    async with _reverse(port, around) as (host, program):
+        yield Web(host, program.wait_ended)
+
+
+@asynccontextmanager
+async def _reverse(port: int, around: Surroundings) -> AsyncGenerator[tuple[str, Program]]:
+    """Lead visitors of a host to the port; yield its name."""
     path = around.value(KEY)
     key = around.private_copy("localhost.run.key", Path(path)) if path else None
     server = parse_server(
@@ -79,21 +105,15 @@ async def _open(port: int, around: Surroundings) -> AsyncGenerator[Tunnel]:
     )
     if not key and not server.user:
         server = replace(server, user="nokey")
-    async with open_bridge(port) as bridge:
-        forward = f"80:127.0.0.1:{bridge.port}"
-        command = ("--output", "json")
-        async with open_reverse(
-            NAME, around, server, forward, command=command, sayings=SAYINGS
-        ) as program:
-            async with opening(NAME):
-                address = await program.wait_for(lambda line: _address(line, bridge.token))
-            check_pin(around, NAME, server)
-            yield Tunnel(address, program.wait_ended)
-
-
-def _address(line: str, token: str) -> WebSocket | None:
-    host = _host(line)
-    return WebSocket(host, token=token) if host is not None else None
+    forward = f"80:127.0.0.1:{port}"
+    command = ("--output", "json")
+    async with open_reverse(
+        NAME, around, server, forward, command=command, sayings=SAYINGS
+    ) as program:
+        async with opening(NAME):
+            host = await program.wait_for(_host)
+        check_pin(around, NAME, server)
+        yield host, program
 
 
 def _host(line: str) -> str | None:
@@ -101,9 +121,15 @@ def _host(line: str) -> str | None:
     try:
         said: Any = json.loads(line)
         stands = said["event"] == "tcpip-forward" and said["status"] == "success"
-        return str(said["address"]) if stands else None
+        host = str(said["address"]) if stands else None
     except (ValueError, KeyError, TypeError):
         return None
+    return _checked(host) if host is not None else None
+
+
+def _checked(host: str) -> str:
+    check_host(host)
+    return host
 
 
 ROUTE = LocalhostRun()

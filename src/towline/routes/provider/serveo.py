@@ -8,9 +8,19 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 from towline.core.address import BadAddressError, Jump, WebSocket, check_host
-from towline.routes.base import About, Carries, Route, Setting, Surroundings, Tunnel, opening
+from towline.routes.base import (
+    About,
+    Carries,
+    Setting,
+    Surroundings,
+    Tunnel,
+    Web,
+    WebRoute,
+    opening,
+)
 from towline.routes.bridge import open_bridge
 from towline.routes.errors import Saying
+from towline.routes.program import Program
 from towline.routes.reverse import (
     NO_SSH,
     Server,
@@ -52,7 +62,7 @@ SAYINGS = (
 )
 
 
-class Serveo(Route):
+class Serveo(WebRoute):
     about = About(
         name="serveo",
         needs="ssh; for an alias perhaps a registered key",
@@ -78,14 +88,20 @@ class Serveo(Route):
         )
 
     def open(self, port: int, around: Surroundings) -> AbstractAsyncContextManager[Tunnel]:
-        path = around.value(KEY)
-        key = around.private_copy("serveo.key", Path(path)) if path else None
-        server = parse_server(
-            around.value(SERVER), fingerprint=around.value(HOST_KEY), key=key, rsa=HOST_KEY.default
-        )
         if alias := around.value(ALIAS):
-            return _open_alias(port, around, server, alias)
-        return _open_url(port, around, server)
+            return _open_alias(port, around, _server(around), alias)
+        return _open_url(port, around)
+
+    def open_web(self, port: int, around: Surroundings) -> AbstractAsyncContextManager[Web]:
+        return _open_web(port, around)
+
+
+def _server(around: Surroundings) -> Server:
+    path = around.value(KEY)
+    key = around.private_copy("serveo.key", Path(path)) if path else None
+    return parse_server(
+        around.value(SERVER), fingerprint=around.value(HOST_KEY), key=key, rsa=HOST_KEY.default
+    )
 
 
 @asynccontextmanager
@@ -103,22 +119,37 @@ async def _open_alias(
 
 
 @asynccontextmanager
-async def _open_url(port: int, around: Surroundings, server: Server) -> AsyncGenerator[Tunnel]:
-    async with open_bridge(port) as bridge:
+async def _open_url(port: int, around: Surroundings) -> AsyncGenerator[Tunnel]:
+    async with open_bridge(port) as bridge, _reverse(bridge.port, around) as (host, program):
+        yield Tunnel(WebSocket(host, token=bridge.token), program.wait_ended)
 
-        def address(line: str) -> WebSocket | None:
-            match = URL.search(plain(line))
-            found = match is not None and match[1] != NOT_OURS
-            return WebSocket(match[1], token=bridge.token) if match and found else None
 
-        forward = f"80:127.0.0.1:{bridge.port}"
-        async with open_reverse(
-            "serveo", around, server, forward, listen=True, sayings=SAYINGS
-        ) as program:
-            async with opening("serveo"):
-                announced = await program.wait_for(address)
-            check_pin(around, "serveo", server)
-            yield Tunnel(announced, program.wait_ended)
+@asynccontextmanager
+async def _open_web(port: int, around: Surroundings) -> AsyncGenerator[Web]:
+    async with _reverse(port, around) as (host, program):
+        yield Web(host, program.wait_ended)
+
+
+@asynccontextmanager
+async def _reverse(port: int, around: Surroundings) -> AsyncGenerator[tuple[str, Program]]:
+    """Lead visitors of a host to the port; yield its name."""
+    server = _server(around)
+    forward = f"80:127.0.0.1:{port}"
+    async with open_reverse(
+        "serveo", around, server, forward, listen=True, sayings=SAYINGS
+    ) as program:
+        async with opening("serveo"):
+            host = await program.wait_for(_host)
+        check_pin(around, "serveo", server)
+        yield host, program
+
+
+def _host(line: str) -> str | None:
+    match = URL.search(plain(line))
+    if match is None or match[1] == NOT_OURS:
+        return None
+    check_host(match[1])
+    return match[1]
 
 
 ROUTE = Serveo()

@@ -1,0 +1,1 @@
+"""What was installed on this machine beyond its image: seen, kept apart, and put back."""

@@ -1,0 +1,120 @@
+"""What the image had at first contact, kept on the machine, and what is different since.
+
+The record belongs to one Python of one life of the machine: it goes with it. It also says for which
+projects the machine holds what their lock file lists; for others nothing is captured, since what is
+missing here would then be dropped from the list.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from contextlib import suppress
+from typing import Any, cast
+
+Json = dict[str, Any]
+_KEPT = ("python", "platform", "packages", "apt")
+
+
+class Baseline:
+    """The record for one inventory; made from it if there is none."""
+
+    def __init__(self, found: Json) -> None:
+        self._path = os.path.join(_directory(), f"{_identity(found)}.json")
+        known = _read(self._path)
+        self.is_new = known is None
+        self._plain: Json = known or {**{key: found[key] for key in _KEPT}, "holds": []}
+        if self.is_new:
+            self._write()
+
+    @property
+    def packages(self) -> Json:
+        packages: Json = self._plain["packages"]
+        return packages
+
+    def holds(self, project: str) -> bool:
+        return project in self._plain["holds"]
+
+    def hold(self, project: str) -> None:
+        """Note that what the project's lock file lists is here."""
+        if not self.holds(project):
+            self._plain["holds"].append(project)
+            self._write()
+
+    def delta(self, found: Json, project: str) -> Json:
+        """Return what is different from the image, in the shape of the lock file."""
+        now, then = found["packages"], self.packages
+        fresh = {name: now[name] for name in now if name not in then}
+        other = {n: now[n] for n in now if n in then and _version(now[n]) != _version(then[n])}
+        mine = {**fresh, **other}
+        plain = {name: entry for name, entry in mine.items() if not _is_apart(entry)}
+        return {
+            "image": {**{key: found[key] for key in ("python", "platform")}, "packages": len(then)},
+            "requested": sorted(name for name, entry in mine.items() if entry.get("requested")),
+            "added": {name: plain[name]["version"] for name in sorted(plain) if name in fresh},
+            "changed": {
+                name: {"was": then[name]["version"], "now": plain[name]["version"]}
+                for name in sorted(plain)
+                if name in other
+            },
+            "removed": {name: then[name]["version"] for name in sorted(then) if name not in now},
+            "urls": {n: mine[n]["url"] for n in sorted(mine) if "url" in mine[n]},
+            "editable": {
+                name: _relative(mine[name]["editable"], project)
+                for name in sorted(mine)
+                if "editable" in mine[name]
+            },
+            "apt": sorted({*found["apt"]} - {*self._plain["apt"]}),
+        }
+
+    def _write(self) -> None:
+        """A home that cannot be written to costs the distinction, not the link."""
+        beside = f"{self._path}.{os.getpid()}"
+        with suppress(OSError):
+            os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
+            with open(beside, "w", encoding="utf-8") as file:
+                json.dump(self._plain, file)
+            os.replace(beside, self._path)
+
+
+def _directory() -> str:
+    return os.path.expanduser("~/.cache/towline/environment")
+
+
+def _identity(found: Json) -> str:
+    """Name one environment of one machine: a home may be shared, a venv made anew at its place."""
+    try:
+        place: object = os.stat(found["prefix"]).st_ino
+    except OSError:
+        place = None
+    facts = [os.uname().nodename, found["executable"], found["prefix"], found["python"], place]
+    return hashlib.blake2b(json.dumps(facts).encode(), digest_size=8).hexdigest()
+
+
+def _read(path: str) -> Json | None:
+    try:
+        with open(path, encoding="utf-8") as file:
+            plain: object = json.load(file)
+    except (OSError, ValueError):
+        return None
+    if type(plain) is not dict or not {*_KEPT, "holds"} <= cast("Json", plain).keys():
+        return None
+    return cast("Json", plain)
+
+
+def _version(entry: Json) -> tuple[object, ...]:
+    return entry["version"], entry.get("url"), entry.get("editable")
+
+
+def _is_apart(entry: Json) -> bool:
+    return "url" in entry or "editable" in entry
+
+
+def _relative(folder: str, project: str) -> str:
+    """Return a folder as it is to be found on another machine: in the project, or as it is."""
+    project = os.path.realpath(project)
+    inside = os.path.realpath(folder) == project or os.path.realpath(folder).startswith(
+        f"{project}/"
+    )
+    return os.path.relpath(os.path.realpath(folder), project) if inside else folder

@@ -1,0 +1,213 @@
+"""The machine's half: what the image had, what differs, what would be installed; offline."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from towline.agent.environment import command, inventory, personal
+from towline.agent.environment.baseline import Baseline
+from towline.agent.environment.restore import _planned, is_gpu_stack
+
+STATUS = """\
+Package: tree
+Status: install ok installed
+Version: 1
+
+Package: libtree
+Status: install ok installed
+
+Package: gone
+Status: deinstall ok config-files
+"""
+STATES = """\
+Package: libtree
+Architecture: amd64
+Auto-Installed: 1
+"""
+
+
+def found(packages: dict[str, Any], prefix: Path, **more: Any) -> dict[str, Any]:
+    return {
+        "python": "3.12.1",
+        "platform": "linux-x86_64",
+        "executable": f"{prefix}/bin/python",
+        "prefix": str(prefix),
+        "packages": {name: {"name": name, **entry} for name, entry in packages.items()},
+        "apt": [],
+        **more,
+    }
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_what_differs_from_the_image(home: Path) -> None:
+    image = {"six": {"version": "1"}, "idna": {"version": "3.6"}, "toml": {"version": "0.10"}}
+    assert Baseline(found(image, home)).is_new
+    project = home / "proj"
+    now = {
+        "six": {"version": "1"},
+        "idna": {"version": "3.7", "requested": True},
+        "rich": {"version": "13", "requested": True},
+        "mdurl": {"version": "0.1"},
+        "ours": {"version": "1", "editable": str(project / "lib"), "requested": True},
+        "other": {"version": "1", "editable": "/opt/other"},
+        "direct": {"version": "1", "url": "git+https://example.org/x@abc"},
+    }
+    known = Baseline(found(now, home, apt=["tree"]))
+    assert not known.is_new
+    delta = known.delta(found(now, home, apt=["tree"]), str(project))
+    assert delta["added"] == {"mdurl": "0.1", "rich": "13"}
+    assert delta["changed"] == {"idna": {"was": "3.6", "now": "3.7"}}
+    assert delta["removed"] == {"toml": "0.10"}
+    assert delta["editable"] == {"other": "/opt/other", "ours": "lib"}
+    assert delta["urls"] == {"direct": "git+https://example.org/x@abc"}
+    assert delta["requested"] == ["idna", "ours", "rich"]
+    assert delta["apt"] == ["tree"]
+
+
+def test_an_environment_made_anew_at_the_same_place_is_another_one(home: Path) -> None:
+    first, second = home / "first", home / "venv"
+    second.mkdir()
+    assert Baseline(found({}, second)).is_new
+    assert not Baseline(found({}, second)).is_new
+    second.rename(first)  # Its number is in use still, so the next has another.
+    second.mkdir()
+    assert Baseline(found({"six": {"version": "1"}}, second)).is_new
+
+
+def test_only_who_was_given_the_list_holds_it(home: Path) -> None:
+    baseline = Baseline(found({}, home))
+    assert not baseline.holds("/proj")
+    baseline.hold("/proj")
+    assert Baseline(found({}, home)).holds("/proj")
+    assert not baseline.holds("/other")
+
+
+def lock(**more: Any) -> dict[str, Any]:
+    empty = {key: {} for key in ("added", "changed", "removed", "urls", "editable")}
+    return {**empty, "requested": [], "apt": [], **more}
+
+
+def test_what_is_the_images_own_stays(home: Path) -> None:
+    image = found({"torch": {"version": "2.4"}, "attrs": {"version": "24"}}, home)
+    wanted = lock(
+        requested=["rich"],
+        added={"rich": "13", "attrs": "23", "nvidia-nccl": "2", "there": "1"},
+        changed={"torch": {"was": "2.3", "now": "2.5"}},
+    )
+    now = {**image["packages"], "there": {"name": "there", "version": "1"}}
+    plan = _planned(wanted, {"packages": now}, image["packages"])
+    assert plan.exact == {"rich": "13", "nvidia-nccl": "2"}
+    assert set(plan.left) == {"torch", "attrs"}
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [("torch", True), ("nvidia-cublas-cu12", True), ("torchmetrics", False), ("jaxtyping", False)],
+)
+def test_which_packages_are_the_gpus(name: str, is_one: bool) -> None:
+    assert is_gpu_stack(name) is is_one
+
+
+def test_system_packages_that_somebody_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "status").write_text(STATUS)
+    (tmp_path / "states").write_text(STATES)
+    listed = inventory.manual_packages(str(tmp_path / "status"), str(tmp_path / "states"))
+    assert listed == ["tree"]
+    assert inventory.manual_packages("/no/such", "/no/such") == []
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("https://me:secret@example.org/x.git", "https://example.org/x.git"),
+        ("https://token@example.org/x", "https://example.org/x"),
+        ("ssh://git@example.org/x", "ssh://git@example.org/x"),
+        ("file:///data/x", "file:///data/x"),
+    ],
+)
+def test_a_login_does_not_get_into_the_list(url: str, kept: str) -> None:
+    assert inventory.without_login(url) == kept
+
+
+def test_the_inventory_is_of_the_python_that_runs_it() -> None:
+    source = "from towline.agent.environment.inventory import main; main()"
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, check=True)
+    told = json.loads(done.stdout)
+    assert told["packages"]["pytest"]["version"] == pytest.__version__
+    assert told["executable"] == sys.executable
+
+
+def test_secrets_and_what_lies_elsewhere_are_not_taken(home: Path) -> None:
+    (home / ".vimrc").write_text("set number\n")
+    (home / ".netrc").write_text("password\n")
+    variables = {"CACHE": "/data", "HF_TOKEN": "secret"}
+    taken = personal.capture(
+        variables, ["CACHE", "HF_TOKEN", "NO"], [".vimrc", ".netrc", "../etc/passwd", ".nothing"]
+    )
+    assert taken["variables"] == {"CACHE": "/data"}
+    assert taken["dotfiles"] == {".vimrc": "set number\n"}
+    assert set(taken["left"]) == {"HF_TOKEN", ".netrc", "../etc/passwd"}
+
+
+def test_what_is_there_is_not_overwritten(home: Path) -> None:
+    (home / ".vimrc").write_text("mine\n")
+    (home / ".bashrc").write_text("alias ll='ls -l'")
+    left = personal.restore({"CACHE": "it's here"}, {".vimrc": "theirs\n", ".config/x": "new\n"})
+    assert set(left) == {".vimrc"}
+    assert (home / ".vimrc").read_text() == "mine\n"
+    assert (home / ".config/x").read_text() == "new\n"
+    personal.restore({"CACHE": "it's here"}, {})
+    assert (home / ".bashrc").read_text().count("towline/variables.sh") == 2  # In one line.
+    shell = ["bash", "-c", '. ~/.bashrc; printf %s "$CACHE"']
+    assert subprocess.run(shell, capture_output=True, text=True).stdout == "it's here"
+
+
+class Changing:
+    """An environment that changes while it is looked at."""
+
+    project = "/proj"
+
+    def __init__(self, home: Path) -> None:
+        self.baseline = Baseline(found({}, home))
+        self.installed = 0
+        self.looked = 0
+
+    def captured(self) -> dict[str, Any]:
+        return {"installed": self.looked, "holds": False}
+
+    def look_again(self) -> dict[str, Any]:
+        self.looked = self.installed
+        if self.installed == 1:
+            self.installed = 2  # Before anybody could take a stamp.
+        return self.captured()
+
+    def stamp(self) -> tuple[object, ...]:
+        return (self.installed,)
+
+    def is_another(self) -> bool:
+        return False
+
+
+def test_what_is_installed_during_a_look_is_seen_by_the_next(home: Path) -> None:
+    environment, told = Changing(home), list[int]()
+    waits = iter(["", "", "install", *[""] * 6, None])
+
+    def wait(timeout_s: float) -> str | None:
+        line = next(waits)
+        if line == "install":
+            environment.installed = 1
+        return line
+
+    command.watch(cast(Any, environment), lambda captured: told.append(captured["installed"]), wait)
+    assert told == [0, 1, 2]

@@ -1,0 +1,104 @@
+"""A held copy: what is in it, what it shares, and what comes home from it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from towline.agent.jobs import hold
+from towline.agent.jobs.hold import HoldError, bring_home
+from towline.agent.jobs.record import Request
+from towline.agent.jobs.shelf import Job
+from towline.core.ignore import Rules
+from towline.core.rule import Source, SourceKind
+
+
+@pytest.fixture
+def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Job]:
+    """A project, and a job with a copy of it."""
+    project = tmp_path / "proj"
+    for path, content in {
+        "a.py": "a",
+        "pkg/b.py": "b",
+        "data/big.bin": "data",
+        "results/old.csv": "1",
+        "__pycache__/a.pyc": "",
+        ".towline/id": "",
+        "huge.bin": "x" * 100,
+    }.items():
+        (project / path).parent.mkdir(parents=True, exist_ok=True)
+        (project / path).write_text(content)
+    (project / "a.py").chmod(0o755)
+    (project / "link.py").symlink_to("a.py")
+    (project / "out.py").symlink_to("../outside.py")
+    (project / "empty").mkdir()
+    rules = Rules([Source(SourceKind.GIT_IGNORE, "", ".gitignore", ("data/", "__pycache__/"))], 50)
+    monkeypatch.setattr(hold, "ask", lambda *_: {"rules": {str(project): rules.to_wire()}})
+    (tmp_path / "7").mkdir()
+    request = Request("k", ("true",), str(project), hold=True, pulled=(("results/", "pull"),))
+    hold.hold("w", request, str(tmp_path / "7"))
+    return project, Job(str(tmp_path / "7"))
+
+
+def test_code_is_copied_and_the_rest_is_shared(held: tuple[Path, Job]) -> None:
+    project, job = held
+    copy = Path(job.file("code"))
+    assert sorted(os.listdir(copy)) == [
+        *("a.py", "data", "empty", "huge.bin", "link.py", "out.py", "pkg", "results"),
+    ]
+    (project / "a.py").write_text("in place")  # Not even so is it reached.
+    assert (copy / "a.py").read_text() == "a"
+    assert os.access(copy / "a.py", os.X_OK)
+    assert (copy / "a.py").stat().st_mtime_ns != (project / "a.py").stat().st_mtime_ns
+    assert (copy / "pkg/b.py").stat().st_mtime_ns == (project / "pkg/b.py").stat().st_mtime_ns
+    assert os.readlink(copy / "link.py") == "a.py"
+    assert os.path.normpath(os.readlink(copy / "out.py")) == str(project.parent / "outside.py")
+    for shared in ("data", "huge.bin", "results"):
+        assert os.readlink(copy / shared) == str(project / shared)
+
+
+def test_what_was_made_comes_home_and_nothing_is_replaced(held: tuple[Path, Job]) -> None:
+    project, job = held
+    copy = Path(job.file("code"))
+    (copy / "new/deep").mkdir(parents=True)
+    (copy / "new/deep/file").write_text("new")
+    (copy / "pkg/made.txt").write_text("made")
+    (copy / "empty/made.txt").write_text("made")
+    (copy / "data/more.bin").write_text("more")
+    (copy / "a.py").write_text("by the job")
+    (copy / "both.txt").write_text("the job's")
+    (project / "both.txt").write_text("the laptop's")
+    (copy / "pkg/__pycache__").mkdir()
+
+    assert bring_home(job, str(project)) == ("a.py", "both.txt")
+    assert (project / "new/deep/file").read_text() == "new"
+    assert (project / "pkg/made.txt").read_text() == "made"
+    assert (project / "empty/made.txt").read_text() == "made"
+    assert (project / "data/more.bin").read_text() == "more"
+    assert (project / "a.py").read_text() == "a"
+    assert (project / "both.txt").read_text() == "the laptop's"
+    assert (copy / "both.txt").read_text() == "the job's"
+    assert bring_home(job, str(project)) == ("a.py", "both.txt")  # Nothing is left behind twice.
+
+
+def test_an_untouched_copy_keeps_nothing(held: tuple[Path, Job]) -> None:
+    project, job = held
+    assert bring_home(job, str(project)) == ()
+    Path(job.file("code.json")).write_text(json.dumps([]))
+    assert bring_home(job, str(project)) == (".",)  # Not known: nothing of it may go.
+
+
+def test_a_project_that_is_data_is_not_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "proj").mkdir()
+    (tmp_path / "proj/large").write_bytes(bytes(100))
+    rules = Rules([], None)
+    monkeypatch.setattr(hold, "ask", lambda *_: {"rules": {f"{tmp_path}/proj": rules.to_wire()}})
+    monkeypatch.setattr(hold, "HELD_MAX", 99)
+    (tmp_path / "1").mkdir()
+    with pytest.raises(HoldError, match="would be copied"):
+        hold.hold("w", Request("k", ("true",), f"{tmp_path}/proj"), f"{tmp_path}/1")

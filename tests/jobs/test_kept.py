@@ -1,0 +1,79 @@
+"""Requests kept on the laptop, to be begun again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from towline.errors import UserError
+from towline.jobs import kept as module
+from towline.jobs.asked import Asked
+from towline.jobs.call import Job
+from towline.jobs.kept import KEPT_MAX, all_kept, forget, keep, refresh
+from towline.places import Binding, Workspaces
+
+
+@pytest.fixture
+def binding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Binding:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    return Workspaces().ensure(tmp_path, "gpu-box")
+
+
+def job(key: str, state: str) -> Job:
+    return Job(1, key, "", state, "", 0, {})
+
+
+def test_a_request_is_kept_whole_until_its_job_is_seen_to_be_over(binding: Binding) -> None:
+    asked = Asked(("python", "a.py"), name="n", env={"K": "v"}, tty=(24, 80), resumes=True, key="a")
+    other = Asked(("true",), key="b")
+    keep(binding, asked)
+    keep(binding, other)
+    assert [kept.asked for kept in all_kept(binding)] == [asked, other]
+    refresh(binding, [job("a", "running"), job("b", "done"), job("c", "failed")])
+    assert [kept.asked for kept in all_kept(binding)] == [asked]
+    refresh(binding, [job("a", "lost")])  # By a reboot: just what it is kept for.
+    assert [kept.asked for kept in all_kept(binding)] == [asked]
+    forget(binding, "a")
+    assert all_kept(binding) == []
+
+
+def test_each_attempt_is_a_job_of_its_own(
+    binding: Binding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[Asked] = []
+
+    def start(_: Binding, asked: Asked, revision: int) -> Job:
+        begun.append(asked)
+        return job(asked.key, "running")
+
+    monkeypatch.setattr(module, "start", start)
+    monkeypatch.setattr(module, "all_jobs", lambda _: [job(asked.key, "lost") for asked in begun])
+    keep(binding, Asked(("true",), env={"K": "v"}, key="a"))
+    for attempt in (2, 3):
+        (kept,) = module.to_resume(binding)
+        module.resume(binding, kept, 1, "c.pt" if attempt == 3 else None)
+    assert [asked.key for asked in begun] == ["a-2", "a-3"]
+    assert begun[0].env == {"K": "v", "TOWLINE_RESUME": "1"}
+    assert begun[1].env == {"K": "v", "TOWLINE_RESUME": "1", "TOWLINE_CKPT": "c.pt"}
+    refresh(binding, [job("a-3", "done")])
+    assert all_kept(binding) == []
+
+
+def test_a_damaged_file_is_passed_over_and_forgetting_a_workspace_takes_all(
+    binding: Binding,
+) -> None:
+    keep(binding, Asked(("true",), key="a"))
+    state = binding.places.state.parent
+    (state / f"{binding.id}.job-b.json").write_text('{"asked": ')
+    assert [kept.asked.key for kept in all_kept(binding)] == ["a"]
+    Workspaces().forget(binding)
+    assert list(state.glob("*.job-*")) == []
+
+
+def test_there_is_an_end_to_what_is_kept(binding: Binding) -> None:
+    for number in range(KEPT_MAX):
+        keep(binding, Asked(("true",), key=str(number)))
+    with pytest.raises(UserError, match="wait to be resumed"):
+        keep(binding, Asked(("true",), key="more"))
