@@ -226,8 +226,9 @@ def test_the_bundle_is_the_same_each_time_and_small() -> None:
     again = load_bundle.__wrapped__()
     assert again == load_bundle()
     agent = {path: text for path, text in agent_sources().items() if "/notebook/" not in path}
-    assert len(zlib.compress(pack(agent).content)) < 152 << 10  # A quarter of a second at 5 Mbit/s.
-    assert len(zlib.compress(again.content)) < 216 << 10  # With what runs in kernels there.
+    # A third of a second at 5 Mbit/s, once for each version: jobs and packages are in it, too.
+    assert len(zlib.compress(pack(agent).content)) < 216 << 10
+    assert len(zlib.compress(again.content)) < 280 << 10  # With what runs in kernels there.
 
 
 def test_bytecode_goes_only_to_a_python_of_the_same_kind() -> None:

@@ -57,21 +57,33 @@ class Link:
             at, _, what, data = heapq.heappop(self._pending)
             self.pair.now = at
             if what == "tick":
-                self.outcome.queued_s.append((at, max(0.0, self.free_at - at)))
-                self._push(at + 0.005, "tick", b"")
-                if at - self._save_sent_at >= save_every_s:
-                    self._save_sent_at = at
-                    self.pair.left.line.send(self.sync, b"save")
-            elif what == "arrives":
-                self._arrive(data)
+                self._tick(save_every_s)
             else:
-                self.pair.left.take(data, at)
-                self.pair.left.events.clear()
+                self._step(what, data)
             self._pump()
         return self.outcome
 
+    def _tick(self, save_every_s: float) -> None:
+        at = self.pair.now
+        self.outcome.queued_s.append((at, max(0.0, self.free_at - at)))
+        self._push(at + 0.005, "tick", b"")
+        if at - self._save_sent_at >= save_every_s:
+            self._save_sent_at = at
+            self.pair.left.line.send(self.sync, b"save")
+
+    def _step(self, what: str, data: bytes) -> None:
+        if what == "arrives":
+            self._arrive(data)
+        else:
+            self.pair.left.take(data, self.pair.now)
+            self.pair.left.events.clear()
+
     def _push(self, at: float, what: str, data: bytes) -> None:
         heapq.heappush(self._pending, (at, next(self._serial), what, data))
+
+    def _carry(self, at: float, what: str, data: bytes) -> None:
+        """`at` is when it has left the sender."""
+        self._push(at + self.delay_s / 2, what, data)
 
     def _arrive(self, data: bytes) -> None:
         right = self.pair.right
@@ -89,6 +101,20 @@ class Link:
             left.send(self.bulk, BLOCK)
         while data := left.bytes_to_send(now, limit=16 << 10):
             self.free_at = max(self.free_at, now) + len(data) / self.rate
-            self._push(self.free_at + self.delay_s / 2, "arrives", data)
+            self._carry(self.free_at, "arrives", data)
         while data := right.bytes_to_send(now):
-            self._push(now + self.delay_s / 2, "returns", data)
+            self._carry(now, "returns", data)
+
+
+class Busy(Link):
+    """A link that others keep full, so that a queue of theirs stands, until they have done."""
+
+    def __init__(self, rate: float, delay_s: float, *, queue_s: float, until: float) -> None:
+        super().__init__(rate, delay_s)
+        self._queue_s = queue_s
+        self._until = until
+
+    def _tick(self, save_every_s: float) -> None:
+        if 2.0 < self.pair.now < self._until:  # Ours came first, and knows the way without them.
+            self.free_at = max(self.free_at, self.pair.now + self._queue_s)
+        super()._tick(save_every_s)

@@ -14,10 +14,12 @@ from towline.core.wire.pace import (
     RecentMinimum,
 )
 
-from .link import Link
+from .link import Busy, Link
+from .relay import RelayedLink
 
 CEILING = 12 << 20
 RTT_S = 0.1
+LATE_S = 0.05  # As a relay half way is that keeps small packets back.
 
 
 def rounds(pace: Pace, rtt_s: float, count: int, now: float, in_flight: int = CEILING) -> float:
@@ -185,3 +187,120 @@ def test_a_window_that_is_not_used_shrinks_all_the_same():
     before = pace.window
     rounds(pace, RTT_S + 2 * TARGET_S, 1, now, in_flight=before // 4)
     assert pace.window < before
+
+
+# What is late and stands in no queue of ours
+
+
+@pytest.mark.parametrize(("rate", "delay_s"), [(12.5e6, 0.1), (1.25e6, 0.1), (1.25e6, 0.05)])
+def test_a_relay_that_keeps_small_packets_back_does_not_keep_bulk_small(rate, delay_s):
+    outcome = RelayedLink(rate, delay_s).run(until=10.0)
+    assert outcome.rate(7.0, 10.0) >= 0.9 * rate
+    assert outcome.queued_below(0.150, since=7.0) >= 0.95
+
+
+def one_round(pace: Pace, late_s: float, now: float, acknowledged: int = WINDOW_MIN) -> float:
+    now += 2.5 * (RTT_S + late_s)
+    pace.add_sample(RTT_S + late_s, CEILING, now, acknowledged)
+    return now
+
+
+def least() -> tuple[Pace, float]:
+    """Return a window that has become as small as it can: all was far too late."""
+    pace, now = started(), 0.0
+    while pace.window > WINDOW_MIN:
+        now = one_round(pace, 2 * RTT_S, now)
+    return pace, now
+
+
+def until_probe(pace: Pace, late_s: float, now: float) -> tuple[float, int]:
+    """Let rounds pass that are all late; return when a probe begins and after how many."""
+    for count in range(1, 100):
+        now = one_round(pace, late_s, now)
+        if pace.window < WINDOW_MIN:
+            return now, count
+    raise AssertionError("there was no probe")
+
+
+def probed(
+    *, acknowledged: int, late_s: float = LATE_S, alone_late_s: float = 0.0
+) -> tuple[Pace, float]:
+    """Return a window after its first probe, which got so much through in a round."""
+    pace, now = least()
+    now, _ = until_probe(pace, LATE_S, now)
+    while pace.window < WINDOW_MIN:
+        now = one_round(pace, alone_late_s, now)
+    for _ in range(2):
+        now = one_round(pace, late_s, now, acknowledged)
+    return pace, now
+
+
+def test_what_is_late_while_more_gets_through_a_larger_window_does_not_count():
+    pace, now = probed(acknowledged=2 * WINDOW_MIN)
+    assert pace.window == 2 * WINDOW_MIN
+    pace.add_sample(RTT_S + LATE_S, CEILING, now + RTT_S, WINDOW_MIN)
+    assert pace.window == 3 * WINDOW_MIN  # It starts again.
+
+
+def test_what_is_late_while_no_more_gets_through_is_a_queue():
+    pace, now = probed(acknowledged=WINDOW_MIN)
+    assert pace.window == WINDOW_MIN
+    _, count = until_probe(pace, LATE_S, now)
+    assert count == 12  # The next probe is not so soon as the first.
+
+
+def test_what_delays_a_single_frame_as_well_is_somebody_elses_queue():
+    pace, _ = probed(acknowledged=2 * WINDOW_MIN, alone_late_s=LATE_S)
+    assert pace.window == WINDOW_MIN
+
+
+def test_a_probe_that_is_later_still_has_made_a_queue():
+    pace, _ = probed(acknowledged=2 * WINDOW_MIN, late_s=LATE_S + 3 * TARGET_S)
+    assert pace.window == WINDOW_MIN
+
+
+def test_what_is_late_by_more_than_a_relay_keeps_back_is_never_probed():
+    pace, now = least()
+    for _ in range(50):
+        now = one_round(pace, 2 * RTT_S, now)
+        assert pace.window == WINDOW_MIN
+
+
+def test_what_comes_in_time_in_a_dip_is_not_kept_back_any_more():
+    pace, now = probed(acknowledged=2 * WINDOW_MIN)
+    for _ in range(3):
+        now = one_round(pace, LATE_S, now)
+    for _ in range(8):  # The relay is gone.
+        now = one_round(pace, 0.0, now + DIP_EVERY_S)
+        now = one_round(pace, 0.0, now)
+    before = pace.window
+    for _ in range(2):  # Bulk makes a queue of its own.
+        now = one_round(pace, LATE_S, now)
+    assert pace.window < before
+
+
+@pytest.mark.parametrize("rate", [60e3, 125e3, 600e3])
+def test_a_slow_link_is_not_taken_for_a_relay(rate):
+    outcome = Link(rate, 0.05).run(until=MEMORY_S)
+    assert outcome.rate(5.0, MEMORY_S) >= 0.95 * rate
+    assert outcome.queued_below(1.3 * WINDOW_MIN / rate, since=5.0) >= 0.95
+
+
+def test_rounds_without_bulk_do_not_end_the_start():
+    pace = started()
+    now = rounds(pace, RTT_S + TARGET_S, 3, 0.0, in_flight=0)
+    pace.add_sample(RTT_S, WINDOW_START, now + RTT_S, WINDOW_START)
+    assert pace.window == 2 * WINDOW_START
+
+
+def test_bulk_makes_way_for_others_and_makes_no_queue_when_they_have_gone():
+    outcome = Busy(12.5e6, 0.1, queue_s=LATE_S, until=20.0).run(until=50.0)
+    assert outcome.rate(10.0, 20.0) <= 0.1 * 12.5e6
+    assert outcome.queued_below(0.030, since=25.0) >= 0.9
+
+
+def test_the_queue_aimed_at_is_shorter_on_a_fast_line():
+    outcome = Link(12.5e6, 0.05).run(until=8.0)
+    queued = sorted(delay for at, delay in outcome.queued_s if at >= 4.0)
+    assert queued[len(queued) // 2] <= 0.012
+    assert outcome.rate(4.0, 8.0) >= 0.95 * 12.5e6

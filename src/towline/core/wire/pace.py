@@ -1,19 +1,29 @@
-"""How much bulk may be under way: as much as delays others by no more than some 15 ms.
+"""How much bulk may be under way: as much as delays others by no more than 8 to 15 ms.
 
 The delay that bulk causes is the round trip's time now over its minimum (as in LEDBAT). Every two
-or three round trips the window moves towards the size at which that delay is the target. Pure
-arithmetic on the times passed in; nothing here knows frames.
+or three round trips the window moves towards the size at which that delay is the target. What is
+late however small the window is, and lets more through when the window grows, stands in no queue of
+ours (a relay keeps small packets back): it is found by a probe and does not count. Pure arithmetic
+on the times passed in; nothing here knows frames.
 """
 
 from __future__ import annotations
 
+import enum
+
 TARGET_S = 0.015  # Queueing delay aimed at: unseen by a person, enough to keep any link busy.
+_TARGET_MIN_S = 0.008  # Beside one frame's time.
+_FRAME_SIZE = 16 << 10  # Bytes.
 WINDOW_MIN = 64 << 10  # Bytes. Four frames: progress on the slowest link.
 WINDOW_START = 128 << 10  # Bytes. 10 ms at 100 Mbit/s.
 MEMORY_S = 60.0  # How long a minimum counts: a route may change for the worse.
 DIP_EVERY_S = 20.0  # How often the queue is let run dry, to see the true minimum within MEMORY_S.
 _GAIN = 0.7  # Of the way to the target in a round: a measure is noisy, and others send as well.
 _FASTER = 1.25  # In the start the window doubles, and with it what gets through.
+_PROBE_AFTER = 3  # Late rounds, until a probe of the least window; ever more if it shows nothing.
+_PROBE_AFTER_MAX = 192
+_RESTS_MAX = 3  # Rounds: a single frame may meet another small packet.
+_KEPT_MAX_S = 0.05  # Beyond a round trip: a relay waits for an acknowledgement, itself late.
 _SHRINK_MAX = 0.5  # Of the window in a round: one late answer is no reason to stop.
 _RTT_MIN_S = 1e-6  # A clock may not have moved at all.
 
@@ -38,6 +48,82 @@ class RecentMinimum:
         return least
 
 
+class Probe(enum.Enum):
+    """What a probe does in this round."""
+
+    NONE = "none"
+    REST = "one frame at a time: a queue of others would delay it as well"
+    GROW = "twice the least window; half of what comes was sent before"
+    MEASURE = "twice the least window"
+
+
+_NEXT = {Probe.REST: Probe.GROW, Probe.GROW: Probe.MEASURE, Probe.MEASURE: Probe.NONE}
+
+
+class KeptBack:
+    """How late answers are that no queue delays: a relay keeps small packets back.
+
+    Answers that stay late at the least window are a reason for a probe. If a single frame is
+    answered in time, no queue stands that others made; if more gets through a larger window, and
+    not much later, none of ours stood before the smaller one.
+    """
+
+    def __init__(self) -> None:
+        self.late_s = 0.0
+        self.probe = Probe.NONE
+        self._rests = 0  # Rounds of rest in this probe.
+        self._alone_max_s = 0.0
+        self._may_pass_over = False
+        self._round_late_s = 0.0  # Of the last round.
+        self._late_rounds = 0
+        self._probe_after = _PROBE_AFTER
+
+    def add_round(self, late_s: float, minimum: float, *, is_larger_and_faster: bool) -> None:
+        """Learn from a round that is over."""
+        is_later = late_s > self._round_late_s + 2 * TARGET_S
+        could_be = self._round_late_s <= minimum + _KEPT_MAX_S
+        if is_larger_and_faster and could_be and not is_later:
+            self.late_s = max(self.late_s, self._round_late_s)
+        self._round_late_s = late_s
+
+    def add_dip(self, late_s: float) -> None:
+        """No queue of ours stands now: what comes sooner than it did is not kept back any more."""
+        self.late_s = min(self.late_s, (self.late_s + late_s) / 2)
+
+    def count(self, delay_s: float, minimum: float) -> None:
+        """Count a round in which the window was used, and answers delayed by so much."""
+        is_late = TARGET_S < delay_s <= minimum + _KEPT_MAX_S
+        self._late_rounds = max(0, self._late_rounds + (1 if is_late else -1))
+
+    def begin_probe_if_due(self, rtt_s: float) -> bool:
+        if self._late_rounds < self._probe_after:
+            return False
+        # Where four frames fill the line, one takes a quarter of their time.
+        self._alone_max_s = min(TARGET_S, rtt_s / 8)
+        self.probe, self._rests = Probe.REST, 0
+        return True
+
+    def pass_probe_round(self, late_s: float) -> bool:
+        """A round of a probe is over: return whether the probe goes on."""
+        if self.probe is Probe.REST and late_s > self._alone_max_s:
+            self._rests += 1
+            self.probe = Probe.REST if self._rests < _RESTS_MAX else Probe.NONE
+        else:
+            self.probe = _NEXT[self.probe]
+        return self.probe is not Probe.NONE
+
+    def pass_over(self) -> bool:
+        """Whether one late round of the start after a probe says nothing: small packets met."""
+        self._may_pass_over, may = False, self._may_pass_over
+        return may
+
+    def end_probe(self, *, has_learnt: bool) -> None:
+        self._late_rounds = 0
+        self._may_pass_over = has_learnt
+        longer = min(4 * self._probe_after, _PROBE_AFTER_MAX)
+        self._probe_after = _PROBE_AFTER if has_learnt else longer
+
+
 class Pace:
     """The window of one transport's bulk, in bytes."""
 
@@ -53,10 +139,11 @@ class Pace:
         self._round_peak = 0
         self._round_size = 0  # Bytes acknowledged.
         self._rate = 0.0  # The highest of any round in the start, in bytes per second.
+        self._kept_back = KeptBack()
 
     @property
     def window(self) -> int:
-        return int(self._window)
+        return 1 if self._kept_back.probe is Probe.REST else int(self._window)
 
     @property
     def rtt_min_s(self) -> float | None:
@@ -75,7 +162,8 @@ class Pace:
         minimum = self._minimum.add(rtt_s, now)
         self._round_peak = max(self._round_peak, in_flight)
         self._round_size += acknowledged
-        if self._starting and rtt_s - minimum <= 2 * TARGET_S and in_flight >= self._window / 2:
+        delay_s = rtt_s - minimum - self._kept_back.late_s
+        if self._starting and delay_s <= 2 * TARGET_S and in_flight >= self._window / 2:
             self._window = min(self._window + acknowledged, self._ceiling)
         sent_after_s = now - rtt_s - self._round_began
         if sent_after_s < minimum:
@@ -85,29 +173,75 @@ class Pace:
             self._end_round(self._round_rtt, minimum, now)
 
     def _end_round(self, rtt_s: float, minimum: float, now: float) -> None:
+        kept_back = self._kept_back
         if self._kept is not None:
             window, self._kept = self._kept, None
+            kept_back.add_dip(rtt_s - minimum)
         else:
-            rate = self._round_size / max(now - self._round_began, _RTT_MIN_S)
-            window = self._moved(rtt_s, rtt_s - minimum, is_faster=rate > _FASTER * self._rate)
-            self._rate = max(rate, self._rate)
-            if now - self._last_dip >= DIP_EVERY_S:
+            window = self._next_window(rtt_s, minimum, now)
+            if kept_back.probe is Probe.NONE and now - self._last_dip >= DIP_EVERY_S:
                 self._last_dip, self._kept = now, window
                 window *= 0.75 * minimum / rtt_s
         self._window = min(max(window, WINDOW_MIN), self._ceiling)
         self._round_began, self._round_rtt = now, None
         self._round_peak = self._round_size = 0
 
+    def _next_window(self, rtt_s: float, minimum: float, now: float) -> float:
+        kept_back, late_s = self._kept_back, rtt_s - minimum
+        probe = kept_back.probe
+        if probe is not Probe.NONE and kept_back.pass_probe_round(late_s):
+            return 2 * WINDOW_MIN
+        rate = self._round_size / max(now - self._round_began, _RTT_MIN_S)
+        is_faster = rate > _FASTER * self._rate
+        is_larger = probe is Probe.MEASURE or (self._starting and kept_back.late_s > 0)
+        kept_back.add_round(late_s, minimum, is_larger_and_faster=is_larger and is_faster)
+        self._rate = max(rate, self._rate)
+        if probe is not Probe.NONE:
+            has_learnt = probe is Probe.MEASURE and late_s - kept_back.late_s <= 2 * TARGET_S
+            return self._after_probe(has_learnt=has_learnt)
+        window = self._moved(rtt_s, late_s - kept_back.late_s, is_faster=is_faster)
+        return window if self._starting else self._bounded(window, late_s, minimum, rate)
+
+    def _bounded(self, window: float, late_s: float, minimum: float, rate: float) -> float:
+        kept_back = self._kept_back
+        if self._is_used:
+            kept_back.count(late_s - kept_back.late_s, minimum)
+        if window <= WINDOW_MIN < self._ceiling and kept_back.begin_probe_if_due(minimum + late_s):
+            self._rate = rate  # The larger window has to surpass it.
+            return WINDOW_MIN
+        if not kept_back.late_s:
+            return window
+        # What is kept back comes in steps, which hide a queue: no more than ever got through.
+        return min(window, self._rate * (minimum + kept_back.late_s + TARGET_S))
+
+    def _after_probe(self, *, has_learnt: bool) -> float:
+        """Start again if nothing is late by what is known now, else go back."""
+        self._starting = has_learnt
+        self._kept_back.end_probe(has_learnt=has_learnt)
+        return self._window if has_learnt else WINDOW_MIN
+
+    @property
+    def _is_used(self) -> bool:
+        """A window not used says nothing about more."""
+        return self._round_peak >= self._window / 2
+
+    @property
+    def _target_s(self) -> float:
+        """Less than `TARGET_S` on a fast line: below one frame's time no window finds its rest."""
+        return min(TARGET_S, _TARGET_MIN_S + _FRAME_SIZE / max(self._rate, 1.0))
+
     def _moved(self, rtt_s: float, delay_s: float, *, is_faster: bool) -> float:
-        used = self._round_peak >= self._window / 2  # A window not used says nothing about more.
         # As long as more gets through, what is late is not late for standing in a queue.
-        if self._starting and (is_faster or delay_s <= TARGET_S / 2):
+        slack_s = 2 * TARGET_S if self._kept_back.late_s else TARGET_S / 2
+        if self._starting and (is_faster or delay_s <= slack_s or not self._is_used):
+            return self._window
+        if self._starting and self._kept_back.pass_over():
             return self._window
         # A queue holds rate x delay, and the rate is window / rtt: this is the way to the target.
-        gain = (TARGET_S - delay_s) / rtt_s
+        gain = (self._target_s - delay_s) / rtt_s
         if not self._starting:
             gain *= _GAIN
         self._starting = False
-        if gain > 0 and not used:
+        if gain > 0 and not self._is_used:
             return self._window
         return self._window * (1 + min(max(gain, -_SHRINK_MAX), 1))
