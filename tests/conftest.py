@@ -1,12 +1,13 @@
 """How hard Hypothesis tries: few examples at the desk, more in CI, very many in the soak.
 
-And a home, or a folder with a short name, of its own for every test that asks for one.
+And a home, or a folder with a short name, of its own for every test that asks for one; and Ctrl-C.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,9 @@ settings.register_profile(
     phases=[Phase.explicit, Phase.generate],
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "dev"))
+
+# A shell has what it starts in the background ignore Ctrl-C, and all that is started from there.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
