@@ -150,6 +150,10 @@ machine does not tell is null |
 | `links list` | one object each: `name`, `state`, `running`, `pid`, `last_state`, `project`, \
 `there`, `at_login`, `id` |
 | `links forget` | `workspace`, `forgotten` |
+| `forward` | one object for each: `direction` (`local`, `socks`, `reverse`), \
+`listen`, `target`, `open`, `failure` |
+| `ports` | one object for each port: `port`, `addresses`, `program`, `pid`, `listen` (where it is \
+forwarded to, or null), `command` |
 | `config` | one object for each option: `key`, `value`, `origin` |
 | `doctor` | one object for each check: `name`, `verdict` (`ok`, `warn`, `fail`), `finding`, \
 `to_do` |

@@ -19,15 +19,16 @@ from anyio.abc import ByteStream, SocketAttribute
 from towline.control import Json
 from towline.control_listener import GONE
 from towline.core.wire.channels import TooManyChannelsError
-from towline.core.wire.frames import GREETING_MAX, Priority
+from towline.core.wire.frames import GREETING_MAX, Priority, ProtocolError
 from towline.errors import ExitCode, UserError
 from towline.line.channel import Channel
-from towline.line.errors import ChannelClosedError, LineLostError
+from towline.line.errors import ChannelClosedError, ConnectError, LineLostError
 from towline.line.live import LiveLine, Phase
 
 HANG_UP_S = 0.5  # Between two looks at one who has said the last word and may still listen.
 PART = 256 << 10  # Bytes in one message: what others send comes between its frames.
-CLOSED = (ChannelClosedError, LineLostError)
+CLOSED = (ChannelClosedError, LineLostError, ConnectError, ProtocolError)
+"""The channel is, or what ended its Line, which is the engine's affair."""
 
 
 GREETINGS = frozenset({"forward", "program"})

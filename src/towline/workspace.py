@@ -153,7 +153,7 @@ class Workspace:
         ]
         self._lives = [live for _, live in self.folders]
         self._keeping = self._open_keeping()
-        self._forwards = Forwards(lambda: self._line, self._report)
+        self._forwards = Forwards(lambda: self._line, self._report, self._touched.wait)
 
     # -- The engine process -------------------------------------------------------------------
 
@@ -180,6 +180,7 @@ class Workspace:
             if self._request.once:
                 tasks.start_soon(self._leave_when_in_step)
             await self._stop.wait()
+            await self._forwards.end()
             tasks.cancel_scope.cancel()
         self._set_state(events.State.STOPPED)
         self._report(events.Stopped(self._stop_reason))

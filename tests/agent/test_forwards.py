@@ -262,3 +262,22 @@ def test_a_socket_that_cannot_be_reached_is_said_so(short_path: Path, name: str,
 
 def test_other_greetings_are_for_others() -> None:
     assert not Road(Forwards).streams.wants({"mirror": 0, "lane": "sync"})
+
+
+def test_who_asks_to_be_told_hears_when_the_connection_stands(listener: socket.socket) -> None:
+    road = Road(Forwards)
+    told = road.open({"connect": {"host": "127.0.0.1", "port": port_of(listener)}})
+    with accept(road, listener) as program:
+        program.sendall(b"first words")
+        road.until(lambda: len(road.received[told]) > 1)
+        assert road.received[told] == b"\0first words"
+    refused = road.open({"connect": _unused()})
+    road.until(lambda: refused in road.closed)
+    assert "nothing listens" in road.closed[refused]
+    assert road.received[refused] == b""
+    road.streams.close()
+
+
+def _unused() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return port_of(listener)

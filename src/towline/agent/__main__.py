@@ -5,6 +5,7 @@
 python -I -S agent-HASH.pyz attach WORKSPACE --bundle HASH --nonce NONCE
 python -I -S agent-HASH.pyz service NAME
 python -I -S agent-HASH.pyz status|flush|stop WORKSPACE [--timeout S]
+python -I -S agent-HASH.pyz ports
 python -I -S agent-HASH.pyz environment capture|restore|watch REQUEST
 python agent-HASH.pyz inventory    # The user's own Python, with what is installed for it.
 python -I -S agent-HASH.pyz carry|keep WORKSPACE            # A call on standard input.
@@ -31,6 +32,10 @@ _VERBS = ("status", "flush", "stop", "carry", "carry-stop", "keep", "keep-stop")
 
 def main(arguments: Sequence[str]) -> int:
     """Carry out one verb and return the exit status."""
+    if arguments[:1] == ["ports"]:
+        from towline.agent.ports import ports_main
+
+        return ports_main()
     if arguments[:1] == ["inventory"]:
         from towline.agent.environment import inventory
 

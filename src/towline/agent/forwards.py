@@ -1,6 +1,7 @@
 """Connections that this machine makes for the laptop, each a channel of the Line: bytes both ways.
 
 A channel's greeting names where to (`targets`): nobody is led further than their own login leads.
+Greeted with `connect` instead of `forward`, it is first sent one byte when the connection stands.
 An empty message says that its side has no more to send. What one end does not read is not read
 from the other: the channel's credit here, the socket's buffer there.
 """
@@ -20,6 +21,7 @@ from towline.agent.targets import Address, Lookup, Target, read_target
 from towline.core.wire.line import Line
 
 FORWARDS_MAX = 256  # At a time: as many sockets as a process may well open besides its own.
+CONNECTED = b"\0"
 
 
 class Forwards:
@@ -27,17 +29,18 @@ class Forwards:
 
     def __init__(self, line: Line) -> None:
         self._line = line
-        self._open: dict[int, _Forward] = {}
+        self._open: dict[int, Forward] = {}
 
     def wants(self, greeting: Mapping[str, Any]) -> bool:
-        return "forward" in greeting
+        return "forward" in greeting or "connect" in greeting
 
     def open(self, channel: int, greeting: Mapping[str, Any]) -> None:
-        target = read_target(greeting["forward"])
+        tells = "connect" in greeting
+        target = read_target(greeting["connect" if tells else "forward"])
         if len(self._open) >= FORWARDS_MAX:
             return self._line.close_channel(channel, f"{FORWARDS_MAX} forwards are open already")
         try:
-            self._open[channel] = _Forward(target)
+            self._open[channel] = Forward(target, tells=tells)
         except OSError as error:
             self._line.close_channel(channel, target.why_not(error))
         return None
@@ -94,9 +97,12 @@ class Forwards:
 
     # -- Moving bytes -------------------------------------------------------------------------
 
-    def _move(self, channel: int, forward: _Forward) -> None:
+    def _move(self, channel: int, forward: Forward) -> None:
         try:
             if forward.connect():
+                if forward.tells:
+                    forward.tells = False
+                    self._line.send(channel, CONNECTED)  # The first message: there is credit.
                 if sent := forward.write():
                     self._line.consumed(channel, sent)
                 self._read(channel, forward)
@@ -106,7 +112,7 @@ class Forwards:
         if forward.has_ended and forward.ends and not forward.outgoing:
             self._drop(channel, "")
 
-    def _read(self, channel: int, forward: _Forward) -> None:
+    def _read(self, channel: int, forward: Forward) -> None:
         """One part at a time: the loop comes back while there is more."""
         if forward.has_ended or self._line.sendable(channel) <= 0:
             return
@@ -120,23 +126,29 @@ class Forwards:
         self._line.close_channel(channel, reason)
 
 
-class _Forward:
-    """A socket that never blocks. Connecting begins as it is made, which may raise OSError."""
+class Forward:
+    """A socket that never blocks. Connecting begins as it is made, which may raise OSError.
 
-    def __init__(self, target: Target) -> None:
+    Where there is a connection already it is that one, and `target` only says whose.
+    """
+
+    def __init__(
+        self, target: Target, *, tells: bool = False, connection: socket.socket | None = None
+    ) -> None:
+        self.tells = tells  # The laptop waits to hear that it is connected.
         self.outgoing = bytearray()  # Bounded by the channel's credit.
-        self.is_connected = False
+        self.is_connected = connection is not None
         self.has_ended = False  # The program on the machine sends no more, and the laptop knows.
         self.ends = False  # The laptop sends no more; nor do we, after `outgoing`.
         self._is_shut = False
         self._target = target
-        self._connection: socket.socket | None = None
+        self._connection = connection
         self._lookup: Lookup | None = None
         self._untried: deque[Address] = deque(target.addresses)
         self._failure: OSError | None = None  # The first: later addresses are less likely meant.
         if target.addresses:
             self._try_next()
-        else:
+        elif connection is None:
             self._lookup = Lookup(target)
 
     @property

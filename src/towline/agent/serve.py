@@ -25,6 +25,7 @@ from towline.agent.mirror import Lane, Mirror
 from towline.agent.offer import offer
 from towline.agent.place import ensure_place
 from towline.agent.programs import Programs
+from towline.agent.reverse import Reverses
 from towline.agent.roots import Roots
 from towline.agent.streams import Streams
 from towline.agent.ways import Ways, status_file
@@ -543,4 +544,4 @@ def _read_lane(greeting: Mapping[str, Any]) -> tuple[int, Lane]:
 
 
 def _streams_on(line: Line, ways: Ways) -> list[Streams]:
-    return [Forwards(line), Programs(line), ways]
+    return [Forwards(line), Reverses(line), Programs(line), ways]

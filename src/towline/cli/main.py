@@ -50,6 +50,7 @@ COMMANDS = (
     "git",
     "env",
     "forward",
+    "ports",
     "jupyter",
     "code",
     "ssh-config",

@@ -171,8 +171,8 @@ class Kept:
 class ForwardFailed:
     """Somebody connected to a forward, and nothing came of it. Told once for a reason."""
 
-    listen: str  # Where it listens, on the laptop.
-    target: str  # Where it leads, on the machine.
+    listen: str  # Where it listens; on the laptop, unless it is a reverse one.
+    target: str  # Where it leads, on the other side.
     reason: str
 
 

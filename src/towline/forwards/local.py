@@ -7,61 +7,26 @@ the machine is away wait; those that are open go on after a cut, as the Line doe
 from __future__ import annotations
 
 import errno
-import json
 import os
 import socket
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 
 import anyio
 from anyio.abc import ByteStream, Listener, SocketAttribute, SocketStream
 
-from towline.channels import CLOSED, carry
-from towline.control import Json
+from towline.channels import carry
 from towline.control_listener import GONE
-from towline.core.wire.channels import TooManyChannelsError
-from towline.core.wire.frames import Priority
-from towline.engine.events import ForwardFailed
 from towline.errors import ExitCode, UserError
-from towline.forwards.place import ANY_FREE, Place
-from towline.line.live import LiveLine
-
-LOOPBACK = "127.0.0.1"
-
-OpenLine = Callable[[], LiveLine | None]
+from towline.forwards.forward import LOOPBACK, Forward, NoChannelError
+from towline.forwards.place import Place
 
 
-class Local:
-    """One forward. `taken` says why it listens elsewhere than was wished, if it does."""
+class Local(Forward):
+    """`listen` is on this computer, `target` on the machine."""
 
     direction = "local"
-
-    def __init__(
-        self, target: Place, line: OpenLine, tell: Callable[[ForwardFailed], None]
-    ) -> None:
-        self.target = target
-        self.listen = ANY_FREE
-        self.taken = ""
-        self.open = 0  # Connections now.
-        self._told = ""  # Once for a reason, not at each try of a page that reloads itself.
-        self._line = line
-        self._tell = tell
-        self._listener: Listener[SocketStream]
-
-    def as_json(self) -> Json:
-        return {
-            "direction": self.direction,
-            "listen": self.address,
-            "target": self.target.text,
-            "open": self.open,
-            "failure": self._told,
-        }
-
-    @property
-    def address(self) -> str:
-        """Where a program here connects to."""
-        return self.listen.path or f"{LOOPBACK}:{self.listen.port}"
+    _listener: Listener[SocketStream]
 
     async def begin(self, wished: Place | None) -> None:
         """Listen where wished; else at the port of the target, or a free one if that is taken.
@@ -74,7 +39,7 @@ class Local:
             await self._listen_on(self.target.port if wished is None else wished.port)
         except OSError as error:
             if wished is not None:
-                raise _cannot(wished.port, error) from None
+                raise self._cannot(wished.port, error) from None
             self.taken = f"port {self.target.port} here is {_why(error)}"
             await self._listen_on(0)
         return None
@@ -119,24 +84,19 @@ class Local:
 
     async def _carry(self, stream: ByteStream) -> str:
         """Return why nothing came of it, if so."""
-        line = self._line()
-        if line is None:
-            return "the machine is not connected"
-        greeting = json.dumps({"forward": self.target.as_json()}).encode()
         try:
-            channel = line.open_channel(greeting, Priority.INTERACTIVE)
-        except (TooManyChannelsError, *CLOSED) as error:
+            async with self._channel({"forward": self.target.as_json()}) as channel:
+                return await carry(stream, channel)
+        except NoChannelError as error:
             return str(error)
-        try:
-            return await carry(stream, channel)
-        finally:
-            with anyio.CancelScope(shield=True):
-                await channel.aclose()
 
-    def _note(self, reason: str) -> None:
-        if reason and reason != self._told:
-            self._tell(ForwardFailed(self.address, self.target.text, reason))
-        self._told = reason
+    def _cannot(self, port: int, error: OSError) -> UserError:
+        return UserError(f"port {port} here is {_why(error)}", self._hint(port), ExitCode.TRY_AGAIN)
+
+    def _hint(self, port: int) -> str:
+        return (
+            f"`towline forward 0:{port}` takes any free port; put another number before the colon"
+        )
 
 
 def _is_somebodys(path: str) -> bool:
@@ -150,14 +110,6 @@ def _is_somebodys(path: str) -> bool:
         except OSError as error:
             return error.errno != errno.ECONNREFUSED or os.path.isfile(path)
     return True
-
-
-def _cannot(port: int, error: OSError) -> UserError:
-    return UserError(
-        f"port {port} here is {_why(error)}",
-        f"`towline forward 0:{port}` takes any free port; put another number before the colon",
-        ExitCode.TRY_AGAIN,
-    )
 
 
 def _why(error: OSError) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from towline.errors import ExitCode, UserError
@@ -56,7 +56,34 @@ def parse(text: str) -> tuple[Place | None, Place]:
         target = Place(path=named["path"])
     else:
         target = Place(_port(named["port"], 1), (named["host"] or "").strip("[]"))
-    return _listener(named["local"]), target
+    return None if named["local"] is None else parse_listener(named["local"]), target
+
+
+def parse_reverse(text: str) -> tuple[Place, Place]:
+    """Read `PORT[:TARGET]` or `SOCKET:TARGET`: where the machine listens, and the target here.
+
+    A target is a port, HOST:PORT or a socket. Raises UserError.
+    """
+    there, colon, here = text.partition(":")
+    if there.startswith(("/", "~")):
+        listen = Place(path=there)  # ~ is the machine's.
+    elif there.isascii() and there.isdigit():
+        listen = Place(_port(there, 0))
+    else:
+        raise UserError(f"not a port of the machine: {there!r}", "", ExitCode.USAGE)
+    between, target = parse(here if colon else there)
+    if between is not None or not (colon or listen.port):
+        raise UserError(f"not PORT[:TARGET]: {text!r}", "", ExitCode.USAGE)
+    return listen, replace(target, path=os.path.expanduser(target.path))
+
+
+def parse_listener(text: str) -> Place:
+    """Read the port or socket on which to listen here. Raises UserError."""
+    if text.isascii() and text.isdigit():
+        return Place(_port(text, 0))
+    if not text.startswith(("/", "~")):
+        raise UserError(f"not a port or the path of a socket: {text!r}", "", ExitCode.USAGE)
+    return Place(path=os.path.expanduser(text))
 
 
 def place_from_json(plain: object) -> Place:
@@ -70,14 +97,6 @@ def place_from_json(plain: object) -> Place:
     if named.keys() == {"host", "port"} and type(host) is str and type(port) is int and host:
         return Place(_port(str(port), 1), host)
     raise UserError("not a port, {host, port} or {path}", "", ExitCode.USAGE)
-
-
-def _listener(text: str | None) -> Place | None:
-    if text is None:
-        return None
-    if text.isdigit():
-        return Place(_port(text, 0))
-    return Place(path=os.path.expanduser(text))
 
 
 def _port(text: str, least: int) -> int:
