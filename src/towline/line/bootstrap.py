@@ -14,6 +14,7 @@ import re
 import secrets
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import resources
 
 import anyio
@@ -122,7 +123,8 @@ class Bootstrap:
             raise _no_python(detail)
         self._found = answer == "HAVE"
         if not self._found:
-            await stream.send(_packed(self._bundle, detail))
+            with suppress(anyio.BrokenResourceError):  # Why it reads no more, it says next.
+                await stream.send(_packed(self._bundle, detail))
         self._trusting = False  # Until it has started.
         return _AgentStream(stream, reader, self._trust)
 
