@@ -358,6 +358,7 @@ def test_a_job_is_begun_again_on_a_new_machine(
     laptop: Laptop, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     line = "echo resume=$TOWLINE_RESUME ckpt=$TOWLINE_CKPT; exec sleep 99"
+    laptop.configure("environment = {restore = false}\n")  # Else the engine is the first to ask.
     with laptop.linked():
         laptop.run("run", "--detach", "--resume-on-new-machine", "--name", "train", "--", line)
         done = laptop.run("run", "--resume-on-new-machine", "--", "true")  # Seen to be over.
