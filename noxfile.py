@@ -8,7 +8,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import subprocess
 import sys
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nox
@@ -40,22 +45,43 @@ IMAGE = "requirements/notebook-image.txt"
 IMAGE_PYTHONS = [str(python.path) for python in PYTHONS if python.version >= (3, 12)]
 FUZZ_SECONDS = 60  # Each target; pass another number after `--`.
 
+BESIDE = ("tests/end_to_end", "tests/lab", "tests/conformance")
+"""These wait more than they compute: they run beside all else, in half of the time."""
+
 CHECKS = {
     "format": ["ruff", "format", "--check", "--quiet"],
     "lint": ["ruff", "check", "--quiet"],
     "mypy": ["mypy"],
     "pyright": ["pyright"],
     "layers": ["lint-imports"],
-    "tests": ["pytest"],
+    "tests": ["pytest", *(f"--ignore={part}" for part in BESIDE)],
 }
 
 
 @nox.session
 def check(session: nox.Session) -> None:
     """Everything: format, lint, types, layers, tests. One run names all that is wrong."""
-    failed = [name for name, argv in CHECKS.items() if not _passes(session, argv)]
+    with _beside(["pytest", "-p", "no:cacheprovider", *BESIDE]) as end_to_end:
+        failed = [name for name, argv in CHECKS.items() if not _passes(session, argv)]
+    if end_to_end.returncode:
+        failed.append("tests end to end")
     if failed:
         session.error(f"failed: {', '.join(failed)}")
+
+
+@contextmanager
+def _beside(argv: list[str]) -> Generator[subprocess.Popen[bytes]]:
+    """Run a program beside what is done meanwhile; then wait for it, and show what it said."""
+    with tempfile.TemporaryFile() as said:
+        with subprocess.Popen(argv, stdout=said, stderr=subprocess.STDOUT) as process:
+            try:
+                yield process
+            except BaseException:
+                process.send_signal(signal.SIGINT)
+                raise
+        said.seek(0)
+        sys.stdout.buffer.write(said.read())
+        sys.stdout.flush()
 
 
 def _passes(session: nox.Session, argv: list[str]) -> bool:
