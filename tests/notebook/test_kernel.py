@@ -9,10 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.laptop import save
+from tests.end_to_end.laptop import save, wait_until
 from tests.notebook.kernel import Kernel
 
 BROKEN = "def f(:\n    return 1\n"
+HOLD = """\
+import os, time
+open({began!r}, "w").close()
+while not os.path.exists({go!r}):
+    time.sleep(0.01)
+"""
 CELLS = {
     "plain": "print('it ran')",
     "async": "import asyncio\nawait asyncio.sleep(0)\nprint('it ran')",
@@ -80,8 +86,13 @@ def test_run_all_ends_at_the_first_cell_that_may_not_run(kernel: Kernel, project
     save(project / "module.py", "VALUE = 1\n")
     kernel.run("import module")
     kernel.run("%towline policy strict")
+    # As after "Run All": all of them wait in the kernel when the first begins.
+    holds = kernel.send(HOLD.format(began=str(project / "began"), go=str(project / "go")))
+    wait_until((project / "began").exists, "the kernel is busy")
     save(project / "module.py", BROKEN)
     sent = [kernel.send(f"print({number})") for number in range(3)]
+    (project / "go").touch()
+    assert kernel.collect(holds).status == "ok"
     ran = [kernel.collect(message) for message in sent]
     assert ran[0].status == "error"
     assert ran[2].status == "aborted"
