@@ -5,39 +5,17 @@ One way is by a real bore server, the other a port of our own; by a relay see `t
 
 from __future__ import annotations
 
-import os
-import shutil
 import socket
-import subprocess
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.conformance.routes.bore_server import PLACE, bore_server, real
 from tests.end_to_end.borrowed import WAIT_S, Borrowed, Laptop, borrowed_in, why_not
 from tests.end_to_end.laptop import save, wait_content, wait_until
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
-
-BORE = shutil.which("bore", path=f"{os.environ['PATH']}:{Path.home()}/.cargo/bin")
-PLACE = f"127.78.{os.getpid() >> 8 & 255}.{os.getpid() & 255 or 1}"  # Its control port is fixed.
-
-
-@contextmanager
-def bore_server() -> Generator[subprocess.Popen[str]]:
-    assert BORE is not None
-    process = subprocess.Popen(
-        [BORE, "server", "--bind-addr", PLACE], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    with process:
-        while "server listening" not in (line := process.stdout.readline()):
-            assert line, "bore ended"
-        try:
-            yield process
-        finally:
-            process.kill()
 
 
 @pytest.fixture
@@ -59,7 +37,7 @@ def follows(machine: Borrowed, laptop: Laptop, text: str) -> None:
     wait_content(machine.home / "vision/train.py", text, timeout_s=WAIT_S)
 
 
-@pytest.mark.skipif(BORE is None, reason="needs bore: cargo install bore-cli")
+@real
 def test_when_one_way_dies_the_link_goes_on_by_the_other_and_learns_where_it_is_again(
     machine: Borrowed, laptop: Laptop
 ) -> None:

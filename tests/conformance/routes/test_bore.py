@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from functools import partial
 
@@ -13,7 +10,7 @@ import anyio
 import pytest
 from anyio.abc import ByteStream
 
-from lab.relay import find, why_no
+from tests.conformance.routes.bore_server import PLACE, bore_server, real
 from tests.conformance.routes.carry import carried
 from towline.core.address import Tcp
 from towline.routes.base import Surroundings
@@ -23,28 +20,6 @@ from towline.routes.relay import port_of
 
 pytestmark = pytest.mark.anyio
 
-BORE = find("bore")
-# Its control port is fixed: an address that no other run of these tests listens on.
-PLACE = f"127.77.{os.getpid() >> 8 & 255}.{os.getpid() & 255 or 1}"
-
-real = pytest.mark.skipif(BORE is None, reason=why_no("bore"))
-
-
-@contextmanager
-def server(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    assert BORE is not None
-    process = subprocess.Popen(
-        [BORE, "server", "--bind-addr", PLACE, *arguments], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    with process:
-        while "server listening" not in (line := process.stdout.readline()):
-            assert line, "bore ended"
-        try:
-            yield process
-        finally:
-            process.kill()
-
 
 @pytest.fixture
 def set_up(around: Surroundings) -> Surroundings:
@@ -53,7 +28,7 @@ def set_up(around: Surroundings) -> Surroundings:
 
 @real
 async def test_a_port_of_the_server_leads_here(set_up: Surroundings, echo: int) -> None:
-    with server():
+    with bore_server():
         async with ROUTE.open(echo, set_up) as tunnel:
             assert isinstance(tunnel.address, Tcp)
             async with await anyio.connect_tcp(PLACE, tunnel.address.port) as stream:
@@ -63,7 +38,7 @@ async def test_a_port_of_the_server_leads_here(set_up: Surroundings, echo: int) 
 @real
 async def test_a_secret_is_proved_on_every_connection(set_up: Surroundings, echo: int) -> None:
     knows = replace(set_up, settings={**set_up.settings, "bore.secret": "open sesame"})
-    with server("--secret", "open sesame"):
+    with bore_server("--secret", "open sesame"):
         async with ROUTE.open(echo, knows) as tunnel:
             assert isinstance(tunnel.address, Tcp)
             async with await anyio.connect_tcp(PLACE, tunnel.address.port) as stream:
@@ -72,7 +47,7 @@ async def test_a_secret_is_proved_on_every_connection(set_up: Surroundings, echo
 
 @real
 async def test_without_the_secret_it_says_what_to_set(set_up: Surroundings, echo: int) -> None:
-    with server("--secret", "open sesame"), pytest.raises(RouteError) as refused:
+    with bore_server("--secret", "open sesame"), pytest.raises(RouteError) as refused:
         async with ROUTE.open(echo, set_up):
             pass
     assert "BORE_SECRET" in refused.value.hint
@@ -81,7 +56,7 @@ async def test_without_the_secret_it_says_what_to_set(set_up: Surroundings, echo
 @real
 async def test_a_secret_that_nobody_asked_for_is_said(set_up: Surroundings, echo: int) -> None:
     knows = replace(set_up, settings={**set_up.settings, "bore.secret": "x"})
-    with server(), pytest.raises(RouteError, match="bore"):
+    with bore_server(), pytest.raises(RouteError, match="bore"):
         async with ROUTE.open(echo, knows):
             pass
 
@@ -92,7 +67,7 @@ async def test_the_same_port_is_taken_again_after_a_restart(
 ) -> None:
     fixed = replace(set_up, settings={**set_up.settings, "bore.port": str(free_tcp_port)})
     for _ in range(2):
-        with server():
+        with bore_server():
             async with ROUTE.open(echo, fixed) as tunnel:
                 assert tunnel.address == Tcp(PLACE, free_tcp_port)
 
@@ -101,10 +76,10 @@ async def test_the_same_port_is_taken_again_after_a_restart(
 async def test_any_port_is_the_same_after_a_restart_unless_it_is_taken(
     set_up: Surroundings, echo: int
 ) -> None:
-    with server():
+    with bore_server():
         async with ROUTE.open(echo, set_up) as first:
             pass
-    with server():
+    with bore_server():
         async with ROUTE.open(echo, set_up) as second:
             assert second.address == first.address
             async with ROUTE.open(echo, set_up) as third:
@@ -114,14 +89,14 @@ async def test_any_port_is_the_same_after_a_restart_unless_it_is_taken(
 @real
 async def test_a_port_that_is_not_given_is_said(set_up: Surroundings, echo: int) -> None:
     low = replace(set_up, settings={**set_up.settings, "bore.port": "80"})
-    with server(), pytest.raises(RouteError, match="does not give that port"):
+    with bore_server(), pytest.raises(RouteError, match="does not give that port"):
         async with ROUTE.open(echo, low):
             pass
 
 
 @real
 async def test_a_server_that_dies_is_reported(set_up: Surroundings, echo: int) -> None:
-    with server() as process:
+    with bore_server() as process:
         async with ROUTE.open(echo, set_up) as tunnel:
             process.kill()
             assert "the server closed the connection" in await tunnel.wait_ended()

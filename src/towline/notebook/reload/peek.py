@@ -26,10 +26,6 @@ def is_tuple(value: object) -> TypeGuard[tuple[Any, ...]]:
     return isinstance(value, tuple)
 
 
-def is_class(value: object) -> TypeGuard[type]:
-    return isinstance(value, type)
-
-
 def attributes_of(value: Any) -> dict[str, Any]:
     """Return what an object's attributes lie in; of a class or an object without them, a copy."""
     found: Any = getattr(value, "__dict__", None)
