@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from towline.core.secrecy import looks_secret
+
 SIZE_MAX = 64 << 10  # Bytes of all of it: a line of sshd's configuration, and of every command.
 
 # The account's own come from the login itself; HOME passes only where it is not the account's.
@@ -19,9 +21,6 @@ _OF_A_PROCESS = re.compile(
     r"|SSH_.*|SUDO_.*|DISPLAY|WAYLAND_DISPLAY|XAUTHORITY|DBUS_.*|XDG_(?:SESSION|SEAT|VTNR).*"
     r"|XDG_RUNTIME_DIR|TMUX.*|STY|WINDOW|INVOCATION_ID|JOURNAL_STREAM|NOTIFY_SOCKET|LISTEN_.*"
     r"|PS[0-4]|PROMPT_COMMAND|BASH_.*|VIRTUAL_ENV_PROMPT|PYTEST_.*|COV_CORE_.*"
-)
-_LIKE_A_SECRET = re.compile(
-    r"TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|PRIVATE|API_?KEY|ACCESS_?KEY|_KEY$|^KEY$|_PAT$|COOKIE"
 )
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -44,7 +43,7 @@ def _may_pass(name: str, value: str) -> bool:
         _NAME.fullmatch(name) is not None
         and name not in _OF_THE_LOGIN
         and _OF_A_PROCESS.fullmatch(name) is None
-        and _LIKE_A_SECRET.search(name.upper()) is None
+        and not looks_secret(name)
         and "\n" not in value  # sshd's configuration has one line for each setting.
         and "\r" not in value
         and "\0" not in value

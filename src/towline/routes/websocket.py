@@ -256,20 +256,6 @@ def _refusal(
     return RouteError(f"{address.host}: {means} (HTTP {status})", to_do, passing=status in PASSING)
 
 
-def access_headers(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what gets a visitor past Cloudflare Access, from the variables that are set."""
-    names = {
-        "CF_ACCESS_CLIENT_ID": "Cf-Access-Client-Id",
-        "CF_ACCESS_CLIENT_SECRET": "Cf-Access-Client-Secret",
-        "CF_ACCESS_TOKEN": "Cf-Access-Token",
-    }
-    return {
-        header: environment[variable]
-        for variable, header in names.items()
-        if environment.get(variable)
-    }
-
-
 # The machine's end
 
 

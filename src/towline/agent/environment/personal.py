@@ -13,14 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from towline.core.secrecy import looks_secret
+
 DOTFILE_MAX = 64 << 10  # Bytes. A dotfile is written by hand.
 VARIABLES = ".config/towline/variables.sh"
 SHELLS = (".profile", ".bashrc")
 LINE = f'[ -r "$HOME/{VARIABLES}" ] && . "$HOME/{VARIABLES}"  # towline'
 
-_SECRET_VARIABLE = re.compile(
-    r"TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|PRIVATE|API_?KEY|ACCESS_?KEY|_KEY$|^KEY$|_PAT$|COOKIE"
-)
 _SECRET_FILE = re.compile(r"\.ssh/|\.gnupg/|\.netrc$|credential|token|secret|\.pgpass$|password")
 
 
@@ -29,7 +28,7 @@ def capture(variables: Mapping[str, str], names: Sequence[str], files: Sequence[
     left: dict[str, str] = {}
     found: dict[str, str] = {}
     for name in names:
-        if _SECRET_VARIABLE.search(name.upper()):
+        if looks_secret(name):
             left[name] = "looks like a secret"
         elif name in variables:
             found[name] = variables[name]
