@@ -20,6 +20,7 @@ from towline.core.wire.frames import (
 )
 from towline.core.wire.limits import MESSAGE_OVERHEAD, Limits
 from towline.core.wire.line import ChannelClosedError, Line, NoCreditError
+from towline.core.wire.transport import ACK_EVERY_S
 
 from .pair import LINE_ID, SMALL, Pair, connected, open_both
 
@@ -470,6 +471,7 @@ def test_bulk_waits_for_acknowledgement_and_others_do_not(priority):
     pair.left.line.send(sync, b"save")
     assert kinds(pair.left.line.bytes_to_send(0)) == [(Kind.DATA, sync)]
     pair.right.take(sent, 0)
+    pair.now += ACK_EVERY_S
     pair.carry(pair.right, pair.left)
     assert (Kind.DATA, bulk) in kinds(pair.left.line.bytes_to_send(0))
 
@@ -480,7 +482,35 @@ def test_one_acknowledgement_goes_for_all_that_came_at_once():
     for _ in range(50):
         pair.left.line.send(channel, b"x")
     pair.carry(pair.left, pair.right)
-    assert kinds(pair.right.line.bytes_to_send(0)) == [(Kind.ACK, 0)]
+    assert kinds(pair.right.line.bytes_to_send(pair.now + ACK_EVERY_S)) == [(Kind.ACK, 0)]
+
+
+def test_what_keeps_coming_is_acknowledged_now_and_then():
+    pair = connected()
+    channel = open_both(pair)
+    pair.now = 1.0
+    acknowledged = []
+    for _ in range(100):
+        pair.left.line.send(channel, b"x")
+        pair.carry(pair.left, pair.right)
+        if kinds(pair.right.line.bytes_to_send(pair.now)) == [(Kind.ACK, 0)]:
+            acknowledged.append(pair.now)
+        pair.now += ACK_EVERY_S / 10
+    assert acknowledged[0] == 1.0, "the first, after a while of nothing, at once"
+    assert len(acknowledged) == 10
+    assert pair.right.line.acks_at() == pytest.approx(acknowledged[-1] + ACK_EVERY_S)
+
+
+def test_an_acknowledgement_rides_with_what_goes_anyway():
+    pair = connected()
+    channel = open_both(pair)
+    pair.left.line.send(channel, b"x")
+    pair.carry(pair.left, pair.right)
+    assert pair.right.line.bytes_to_send(pair.now) == b"", "it is too soon for one of its own"
+    pair.right.line.send(channel, b"y")
+    sent = kinds(pair.right.line.bytes_to_send(pair.now))
+    assert sent == [(Kind.ACK, 0), (Kind.DATA, channel)]
+    assert pair.right.line.acks_at() is None
 
 
 # -- Time -----------------------------------------------------------------------------------------

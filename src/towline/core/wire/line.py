@@ -11,6 +11,7 @@ A transport's life, for the shell around a Line:
     loop: write line.bytes_to_send(now) until it is empty
           line.receive_bytes(what was read, now); take line.next_event() until it is None
           at line.deadline(): line.handle_timer(now), then events and bytes as above
+          at line.acks_at(): bytes as above
     line.detach(now)
 
 After `Lost` or a `ProtocolError` write `bytes_to_send` once more: it may tell the peer why.
@@ -151,17 +152,19 @@ class Line:
         if self._has_ended:
             data, self._last_words = self._last_words, b""
             return data
-        parts = transport.take_signals(self._received, now)
-        size = 0
-        while transport.is_connected and size < limit:
-            frame = self._next_frame(transport)
-            if frame is None:
-                break
-            parts.append(frame)
-            size += len(frame)
-        data = b"".join(parts)
+        frames = self._take_frames(transport, limit) if transport.is_connected else []
+        signals = transport.take_signals(self._received, now, others_go=bool(frames))
+        data = b"".join(signals + frames)
         self._bytes_out += len(data)
         return data
+
+    def _take_frames(self, transport: Transport, limit: int) -> list[bytes]:
+        frames: list[bytes] = []
+        size = 0
+        while size < limit and (frame := self._next_frame(transport)) is not None:
+            frames.append(frame)
+            size += len(frame)
+        return frames
 
     @property
     def _has_ended(self) -> bool:
@@ -190,6 +193,12 @@ class Line:
         if self._transport is None or self._has_ended:
             return None
         return self._transport.deadline()
+
+    def acks_at(self) -> float | None:
+        """When `bytes_to_send` has an acknowledgement, if nothing else goes before. None: never."""
+        if self._transport is None or self._has_ended:
+            return None
+        return self._transport.acks_at()
 
     def handle_timer(self, now: float) -> None:
         """Do what is due: a PING to send, or `Silent` as the next event. Early is harmless.

@@ -10,6 +10,7 @@ from towline.core.wire.frames import FrameReader, Hello, Kind, ProtocolError, en
 from towline.core.wire.limits import Limits
 from towline.core.wire.pace import Pace
 
+ACK_EVERY_S = 0.001  # Of what keeps coming: each ACK wakes four programs on its way.
 _SMOOTHING = 1 / 8  # Weight of the newest round trip, as in TCP.
 
 
@@ -20,6 +21,7 @@ class Transport:
         self.pace = Pace(now, limits.bulk_max)
         self.is_connected = False  # The peer's HELLO has come, and with it its counts.
         self.owes_ack = False
+        self._acks_at = now  # Not before, unless something else goes.
         self.owed_pong: int | None = None
         self.rtt_s: float | None = None
         self._hello: Hello | None = None  # To be said.
@@ -49,15 +51,15 @@ class Transport:
         self._probed_at = now
         return now - self._hello_said_at
 
-    def take_signals(self, received: int, now: float) -> list[bytes]:
-        """Return the unnumbered frames that are due, encoded."""
+    def take_signals(self, received: int, now: float, *, others_go: bool) -> list[bytes]:
+        """Return the unnumbered frames that are due, encoded. `others_go`: numbered ones, too."""
         signals: list[bytes] = []
         if self._hello is not None:
             signals.append(self._hello.encode())
             self._hello, self._hello_said_at = None, now
-        if self.owes_ack:
+        if self.owes_ack and (others_go or now >= self._acks_at):
             signals.append(encode_count(Kind.ACK, received))
-            self.owes_ack = False
+            self.owes_ack, self._acks_at = False, now + ACK_EVERY_S
         if self.owed_pong is not None:
             signals.append(encode_count(Kind.PONG, self.owed_pong))
             self.owed_pong = None
@@ -78,6 +80,10 @@ class Transport:
         smoothed = rtt_s if self.rtt_s is None else self.rtt_s
         self.rtt_s = smoothed + (rtt_s - smoothed) * _SMOOTHING
         self.pace.add_sample(rtt_s, in_flight, now, acknowledged)
+
+    def acks_at(self) -> float | None:
+        """When an ACK is due, if nothing goes that carries it before."""
+        return self._acks_at if self.owes_ack else None
 
     def deadline(self) -> float | None:
         """When `handle_timer` has something to do, if nothing arrives before."""
