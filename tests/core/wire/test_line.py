@@ -89,7 +89,7 @@ def test_both_ends_of_different_versions_say_so():
     assert answer == Hello(LINE_ID, 0, False, "right 1").encode()
     assert pair.right.line.bytes_to_send(0) == b""
     with pytest.raises(VersionMismatchError, match="update towline on this side"):
-        pair.left.take(answer.replace(b"towline \0\1", b"towline \0\2"), 0)
+        pair.left.take(answer.replace(b"towline \0\2", b"towline \0\3"), 0)
     assert pair.left.line.bytes_to_send(0) == b""
 
 
@@ -483,6 +483,32 @@ def test_one_acknowledgement_goes_for_all_that_came_at_once():
         pair.left.line.send(channel, b"x")
     pair.carry(pair.left, pair.right)
     assert kinds(pair.right.line.bytes_to_send(pair.now + ACK_EVERY_S)) == [(Kind.ACK, 0)]
+
+
+def sizes(data: bytes) -> list[int]:
+    """Return the payloads' sizes of all frames of content in `data`."""
+    found, at = [], 0
+    while at < len(data):
+        kind, _, _, length = HEADER.unpack_from(data, at)
+        found += [length] if kind == Kind.DATA else []
+        at += HEADER.size + length
+    return found
+
+
+@pytest.mark.parametrize(("rate", "payload"), [(1e6, 16 << 10), (25e6, 32_500), (1e9, 48 << 10)])
+def test_frames_grow_on_a_line_that_carries_them_in_a_millisecond(rate, payload):
+    pair = connected()
+    channel = open_both(pair)
+    size = 1 << 18
+    for _ in range(100):
+        pair.left.line.send(channel, bytes(size))
+        while pair.carry(pair.left, pair.right):
+            pass
+        pair.now += size / rate
+        pair.exchange()
+    pair.left.line.send(channel, bytes(size))
+    grown = sizes(pair.left.line.bytes_to_send(pair.now))[0]
+    assert grown == pytest.approx(payload, rel=0.06)
 
 
 def test_what_keeps_coming_is_acknowledged_now_and_then():

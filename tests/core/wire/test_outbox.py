@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from towline.core.wire.channel import Outgoing
-from towline.core.wire.frames import Priority, encode_credit
+from towline.core.wire.frames import PAYLOAD_MAX, Priority, encode_credit
 from towline.core.wire.limits import DEFAULT_LIMITS
 from towline.core.wire.outbox import Outbox
 
@@ -20,7 +20,7 @@ def channel(number: int, priority: Priority, *messages: bytes) -> Outgoing:
 
 
 def taken(outbox: Outbox, *, bulk_too: bool = True) -> Iterator[tuple[bytes, bool]]:
-    while (frame := outbox.take_frame(bulk_too=bulk_too)) is not None:
+    while (frame := outbox.take_frame(PAYLOAD_MAX, bulk_too=bulk_too)) is not None:
         yield frame
 
 

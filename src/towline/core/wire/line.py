@@ -160,8 +160,8 @@ class Line:
 
     def _take_frames(self, transport: Transport, limit: int) -> list[bytes]:
         frames: list[bytes] = []
-        size = 0
-        while size < limit and (frame := self._next_frame(transport)) is not None:
+        size, payload_max = 0, transport.payload_max
+        while size < limit and (frame := self._next_frame(transport, payload_max)) is not None:
             frames.append(frame)
             size += len(frame)
         return frames
@@ -173,13 +173,13 @@ class Line:
     def _own_hello(self) -> Hello:
         return Hello(self.line_id, self._received, self._connects > 0, self._software)
 
-    def _next_frame(self, transport: Transport) -> bytes | None:
+    def _next_frame(self, transport: Transport, payload_max: int) -> bytes | None:
         replay, window = self._replay, transport.pace.window
         if replay.is_repeating:
             return replay.repeat(window, self._now)
         if replay.size >= self._limits.replay_max:
             return None
-        taken = self._outbox.take_frame(bulk_too=replay.bulk_in_flight < window)
+        taken = self._outbox.take_frame(payload_max, bulk_too=replay.bulk_in_flight < window)
         if taken is None:
             return None
         frame, is_bulk = taken
@@ -289,9 +289,10 @@ class Line:
     def _take_signal(self, frame: Frame, transport: Transport) -> None:
         count = count_of(frame)
         if frame.kind == Kind.ACK:
-            in_flight = self._replay.bulk_in_flight
+            size, in_flight = self._replay.size, self._replay.bulk_in_flight
             sent_at = self._replay.acknowledge(count)
             if sent_at is not None:
+                transport.add_acknowledged(size - self._replay.size, self._now)
                 acknowledged = in_flight - self._replay.bulk_in_flight
                 transport.add_rtt(self._now - sent_at, in_flight, self._now, acknowledged)
         elif frame.kind == Kind.PING:

@@ -40,7 +40,7 @@ class Outbox:
         if outgoing in (ready := self._ready[outgoing.priority]):
             ready.remove(outgoing)
 
-    def take_frame(self, *, bulk_too: bool) -> tuple[bytes, bool] | None:
+    def take_frame(self, payload_max: int, *, bulk_too: bool) -> tuple[bytes, bool] | None:
         """Return the next frame and whether it is bulk; None if there is nothing that may go."""
         if self._first:
             return self._first.popleft(), False
@@ -50,7 +50,7 @@ class Outbox:
         for ready in self._ready if bulk_too else self._ready[: Priority.BULK]:
             if ready:
                 outgoing = ready.popleft()
-                frame = outgoing.take_frame()
+                frame = outgoing.take_frame(payload_max)
                 if outgoing.is_waiting:
                     ready.append(outgoing)
                 return frame, outgoing.priority is Priority.BULK

@@ -6,11 +6,20 @@ It begins with `attach` and is forgotten with `detach`; nothing that must surviv
 from __future__ import annotations
 
 from towline.core.wire.events import Silent
-from towline.core.wire.frames import FrameReader, Hello, Kind, ProtocolError, encode_count
+from towline.core.wire.frames import (
+    PAYLOAD_MAX,
+    FrameReader,
+    Hello,
+    Kind,
+    ProtocolError,
+    encode_count,
+)
 from towline.core.wire.limits import Limits
 from towline.core.wire.pace import Pace
 
 ACK_EVERY_S = 0.001  # Of what keeps coming: each ACK wakes four programs on its way.
+FRAME_S = 0.0013  # What one frame may hold up a small save; a slow line's smallest takes longer.
+_RATE_S = 0.02  # How long a rate is measured, and then believed.
 _SMOOTHING = 1 / 8  # Weight of the newest round trip, as in TCP.
 
 
@@ -24,6 +33,9 @@ class Transport:
         self._acks_at = now  # Not before, unless something else goes.
         self.owed_pong: int | None = None
         self.rtt_s: float | None = None
+        self.payload_max = limits.payload_max  # Of the next frames.
+        self._acknowledged = 0  # Bytes, since `_counted_from`.
+        self._counted_from = now
         self._hello: Hello | None = None  # To be said.
         self._hello_said_at = now
         self._attached_at = now
@@ -75,6 +87,15 @@ class Transport:
         if number == self._pings and self._ping_sent_at is not None:
             self.add_rtt(now - self._ping_sent_at, in_flight, now)
             self._ping_sent_at = None
+
+    def add_acknowledged(self, size: int, now: float) -> None:
+        """Let frames grow with the rate that is seen: fewer of them, and none takes longer."""
+        self._acknowledged += size
+        if (took_s := now - self._counted_from) >= _RATE_S:
+            fits = int(self._acknowledged / took_s * FRAME_S)
+            smallest = self._limits.payload_max
+            self.payload_max = min(max(fits, smallest), PAYLOAD_MAX)
+            self._acknowledged, self._counted_from = 0, now
 
     def add_rtt(self, rtt_s: float, in_flight: int, now: float, acknowledged: int = 0) -> None:
         smoothed = rtt_s if self.rtt_s is None else self.rtt_s
