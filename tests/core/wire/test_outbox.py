@@ -19,7 +19,7 @@ def channel(number: int, priority: Priority, *messages: bytes) -> Outgoing:
     return outgoing
 
 
-def taken(outbox: Outbox, *, bulk_too: bool = True) -> Iterator[tuple[bytes, bool]]:
+def taken(outbox: Outbox, *, bulk_too: bool = True) -> Iterator[tuple[bytes, Priority]]:
     while (frame := outbox.take_frame(PAYLOAD_MAX, bulk_too=bulk_too)) is not None:
         yield frame
 
@@ -47,7 +47,8 @@ def test_what_must_not_wait_goes_first_then_credit_then_content_by_priority(outb
 
 
 def test_only_content_of_the_last_class_counts_as_bulk(outbox: Outbox) -> None:
-    assert [is_bulk for _, is_bulk in taken(outbox)] == [False] * 7 + [True]
+    classes = [priority for _, priority in taken(outbox)]
+    assert classes == [Priority.CONTROL] * 4 + [*Priority]
 
 
 def test_bulk_waits_while_it_may_not_go(outbox: Outbox) -> None:

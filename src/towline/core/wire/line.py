@@ -182,8 +182,10 @@ class Line:
         taken = self._outbox.take_frame(payload_max, bulk_too=replay.bulk_in_flight < window)
         if taken is None:
             return None
-        frame, is_bulk = taken
-        replay.add(frame, is_bulk, self._now)
+        frame, priority = taken
+        replay.add(frame, priority is Priority.BULK, self._now)
+        if priority is Priority.INTERACTIVE:
+            transport.pace.note_person(self._now)
         return frame
 
     # -- Time ---------------------------------------------------------------------------------
