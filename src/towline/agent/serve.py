@@ -151,7 +151,8 @@ class AgentService:
         if (end_at := self.ending.next_at()) is not None:
             due.append(self._now + end_at - self._wall())
         if self._attached:
-            due += [self._line.deadline(), *(watch.deadline() for watch in self._watches)]
+            due += [self._line.deadline(), self._line.acks_at()]
+            due += [watch.deadline() for watch in self._watches]
         return min((at for at in due if at is not None), default=None)
 
     def tick(self, now: float) -> bool:
