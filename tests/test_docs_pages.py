@@ -137,8 +137,14 @@ def test_the_lanes_are_those_that_the_sources_use() -> None:
     mirror = (SOURCE / "agent/mirror.py").read_text("utf-8")
     sent = re.findall(r"send_bulk\((\w+)\(", engine)
     stretches = re.findall(r"return (Copy|Part)\(", engine + mirror)  # Made first, sent as bulk.
-    assert {name for name, lane in LANES.items() if "bulk" in lane} == {*sent, *stretches}
-    assert {name for name, lane in LANES.items() if lane == "bulk"} == {"Part", "Copy", "Adopt"}
+    ahead = re.findall(r"yield (Ahead)\(", (SOURCE / "agent/ahead.py").read_text("utf-8"))
+    assert {name for name, lane in LANES.items() if "bulk" in lane} == {*sent, *stretches, *ahead}
+    assert {name for name, lane in LANES.items() if lane == "bulk"} == {
+        "Part",
+        "Copy",
+        "Adopt",
+        "Ahead",
+    }
 
 
 def test_the_readme_names_both_front_doors() -> None:
