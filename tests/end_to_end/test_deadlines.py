@@ -57,7 +57,7 @@ def test_a_program_on_the_machine_may_know_better(laptop: Laptop) -> None:
 def test_jobs_hear_of_the_end_in_time_to_save(laptop: Laptop) -> None:
     listening = (
         "import json, os, signal\n"
-        "def save(*_): print(json.load(open(os.environ['TOWLINE_DEADLINE_FILE']))['reason'])\n"
+        "def save(*_): print(json.load(open(os.environ['TOWLINE_DEADLINE_FILE']))['why'])\n"
         "signal.signal(signal.SIGUSR1, save)\n"
         "print('ready', flush=True)\n"
         "signal.pause()\n"

@@ -485,7 +485,7 @@ def open_service(workspace: str) -> AgentService:
     software = f"towline agent of {workspace}"
     ways = status_file(dict(os.environ))
     ending = Ending(ensure_place(workspace).deadline)
-    ending.warned.append(lambda left_s, why: _tell_jobs(workspace, left_s, why))
+    ending.warned.append(lambda left_s, _why: _warn_jobs(workspace, left_s))
 
     def when(lives_s: float) -> Deadline | None:
         return deadline_of(lives_s, environment(), age_s())
@@ -494,11 +494,11 @@ def open_service(workspace: str) -> AgentService:
     return AgentService(Roots(), software, now, notebook, ways, ending=ending, lifetime=when)
 
 
-def _tell_jobs(workspace: str, left_s: float, why: str) -> None:
-    from towline.agent.jobs.deadline import tell  # Few agents see the end of their machine.
+def _warn_jobs(workspace: str, left_s: float) -> None:
+    from towline.agent.jobs.deadline import warn  # Few agents see the end of their machine.
 
     with suppress(OSError):  # A job that cannot be told goes on, as it would have.
-        tell(workspace, left_s, why)
+        warn(workspace, left_s)
 
 
 class _LineOutlet:
