@@ -109,20 +109,20 @@ def set_size(terminal: int, rows: int, columns: int) -> None:
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
 
-def own_variables(request: Request, workspace: str, number: int) -> dict[str, str]:
-    """Return what towline itself tells a job."""
+def own_variables(request: Request, number: int, deadline: str) -> dict[str, str]:
+    """Return what towline itself tells a job. `deadline`: the file that says when it all ends."""
     return {
         "TOWLINE_JOB": str(number),
         "TOWLINE_JOB_NAME": request.name,
         "TOWLINE_REVISION": str(request.revision),
-        "TOWLINE_DEADLINE_FILE": ensure_place(workspace).deadline,
+        "TOWLINE_DEADLINE_FILE": deadline,
     }
 
 
 def _environment(request: Request, workspace: str, number: int, cwd: str) -> Mapping[str, str]:
     environment = {
         **os.environ,
-        **own_variables(request, workspace, number),
+        **own_variables(request, number, ensure_place(workspace).deadline),
         "PWD": cwd,
         "PYTHONUNBUFFERED": "1",  # Into a pipe Python would write in blocks, minutes late.
     }
