@@ -27,7 +27,8 @@ from towline.agent.place import ensure_place
 from towline.agent.programs import Programs
 from towline.agent.reverse import Reverses
 from towline.agent.roots import Roots
-from towline.agent.streams import Streams
+from towline.agent.stamps import Stamps
+from towline.agent.streams import Streams, Watches
 from towline.agent.ways import Ways, status_file
 from towline.core.deadline import Deadline
 from towline.core.ignore import Rules
@@ -97,8 +98,8 @@ class AgentService:
         self._software = software
         self._line = Line(bytes(LINE_ID_SIZE), initiator=False, software=software, now=now)
         self._ways_file = ways
-        self._ways = Ways(self._line, ways)
-        self._streams = _streams_on(self._line, self._ways)
+        self._watches = _watches_on(self._line, ways)
+        self._streams = [*_streams_on(self._line), *self._watches]
         self._line_is_over = False
         self._attached = False
         self._now = now
@@ -150,7 +151,7 @@ class AgentService:
         if (end_at := self.ending.next_at()) is not None:
             due.append(self._now + end_at - self._wall())
         if self._attached:
-            due += [self._line.deadline(), self._ways.deadline()]
+            due += [self._line.deadline(), *(watch.deadline() for watch in self._watches)]
         return min((at for at in due if at is not None), default=None)
 
     def tick(self, now: float) -> bool:
@@ -164,7 +165,8 @@ class AgentService:
                 self._line.handle_timer(now)
                 self._take_events()
             self._take_messages(now)
-        self._ways.look(now)
+        for watch in self._watches:
+            watch.look(now)
         self._tell_end()
         for streams in self._streams:
             streams.step()
@@ -381,8 +383,8 @@ class AgentService:
         self._revision = 0  # The laptop may have begun to count anew.
         self._line = Line(line_id, initiator=False, software=self._software, now=now)
         self._close_streams()
-        self._ways = Ways(self._line, self._ways_file)
-        self._streams = _streams_on(self._line, self._ways)
+        self._watches = _watches_on(self._line, self._ways_file)
+        self._streams = [*_streams_on(self._line), *self._watches]
         self._mirrors.clear()
         self._lanes.clear()
         for inbox in self._inbox.values():
@@ -543,5 +545,9 @@ def _read_lane(greeting: Mapping[str, Any]) -> tuple[int, Lane]:
     return number, Lane(greeting.get("lane"))
 
 
-def _streams_on(line: Line, ways: Ways) -> list[Streams]:
-    return [Forwards(line), Reverses(line), Programs(line), ways]
+def _streams_on(line: Line) -> list[Streams]:
+    return [Forwards(line), Reverses(line), Programs(line)]
+
+
+def _watches_on(line: Line, ways: str) -> list[Watches]:
+    return [Ways(line, ways), Stamps(line)]
