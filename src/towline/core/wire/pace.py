@@ -160,6 +160,7 @@ class Pace:
             return
         self._window = min(self._window, WINDOW_AGAIN)
         self._starting, self._rate, self._kept = True, 0.0, None
+        self._was_in_time, self._before_late = False, None
         self._begin_round(now)
 
     @property
