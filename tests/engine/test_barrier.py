@@ -13,7 +13,6 @@ from towline.core.entry import Directory, Entry, File, digest_of
 from towline.core.ignore import NO_CHECKPOINTS
 from towline.core.tree import Tree
 from towline.core.wire.messages import Apply, Message
-from towline.engine.ahead import Vanguard
 from towline.engine.ancestor import Store
 from towline.engine.barrier import Barrier, FlushError
 from towline.engine.bell import Bell
@@ -73,12 +72,11 @@ class Laptop:
         )
         notices = Notices(store, lambda _: None)
         coming = Coming(NO_CHECKPOINTS, self.trees, self.flights, notices, lambda: ())
-        vanguard = Vanguard(cast(Any, self.disk), lambda _: False)
         self.planner = Planner(
             self.trees,
             self.flights,
             self.pusher,
-            Puller(cast(Any, self.disk), self.flights, lambda _: None, coming, vanguard),
+            Puller(cast(Any, self.disk), self.flights, lambda _: None, coming, lambda _: False),
             store,
             direction_of=lambda _: Direction.BOTH,
             hosts=lambda: ("laptop", "machine"),

@@ -43,7 +43,6 @@ from towline.core.wire.messages import (
 from towline.core.wire.records import Row
 from towline.disk.follow import News
 from towline.engine import events
-from towline.engine.ahead import Vanguard
 from towline.engine.ancestor import KeptConflict, Store
 from towline.engine.barrier import Barrier, Questions
 from towline.engine.bell import Bell
@@ -127,8 +126,7 @@ class Live:
         coming = Coming(
             folder.checkpoints, self.trees, self.flights, self._notices, lambda: self.planner.stuck
         )
-        self._vanguard = Vanguard(self._local, self._is_wanted_here)
-        self.puller = Puller(self._local, self.flights, self._landed_here, coming, self._vanguard)
+        self.puller = Puller(self._local, self.flights, self._landed_here, coming, self._comes_here)
         parts = (self.trees, self.flights, self.pusher, self.puller, store)
         self.planner = Planner(
             *parts, direction_of=folder.direction_of, hosts=self._hosts, wall_clock=wall_clock
@@ -288,7 +286,7 @@ class Live:
         agreed = there == self.trees.ancestor.get(path)
         return self._is_known and not self.held and is_basis and goes and agreed
 
-    def _is_wanted_here(self, path: str) -> bool:
+    def _comes_here(self, path: str) -> bool:
         """Whether a new checkpoint of the machine, of which nothing is told yet, will come here."""
         comes = self.folder.direction_of(path) is not Direction.PUSH and not self._ignores(
             path, None

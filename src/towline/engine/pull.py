@@ -45,7 +45,9 @@ Landed = Callable[[Sequence[tuple[Change, Result]]], None]
 
 
 class Puller:
-    """`landed` is called in the loop with each batch of changes and what became of them."""
+    """`landed` is called in the loop with each batch of changes and what became of them;
+    `is_wanted` is for what comes before it is asked for (`engine/ahead.py`).
+    """
 
     def __init__(
         self,
@@ -53,12 +55,12 @@ class Puller:
         flights: Flights,
         landed: Landed,
         coming: Coming,
-        vanguard: Vanguard,
+        is_wanted: Callable[[str], bool],
     ) -> None:
         self._local = local
         self._flights = flights
         self._landed = landed
-        self._vanguard = vanguard
+        self._vanguard = Vanguard(local, is_wanted)
         self._turns = Turns(coming.checkpoints, coming.below, PART_SIZE)
         self._under_way: dict[str, Change] = {}
         self._received: dict[bytes, int] = {}  # Bytes of large contents that are here.
