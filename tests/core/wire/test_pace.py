@@ -349,3 +349,25 @@ def test_the_queue_aimed_at_is_shorter_on_a_fast_line():
     queued = sorted(delay for at, delay in outcome.queued_s if at >= 4.0)
     assert queued[len(queued) // 2] <= 0.012
     assert outcome.rate(4.0, 8.0) >= 0.95 * 12.5e6
+
+
+def after_late_rounds(count: int) -> tuple[int, int]:
+    """Return the window before so many late rounds, and four rounds in time after them."""
+    pace = started()
+    now = rounds(pace, RTT_S + TARGET_S, 2, 0.0)
+    before = pace.window
+    for _ in range(count):  # TCP begins slowly after a rest.
+        now += 1.0
+        pace.add_sample(RTT_S + 0.35, CEILING, now)
+    rounds(pace, RTT_S, 2, now)
+    return before, pace.window
+
+
+def test_after_one_late_round_alone_the_window_comes_back_soon():
+    before, after = after_late_rounds(1)
+    assert after >= 0.9 * before
+
+
+def test_what_is_late_twice_is_late_for_the_window():
+    before, after = after_late_rounds(2)
+    assert after < 0.5 * before

@@ -31,6 +31,7 @@ _PROBE_AFTER_MAX = 192
 _RESTS_MAX = 3  # Rounds: a single frame may meet another small packet.
 _KEPT_MAX_S = 0.05  # Beyond a round trip: a relay waits for an acknowledgement, itself late.
 _SHRINK_MAX = 0.5  # Of the window in a round: one late answer is no reason to stop.
+_RETURNED = 0.95  # Of the window before a late round: near enough.
 _RTT_MIN_S = 1e-6  # A clock may not have moved at all.
 
 
@@ -139,6 +140,10 @@ class Pace:
         self._minimum = RecentMinimum(now)
         self._starting = True  # Doubling each round trip, until the first delay is seen.
         self._kept: float | None = None  # The window to return to after a dip.
+        self._was_in_time = False  # The last round, with a window that was found.
+        self._before_late: float | None = (
+            None  # The window to return to if one round alone is late.
+        )
         self._last_dip = now
         self._round_began = now
         self._round_rtt: float | None = None
@@ -163,6 +168,7 @@ class Pace:
             return
         self._window = min(self._window, WINDOW_AGAIN)
         self._starting, self._rate, self._kept = True, 0.0, None
+        self._was_in_time, self._before_late = False, None
         self._begin_round(now)
 
     @property
@@ -274,4 +280,19 @@ class Pace:
         self._starting = False
         if gain > 0 and not self._is_used:
             return self._window
-        return self._window * (1 + min(max(gain, -_SHRINK_MAX), 1))
+        return self._returned(self._window * (1 + min(max(gain, -_SHRINK_MAX), 1)), delay_s)
+
+    def _returned(self, window: float, delay_s: float) -> float:
+        """Return the next window, halfway back if only one round was late, and the next in time.
+
+        After a rest TCP begins slowly, and the first window's worth waits in it for that. What is
+        late twice is late for the window.
+        """
+        was_in_time, self._was_in_time = self._was_in_time, delay_s <= 2 * TARGET_S
+        if not self._was_in_time:
+            self._before_late = self._window if was_in_time else None
+        elif self._before_late is not None and delay_s <= self._target_s:
+            window = max(window, (window + self._before_late) / 2)
+            if window >= _RETURNED * self._before_late:
+                self._before_late = None
+        return window
