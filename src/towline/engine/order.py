@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from towline.core.change import Change
+from towline.core.path import parent_of
 
 CODE = (".py", ".pyi", ".ipynb", ".toml", ".cfg", ".ini", ".yaml", ".yml", ".sh")
 ORDERED_SIZE = 32 << 20  # Bytes. Less is there within some seconds in any order.
@@ -24,8 +25,10 @@ def code_first(changes: Sequence[Change]) -> list[Change]:
     size = sum(change.content_size for change in changes)
     if size < ORDERED_SIZE or any(change.old is not None for change in changes):
         return [*changes]
-    code = {change.path for change in changes if _is_code(change)}
-    first = code.union(*map(_parents, code))
+    first: set[str] = set()
+    for change in changes:
+        if _is_code(change):
+            _add_with_parents(change.path, first)
 
     def rank(change: Change) -> int:
         return 0 if change.path in first else 1 + (change.content_size > LATE_SIZE)
@@ -37,6 +40,7 @@ def _is_code(change: Change) -> bool:
     return change.path.endswith(CODE) and change.content_size <= LATE_SIZE
 
 
-def _parents(path: str) -> set[str]:
-    names = path.split("/")
-    return {"/".join(names[:depth]) for depth in range(1, len(names))}
+def _add_with_parents(path: str, paths: set[str]) -> None:
+    while path and path not in paths:
+        paths.add(path)
+        path = parent_of(path)

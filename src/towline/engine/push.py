@@ -122,12 +122,11 @@ class Pusher:
         return min(bulk, default=newest + 1) - 1
 
     def is_small(self, changes: Sequence[Change]) -> bool:
+        if len(changes) > HOT_CHANGES_MAX:
+            return False
         moved = moved_contents(changes)
         size = sum(c.content_size for c in changes if not _is_moved(c, moved))
-        header_size = sum(map(_header_size, changes))
-        return (
-            size <= HOT_SIZE_MAX and header_size <= HEADER_SIZE and len(changes) <= HOT_CHANGES_MAX
-        )
+        return size <= HOT_SIZE_MAX and sum(map(_header_size, changes)) <= HEADER_SIZE
 
     def open_revision(self, number: int, began: float, changes: Sequence[Change]) -> None:
         paths = [change.path for change in changes[:8]]
