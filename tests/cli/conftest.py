@@ -28,8 +28,8 @@ class Ended:
 
 
 @pytest.fixture(autouse=True)
-def _own_home(homes: Path) -> None:
-    pass
+def _own_home(homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOWLINE_SSH", "/nowhere/ssh")  # There is no machine to connect to.
 
 
 @pytest.fixture

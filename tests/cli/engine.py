@@ -47,7 +47,9 @@ EXPLAINED = {
 }  # fmt: skip
 
 
-async def run_link(request: LinkRequest, report: Callable[[Event | Status], None]) -> int:
+async def run_link(
+    request: LinkRequest, report: Callable[[Event | Status], None], dial: object = None
+) -> int:
     host = request.destination
     if host == "crash":
         raise RuntimeError("a bug")

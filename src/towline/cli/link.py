@@ -159,7 +159,6 @@ def run_here(request: LinkRequest, display: Display) -> int:
     import anyio
 
     from towline.logfile import Log
-    from towline.workspace import run_link
 
     gc.set_threshold(*GC_THRESHOLD)
 
@@ -175,10 +174,23 @@ def run_here(request: LinkRequest, display: Display) -> int:
 
     try:
         with display:
-            code: int = anyio.run(run_link, request, report)
+            return anyio.run(_run_engine, request, binding, report)
     except BaseExceptionGroup as group:
         raise _only_error(group) or group from None
-    return code
+
+
+async def _run_engine(request: LinkRequest, binding: Binding, report: Report) -> int:
+    """Load the engine while ssh connects, and run it.
+
+    Where one runs already this one will be refused; until then it must not disturb the machine.
+    """
+    from towline.control import is_running
+    from towline.dial import dialled
+
+    async with dialled(request, ahead=not is_running(binding)) as dial:
+        from towline.workspace import run_link
+
+        return await run_link(request, report, dial)
 
 
 def _only_error(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
