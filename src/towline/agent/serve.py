@@ -27,7 +27,8 @@ from towline.agent.place import ensure_place
 from towline.agent.programs import HungUp, Programs
 from towline.agent.reverse import Reverses
 from towline.agent.roots import Roots
-from towline.agent.streams import Streams
+from towline.agent.stamps import Stamps
+from towline.agent.streams import Streams, Watches
 from towline.agent.ways import Ways, status_file
 from towline.core.deadline import Deadline
 from towline.core.ignore import Rules
@@ -97,7 +98,7 @@ class AgentService:
         self._software = software
         self._line = Line(bytes(LINE_ID_SIZE), initiator=False, software=software, now=now)
         self._ways_file = ways
-        self._ways = Ways(self._line, ways)
+        self._watches = _watches_on(self._line, ways)
         self._hung_up = HungUp()
         self._streams = self._streams_on(self._line)
         self._line_is_over = False
@@ -151,7 +152,7 @@ class AgentService:
         if (end_at := self.ending.next_at()) is not None:
             due.append(self._now + end_at - self._wall())
         if self._attached:
-            due += [self._line.deadline(), self._ways.deadline()]
+            due += [self._line.deadline(), *(watch.deadline() for watch in self._watches)]
         return min((at for at in due if at is not None), default=None)
 
     def tick(self, now: float) -> bool:
@@ -165,7 +166,8 @@ class AgentService:
                 self._line.handle_timer(now)
                 self._take_events()
             self._take_messages(now)
-        self._ways.look(now)
+        for watch in self._watches:
+            watch.look(now)
         self._tell_end()
         for streams in self._streams:
             streams.step()
@@ -382,7 +384,7 @@ class AgentService:
         self._revision = 0  # The laptop may have begun to count anew.
         self._line = Line(line_id, initiator=False, software=self._software, now=now)
         self._close_streams()
-        self._ways = Ways(self._line, self._ways_file)
+        self._watches = _watches_on(self._line, self._ways_file)
         self._streams = self._streams_on(self._line)
         self._mirrors.clear()
         self._lanes.clear()
@@ -390,7 +392,8 @@ class AgentService:
             inbox.clear()
 
     def _streams_on(self, line: Line) -> list[Streams]:
-        return [Forwards(line), Reverses(line), Programs(line, self._hung_up), self._ways]
+        own = (Forwards(line), Reverses(line), Programs(line, self._hung_up))
+        return [*own, *self._watches]
 
     def _close_streams(self) -> None:
         for streams in self._streams:
@@ -545,3 +548,7 @@ def _read_lane(greeting: Mapping[str, Any]) -> tuple[int, Lane]:
     if type(number) is not int or not 0 <= number < MIRRORS_MAX:
         raise ValueError("no mirror")
     return number, Lane(greeting.get("lane"))
+
+
+def _watches_on(line: Line, ways: str) -> list[Watches]:
+    return [Ways(line, ways), Stamps(line)]

@@ -240,7 +240,7 @@ class Replica:
         for change, result in zip(changes, results, strict=True):
             if result.outcome is Outcome.DONE:
                 self.tree.put_shallow(change.path, change.new)
-                self.problems.pop(change.path, None)
+                self._forget_problems(change.path, below=not isinstance(change.new, Directory))
             else:
                 self._note_told(result)
                 self._to_observe.add(change.path)
@@ -422,12 +422,16 @@ class Replica:
         return bool(directory) and isinstance(entry, Directory) and not entry.children
 
     def _forget_below(self, path: str, old: Entry | None, new: Entry | None) -> None:
-        for known in [known for known in self.problems if known == path or is_below(known, path)]:
-            del self.problems[known]
+        self._forget_problems(path, below=True)
         if not isinstance(new, (File, Directory)) and new != UNSETTLED:
             self._cache.forget(path)
         if isinstance(old, Directory) and not isinstance(new, Directory):
             self._cache.forget_below(path)
+
+    def _forget_problems(self, path: str, *, below: bool) -> None:
+        self.problems.pop(path, None)
+        for known in [known for known in self.problems if below and is_below(known, path)]:
+            del self.problems[known]
 
     # Reading.
 

@@ -490,6 +490,7 @@ class Live:
 
     async def _plan(self, remote: Remote) -> None:
         while True:
+            heard = self._changed.rung
             await self._refresh()
             if self._told and self._local_known:
                 await self.planner.plan(remote)
@@ -499,7 +500,7 @@ class Live:
                 self._landed.ring()
                 self._note_state()
                 self._touched()
-            await self._wait_for_more()
+            await self._wait_for_more(heard)
 
     async def _refresh(self) -> None:
         """Make sure that rules and local tree are what the project's files say."""
@@ -514,15 +515,15 @@ class Live:
         finally:
             self._refreshing = False
 
-    async def _wait_for_more(self) -> None:
+    async def _wait_for_more(self, heard: int) -> None:
         if self._rules is not None and (self._rules_stale or self._local_stale):
             return
         deadline = self.planner.deadline() if self._told and self._local_known else None
         if deadline is None:
-            await self._changed.wait()
+            await self._changed.wait(heard)
         else:
             with anyio.move_on_after(deadline - anyio.current_time()):
-                await self._changed.wait()
+                await self._changed.wait(heard)
 
     def _note_state(self) -> None:
         """Tell when the folder becomes held, and when both sides first hold the same."""

@@ -7,7 +7,9 @@ import pytest
 from towline.core.wire.pace import (
     DIP_EVERY_S,
     MEMORY_S,
+    PAUSE_S,
     TARGET_S,
+    WINDOW_AGAIN,
     WINDOW_MIN,
     WINDOW_START,
     Pace,
@@ -119,6 +121,27 @@ def test_what_was_sent_before_the_window_changed_is_no_measure_of_it():
     for _ in range(10):
         pace.add_sample(3.0, CEILING, now + 2.9)
     assert pace.window == before
+
+
+def test_after_a_pause_bulk_begins_as_slowly_as_tcp_and_doubles():
+    pace = started()
+    now = rounds(pace, RTT_S, 3, 0.0)
+    pace.resume(now + PAUSE_S / 2)
+    assert pace.window > WINDOW_START
+    now += 3 * RTT_S + PAUSE_S
+    pace.resume(now)
+    assert pace.window == WINDOW_AGAIN
+    pace.add_sample(RTT_S, WINDOW_AGAIN, now + RTT_S, WINDOW_AGAIN)
+    assert pace.window == 2 * WINDOW_AGAIN
+    rounds(pace, RTT_S, 3, now)
+    assert pace.window > WINDOW_START
+
+
+def test_the_first_start_is_no_pause():
+    pace = Pace(0.0, CEILING)
+    pace.add_sample(RTT_S, 0, RTT_S)
+    pace.resume(5.0)
+    assert pace.window == WINDOW_START
 
 
 def test_now_and_then_the_queue_is_let_run_dry_for_one_round():

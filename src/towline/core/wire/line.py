@@ -180,6 +180,8 @@ class Line:
         if taken is None:
             return None
         frame, is_bulk = taken
+        if is_bulk and not replay.bulk_in_flight:
+            transport.pace.resume(self._now)
         replay.add(frame, is_bulk, self._now)
         return frame
 

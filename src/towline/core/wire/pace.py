@@ -10,12 +10,15 @@ on the times passed in; nothing here knows frames.
 from __future__ import annotations
 
 import enum
+import math
 
 TARGET_S = 0.015  # Queueing delay aimed at: unseen by a person, enough to keep any link busy.
 _TARGET_MIN_S = 0.008  # Beside one frame's time.
 _FRAME_SIZE = 16 << 10  # Bytes.
 WINDOW_MIN = 64 << 10  # Bytes. Four frames: progress on the slowest link.
 WINDOW_START = 128 << 10  # Bytes. 10 ms at 100 Mbit/s.
+WINDOW_AGAIN = 32 << 10  # Bytes, after a pause. TCP begins with 14 KiB and doubles, too (RFC 6928).
+PAUSE_S = 0.3  # TCP's own window shrinks where nothing was sent for that long (RFC 2861).
 MEMORY_S = 60.0  # How long a minimum counts: a route may change for the worse.
 DIP_EVERY_S = 20.0  # How often the queue is let run dry, to see the true minimum within MEMORY_S.
 _GAIN = 0.7  # Of the way to the target in a round: a measure is noisy, and others send as well.
@@ -140,6 +143,19 @@ class Pace:
         self._round_size = 0  # Bytes acknowledged.
         self._rate = 0.0  # The highest of any round in the start, in bytes per second.
         self._kept_back = KeptBack()
+        self._acknowledged_at = math.inf  # The first start is a copy's, which nobody waits behind.
+
+    def resume(self, now: float) -> None:
+        """Bulk begins again, with none under way. After a pause it does so as slowly as TCP.
+
+        Else it would stand in TCP's queue for as long as that takes to open its window again, and
+        with it all that is sent later.
+        """
+        if now - self._acknowledged_at <= max(PAUSE_S, 2 * (self.rtt_min_s or 0.0)):
+            return
+        self._window = min(self._window, WINDOW_AGAIN)
+        self._starting, self._rate, self._kept = True, 0.0, None
+        self._begin_round(now)
 
     @property
     def window(self) -> int:
@@ -158,6 +174,8 @@ class Pace:
         A change of the window lets a burst go; what is sent a round trip later meets the queue
         that stands. Only that is measured, for a quarter of a round trip.
         """
+        if acknowledged:
+            self._acknowledged_at = now
         rtt_s = max(rtt_s, _RTT_MIN_S)
         minimum = self._minimum.add(rtt_s, now)
         self._round_peak = max(self._round_peak, in_flight)
@@ -183,6 +201,9 @@ class Pace:
                 self._last_dip, self._kept = now, window
                 window *= 0.75 * minimum / rtt_s
         self._window = min(max(window, WINDOW_MIN), self._ceiling)
+        self._begin_round(now)
+
+    def _begin_round(self, now: float) -> None:
         self._round_began, self._round_rtt = now, None
         self._round_peak = self._round_size = 0
 
