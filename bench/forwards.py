@@ -5,8 +5,8 @@
 Both lead to the same programs on the same real sshd, in turns, in one run; the link to it is
 `towline link`. `key` is a shell with a terminal, entered by ssh through the forward, while a
 gigabyte is on its way; beside it the same shell with nothing on its way. `page` is `towline
-jupyter` from the command to a kernel that has run a cell; it needs JupyterLab. `--write` puts the
-tables into docs/performance.md.
+jupyter` from the command to a kernel that has run a cell; it needs JupyterLab, which it starts by
+hand as well. `--write` puts the tables into docs/performance.md.
 """
 
 from __future__ import annotations
@@ -272,6 +272,33 @@ def measure_page() -> Iterator[Result]:
                 yield {"what": f"page, {what}", "answers": address, "cell": ready, "unit": "s"}
                 if what != "second start":
                     laptop.run("jupyter", "stop", timeout_s=60)
+            alone = statistics.median(start_alone(laptop.project) for _ in range(ROUNDS))
+            yield {"what": "page, `jupyter-lab` alone", "answers": alone, "unit": "s"}
+
+
+def start_alone(folder: Path) -> float:
+    """Return the seconds until a `jupyter-lab` answers that nobody but us started."""
+    path = folder.parent / "alone"
+    path.unlink(missing_ok=True)
+    program = Path(sys.executable).with_name("jupyter-lab")
+    argv = [program, "--no-browser", "--allow-root", f"--ServerApp.sock={path}"]
+    began = time.perf_counter()
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(argv, cwd=folder, stdout=quiet, stderr=quiet) as process:
+        wait_until(lambda: is_answered(path), "jupyter-lab answers", 60)
+        took = time.perf_counter() - began
+        process.terminate()
+    return took
+
+
+def is_answered(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.connect(str(path))
+            connection.sendall(b"GET /api HTTP/1.0\r\nHost: localhost\r\n\r\n")
+            return connection.recv(8).startswith(b"HTTP/1.")
+        except OSError:
+            return False
 
 
 PARTS = {"rate": measure_rate, "trip": measure_trip, "key": measure_key, "page": measure_page}
