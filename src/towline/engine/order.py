@@ -1,14 +1,16 @@
-"""In which order a new tree goes over: what runs first, what is large last.
+"""In which order changes go over: what runs first, what is large last.
 
-On a new machine the code is there, and can run, while data still streams. It only orders changes
-that do not depend on each other; whoever sends them decides what fits a message.
+On a new machine the code is there, and can run, while data still streams; a save that is noticed
+together with a large file does not wait for it. It only orders changes that do not depend on each
+other; whoever sends them decides what fits a message.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from towline.core.change import Change
+from towline.core.change import Change, is_moved, moved_contents
+from towline.core.path import parents_of
 
 CODE = (".py", ".pyi", ".ipynb", ".toml", ".cfg", ".ini", ".yaml", ".yml", ".sh")
 ORDERED_SIZE = 32 << 20  # Bytes. Less is there within some seconds in any order.
@@ -25,7 +27,7 @@ def code_first(changes: Sequence[Change]) -> list[Change]:
     if size < ORDERED_SIZE or any(change.old is not None for change in changes):
         return [*changes]
     code = {change.path for change in changes if _is_code(change)}
-    first = code.union(*map(_parents, code))
+    first = code.union(*map(parents_of, code))
 
     def rank(change: Change) -> int:
         return 0 if change.path in first else 1 + (change.content_size > LATE_SIZE)
@@ -33,10 +35,22 @@ def code_first(changes: Sequence[Change]) -> list[Change]:
     return sorted(changes, key=rank)
 
 
+def large_apart(changes: Sequence[Change], size: int) -> tuple[list[Change], list[Change]]:
+    """Return all that need not wait for contents of more than `size` bytes, and the rest.
+
+    What is below a path goes with it; what is above goes before it. A content that is only moved
+    stays with the change that removes it elsewhere.
+    """
+    moved = moved_contents(changes)
+    large = {
+        change.path
+        for change in changes
+        if change.content_size > size and not is_moved(change, moved)
+    }
+    rest = [c for c in changes if c.path in large or not large.isdisjoint(parents_of(c.path))]
+    paths = {change.path for change in rest}
+    return [change for change in changes if change.path not in paths], rest
+
+
 def _is_code(change: Change) -> bool:
     return change.path.endswith(CODE) and change.content_size <= LATE_SIZE
-
-
-def _parents(path: str) -> set[str]:
-    names = path.split("/")
-    return {"/".join(names[:depth]) for depth in range(1, len(names))}

@@ -183,6 +183,8 @@ class Line:
         if taken is None:
             return None
         frame, priority = taken
+        if priority is Priority.BULK and not replay.bulk_in_flight:
+            transport.pace.resume(self._now)
         replay.add(frame, priority is Priority.BULK, self._now)
         if priority is Priority.INTERACTIVE:
             transport.pace.note_person(self._now)
