@@ -95,6 +95,31 @@ def upload(port: int) -> float:
     return SIZE / (time.perf_counter() - began) / 1e6
 
 
+def pipe_down(machine: Machine) -> float:
+    """Return what `ssh HOST cat` carries: the Line goes through such pipes."""
+    began, command = time.perf_counter(), f"head -c {SIZE} /dev/zero"
+    with subprocess.Popen(bare_ssh(machine, command), stdout=subprocess.PIPE, bufsize=0) as process:
+        assert process.stdout
+        buffer = memoryview(bytearray(1 << 18))
+        while process.stdout.readinto(buffer):
+            pass
+    return SIZE / (time.perf_counter() - began) / 1e6
+
+
+def pipe_up(machine: Machine) -> float:
+    began, part = time.perf_counter(), bytes(1 << 18)
+    argv = bare_ssh(machine, "cat >/dev/null")
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, bufsize=0) as process:
+        assert process.stdin
+        for _ in range(SIZE // len(part)):
+            process.stdin.write(part)
+    return SIZE / (time.perf_counter() - began) / 1e6
+
+
+def bare_ssh(machine: Machine, command: str) -> list[str]:
+    return ["ssh", "-T", "-F", str(machine.config), machine.name, command]
+
+
 def trips(port: int) -> list[float]:
     """Return the milliseconds of round trips of one byte."""
     taken: list[float] = []
@@ -181,10 +206,11 @@ def measure_rate() -> Iterator[Result]:
     with ground() as laptop, program_there() as port, laptop.linked():
         ours = forward(laptop, port)
         with ssh_forward(laptop.machine, port) as theirs:
-            for name, rate in (("down", download), ("up", upload)):
-                rates = [(rate(ours), rate(theirs)) for _ in range(ROUNDS)]
-                towline, ssh = (statistics.median(each) for each in zip(*rates, strict=True))
-                yield {"what": f"rate {name}", "towline": towline, "ssh -L": ssh, "unit": "MB/s"}
+            for name, rate, bare in (("down", download, pipe_down), ("up", upload, pipe_up)):
+                rates = [(rate(ours), rate(theirs), bare(laptop.machine)) for _ in range(ROUNDS)]
+                towline, ssh, pipe = (statistics.median(each) for each in zip(*rates, strict=True))
+                measured = {"towline": towline, "ssh -L": ssh, "ssh cat": pipe, "unit": "MB/s"}
+                yield {"what": f"rate {name}", **measured}
 
 
 def measure_trip() -> Iterator[Result]:
