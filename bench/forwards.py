@@ -5,8 +5,8 @@
 Both lead to the same programs on the same real sshd, in turns, in one run; the link to it is
 `towline link`. `key` is a shell with a terminal, entered by ssh through the forward, while a
 gigabyte is on its way; beside it the same shell with nothing on its way. `page` is `towline
-jupyter` from the command to a kernel that has run a cell; it needs JupyterLab. `--write` puts the
-tables into docs/performance.md.
+jupyter` from the command to a kernel that has run a cell; it needs JupyterLab, which it starts by
+hand as well. `--write` puts the tables into docs/performance.md.
 """
 
 from __future__ import annotations
@@ -95,6 +95,31 @@ def upload(port: int) -> float:
     return SIZE / (time.perf_counter() - began) / 1e6
 
 
+def pipe_down(machine: Machine) -> float:
+    """Return what `ssh HOST cat` carries: the Line goes through such pipes."""
+    began, command = time.perf_counter(), f"head -c {SIZE} /dev/zero"
+    with subprocess.Popen(bare_ssh(machine, command), stdout=subprocess.PIPE, bufsize=0) as process:
+        assert process.stdout
+        buffer = memoryview(bytearray(1 << 18))
+        while process.stdout.readinto(buffer):
+            pass
+    return SIZE / (time.perf_counter() - began) / 1e6
+
+
+def pipe_up(machine: Machine) -> float:
+    began, part = time.perf_counter(), bytes(1 << 18)
+    argv = bare_ssh(machine, "cat >/dev/null")
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, bufsize=0) as process:
+        assert process.stdin
+        for _ in range(SIZE // len(part)):
+            process.stdin.write(part)
+    return SIZE / (time.perf_counter() - began) / 1e6
+
+
+def bare_ssh(machine: Machine, command: str) -> list[str]:
+    return ["ssh", "-T", "-F", str(machine.config), machine.name, command]
+
+
 def trips(port: int) -> list[float]:
     """Return the milliseconds of round trips of one byte."""
     taken: list[float] = []
@@ -181,10 +206,11 @@ def measure_rate() -> Iterator[Result]:
     with ground() as laptop, program_there() as port, laptop.linked():
         ours = forward(laptop, port)
         with ssh_forward(laptop.machine, port) as theirs:
-            for name, rate in (("down", download), ("up", upload)):
-                rates = [(rate(ours), rate(theirs)) for _ in range(ROUNDS)]
-                towline, ssh = (statistics.median(each) for each in zip(*rates, strict=True))
-                yield {"what": f"rate {name}", "towline": towline, "ssh -L": ssh, "unit": "MB/s"}
+            for name, rate, bare in (("down", download, pipe_down), ("up", upload, pipe_up)):
+                rates = [(rate(ours), rate(theirs), bare(laptop.machine)) for _ in range(ROUNDS)]
+                towline, ssh, pipe = (statistics.median(each) for each in zip(*rates, strict=True))
+                measured = {"towline": towline, "ssh -L": ssh, "ssh cat": pipe, "unit": "MB/s"}
+                yield {"what": f"rate {name}", **measured}
 
 
 def measure_trip() -> Iterator[Result]:
@@ -272,6 +298,33 @@ def measure_page() -> Iterator[Result]:
                 yield {"what": f"page, {what}", "answers": address, "cell": ready, "unit": "s"}
                 if what != "second start":
                     laptop.run("jupyter", "stop", timeout_s=60)
+            alone = statistics.median(start_alone(laptop.project) for _ in range(ROUNDS))
+            yield {"what": "page, `jupyter-lab` alone", "answers": alone, "unit": "s"}
+
+
+def start_alone(folder: Path) -> float:
+    """Return the seconds until a `jupyter-lab` answers that nobody but us started."""
+    path = folder.parent / "alone"
+    path.unlink(missing_ok=True)
+    program = Path(sys.executable).with_name("jupyter-lab")
+    argv = [program, "--no-browser", "--allow-root", f"--ServerApp.sock={path}"]
+    began = time.perf_counter()
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(argv, cwd=folder, stdout=quiet, stderr=quiet) as process:
+        wait_until(lambda: is_answered(path), "jupyter-lab answers", 60)
+        took = time.perf_counter() - began
+        process.terminate()
+    return took
+
+
+def is_answered(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.connect(str(path))
+            connection.sendall(b"GET /api HTTP/1.0\r\nHost: localhost\r\n\r\n")
+            return connection.recv(8).startswith(b"HTTP/1.")
+        except OSError:
+            return False
 
 
 PARTS = {"rate": measure_rate, "trip": measure_trip, "key": measure_key, "page": measure_page}

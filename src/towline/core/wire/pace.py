@@ -1,5 +1,6 @@
-"""How much bulk may be under way: as much as delays others by 8 to 15 ms, by 1 to 3 a person
-who types.
+"""How much bulk may be under way: as much as delays others by no more than 8 to 15 ms.
+
+By 1 to 3 ms, while a person types (`note_person`).
 
 The delay that bulk causes is the round trip's time now over its minimum (as in LEDBAT). Every two
 or three round trips the window moves towards the size at which that delay is the target. What is
