@@ -154,6 +154,7 @@ class Workspace:
     # -- The engine process -------------------------------------------------------------------
 
     async def run(self, control: Path) -> int:
+        memory.keep_blocks()
         async with anyio.create_task_group() as tasks:
             streams = {"channel": Channels(lambda: self._line)}
             await tasks.start(self._forwards.run)

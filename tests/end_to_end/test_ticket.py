@@ -214,8 +214,18 @@ def _use_all(machine: Borrowed, laptop: Laptop) -> None:
         words = ("rsync", "-a", "-e", f"ssh -F {laptop.config}", f"box:{there}", "synced")
         laptop.run(*words)
         assert (laptop.home / "synced").read_bytes() == BLOB
-    laptop.towline("cp", f"box:{there}", "copied")
+    _copy_by_another_ssh(laptop, f"box:{there}")
+
+
+def _copy_by_another_ssh(laptop: Laptop, there: str) -> None:
+    ssh = laptop.home / "another-ssh"
+    ssh.write_text(f'#!/bin/sh\ntouch {laptop.home}/was-used\nexec ssh "$@"\n')
+    ssh.chmod(0o755)
+    laptop.environment["TOWLINE_SSH"] = str(ssh)
+    laptop.towline("cp", there, "copied")
+    del laptop.environment["TOWLINE_SSH"]
     assert (laptop.home / "copied").read_bytes() == BLOB
+    assert (laptop.home / "was-used").exists()
 
 
 def test_several_at_once_share_the_line(machine: Borrowed, laptop: Laptop) -> None:

@@ -76,7 +76,7 @@ class Laptop:
             self.trees,
             self.flights,
             self.pusher,
-            Puller(cast(Any, self.disk), self.flights, lambda _: None, coming),
+            Puller(cast(Any, self.disk), self.flights, lambda _: None, coming, lambda _: False),
             store,
             direction_of=lambda _: Direction.BOTH,
             hosts=lambda: ("laptop", "machine"),

@@ -220,6 +220,27 @@ class Replica:
         except OSError:
             return None
 
+    def new_checkpoint(self) -> str | None:
+        """Return the checkpoint that is being read, if it was just closed and its name is new."""
+        path = self.reading.path
+        if path is None or not self.settling.was_closed(path):
+            return None
+        return None if self._cache.last_digest(path) else path
+
+    def read_unread(self, path: str, offset: int, size: int) -> bytes:
+        """Return up to `size` bytes of a file of which nothing is known yet; none if it fails."""
+        try:
+            descriptor = self.folder.open(check_path(path))
+        except OSError:
+            return b""
+        try:
+            self.folder.seek(descriptor, offset)
+            return self._read_exactly(descriptor, size)
+        except OSError:
+            return b""
+        finally:
+            self.folder.close_file(descriptor)
+
     def apply(self, changes: Sequence[Change], contents: Mapping[bytes, bytes]) -> list[Result]:
         """Carry out a group of changes; see `disk.apply`. The tree follows what was done.
 

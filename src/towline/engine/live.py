@@ -29,13 +29,11 @@ from towline.core.wire.messages import (
     Applied,
     Begin,
     Begun,
-    Copy,
     Ends,
     Flush,
     Gone,
     Message,
     Observed,
-    Part,
     Refusal,
     Rescan,
     SetRules,
@@ -128,7 +126,7 @@ class Live:
         coming = Coming(
             folder.checkpoints, self.trees, self.flights, self._notices, lambda: self.planner.stuck
         )
-        self.puller = Puller(self._local, self.flights, self._landed_here, coming)
+        self.puller = Puller(self._local, self.flights, self._landed_here, coming, self._comes_here)
         parts = (self.trees, self.flights, self.pusher, self.puller, store)
         self.planner = Planner(
             *parts, direction_of=folder.direction_of, hosts=self._hosts, wall_clock=wall_clock
@@ -288,6 +286,14 @@ class Live:
         agreed = there == self.trees.ancestor.get(path)
         return self._is_known and not self.held and is_basis and goes and agreed
 
+    def _comes_here(self, path: str) -> bool:
+        """Whether a new checkpoint of the machine, of which nothing is told yet, will come here."""
+        comes = self.folder.direction_of(path) is not Direction.PUSH and not self._ignores(
+            path, None
+        )
+        is_new = self.folder.checkpoints.covers(path) and self.trees.local.get(path) is None
+        return self._is_known and not self.held and comes and is_new
+
     async def _refresh_local(self) -> None:
         """Read the rules if they may have changed, and scan."""
         self._refreshing, self._local_stale = True, False
@@ -388,6 +394,7 @@ class Live:
                 self._landed_there(message)
             case Observed():
                 self._observed(message)
+                await self.puller.look_at_told(self.trees.remote)
             case Gone(path):
                 self.puller.give_up(message.digest)
                 self.flights.note([path])
@@ -416,13 +423,7 @@ class Live:
 
     async def _take_contents(self, remote: Remote) -> None:
         async for message in remote.contents():
-            match message:
-                case Part():
-                    await self.puller.take_part(message)
-                case Copy():
-                    await self.puller.take_copy(message)
-                case _:
-                    raise ProtocolError(f"{type(message).__name__} on the lane for content")
+            await self.puller.take(message)
             self._touched()
 
     def _begun(self, begun: Begun) -> None:
