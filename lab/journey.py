@@ -295,6 +295,7 @@ def _journey(lab: Three, way: Way, scale: Scale) -> Generator[Journey]:
             machine = Side(directory / "machine", lab.machine())
             laptop = Laptop(directory / "laptop", lab.laptop())
             machine.environment.update(stand.environment)
+            laptop.environment.update(stand.laptop)
             _configure(laptop, stand)
             home = machine.home if way.route else directory / "plain/home"
             there = home / laptop.project.name

@@ -57,6 +57,7 @@ class Stand:
     refused: Mapping[str, str] = field(default_factory=dict[str, str])  # Settings or environment.
     means: str = ""  # What the message of a refusal says.
     config: str = ""  # The laptop's ~/.ssh/config.
+    laptop: Mapping[str, str] = field(default_factory=dict[str, str])  # Its environment.
     name: str = "box"  # As `towline ssh` and `cp` take it.
 
 
@@ -180,7 +181,9 @@ def _frp(settings: Mapping[str, str], refused: Mapping[str, str], means: str) ->
             if "frp.gateway" in given:
                 given["frp.key"] = str(directory / "relay/key")
             path = {"PATH": f"{Path(find('frpc') or '').parent}:{sshd.USUAL_PATH}"}
-            yield Stand(server, given, path, refused, means)
+            # A laptop that visits has the program and the token, as its owner set them up.
+            visits = {**path, "TOWLINE_FRP_TOKEN": TOKEN} if "frp.type" not in settings else {}
+            yield Stand(server, given, path, refused, means, laptop=visits)
 
     return open_
 
@@ -214,6 +217,13 @@ WAYS = [
         "frp",
         "real frps and frpc",
         _frp(PUBLIC, WRONG_TOKEN, "another token"),
+        lambda: why_no("frps", "frpc"),
+    ),
+    Way(
+        "frp stcp",
+        "frp",
+        "real frps, frpc on both ends",
+        _frp({}, WRONG_TOKEN, "another token"),
         lambda: why_no("frps", "frpc"),
     ),
     Way(

@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
+    ExitStack,
     asynccontextmanager,
     suppress,
 )
@@ -50,6 +51,7 @@ class Entrance:
             load_bundle(), request.workspace_id, python=options.python or ""
         )
         self._invitation = _open_invitation(request.ticket)
+        self._once = ExitStack()  # The files of the one-time key, while they are needed.
         self._begun: ProcessStream | None = None
 
     @asynccontextmanager
@@ -59,7 +61,8 @@ class Entrance:
         What cannot be started now is not there; whoever connects then is told why.
         """
         async with AsyncExitStack() as stack:
-            arguments = self._arguments(stack, attended=attended)
+            arguments = self._arguments(attended=attended)
+            stack.callback(self._once.close)
             with suppress(ConnectError):
                 process = open_process_stream(arguments, attended=attended)
                 self._begun = await stack.enter_async_context(process)
@@ -83,11 +86,13 @@ class Entrance:
     def _anew(self, *, attended: bool) -> AbstractAsyncContextManager[ByteStream]:
         return open_ssh(self._request.destination, self._ssh, self._bootstrap, attended=attended)
 
-    def _arguments(self, stack: AsyncExitStack, *, attended: bool) -> list[str]:
+    def _arguments(self, *, attended: bool) -> list[str]:
         host = self._request.destination
         if self._invitation is None:
             return command_line(self._ssh, host, self._bootstrap.command(), attended=attended)
-        config = SshOptions(config_file=str(stack.enter_context(one_time_config(self._invitation))))
+        config = SshOptions(
+            config_file=str(self._once.enter_context(one_time_config(self._invitation)))
+        )
         return command_line(config, host, COMMAND, attended=False)
 
     @asynccontextmanager
@@ -112,7 +117,7 @@ class Entrance:
         with suppress(anyio.BrokenResourceError):  # Why it reads no more, it says next.
             await process.send(lines.encode())
         try:
-            with anyio.fail_after(ENROL_S):
+            with self._once, anyio.fail_after(ENROL_S):
                 stream = await self._bootstrap.begin(process)
         except TimeoutError:
             raise silent(invitation.machine.name) from None

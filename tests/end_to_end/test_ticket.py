@@ -64,6 +64,34 @@ def test_from_nothing_to_a_live_project_with_one_line(
     assert again.returncode == 0
 
 
+def test_a_ticket_lets_an_engine_in_the_background_in_and_is_in_no_file_afterwards(
+    machine: Borrowed, laptop: Laptop
+) -> None:
+    ticket = machine.ticket()
+    laptop.towline("link", "-d", ticket, cwd=laptop.project)
+    try:
+        assert (machine.home / "vision/train.py").read_text() == "print('here')\n"
+        left = [path for path in laptop.state.rglob("*") if path.is_file()]
+        assert not [path for path in left if ticket.encode() in path.read_bytes()]
+        assert not (laptop.state / "machines/box/once").exists()
+    finally:
+        laptop.towline("stop", cwd=laptop.project)
+
+
+def test_a_ticket_that_lets_nobody_in_leaves_no_workspace(
+    machine: Borrowed, laptop: Laptop, tmp_path: Path
+) -> None:
+    ticket = machine.ticket()
+    thief = Laptop(tmp_path / "thief")
+    thief.towline("enrol", ticket)
+    thief.close()
+    done = laptop.towline("link", "--once", ticket, cwd=laptop.project, check=False)
+    assert done.returncode == 77
+    assert "was used already" in done.stderr
+    assert not list((laptop.state / "workspaces").glob("*.json"))
+    assert not (laptop.state / "machines/box/record.json").exists()
+
+
 def test_a_second_up_is_the_same_machine_with_the_same_ticket(machine: Borrowed) -> None:
     first = machine.up("--name", "box")
     assert machine.up("--name", "other") == first
