@@ -12,6 +12,7 @@ from typing import get_args
 import pytest
 
 from docs.generate import LANES
+from towline import access
 from towline.agent.jobs.program import own_variables
 from towline.agent.jobs.record import Request
 from towline.cli.main import COMMANDS
@@ -104,6 +105,7 @@ def test_configuration_that_a_page_shows_is_accepted(page: Path, tmp_path: Path)
 @every_page
 def test_options_in_the_configuration_that_a_page_names_exist(page: Path) -> None:
     known = {option.variable for option in OPTIONS} | {"TOWLINE_SSH", "TOWLINE_HOME"}
+    known |= {access.HOST, access.ID, access.SECRET}
     known |= {setting.variable for route in routes() for setting in route.about.settings}
     known |= {*own_variables(Request("key", ("true",), "/"), 1, "/end"), RESUME, CHECKPOINT}
     for variable in re.findall(r"\bTOWLINE_[A-Z_]+\b", page.read_text("utf-8")):

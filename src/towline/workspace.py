@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import signal
 import sqlite3
 import sys
@@ -25,7 +24,7 @@ from anyio.abc import ByteStream
 
 from towline import __version__
 from towline.channels import Channels
-from towline.config import Compression, Options, load
+from towline.config import Compression, Options
 from towline.control_listener import serve_control
 from towline.core.deadline import WARNINGS_S, Countdown, Deadline
 from towline.core.wire.frames import Priority, ProtocolError
@@ -39,6 +38,7 @@ from towline.engine.rate import Rate
 from towline.engine.remote import Lanes
 from towline.engine.safe import together
 from towline.enrolment import host_key_changed
+from towline.entrance import Entrance
 from towline.environment.machine import Asked
 from towline.equip import Equipment
 from towline.errors import ExitCode, UserError
@@ -47,12 +47,8 @@ from towline.following import follow, put_last
 from towline.forwards.keep import Forwards
 from towline.keep import Keep
 from towline.keeping import Keeping
-from towline.line.bootstrap import Bootstrap
-from towline.line.bundle import load_bundle
 from towline.line.errors import ChannelClosedError, ConnectError, ConnectKind, LineLostError
 from towline.line.live import LineState, LiveLine, Phase, open_line
-from towline.line.options import SshOptions
-from towline.line.ssh import open_ssh
 from towline.machines import machine_named
 from towline.operations import operations
 from towline.places import Binding, places_of
@@ -81,15 +77,16 @@ _EXIT_CODES = {
 }
 
 
-async def run_link(request: LinkRequest, report: Report) -> int:
+async def run_link(
+    request: LinkRequest, options: Options, entrance: Entrance, report: Report
+) -> int:
     """Keep the project live until told to stop; return the exit code. Raises `UserError`."""
-    options = load(request.project, os.environ, request.overrides)
     places = places_of(request.workspace_id)
     with ExitStack() as stack:
         try:
             store = Store(places.state)
             stack.callback(store.close)
-            workspace = Workspace(request, options, store, report, stack)
+            workspace = Workspace(request, options, entrance, store, report, stack)
         except StoreError as error:
             raise UserError(str(error), "", ExitCode.CANNOT_WRITE) from None
         return await workspace.run(places.socket)
@@ -100,12 +97,14 @@ class Workspace:
         self,
         request: LinkRequest,
         options: Options,
+        entrance: Entrance,
         store: Store,
         report: Report,
         stack: ExitStack,
     ) -> None:
         self._request = request
         self._options = options
+        self._entrance = entrance
         self._store = store
         self._tell = report
         self._line: LiveLine | None = None
@@ -127,9 +126,6 @@ class Workspace:
         self._state = events.State.CONNECTING
         self._since = time.time()
         self._rate = Rate()
-        self._bootstrap = Bootstrap(
-            load_bundle(), request.workspace_id, python=options.python or ""
-        )
         self._sources = [request.project / pair.source for pair in pairs_of(request, options)]
         self._history = self._open_history(stack)
         self.folders = [
@@ -158,6 +154,7 @@ class Workspace:
     # -- The engine process -------------------------------------------------------------------
 
     async def run(self, control: Path) -> int:
+        memory.keep_blocks()
         async with anyio.create_task_group() as tasks:
             streams = {"channel": Channels(lambda: self._line)}
             await tasks.start(self._forwards.run)
@@ -377,17 +374,7 @@ class Workspace:
 
     def _connect(self, attended: bool) -> AbstractAsyncContextManager[ByteStream]:
         asks = attended and not self._was_connected and sys.stdin.isatty()
-        return open_ssh(self._request.destination, self._ssh(), self._bootstrap, attended=asks)
-
-    def _ssh(self) -> SshOptions:
-        given, configured = self._request.ssh, self._options.ssh
-        return SshOptions(
-            config_file=given.config_file or configured.config,
-            port=given.port if given.port is not None else configured.port,
-            identity=given.identity or configured.identity,
-            jump=given.jump or configured.jump,
-            options=(*given.options, *configured.options),
-        )
+        return self._entrance.connect(attended=asks)
 
     def _note_line(self, state: LineState) -> None:
         """Tell of the Line's comings and goings."""

@@ -47,7 +47,12 @@ EXPLAINED = {
 }  # fmt: skip
 
 
-async def run_link(request: LinkRequest, report: Callable[[Event | Status], None]) -> int:
+async def run_link(
+    request: LinkRequest,
+    _options: object,
+    _entrance: object,
+    report: Callable[[Event | Status], None],
+) -> int:
     host = request.destination
     if host == "crash":
         raise RuntimeError("a bug")

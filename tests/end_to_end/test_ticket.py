@@ -55,8 +55,10 @@ def test_from_nothing_to_a_live_project_with_one_line(
 ) -> None:
     told = machine.up("--name", "box", *server)
     assert told["server"] == ("embedded" if server else "sshd")
+    seen = machine.tunnel.connections
     with laptop.linked(told["ticket"]):
         assert (machine.home / "vision/train.py").read_text() == "print('here')\n"
+        assert machine.tunnel.connections == seen + 1, "let in and linked by one connection"
     assert not (laptop.home / ".ssh").exists(), "no file of the person's was touched"
     again = laptop.towline("link", "--once", cwd=laptop.project)  # It needs no ticket any more.
     assert again.returncode == 0
@@ -385,6 +387,10 @@ def test_the_one_time_key_runs_nothing_but_enrolment(
     assert "PTY allocation request failed" in terminal.stderr
     hostile = 'command="id" ssh-ed25519 AAAA x\nssh-ed25519 AAAA y'
     assert "sent no key" in laptop.run("ssh", *base, "127.0.0.1", given=hostile, check=False).stdout
+    ran = tmp_path / "ran"
+    no_key = f"no key\nexec touch '{ran}'\n"
+    assert "sent no key" in laptop.run("ssh", *base, "127.0.0.1", given=no_key, check=False).stdout
+    assert not ran.exists(), "a command was run for who was not let in"
     assert machine.authorized().count("\n") == 1
 
 

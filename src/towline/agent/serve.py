@@ -24,7 +24,7 @@ from towline.agent.loop import TransportDeadError
 from towline.agent.mirror import Lane, Mirror
 from towline.agent.offer import offer, own_bundle
 from towline.agent.place import ensure_place
-from towline.agent.programs import Programs
+from towline.agent.programs import HungUp, Programs
 from towline.agent.reverse import Reverses
 from towline.agent.roots import Roots
 from towline.agent.stamps import Stamps
@@ -101,7 +101,8 @@ class AgentService:
         self._line = Line(bytes(LINE_ID_SIZE), initiator=False, software=software, now=now)
         self._ways_file = ways
         self._watches = _watches_on(self._line, ways)
-        self._streams = [*_streams_on(self._line), *self._watches]
+        self._hung_up = HungUp()
+        self._streams = self._streams_on(self._line)
         self._line_is_over = False
         self._attached = False
         self._now = now
@@ -156,7 +157,8 @@ class AgentService:
         if (end_at := self.ending.next_at()) is not None:
             due.append(self._now + end_at - self._wall())
         if self._attached:
-            due += [self._line.deadline(), *(watch.deadline() for watch in self._watches)]
+            due += [self._line.deadline(), self._line.acks_at()]
+            due += [watch.deadline() for watch in self._watches]
         return min((at for at in due if at is not None), default=None)
 
     def tick(self, now: float) -> bool:
@@ -389,11 +391,15 @@ class AgentService:
         self._line = Line(line_id, initiator=False, software=self._software, now=now)
         self._close_streams()
         self._watches = _watches_on(self._line, self._ways_file)
-        self._streams = [*_streams_on(self._line), *self._watches]
+        self._streams = self._streams_on(self._line)
         self._mirrors.clear()
         self._lanes.clear()
         for inbox in self._inbox.values():
             inbox.clear()
+
+    def _streams_on(self, line: Line) -> list[Streams]:
+        own = (Forwards(line), Reverses(line), Programs(line, self._hung_up))
+        return [*own, *self._watches]
 
     def _close_streams(self) -> None:
         for streams in self._streams:
@@ -563,10 +569,6 @@ def _read_lane(greeting: Mapping[str, Any]) -> tuple[int, Lane]:
     if type(number) is not int or not 0 <= number < MIRRORS_MAX:
         raise ValueError("no mirror")
     return number, Lane(greeting.get("lane"))
-
-
-def _streams_on(line: Line) -> list[Streams]:
-    return [Forwards(line), Reverses(line), Programs(line)]
 
 
 def _watches_on(line: Line, ways: str) -> list[Watches]:

@@ -11,7 +11,7 @@ import enum
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
-from towline.core.entry import Directory, Entry, File, shallow
+from towline.core.entry import DIRECTORY, Directory, Entry, File, shallow
 from towline.core.path import join
 from towline.core.problem import Problem
 
@@ -78,8 +78,20 @@ def changes_between(path: str, old: Entry | None, new: Entry | None) -> Iterator
     if shallow(old) != shallow(new):
         yield Change(path, shallow(old), shallow(new))
     if isinstance(new, Directory):
-        for name in sorted(new.children):
-            yield from changes_between(join(path, name), None, new.children[name])
+        made: list[Change] = []
+        _make_children(path, new, made)
+        yield from made
+
+
+def _make_children(path: str, directory: Directory, made: list[Change]) -> None:
+    """Add what makes a directory's children; a first copy is nothing else, so it is kept short."""
+    for name, child in sorted(directory.children.items()):
+        at = join(path, name)
+        if isinstance(child, Directory):
+            made.append(Change(at, None, DIRECTORY))
+            _make_children(at, child, made)
+        else:
+            made.append(Change(at, None, child))
 
 
 def moved_contents(changes: Sequence[Change]) -> dict[bytes, tuple[str, File]]:

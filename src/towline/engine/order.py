@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from towline.core.change import Change, is_moved, moved_contents
-from towline.core.path import parents_of
+from towline.core.path import parent_of, parents_of
 
 CODE = (".py", ".pyi", ".ipynb", ".toml", ".cfg", ".ini", ".yaml", ".yml", ".sh")
 ORDERED_SIZE = 32 << 20  # Bytes. Less is there within some seconds in any order.
@@ -26,8 +26,10 @@ def code_first(changes: Sequence[Change]) -> list[Change]:
     size = sum(change.content_size for change in changes)
     if size < ORDERED_SIZE or any(change.old is not None for change in changes):
         return [*changes]
-    code = {change.path for change in changes if _is_code(change)}
-    first = code.union(*map(parents_of, code))
+    first: set[str] = set()
+    for change in changes:
+        if _is_code(change):
+            _add_with_parents(change.path, first)
 
     def rank(change: Change) -> int:
         return 0 if change.path in first else 1 + (change.content_size > LATE_SIZE)
@@ -47,6 +49,8 @@ def large_apart(changes: Sequence[Change], size: int) -> tuple[list[Change], lis
         for change in changes
         if change.content_size > size and not is_moved(change, moved)
     }
+    if not large:
+        return [*changes], []
     rest = [c for c in changes if c.path in large or not large.isdisjoint(parents_of(c.path))]
     paths = {change.path for change in rest}
     return [change for change in changes if change.path not in paths], rest
@@ -54,3 +58,9 @@ def large_apart(changes: Sequence[Change], size: int) -> tuple[list[Change], lis
 
 def _is_code(change: Change) -> bool:
     return change.path.endswith(CODE) and change.content_size <= LATE_SIZE
+
+
+def _add_with_parents(path: str, paths: set[str]) -> None:
+    while path and path not in paths:
+        paths.add(path)
+        path = parent_of(path)

@@ -123,12 +123,11 @@ class Pusher:
         return min(bulk, default=newest + 1) - 1
 
     def is_small(self, changes: Sequence[Change]) -> bool:
+        if len(changes) > HOT_CHANGES_MAX:
+            return False
         moved = moved_contents(changes)
         size = sum(c.content_size for c in changes if not is_moved(c, moved))
-        header_size = sum(map(_header_size, changes))
-        return (
-            size <= HOT_SIZE_MAX and header_size <= HEADER_SIZE and len(changes) <= HOT_CHANGES_MAX
-        )
+        return size <= HOT_SIZE_MAX and sum(map(_header_size, changes)) <= HEADER_SIZE
 
     def apart(self, changes: Sequence[Change]) -> tuple[Sequence[Change], Sequence[Change]]:
         """Return what may go at once, and what has to wait for its turn."""

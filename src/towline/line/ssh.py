@@ -69,18 +69,29 @@ async def open_agent(
 ) -> AsyncGenerator[ByteStream]:
     """Connect to the agent through any program that runs `bootstrap.command()` somewhere."""
     async with open_process_stream(arguments, attended=attended) as process:
-        try:
-            stream = await bootstrap.begin(process)
-        except anyio.EndOfStream as end:
-            raise await _why_ended(process, said=end.args[0] if end.args else b"") from None
-        except anyio.BrokenResourceError:
-            raise await _why_ended(process) from None
-        yield _ExplainedStream(stream, process, bootstrap)
+        yield await begin_agent(process, bootstrap)
+
+
+async def begin_agent(process: ProcessStream, bootstrap: Bootstrap) -> ByteStream:
+    """Return the stream to the agent, by a process that runs the command at the other end.
+
+    Raises `ConnectError`.
+    """
+    try:
+        begun = await bootstrap.begin(process)
+    except anyio.EndOfStream as end:
+        raise await _why_ended(process, said=end.args[0] if end.args else b"") from None
+    except anyio.BrokenResourceError:
+        raise await _why_ended(process) from None
+    return explained(begun, process, bootstrap)
+
+
+def explained(stream: ByteStream, process: ProcessStream, bootstrap: Bootstrap) -> ByteStream:
+    """Let whoever reads the agent's stream know why it has ended, as far as ssh says it."""
+    return _ExplainedStream(stream, process, bootstrap)
 
 
 class _ExplainedStream(ByteStream):
-    """Lets the reader know why the stream has ended, as far as ssh says it."""
-
     def __init__(self, stream: ByteStream, process: ProcessStream, bootstrap: Bootstrap) -> None:
         self._stream = stream
         self._process = process

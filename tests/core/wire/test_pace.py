@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import statistics
+
 import pytest
 
+from towline.core.wire.frames import Priority
 from towline.core.wire.pace import (
     DIP_EVERY_S,
     MEMORY_S,
     PAUSE_S,
+    PERSON_S,
     TARGET_S,
     WINDOW_AGAIN,
     WINDOW_MIN,
@@ -184,6 +188,24 @@ def test_bulk_fills_a_link_and_its_queue_stays_short(rate, delay_s):
     assert outcome.queued_below(0.030, since=0.0) >= 0.9
     assert max(outcome.saves_s) < delay_s / 2 + 0.15
     assert sorted(outcome.saves_s)[len(outcome.saves_s) // 2] < delay_s / 2 + 0.030
+
+
+@pytest.mark.parametrize(("rate", "delay_s"), [(12.5e6, 0.05), (12.5e6, 0.01), (125e6, 0.002)])
+def test_a_key_waits_less_beside_bulk_than_a_save(rate, delay_s):
+    kinds = (Priority.SYNC, Priority.INTERACTIVE)
+    saves, keys = (Link(rate, delay_s, kind).run(5.0, save_every_s=0.1) for kind in kinds)
+    late_s = [statistics.median(of.saves_s) - delay_s / 2 for of in (saves, keys)]
+    assert late_s[1] < 0.005 < late_s[0]
+    assert keys.rate(1.0, 5.0) >= 0.9 * rate
+
+
+def test_after_the_last_key_bulk_takes_its_room_again():
+    pace, now = started(), 0.0
+    pace.note_person(now)
+    now = rounds(pace, RTT_S + TARGET_S, 8, now)
+    beside = pace.window
+    rounds(pace, RTT_S + 0.005, 4, now + PERSON_S)
+    assert pace.window > beside
 
 
 def test_loopback_is_not_throttled():

@@ -1,4 +1,5 @@
-"""How much bulk may be under way: as much as delays others by no more than 8 to 15 ms.
+"""How much bulk may be under way: as much as delays others by 8 to 15 ms, by 1 to 3 a person
+who types.
 
 The delay that bulk causes is the round trip's time now over its minimum (as in LEDBAT). Every two
 or three round trips the window moves towards the size at which that delay is the target. What is
@@ -14,6 +15,8 @@ import math
 
 TARGET_S = 0.015  # Queueing delay aimed at: unseen by a person, enough to keep any link busy.
 _TARGET_MIN_S = 0.008  # Beside one frame's time.
+_TARGET_BESIDE_S = 0.001  # The same, while a person waits for each key.
+PERSON_S = 2.0  # After interactive content, how long more of it is likely.
 _FRAME_SIZE = 16 << 10  # Bytes.
 WINDOW_MIN = 64 << 10  # Bytes. Four frames: progress on the slowest link.
 WINDOW_START = 128 << 10  # Bytes. 10 ms at 100 Mbit/s.
@@ -149,6 +152,11 @@ class Pace:
         self._rate = 0.0  # The highest of any round in the start, in bytes per second.
         self._kept_back = KeptBack()
         self._acknowledged_at = math.inf  # The first start is a copy's, which nobody waits behind.
+        self._person_until = now
+
+    def note_person(self, now: float) -> None:
+        """Interactive content went: bulk leaves more room for the next."""
+        self._person_until = now + PERSON_S
 
     def resume(self, now: float) -> None:
         """Bulk begins again, with none under way. After a pause it does so as slowly as TCP.
@@ -255,7 +263,8 @@ class Pace:
     @property
     def _target_s(self) -> float:
         """Less than `TARGET_S` on a fast line: below one frame's time no window finds its rest."""
-        return min(TARGET_S, _TARGET_MIN_S + _FRAME_SIZE / max(self._rate, 1.0))
+        least_s = _TARGET_BESIDE_S if self._round_began < self._person_until else _TARGET_MIN_S
+        return min(TARGET_S, least_s + _FRAME_SIZE / max(self._rate, 1.0))
 
     def _moved(self, rtt_s: float, delay_s: float, *, is_faster: bool) -> float:
         # As long as more gets through, what is late is not late for standing in a queue.
