@@ -178,14 +178,12 @@ class ProcessStream(ByteStream):
 async def open_process_stream(
     arguments: Sequence[str], *, attended: bool
 ) -> AsyncGenerator[ProcessStream]:
-    """Run a program for as long as the context lasts; see `start_process`."""
-    async with kept_process_stream(await start_process(arguments, attended=attended)) as stream:
-        yield stream
+    """Run a program for as long as the context lasts.
 
-
-@asynccontextmanager
-async def kept_process_stream(stream: ProcessStream) -> AsyncGenerator[ProcessStream]:
-    """Keep a program that runs for as long as the context lasts."""
+    `attended`: it may ask the person at the terminal; else it has no terminal. Raises
+    `ConnectError` if it cannot be started.
+    """
+    stream = await _start(arguments, attended=attended)
     failure: BaseException | None = None
     try:
         # The body's exception is carried around the task group, which would wrap it.
@@ -203,12 +201,7 @@ async def kept_process_stream(stream: ProcessStream) -> AsyncGenerator[ProcessSt
         raise failure
 
 
-async def start_process(arguments: Sequence[str], *, attended: bool) -> ProcessStream:
-    """Start a program, which is the caller's to end.
-
-    `attended`: it may ask the person at the terminal; else it has no terminal. Raises
-    `ConnectError` if it cannot be started.
-    """
+async def _start(arguments: Sequence[str], *, attended: bool) -> ProcessStream:
     if shutil.which(arguments[0]) is None:
         raise ConnectError(
             ConnectKind.NO_SSH, f"there is no program {arguments[0]}", "install OpenSSH's client"
