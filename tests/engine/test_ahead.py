@@ -11,6 +11,7 @@ from towline.core.tree import Tree
 from towline.core.wire.messages import AHEAD_MAX, Adopt, Ahead, Part
 from towline.engine.ahead import Vanguard
 
+SIZE = 1 << 20
 DRAFT, OTHER, DIGEST = b"d" * 16, b"o" * 16, b"x" * 16
 pytestmark = pytest.mark.anyio
 
@@ -47,11 +48,12 @@ def vanguard(disk: Disk) -> Vanguard:
 async def test_a_draft_becomes_the_start_of_what_it_is(disk: Disk, vanguard: Vanguard) -> None:
     await vanguard.take(Ahead("a.pt", DRAFT, 0, b"one "))
     await vanguard.take(Ahead("a.pt", DRAFT, 4, b"two "))
-    assert not vanguard.goes_on(Part(DIGEST, 20, 8, b"three"))
+    assert not vanguard.goes_on(Part(DIGEST, SIZE, 8, b"three"))
     await vanguard.adopt(Adopt(DRAFT, DIGEST, 8))
     assert disk.staged == {DIGEST: b"one two "}
-    assert vanguard.goes_on(Part(DIGEST, 20, 8, b"three"))
-    assert not vanguard.goes_on(Part(OTHER, 20, 8, b"three"))
+    assert vanguard.goes_on(Part(DIGEST, SIZE, 8, b"three"))
+    assert not vanguard.goes_on(Part(OTHER, SIZE, 8, b"three"))
+    assert not vanguard.goes_on(Part(DIGEST, 20, 8, b"three")), "small ones are held in memory"
     assert not vanguard.goes_on(Part(DIGEST, 2 * AHEAD_MAX, AHEAD_MAX - 1, b"three"))
 
 
@@ -59,7 +61,7 @@ async def test_what_is_not_to_come_here_is_not_kept(disk: Disk, vanguard: Vangua
     await vanguard.take(Ahead("secret", DRAFT, 0, b"one"))
     await vanguard.adopt(Adopt(DRAFT, DIGEST, 3))
     assert disk.staged == {}
-    assert not vanguard.goes_on(Part(DIGEST, 20, 3, b"two"))
+    assert not vanguard.goes_on(Part(DIGEST, SIZE, 3, b"two"))
 
 
 async def test_a_draft_that_came_to_nothing_is_dropped(disk: Disk, vanguard: Vanguard) -> None:

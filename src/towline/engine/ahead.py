@@ -10,7 +10,7 @@ from collections.abc import Callable, Container
 
 from towline.core.entry import File
 from towline.core.tree import Tree
-from towline.core.wire.messages import AHEAD_MAX, Adopt, Ahead, Part
+from towline.core.wire.messages import AHEAD_MAX, PART_SIZE, Adopt, Ahead, Part
 from towline.engine.local import Local
 
 _SIZE = 1 << 50  # Bytes: a draft is a content without an end.
@@ -48,7 +48,8 @@ class Vanguard:
 
     def goes_on(self, part: Part) -> bool:
         """Whether this content, which nobody has asked for yet, is what the draft became."""
-        return part.digest == self._digest and part.offset + len(part.data) <= AHEAD_MAX
+        is_bounded = part.size > PART_SIZE and part.offset + len(part.data) <= AHEAD_MAX
+        return part.digest == self._digest and is_bounded
 
     async def look(self, told: Tree, wanted: Callable[[], Container[bytes]]) -> None:
         """Drop what has no place any more, by what the machine has told, and nobody waits for."""
