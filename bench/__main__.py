@@ -21,11 +21,12 @@ import time
 from pathlib import Path
 
 from bench import choice, page, picture, trees, verdict
+from bench.acting import QUICK, Bench, Scale
 from bench.facts import machine_facts
 from bench.ground import Place, place_at
 from bench.peers import PEERS
 from bench.results import Results, read_results
-from bench.workloads import QUICK, SCENES, Bench, Scale
+from bench.scenes import SCENES
 from lab.wan import why_not as why_no_wan
 from tests.end_to_end.sshd import why_not as why_no_machine
 

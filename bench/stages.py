@@ -18,10 +18,11 @@ from pathlib import Path
 
 from bench import page, sample, stamps, trees
 from bench.__main__ import DOCS, PLACES
+from bench.acting import Bench, Scale, scene
 from bench.ground import Place, place_at
 from bench.peers import towline
 from bench.results import Results
-from bench.workloads import SOURCE_SIZE, Bench, Scale, scene
+from bench.scenes import SOURCE_SIZE
 from lab.wan import why_not as why_no_wan
 
 SAVES = 60

@@ -116,7 +116,7 @@ def _shown(entry: Entry | None) -> str:
 LANES = {
     "Begin": "sync", "Begun": "sync", "SetRules": "sync", "TreePart": "sync", "TreeEnd": "sync",
     "Apply": "sync if small, else bulk", "Applied": "sync", "Part": "bulk", "Copy": "bulk",
-    "Adopt": "bulk", "Fetch": "sync",
+    "Adopt": "bulk", "Ahead": "bulk", "Fetch": "sync",
     "Gone": "sync", "Observed": "sync", "Rescan": "sync", "Settle": "sync", "Settled": "sync",
     "Ends": "sync", "Flush": "sync", "Flushed": "sync", "Refusal": "sync", "Rename": "sync",
 }  # fmt: skip

@@ -145,8 +145,8 @@ OTHERS = """\
 | `top` | one object each interval: `at`, `cpu` (`percent`, `count`, `load`), `memory` and `disk` \
 (`used`, `total`; the disk also `read_s`, `written_s`), `network` (`received_s`, `sent_s`), `gpus` \
 (one each: `index`, `name`, `percent`, `memory_used`, `memory_total`, `temperature_c`, `power_w`), \
-`jobs` (those that run), `deadline` (null, or `at` and `reason`), `sync` (as `status`). What the \
-machine does not tell is null |
+`jobs` (those that run), `deadline` (null, or `at`, `why` and `left_s`), `sync` (as `status`). \
+What the machine does not tell is null |
 | `links list` | one object each: `name`, `state`, `running`, `pid`, `last_state`, `project`, \
 `there`, `at_login`, `id` |
 | `links forget` | `workspace`, `forgotten` |

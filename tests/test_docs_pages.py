@@ -12,6 +12,7 @@ from typing import get_args
 import pytest
 
 from docs.generate import LANES
+from towline import access
 from towline.agent.jobs.program import own_variables
 from towline.agent.jobs.record import Request
 from towline.cli.main import COMMANDS
@@ -104,8 +105,9 @@ def test_configuration_that_a_page_shows_is_accepted(page: Path, tmp_path: Path)
 @every_page
 def test_options_in_the_configuration_that_a_page_names_exist(page: Path) -> None:
     known = {option.variable for option in OPTIONS} | {"TOWLINE_SSH", "TOWLINE_HOME"}
+    known |= {access.HOST, access.ID, access.SECRET}
     known |= {setting.variable for route in routes() for setting in route.about.settings}
-    known |= {*own_variables(Request("key", ("true",), "/"), 1), RESUME, CHECKPOINT}
+    known |= {*own_variables(Request("key", ("true",), "/"), 1, "/end"), RESUME, CHECKPOINT}
     for variable in re.findall(r"\bTOWLINE_[A-Z_]+\b", page.read_text("utf-8")):
         assert variable in known, variable
 
@@ -137,8 +139,14 @@ def test_the_lanes_are_those_that_the_sources_use() -> None:
     mirror = (SOURCE / "agent/mirror.py").read_text("utf-8")
     sent = re.findall(r"send_bulk\((\w+)\(", engine)
     stretches = re.findall(r"return (Copy|Part)\(", engine + mirror)  # Made first, sent as bulk.
-    assert {name for name, lane in LANES.items() if "bulk" in lane} == {*sent, *stretches}
-    assert {name for name, lane in LANES.items() if lane == "bulk"} == {"Part", "Copy", "Adopt"}
+    ahead = re.findall(r"yield (Ahead)\(", (SOURCE / "agent/ahead.py").read_text("utf-8"))
+    assert {name for name, lane in LANES.items() if "bulk" in lane} == {*sent, *stretches, *ahead}
+    assert {name for name, lane in LANES.items() if lane == "bulk"} == {
+        "Part",
+        "Copy",
+        "Adopt",
+        "Ahead",
+    }
 
 
 def test_the_readme_names_both_front_doors() -> None:

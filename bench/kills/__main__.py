@@ -193,13 +193,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"no kills here: {reason}", file=sys.stderr)
         return 1
     found = read(options.given) if options.given else []
-    for (size, every_s), count in () if found else ((SMALL, options.kills), (FULL, options.full)):
-        if count:
-            kills = Kills(size, every_s, 0.0)
-            measure(kills, count, options.seed)
-            found.append(kills)
-    if options.json:
-        options.json.write_text(json.dumps([dataclasses.asdict(kills) for kills in found]))
+    try:
+        for (size, every_s), count in (
+            () if found else ((SMALL, options.kills), (FULL, options.full))
+        ):
+            if count:
+                found.append(Kills(size, every_s, 0.0))
+                measure(found[-1], count, options.seed)
+    finally:  # Of a quarter of an hour nothing is lost.
+        if options.json:
+            options.json.write_text(json.dumps([dataclasses.asdict(kills) for kills in found]))
     print(table(found))
     if options.write:
         page.write_blocks(DOCS / "performance.md", {"kills": table(found)})

@@ -12,9 +12,10 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import cast
 
 from towline.agent.programs import RECORD
-from towline.control import open_stream
+from towline.control import Json, open_stream
 from towline.errors import ExitCode, UserError
 from towline.places import Binding
 
@@ -91,17 +92,13 @@ class Program:
 
     def _read(self, size: int) -> bytes:
         if size > CONTENT_MAX:
-            raise UserError("the machine's answer is not understood", "", ExitCode.BAD_DATA)
+            raise not_understood()
         content = bytearray()
         with suppress(ConnectionError):
             while len(content) < size and (part := self._socket.recv(size - len(content))):
                 content += part
         if len(content) < size:
-            raise UserError(
-                f"the machine was lost while {self._name} ran there",
-                "`towline status` says how the machine is",
-                ExitCode.UNAVAILABLE,
-            )
+            raise _lost(f"{self._name} ran there")
         return bytes(content)
 
 
@@ -124,6 +121,29 @@ def open_port(binding: Binding, port: int) -> socket.socket:
     return open_stream(binding, "channel", greeting={"forward": port})
 
 
+def ask_once(binding: Binding, greeting: Json, question: Json) -> Json:
+    """Put a question on a channel and wait for the one answer: lines of JSON. Raises UserError."""
+    line = bytearray()
+    with open_stream(binding, "channel", greeting=greeting) as stream, suppress(ConnectionError):
+        stream.settimeout(None)
+        stream.sendall(json.dumps(question).encode() + b"\n")
+        while b"\n" not in line and len(line) < CONTENT_MAX and (part := stream.recv(CONTENT_MAX)):
+            line += part
+    if not line:
+        raise _lost("it was asked")
+    try:
+        answer = json.loads(line)
+    except (ValueError, RecursionError):
+        answer = None
+    if not isinstance(answer, dict):
+        raise not_understood()
+    return cast("Json", answer)
+
+
+def not_understood() -> UserError:
+    return UserError("the machine's answer is not understood", "", ExitCode.BAD_DATA)
+
+
 def _feed(program: Program, given: bytes) -> None:
     with suppress(OSError):
         program.write(given)
@@ -139,5 +159,13 @@ def _exit_code(name: str, content: bytes) -> int:
     if isinstance(error, str):
         raise UserError(f"{name} cannot be started on the machine: {error}")
     if not isinstance(code, int):
-        raise UserError("the machine's answer is not understood", "", ExitCode.BAD_DATA)
+        raise not_understood()
     return code
+
+
+def _lost(meanwhile: str) -> UserError:
+    return UserError(
+        f"the machine was lost while {meanwhile}",
+        "`towline status` says how the machine is",
+        ExitCode.UNAVAILABLE,
+    )

@@ -11,6 +11,7 @@ from contextlib import suppress
 import anyio
 from anyio.abc import ByteStream
 
+from towline.access import statuses_with, token_for
 from towline.core.address import WebSocket
 from towline.routes.websocket import open_websocket
 
@@ -24,7 +25,9 @@ def carry_websocket(address: WebSocket) -> None:
 
 
 async def _carry(address: WebSocket) -> None:
-    async with open_websocket(address) as stream, anyio.create_task_group() as tasks:
+    token = token_for(address, os.environ)
+    way = open_websocket(address, token.headers() if token else None, statuses=statuses_with(token))
+    async with way as stream, anyio.create_task_group() as tasks:
         tasks.start_soon(_send_input, stream)
         with suppress(*GONE):
             while True:

@@ -1,7 +1,7 @@
 """`channel`, as the engine answers it: a command's connection becomes a channel of the Line.
 
 What the channel is for stands in its greeting, which is passed on as it is: a port of the machine,
-a program there. It lives through cuts as the Line does, and ends with the Line.
+a program there, files to watch. It lives through cuts as the Line does, and ends with the Line.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CLOSED = (ChannelClosedError, LineLostError, ConnectError, ProtocolError)
 """The channel is, or what ended its Line, which is the engine's affair."""
 
 
-GREETINGS = frozenset({"forward", "program"})
+GREETINGS = frozenset({"forward", "program", "stamps"})
 """What a command may ask the machine for: all else on the Line is the engine's own."""
 
 

@@ -10,25 +10,32 @@ import dataclasses
 import os
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from towline.core.address import Jump
 from towline.core.ticket import Ticket, TicketError, decode
 from towline.errors import ExitCode, UserError
 from towline.line.errors import ConnectKind
+from towline.line.options import through
 from towline.machines import (
     Machine,
+    as_proxy_command,
     check_name_is_free,
     from_ticket,
     host_block,
     keep,
     key_path,
     machine_named,
+    proxy_command,
 )
 from towline.places import ensure_private, write_private
 
 ENROL_S = 60.0  # The way may be slow to open; ssh itself gives up before.
 ACCEPTED = "TOWLINE ENROLLED"  # As the machine's `enrol` says it.
+COMMAND = "enrol"  # What ssh is told to run; the machine runs nothing else for a one-time key.
 
 Tell = Callable[[str], None]
 
@@ -43,8 +50,20 @@ def read_ticket(text: str) -> Ticket:
         ) from None
 
 
-def take(ticket: Ticket, tell: Tell) -> Machine:
-    """Return the machine of a ticket, known from now on, with our key let in. Raises UserError."""
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """A ticket that was looked at: where it leads, and the secret that lets us in, if need be.
+
+    Nothing of it is recorded yet, so that a ticket that is worth nothing changes nothing.
+    """
+
+    machine: Machine
+    secret: bytes | None = field(repr=False)
+    public: str  # This laptop's key, as the machine is given it.
+
+
+def invitation_of(ticket: Ticket, tell: Tell) -> Invitation:
+    """Look at a ticket. Raises UserError if there is a reason not to use it."""
     machine = from_ticket(ticket)
     before = machine_named(machine.name)
     if before is None:
@@ -53,17 +72,29 @@ def take(ticket: Ticket, tell: Tell) -> Machine:
         tell(f"{machine.name} is another machine from now on")
     public = ensure_laptop_key()
     if machine.is_enrolled or ticket.secret is None:
-        return keep(machine)
+        return Invitation(machine, None, public)
     if ticket.has_expired(time.time()):
         raise UserError(
             f"the ticket of {ticket.alias} is too old: its secret lasts some minutes only",
             "`towline up` on the machine prints a fresh one",
             ExitCode.REFUSED,
         )
-    tell(f"enrolling at {machine.name}")
-    ensure_private(machine.directory)
-    _enrol(machine, ticket.secret, public)
-    return keep(dataclasses.replace(machine, is_enrolled=True))
+    return Invitation(machine, ticket.secret, public)
+
+
+def take(ticket: Ticket, tell: Tell) -> Machine:
+    """Return the machine of a ticket, known from now on, with our key let in. Raises UserError."""
+    invitation = invitation_of(ticket, tell)
+    if invitation.secret is not None:
+        tell(f"enrolling at {invitation.machine.name}")
+        _enrol(invitation)
+    return keep_let_in(invitation)
+
+
+def keep_let_in(invitation: Invitation) -> Machine:
+    """Record the machine of an invitation, once there is nothing left to be done for it."""
+    is_enrolled = invitation.machine.is_enrolled or invitation.secret is not None
+    return keep(dataclasses.replace(invitation.machine, is_enrolled=is_enrolled))
 
 
 def ensure_laptop_key() -> str:
@@ -80,11 +111,15 @@ def ensure_laptop_key() -> str:
     return ensure_key(path, "towline-laptop")
 
 
-def _enrol(machine: Machine, secret: bytes, public: str) -> None:
-    """Have our key let in. All that this needs is gone when it returns. Raises UserError."""
+@contextmanager
+def one_time_config(invitation: Invitation) -> Generator[Path]:
+    """Yield a configuration for ssh that has the one-time key. All of it is gone afterwards."""
     from towline.machine.keys import one_time_key, private_text
     from towline.machine.public_key import public_line
 
+    machine = invitation.machine
+    assert invitation.secret is not None
+    ensure_private(machine.directory)
     files = [machine.directory / name for name in ("once", "config", "pin", "addresses")]
     key, config, pinned, addresses = files
     try:
@@ -92,23 +127,38 @@ def _enrol(machine: Machine, secret: bytes, public: str) -> None:
         write_private(
             pinned, f"{machine.host_alias} {public_line(bytes.fromhex(machine.host_key))}\n"
         )
-        write_private(key, private_text(one_time_key(secret)).decode())
-        block = host_block(machine, "--from", str(addresses), key=key)
-        write_private(config, block.replace(str(machine.known_hosts), str(pinned)))
-        done = _run_ssh(config, machine.name, public)
+        write_private(key, private_text(one_time_key(invitation.secret)).decode())
+        proxy = ("--from", str(addresses))
+        block = host_block(machine, *proxy, key=key).replace(str(machine.known_hosts), str(pinned))
+        if len(machine.ways) == 1 and isinstance(hop := machine.ways[0], Jump):
+            # What `proxy` would become after a tenth of a second.
+            usual = proxy_command(machine.name, *proxy)
+            block = block.replace(usual, as_proxy_command(through(hop)))
+        write_private(config, block)
+        yield config
     finally:
         for path in files:
             path.unlink(missing_ok=True)
-    answer = done.stdout.strip()
-    if not answer.startswith(ACCEPTED):
-        raise _refused(machine, answer, done)
+
+
+def _enrol(invitation: Invitation) -> None:
+    """Have our key let in by a connection of its own. Raises UserError."""
+    with one_time_config(invitation) as config:
+        done = _run_ssh(config, invitation.machine.name, invitation.public)
+    if not is_accepted(answer := done.stdout.strip()):
+        raise refused(invitation.machine, answer, done.returncode, done.stderr)
+
+
+def is_accepted(answer: str) -> bool:
+    """Whether the machine has let us in; its shell may have said something before."""
+    return any(line.startswith(ACCEPTED) for line in answer.splitlines())
 
 
 def _run_ssh(config: Path, name: str, public: str) -> subprocess.CompletedProcess[str]:
     program = os.environ.get("TOWLINE_SSH") or "ssh"
     try:
         return subprocess.run(
-            [program, "-T", "-F", str(config), "-o", "BatchMode=yes", "--", name, "enrol"],
+            [program, "-T", "-F", str(config), "-o", "BatchMode=yes", "--", name, COMMAND],
             input=f"{public}\n",
             capture_output=True,
             text=True,
@@ -118,12 +168,15 @@ def _run_ssh(config: Path, name: str, public: str) -> subprocess.CompletedProces
     except FileNotFoundError:
         raise UserError("there is no program ssh", "install OpenSSH's client") from None
     except subprocess.TimeoutExpired:
-        raise UserError(
-            f"{name} does not answer within {ENROL_S:g} s", "", ExitCode.UNAVAILABLE
-        ) from None
+        raise silent(name) from None
 
 
-def _refused(machine: Machine, answer: str, done: subprocess.CompletedProcess[str]) -> UserError:
+def silent(name: str) -> UserError:
+    return UserError(f"{name} does not answer within {ENROL_S:g} s", "", ExitCode.UNAVAILABLE)
+
+
+def refused(machine: Machine, answer: str, status: int | None, stderr: str) -> UserError:
+    """Say why a machine did not let this laptop in, by its answer, or else by ssh's words."""
     from towline.line.ssh import explain
 
     if answer:
@@ -132,7 +185,7 @@ def _refused(machine: Machine, answer: str, done: subprocess.CompletedProcess[st
             "`towline up --invite` on the machine prints a fresh ticket",
             ExitCode.REFUSED,
         )
-    error = explain(done.returncode, done.stderr)
+    error = explain(status, stderr)
     if error.kind is ConnectKind.AUTH:
         return UserError(
             f"the ticket of {machine.name} was used already, or is too old",

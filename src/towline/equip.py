@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 
 import anyio
@@ -20,6 +21,9 @@ from towline.environment.keep import keep
 from towline.environment.machine import Asked
 from towline.errors import ExitCode, UserError
 from towline.next_machine import STEPS, Done, carry_out
+from towline.served import keep_settings
+
+SETTINGS_EVERY_S = 120.0  # One short program there, and only if a service was started.
 
 
 class Equipment:
@@ -39,6 +43,19 @@ class Equipment:
         self._report = report
 
     async def run(self) -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._keep_settings)
+            await self._equip()
+
+    async def _keep_settings(self) -> None:
+        """Keep what a person changes in services there, now and then: a machine may end unasked."""
+        while True:
+            await anyio.sleep(SETTINGS_EVERY_S)
+            with suppress(UserError):  # The machine is away: next time.
+                binding = self._asked.binding
+                await anyio.to_thread.run_sync(keep_settings, binding, abandon_on_cancel=True)
+
+    async def _equip(self) -> None:
         life = 0
         options = self._asked.options.environment
         while True:

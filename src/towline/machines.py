@@ -182,7 +182,10 @@ def check_name_is_free(name: str, config: Path) -> None:
 
 
 def host_block(machine: Machine, *more: str, key: Path | None = None) -> str:
-    """Return the machine's part of an ssh configuration. Raises UserError if there can be none."""
+    """Return the machine's part of an ssh configuration. Raises UserError if there can be none.
+
+    `more` is for what carries the bytes; `key` one to be used instead of this laptop's.
+    """
     return HOST.format(
         name=machine.name,
         host_alias=machine.host_alias,
@@ -207,7 +210,11 @@ def _escaped(path: Path) -> str:
 
 def proxy_command(name: str, *more: str) -> str:
     """Return the command that carries bytes to the machine. ssh has a shell run it."""
-    words = [sys.executable, "-P", "-m", "towline.proxy", *more, name]
+    return as_proxy_command([sys.executable, "-P", "-m", "towline.proxy", *more, name])
+
+
+def as_proxy_command(words: list[str]) -> str:
+    """Return a command line as an ssh configuration takes it."""
     if sys.platform == "win32":
         return " ".join(f'"{word}"' if " " in word else word for word in words).replace("%", "%%")
     return shlex.join(words).replace("%", "%%")

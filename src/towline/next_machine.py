@@ -24,6 +24,7 @@ from towline.git.setup import set_up, was_set_up
 from towline.git.there import Far
 from towline.jobs import resume, to_resume
 from towline.jobs.kept import all_kept
+from towline.served import take_gone
 
 Tell = Callable[[str], None]
 
@@ -108,11 +109,21 @@ def resume_jobs(asked: Asked, tell: Tell) -> Outcome | None:
     return Outcome(f"{len(begun)} job{'' if len(begun) == 1 else 's'} begun again")
 
 
+def tell_services(asked: Asked, tell: Tell) -> Outcome | None:
+    """Programs with a page: a person starts them, for to install one may take minutes."""
+    gone = take_gone(asked.binding)
+    if not gone:
+        return None
+    left = [f"{title} was running: `towline {name}`" for name, title in gone.items()]
+    return Outcome("", tuple(left))
+
+
 STEPS: tuple[Step, ...] = (
     Step("environment", put_back_packages, needs_files=False),
     Step("editable packages", put_back_editable),
     Step("git", put_back_repository),
     Step("jobs", resume_jobs),
+    Step("services", tell_services),
 )
 """In this order: the first cell needs the packages, all else can follow."""
 

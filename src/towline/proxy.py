@@ -19,6 +19,7 @@ from pathlib import Path
 from towline.core.address import Address, BadAddressError, Jump, Tcp, Visit, WebSocket
 from towline.core.address import parse_address as parse
 from towline.errors import ExitCode, UserError
+from towline.line.options import through
 from towline.race import Ends, NobodyError, ProgramEnds, SocketEnds, first_to_answer
 
 PART = 256 << 10
@@ -136,12 +137,9 @@ def _carry(address: Address) -> int:
 
 
 def _through(address: Jump) -> int:
-    """Become the person's own ssh, which knows their relay: its keys and its host key."""
-    port = ["-p", str(address.port)]
-    user = ["-l", address.user] if address.user else []
-    target = f"{address.target_host}:{address.target_port}"
-    program = os.environ.get("TOWLINE_SSH") or "ssh"
-    os.execvp(program, [program, "-T", *port, *user, "-W", target, "--", address.host])  # noqa: S606
+    """Become the person's own ssh."""
+    argv = through(address)
+    os.execvp(argv[0], argv)  # noqa: S606 - nothing of it is for a shell.
     raise AssertionError("unreachable")
 
 

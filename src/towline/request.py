@@ -31,6 +31,7 @@ class LinkRequest:
     ssh: SshOptions = NO_SSH_OPTIONS
     once: bool = False  # Sync, then leave.
     overrides: Mapping[str, Any] = field(default_factory=dict[str, Any])  # Of the configuration.
+    ticket: str = field(default="", repr=False)  # That has yet to let this laptop in.
 
     def to_json(self) -> dict[str, Any]:
         return {**dataclasses.asdict(self), "project": str(self.project)}

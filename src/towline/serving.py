@@ -8,17 +8,16 @@ a token in it would be seen among the arguments of the browser.
 from __future__ import annotations
 
 import hashlib
-import json
 import webbrowser
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, cast
 
-from towline.across import Call, Program, run
+from towline.across import Call, Program
 from towline.control import Json, ask, follow
 from towline.errors import ExitCode, UserError
 from towline.forwards.place import Place
 from towline.places import Binding, ensure_private, state_dir, write_private
+from towline.served import ask_agent, keep_files, kept_files, note_run
 from towline.services.base import READY_S, Found, Service, Start
 
 PORTS = range(18000, 28000)  # Below those that systems give to outgoing connections.
@@ -50,7 +49,8 @@ def ensure(binding: Binding, service: Service, folder: str, tell: Tell) -> Runni
     was_running = known["running"]
     if not was_running:
         known = _start(binding, service, folder, tell)
-    keep_files(service, known)
+    keep_files(service.name, known)
+    note_run(binding, service, runs=True)
     forward = _forward(binding, service, known["socket"], tell)
     port = int(forward["listen"].rpartition(":")[2])
     secret = known["secrets"][service.secret]
@@ -60,7 +60,7 @@ def ensure(binding: Binding, service: Service, folder: str, tell: Tell) -> Runni
 def status(binding: Binding, service: Service) -> Running | None:
     """Return the service if it runs and is forwarded; None if it does not run."""
     known = _ask_agent(binding, service, {"do": "status", "want": service.kept})
-    keep_files(service, known)
+    keep_files(service.name, known)
     if not known["running"]:
         return None
     forward = _forward(binding, service, known["socket"], lambda _: None)
@@ -72,7 +72,8 @@ def status(binding: Binding, service: Service) -> Running | None:
 def stop(binding: Binding, service: Service) -> bool:
     """End the service and its forward; return whether it ran."""
     known = _ask_agent(binding, service, {"do": "stop", "want": service.kept})
-    keep_files(service, known)
+    keep_files(service.name, known)
+    note_run(binding, service, runs=False)
     for forward in follow(binding, "forwards"):
         if forward["target"] == known["socket"]:
             ask(binding, "unforward", which=forward["listen"])
@@ -92,27 +93,6 @@ def folder_of(binding: Binding) -> str:
     if not folder:
         raise UserError("the machine is not connected yet", exit_code=ExitCode.UNAVAILABLE)
     return str(folder)
-
-
-# What the laptop keeps for the next machine
-
-
-def keep_files(service: Service, known: Json) -> None:
-    """Keep what the person changed in the service's own settings."""
-    for name, text in cast("dict[str, str | None]", known["files"]).items():
-        if text is not None:
-            write_private(ensure_private(state_dir() / "services") / _kept(service, name), text)
-
-
-def kept_files(service: Service) -> dict[str, str]:
-    """Return what was kept, by the name it has there."""
-    directory = ensure_private(state_dir() / "services")
-    paths = {name: directory / _kept(service, name) for name in service.kept}
-    return {name: path.read_text("utf-8") for name, path in paths.items() if path.is_file()}
-
-
-def _kept(service: Service, name: str) -> str:
-    return f"{service.name}.{name.replace('/', '.')}"
 
 
 # Starting
@@ -143,7 +123,7 @@ def _request(service: Service, start: Start, folder: str, path: str) -> Json:
         "env": {**start.env, "PATH": path},
         "cwd": folder,
         "files": dict(start.files),
-        "once": kept_files(service),
+        "once": kept_files(service.name, service.kept),
         "secrets": list(start.secrets),
         "want": list(service.kept),
         "ready": start.ready,
@@ -191,20 +171,7 @@ def _follow(
 
 
 def _ask_agent(binding: Binding, service: Service, request: Json) -> Json:
-    """Ask the machine's end. Raises UserError for what it says is wrong."""
-    given = json.dumps(request).encode() + b"\n"
-    call = Call(["service", f"{service.name}-{binding.id}"], agent=True)
-    done = run(binding, call, given)
-    try:
-        said: Any = json.loads(done.stdout)
-        error = said.get("error")
-    except (ValueError, AttributeError):
-        told = done.stderr.decode(errors="replace").strip()[-500:]
-        raise UserError(f"the machine cannot say how {service.title} is: {told}") from None
-    if error is not None:
-        log = f"\n{said['log']}" if said.get("log") else ""
-        raise UserError(f"{service.title}: {error}{log}")
-    return cast("Json", said)
+    return ask_agent(binding, service.name, service.title, request)
 
 
 def _forward(binding: Binding, service: Service, socket: str, tell: Tell) -> Json:

@@ -24,11 +24,10 @@ from anyio.abc import ByteStream
 
 from towline import __version__
 from towline.channels import Channels
-from towline.config import Compression
+from towline.config import Compression, Options
 from towline.control_listener import serve_control
 from towline.core.deadline import WARNINGS_S, Countdown, Deadline
 from towline.core.wire.frames import Priority, ProtocolError
-from towline.dial import Dial, may_ask
 from towline.engine import events, memory
 from towline.engine.ancestor import Store, StoreError
 from towline.engine.barrier import FlushError
@@ -39,6 +38,7 @@ from towline.engine.rate import Rate
 from towline.engine.remote import Lanes
 from towline.engine.safe import together
 from towline.enrolment import host_key_changed
+from towline.entrance import Entrance
 from towline.environment.machine import Asked
 from towline.equip import Equipment
 from towline.errors import ExitCode, UserError
@@ -77,14 +77,16 @@ _EXIT_CODES = {
 }
 
 
-async def run_link(request: LinkRequest, report: Report, dial: Dial) -> int:
+async def run_link(
+    request: LinkRequest, options: Options, entrance: Entrance, report: Report
+) -> int:
     """Keep the project live until told to stop; return the exit code. Raises `UserError`."""
     places = places_of(request.workspace_id)
     with ExitStack() as stack:
         try:
             store = Store(places.state)
             stack.callback(store.close)
-            workspace = Workspace(request, dial, store, report, stack)
+            workspace = Workspace(request, options, entrance, store, report, stack)
         except StoreError as error:
             raise UserError(str(error), "", ExitCode.CANNOT_WRITE) from None
         return await workspace.run(places.socket)
@@ -94,14 +96,15 @@ class Workspace:
     def __init__(
         self,
         request: LinkRequest,
-        dial: Dial,
+        options: Options,
+        entrance: Entrance,
         store: Store,
         report: Report,
         stack: ExitStack,
     ) -> None:
         self._request = request
-        self._dial = dial
-        self._options = options = dial.options
+        self._options = options
+        self._entrance = entrance
         self._store = store
         self._tell = report
         self._line: LiveLine | None = None
@@ -151,6 +154,7 @@ class Workspace:
     # -- The engine process -------------------------------------------------------------------
 
     async def run(self, control: Path) -> int:
+        memory.keep_blocks()
         async with anyio.create_task_group() as tasks:
             streams = {"channel": Channels(lambda: self._line)}
             await tasks.start(self._forwards.run)
@@ -369,7 +373,8 @@ class Workspace:
         raise LineLostError("the line was given up")
 
     def _connect(self, attended: bool) -> AbstractAsyncContextManager[ByteStream]:
-        return self._dial.open(attended=attended and not self._was_connected and may_ask())
+        asks = attended and not self._was_connected and sys.stdin.isatty()
+        return self._entrance.connect(attended=asks)
 
     def _note_line(self, state: LineState) -> None:
         """Tell of the Line's comings and goings."""

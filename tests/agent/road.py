@@ -29,6 +29,7 @@ class Road:
         self.ended: set[int] = set()
         self.closed: dict[int, str] = {}
         self.reads = True
+        self._now = 0.0
         self._unread: deque[tuple[int, int]] = deque()
         self.laptop.attach(0)
         self.machine.attach(0)
@@ -40,10 +41,12 @@ class Road:
         return channel
 
     def turn(self) -> None:
+        """Carry what goes; a millisecond passes, as what waits for that must go, too."""
+        self._now += 0.001
         moved = False
         for source, target in ((self.laptop, self.machine), (self.machine, self.laptop)):
-            if data := source.bytes_to_send(0):
-                target.receive_bytes(data, 0)
+            if data := source.bytes_to_send(self._now):
+                target.receive_bytes(data, self._now)
                 moved = True
         while (event := self.machine.next_event()) is not None:
             self._machine_takes(event)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.agent.road import Road
-from towline.agent.programs import CALL_MAX, PROGRAMS_MAX, RECORD, Programs
+from towline.agent.programs import CALL_MAX, PROGRAMS_MAX, RECORD, HungUp, Programs
 from towline.core.wire.limits import Limits
 
 BLOB = os.urandom(3 << 20)
@@ -23,9 +23,12 @@ PYTHON = [sys.executable, "-I", "-S", "-c"]
 
 @contextmanager
 def road_to_programs(limits: Limits | None = None) -> Iterator[Road]:
-    road = Road(Programs, limits)
+    hung_up = HungUp()
+    road = Road(lambda line: Programs(line, hung_up), limits)
     yield road
     road.streams.close()
+    while hung_up.reap():
+        os.sched_yield()
 
 
 def start(road: Road, argv: list[str], **more: Any) -> int:
@@ -137,7 +140,7 @@ def test_a_channel_that_is_closed_hangs_up_on_the_program(tmp_path: Path) -> Non
         road.until(lambda: b"here" in road.received[channel])
         road.laptop.close_channel(channel)
         road.until(lambda: channel not in road.streams)
-    assert note.read_text() == "hung up\n"
+        assert note.read_text() == "hung up\n"
 
 
 def test_input_that_nobody_reads_is_dropped_and_all_of_it_paid_for(tmp_path: Path) -> None:

@@ -29,7 +29,8 @@ class Ended:
 
 @pytest.fixture(autouse=True)
 def _own_home(homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TOWLINE_SSH", "/nowhere/ssh")  # There is no machine to connect to.
+    """What `link` begins while it loads an engine comes to nothing: these ones connect nowhere."""
+    monkeypatch.setenv("TOWLINE_SSH", str(homes / "no-ssh"))
 
 
 @pytest.fixture
@@ -124,7 +125,8 @@ def linked(project: Path, engine_module) -> Iterator[Binding]:
     binding = Workspaces().ensure(project, "live")
     told: list[object] = []
     with start_blocking_portal() as portal:
-        engine = portal.start_task_soon(engine_module.run_link, request_for(binding), told.append)
+        given = (request_for(binding), None, None, told.append)
+        engine = portal.start_task_soon(engine_module.run_link, *given)
         while not (is_running(binding) or engine.done()):
             pass
         yield binding

@@ -48,7 +48,10 @@ EXPLAINED = {
 
 
 async def run_link(
-    request: LinkRequest, report: Callable[[Event | Status], None], dial: object = None
+    request: LinkRequest,
+    _options: object,
+    _entrance: object,
+    report: Callable[[Event | Status], None],
 ) -> int:
     host = request.destination
     if host == "crash":

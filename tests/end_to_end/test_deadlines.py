@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from typing import Any
 
+from tests.agent.cloud_standin import cloud
 from tests.end_to_end.laptop import RUN, WAIT_S, Laptop, save, wait_until
 from towline.agent.ask import ask_on, connect_to
+from towline.agent.clouds import Google, ask_at
+from towline.agent.notices import follow
 
 
 def ask_agent(laptop: Laptop, **request: object) -> dict[str, Any]:
@@ -57,7 +61,7 @@ def test_a_program_on_the_machine_may_know_better(laptop: Laptop) -> None:
 def test_jobs_hear_of_the_end_in_time_to_save(laptop: Laptop) -> None:
     listening = (
         "import json, os, signal\n"
-        "def save(*_): print(json.load(open(os.environ['TOWLINE_DEADLINE_FILE']))['reason'])\n"
+        "def save(*_): print(json.load(open(os.environ['TOWLINE_DEADLINE_FILE']))['why'])\n"
         "signal.signal(signal.SIGUSR1, save)\n"
         "print('ready', flush=True)\n"
         "signal.pause()\n"
@@ -69,3 +73,22 @@ def test_jobs_hear_of_the_end_in_time_to_save(laptop: Laptop) -> None:
         assert ask_agent(laptop, verb="ends", in_s=120, why="it is taken back") == {"ok": True}
         assert laptop.run("wait", "1").returncode == 0
         assert laptop.run("logs", "1").stdout == "ready\nit is taken back\n"
+
+
+def test_a_cloud_s_notice_is_told_on_the_laptop(laptop: Laptop) -> None:
+    """The stand-in answers as Google publishes; the agent and what asks for it are real."""
+    with cloud() as standin, laptop.linked() as link:
+        instance = "/computeMetadata/v1/instance"
+        standin.pages |= {f"{instance}/preempted": "FALSE", f"{instance}/maintenance-event": "NONE"}
+        (path,) = (laptop.machine.home / RUN).glob("*.sock")
+        agent = connect_to(str(path), WAIT_S)
+        source = Google(ask_at(standin.at)).notice
+        asking = threading.Thread(target=follow, args=(agent, source, 0.02))
+        asking.start()
+        wait_until(lambda: len(standin.asked) > 4, "it is asked")
+        assert laptop.status()["deadline"] is None
+        standin.pages[f"{instance}/preempted"] = "TRUE"
+        assert link.wait_for("deadline")["why"] == "Google takes the machine back"
+        ask_agent(laptop, verb="stop")
+        asking.join(WAIT_S)
+        assert not asking.is_alive(), "it ends with the agent"

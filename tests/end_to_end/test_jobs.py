@@ -27,6 +27,7 @@ from tests.end_to_end.laptop import (
 )
 from tests.end_to_end.sshd import Machine
 from tests.end_to_end.test_across import binding_of
+from tests.end_to_end.test_deadlines import ask_agent
 from tests.end_to_end.test_full_disk import small_disk
 from towline import jobs
 
@@ -323,12 +324,10 @@ def test_a_full_disk_holds_the_job_up_and_loses_nothing(laptop: Laptop, machine:
         assert command.out.read_bytes() == b"".join(b"%d " % n * 16384 for n in range(96))
 
 
-def test_the_end_of_the_machine_is_told_to_those_who_listen(
-    laptop: Laptop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_end_of_the_machine_is_told_to_those_who_listen(laptop: Laptop) -> None:
     listening = (
         "import json, os, signal\n"
-        "def hear(*_): print(json.load(open(os.environ['TOWLINE_DEADLINE_FILE']))['reason'])\n"
+        "def hear(*_): print(json.load(open(os.environ['TOWLINE_DEADLINE_FILE']))['why'])\n"
         "signal.signal(signal.SIGUSR1, hear)\n"
         "print('ready', flush=True)\n"
         "signal.pause()\n"
@@ -339,18 +338,12 @@ def test_the_end_of_the_machine_is_told_to_those_who_listen(
         laptop.run("run", "--detach", "--on-deadline", "term", "--", "sleep", "99")
         command = Command(laptop, "run", "--", "python3", "-c", listening)
         command.wait_line("ready")
-        binding = binding_of(laptop, monkeypatch)
-        assert jobs.tell_deadline(binding, time.time() + 600, "twelve hours are over") == [
-            1,
-            2,
-            3,
-            4,
-        ]
+        ask_agent(laptop, verb="ends", in_s=240, why="twelve hours are over")
         assert command.wait_exit() == 0
         command.wait_line("twelve hours are over")
         assert laptop.run("wait", "3").returncode == 128 + signal.SIGTERM
-        assert [job.state for job in jobs.all_jobs(binding)[:2]] == ["running", "running"]
-        assert 590 < laptop.tell("top", "-n", "1")[0]["deadline"]["at"] - time.time() < 600
+        assert [job["state"] for job in laptop.tell("jobs")[:2]] == ["running", "running"]
+        assert 200 < laptop.tell("top", "-n", "1")[0]["deadline"]["at"] - time.time() < 240
         assert "left (twelve hours are over)" in laptop.run("top").stdout
 
 

@@ -85,7 +85,10 @@ def test_it_starts_is_reused_and_ends(laptop: Laptop) -> None:
         assert token not in "".join(log.read_text() for log in kept.glob("*/log"))
         modes = {path.stat().st_mode & 0o077 for path in kept.rglob("*")}
         assert modes == {0}, "nobody else reads them"
+        (ran,) = (laptop.directory / "state").rglob("*.ran.json")
+        assert json.loads(ran.read_text()) == {"jupyter": {"title": "JupyterLab", "kept": []}}
         done = laptop.run("jupyter", "stop", timeout_s=START_S)
+        assert json.loads(ran.read_text()) == {}
         assert "stopped" in done.stderr
         wait_until(lambda: not is_alive(server), "the server has ended")
         assert laptop.run("jupyter", "status").returncode == 1

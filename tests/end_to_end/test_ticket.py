@@ -55,8 +55,10 @@ def test_from_nothing_to_a_live_project_with_one_line(
 ) -> None:
     told = machine.up("--name", "box", *server)
     assert told["server"] == ("embedded" if server else "sshd")
+    seen = machine.tunnel.connections
     with laptop.linked(told["ticket"]):
         assert (machine.home / "vision/train.py").read_text() == "print('here')\n"
+        assert machine.tunnel.connections == seen + 1, "let in and linked by one connection"
     assert not (laptop.home / ".ssh").exists(), "no file of the person's was touched"
     again = laptop.towline("link", "--once", cwd=laptop.project)  # It needs no ticket any more.
     assert again.returncode == 0
@@ -212,8 +214,18 @@ def _use_all(machine: Borrowed, laptop: Laptop) -> None:
         words = ("rsync", "-a", "-e", f"ssh -F {laptop.config}", f"box:{there}", "synced")
         laptop.run(*words)
         assert (laptop.home / "synced").read_bytes() == BLOB
-    laptop.towline("cp", f"box:{there}", "copied")
+    _copy_by_another_ssh(laptop, f"box:{there}")
+
+
+def _copy_by_another_ssh(laptop: Laptop, there: str) -> None:
+    ssh = laptop.home / "another-ssh"
+    ssh.write_text(f'#!/bin/sh\ntouch {laptop.home}/was-used\nexec ssh "$@"\n')
+    ssh.chmod(0o755)
+    laptop.environment["TOWLINE_SSH"] = str(ssh)
+    laptop.towline("cp", there, "copied")
+    del laptop.environment["TOWLINE_SSH"]
     assert (laptop.home / "copied").read_bytes() == BLOB
+    assert (laptop.home / "was-used").exists()
 
 
 def test_several_at_once_share_the_line(machine: Borrowed, laptop: Laptop) -> None:
@@ -375,6 +387,10 @@ def test_the_one_time_key_runs_nothing_but_enrolment(
     assert "PTY allocation request failed" in terminal.stderr
     hostile = 'command="id" ssh-ed25519 AAAA x\nssh-ed25519 AAAA y'
     assert "sent no key" in laptop.run("ssh", *base, "127.0.0.1", given=hostile, check=False).stdout
+    ran = tmp_path / "ran"
+    no_key = f"no key\nexec touch '{ran}'\n"
+    assert "sent no key" in laptop.run("ssh", *base, "127.0.0.1", given=no_key, check=False).stdout
+    assert not ran.exists(), "a command was run for who was not let in"
     assert machine.authorized().count("\n") == 1
 
 

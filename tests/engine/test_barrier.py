@@ -76,7 +76,7 @@ class Laptop:
             self.trees,
             self.flights,
             self.pusher,
-            Puller(cast(Any, self.disk), self.flights, lambda _: None, coming),
+            Puller(cast(Any, self.disk), self.flights, lambda _: None, coming, lambda _: False),
             store,
             direction_of=lambda _: Direction.BOTH,
             hosts=lambda: ("laptop", "machine"),
@@ -150,6 +150,21 @@ async def test_a_save_too_large_to_follow_at_once_waits_and_so_does_a_flush() ->
     with pytest.raises(FlushError, match="not done within 0 s: a"):
         await laptop.barrier.flush(0, until_sent=True)
     assert len(laptop.machine.sent) == 1
+
+
+async def test_a_save_noticed_together_with_a_large_file_goes_at_once_but_a_flush_waits() -> None:
+    laptop = Laptop({})
+    laptop.trees.remote = Tree(Directory({}))
+    laptop.saves("large", b"x" * (HOT_SIZE_MAX + 1))
+    laptop.saves("save", b"new")
+    laptop.disk.may_read.set()
+    await laptop.plan()
+    (sent,) = laptop.machine.sent
+    assert isinstance(sent, Apply)
+    assert [change.path for change in sent.changes] == ["save"]
+    assert laptop.pusher.waiting == (1, HOT_SIZE_MAX + 1)
+    with pytest.raises(FlushError, match="not done within 0 s"):
+        await laptop.barrier.flush(0, until_sent=True)
 
 
 async def flushed_only_after_a_read(laptop: Laptop) -> None:

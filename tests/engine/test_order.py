@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from towline.core.change import Change
 from towline.core.entry import Directory, Entry, File
-from towline.engine.order import LATE_SIZE, ORDERED_SIZE, code_first
+from towline.engine.order import LATE_SIZE, ORDERED_SIZE, code_first, large_apart
 
 
 def new(path: str, size: int = 1) -> Change:
@@ -45,3 +45,19 @@ def test_an_order_that_may_matter_stays() -> None:
 def test_what_is_there_soon_keeps_its_order() -> None:
     changes = [new("a.bin", LATE_SIZE + 1), new("c.py")]
     assert code_first(changes) == changes
+
+
+def test_what_is_large_is_set_apart_with_all_that_is_below_it() -> None:
+    was_directory = Change("d", Directory({}), File(bytes(20), size=9))
+    below = Change("d/x", File(b"x" * 20, size=1), None)
+    changes = [new("e/"), new("e/big", 9), new("e/small", 8), below, was_directory, new("f")]
+    rest, large = large_apart(changes, 8)
+    assert paths(rest) == ["e", "e/small", "f"]
+    assert paths(large) == ["e/big", "d/x", "d"]
+
+
+def test_what_is_only_moved_is_not_large() -> None:
+    content = File(b"a" * 20, size=9)
+    changes = [Change("old", content, None), Change("new", None, content)]
+    assert large_apart(changes, 8) == (changes, [])
+    assert large_apart(changes[1:], 8) == ([], changes[1:])

@@ -33,6 +33,11 @@ AUTHORIZED = base64.b64encode(b"ana:s3 cret").decode()
 @pytest.fixture
 def contexts(tmp_path: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """A server's and a client's, which trusts the server's certificate for localhost only."""
+    return make_contexts(tmp_path / "pem")
+
+
+def make_contexts(file: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Make both, with a certificate in a file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     now = datetime.datetime.now(datetime.UTC)
@@ -51,10 +56,10 @@ def contexts(tmp_path: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     private = key.private_bytes(
         pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    (tmp_path / "pem").write_bytes(private + certificate.public_bytes(pem))
+    file.write_bytes(private + certificate.public_bytes(pem))
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    server.load_cert_chain(tmp_path / "pem")
-    return server, ssl.create_default_context(cafile=tmp_path / "pem")
+    server.load_cert_chain(file)
+    return server, ssl.create_default_context(cafile=file)
 
 
 async def echo(stream: ByteStream) -> None:

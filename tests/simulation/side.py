@@ -225,9 +225,7 @@ class Side:
 
     def write(self, handle: Handle, data: bytes) -> None:
         """Write through a handle, wherever its file is by now."""
-        before = self._content_of(handle)
-        if not handle.doomed:
-            self.ledger.gave_up([before])
+        self.ledger.gave_up([self._content_of(handle)])  # It no longer is, whoever wants it.
         os.write(handle.descriptor, data)
         after = self._content_of(handle)
         self.ledger.known.add(after)

@@ -29,7 +29,7 @@ READING: dict[str, Any] = {
         }
     ],
     "jobs": [],
-    "deadline": {"at": 3700.0, "reason": "12 h"},
+    "deadline": {"at": 3700.0, "why": "12 h"},
     "sync": {"behind_files": 2, "rtt_ms": 20.0, "state": "live", "revision": 7},
 }
 

@@ -10,6 +10,7 @@ python -I -S agent-HASH.pyz environment capture|restore|watch REQUEST
 python agent-HASH.pyz inventory    # The user's own Python, with what is installed for it.
 python -I -S agent-HASH.pyz carry|keep WORKSPACE            # A call on standard input.
 python -I -S agent-HASH.pyz carry-stop|keep-stop WORKSPACE
+python -I -S agent-HASH.pyz notices WORKSPACE               # Started by the agent itself.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ USAGE = 2
 GC_THRESHOLD = (50_000, 20, 20)
 """There are next to no cycles: to look for them at every 700 objects takes a tenth of a copy."""
 TIMEOUT_S = 10.0
-_VERBS = ("status", "flush", "stop", "carry", "carry-stop", "keep", "keep-stop")
+_VERBS = ("status", "flush", "stop", "carry", "carry-stop", "keep", "keep-stop", "notices")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -62,6 +63,10 @@ def main(arguments: Sequence[str]) -> int:
         from towline.agent.service import main as serve
 
         return serve(workspace)
+    if verb == "notices":
+        from towline.agent import notices
+
+        return notices.main(workspace)
     if verb in ("carry", "carry-stop"):
         from towline.agent import outward
 

@@ -19,6 +19,7 @@ from typing import NoReturn
 from towline.agent.log import Log
 from towline.agent.loop import Loop, Service
 from towline.agent.place import Place
+from towline.disk.memory import keep_blocks
 
 START_S = 20.0  # To import, build the service and listen; a cold disk on a busy machine is slow.
 BACKLOG = 16
@@ -57,6 +58,7 @@ def serve(
     place: Place, build: Callable[[], Service], *, bundle: str, ready: Callable[[], None]
 ) -> None:
     """Be the agent, until it ends. `ready` is called when clients can connect."""
+    keep_blocks()
     service = build()
     listener = _listen(place)
     loop = Loop(listener, service, path=place.socket, bundle=bundle, log=Log(place.log))

@@ -11,8 +11,9 @@ import json
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
+from towline.agent.place import find_place
 from towline.core.deadline import WHY_MAX, Countdown, Deadline
 
 Warned = Callable[[float, str], None]
@@ -81,3 +82,14 @@ class Ending:
             with open(beside, "w") as file:
                 json.dump(told, file)
             os.replace(beside, self._file)
+
+
+def known_end(workspace: str) -> dict[str, Any] | None:
+    """Return what the agent of a workspace has told of the end, for programs beside it."""
+    place = find_place(workspace)
+    try:
+        with open(place.deadline if place else "", encoding="utf-8") as file:
+            plain: object = json.loads(file.read(4096))
+    except (OSError, ValueError):
+        return None
+    return cast("dict[str, Any]", plain) if isinstance(plain, dict) else None

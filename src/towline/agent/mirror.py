@@ -19,6 +19,7 @@ from dataclasses import replace
 from itertools import dropwhile
 from typing import Protocol
 
+from towline.agent.ahead import Vanguard
 from towline.agent.changes import Changes
 from towline.agent.roots import Root, RootError
 from towline.core.change import Change, Outcome, Result
@@ -108,6 +109,8 @@ class Mirror:
         self._sending: Generator[Message | None, None, None] | None = (
             None  # The large file whose turn it is.
         )
+        self._vanguard: Vanguard | None = None  # Of a checkpoint that nobody has asked for yet.
+        self._goes_ahead = True  # Not after one that nobody asked for, until some are.
         self._asked: dict[int, str] = {}  # Flushes under way → what could not be done meanwhile.
         self._revisions: set[int] = set()  # Those applied beyond the whole ones.
         self.revision = 0  # The highest one of which no part is missing, nor of any before.
@@ -327,7 +330,15 @@ class Mirror:
             raise ProtocolError(f"more than {WANTS_MAX} files asked for at once")
         for want in fetch.wants:
             is_large = want.file.size > PART_SIZE
-            (self._large_wants if is_large else self._wants).append(want)
+            self._goes_ahead |= is_large
+            if self._vanguard is None or not self._vanguard.takes(want):
+                self._drop_if_in_vain(want)
+                (self._large_wants if is_large else self._wants).append(want)
+
+    def _drop_if_in_vain(self, want: Want) -> None:
+        """Do not send on what the laptop cannot use; `want` says from where it can."""
+        if self._vanguard is not None and self._vanguard.is_in_vain(want):
+            self._vanguard = self._sending = None
 
     def _settle(self, root: Root, token: int, now: float) -> None:
         try:
@@ -345,6 +356,8 @@ class Mirror:
             self._rescan(root, news.scan_reason)
         else:
             self._note(root, news.observations)
+            if self._vanguard is not None:
+                self._vanguard.learn(news.observations)
             for message in _observed(news.observations):
                 self._send(message)
         for token in news.settled:
@@ -376,7 +389,22 @@ class Mirror:
                 self._sending = None
         elif self._large_wants:
             self._sending = self._stretches(root, self._large_wants.popleft())
+        elif vanguard := self._next_vanguard(root):
+            self._vanguard, self._sending = vanguard, self._ahead(root, vanguard)
         return bool(self._wants or self._sending or self._large_wants)
+
+    def _next_vanguard(self, root: Root) -> Vanguard | None:
+        """Return the start of a checkpoint that is being read."""
+        path = root.replica.new_checkpoint() if self._goes_ahead else None
+        return None if path is None else Vanguard(root.replica, path)
+
+    def _ahead(self, root: Root, vanguard: Vanguard) -> Generator[Message | None, None, None]:
+        """Yield the start of a checkpoint, and the rest once that is asked for."""
+        yield from vanguard.steps()
+        self._goes_ahead = vanguard.want is not None
+        if vanguard.want is not None:
+            yield from self._stretches(root, replace(vanguard.want, offset=vanguard.at, basis=None))
+        self._vanguard = None
 
     def _send_stretch(self, stretches: Iterator[Message | None]) -> bool:
         """Send what comes next of a content, if that is known yet; False at its end."""

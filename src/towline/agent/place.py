@@ -75,15 +75,18 @@ def socket_paths() -> list[str]:
 
 
 def _directories() -> list[str]:
+    """In the home, and where that cannot hold a socket, in a directory of its own for each home."""
     home = os.path.expanduser("~")
-    return [
-        f"{home}/.cache/towline/run",
-        f"/tmp/towline-{os.getuid()}",  # noqa: S108 (checked to be ours alone before use)
-    ]
+    digest = hashlib.blake2b(os.fsencode(home), digest_size=8).hexdigest()
+    return [f"{home}/.cache/towline/run", f"{_temporary()}/{digest}"]
+
+
+def _temporary() -> str:
+    return f"/tmp/towline-{os.getuid()}"  # noqa: S108 - checked to be ours alone before use.
 
 
 def _candidates(workspace: str) -> list[Place]:
-    # Several machines may share a home folder, and several homes the temporary directory.
+    # Several machines may share a home folder.
     home = os.path.expanduser("~")
     identity = os.fsencode(f"{os.uname().nodename}\0{home}\0{workspace}")
     name = hashlib.blake2b(identity, digest_size=8).hexdigest()
@@ -93,7 +96,8 @@ def _candidates(workspace: str) -> list[Place]:
 
 def _make_private(directory: str) -> bool:
     try:
-        os.makedirs(directory, mode=0o700, exist_ok=True)
+        for path in _guarding(directory):  # Each with this mode: makedirs gives it to the last.
+            os.makedirs(path, mode=0o700, exist_ok=True)
     except OSError:
         return False
     return _is_private(directory) and os.access(directory, os.W_OK)
@@ -111,9 +115,19 @@ def _takes_sockets(place: Place) -> bool:
     return True
 
 
+def _guarding(directory: str) -> list[str]:
+    """Return what has to be ours alone so that nobody else can get at a directory."""
+    above = os.path.dirname(directory)
+    return [above, directory] if above == _temporary() else [directory]
+
+
 def _is_private(directory: str) -> bool:
+    return all(_is_ours_alone(path) for path in _guarding(directory))
+
+
+def _is_ours_alone(path: str) -> bool:
     try:
-        status = os.lstat(directory)
+        status = os.lstat(path)
     except OSError:
         return False
     ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()

@@ -31,11 +31,30 @@ EXIT_S = 0.02  # From a program's last output to its exit, as a rule.
 RECORD = struct.Struct(">cI")  # Kind, length of the content.
 
 
-class Programs:
-    """All programs of one Line."""
+class HungUp:
+    """Programs that were hung up on and are not over yet. No Line's: theirs may be gone."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self) -> None:
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def add(self, process: subprocess.Popen[bytes]) -> None:
+        self._processes.append(process)
+
+    def reap(self) -> int:
+        """Let go of those that are over, which the system keeps until somebody asks.
+
+        Return how many are not.
+        """
+        self._processes = [process for process in self._processes if process.poll() is None]
+        return len(self._processes)
+
+
+class Programs:
+    """All programs of one Line. `hung_up` outlives it."""
+
+    def __init__(self, line: Line, hung_up: HungUp) -> None:
         self._line = line
+        self._hung_up = hung_up
         self._calls: dict[int, bytearray] = {}  # Channels whose first line is not whole yet.
         self._running: dict[int, _Program] = {}
 
@@ -69,16 +88,16 @@ class Programs:
     def closed(self, channel: int) -> None:
         self._calls.pop(channel, None)
         if program := self._running.pop(channel, None):
-            program.hang_up()
+            self._hang_up(program)
 
     def close(self) -> None:
         for program in self._running.values():
-            program.hang_up()
+            self._hang_up(program)
         self._running.clear()
         self._calls.clear()
 
     def step(self) -> None:
-        _orphans[:] = [process for process in _orphans if process.poll() is None]
+        self._hung_up.reap()
         for channel in list(self._running):
             self._move(channel)
 
@@ -92,6 +111,10 @@ class Programs:
 
     def writable(self) -> Collection[int]:
         return {program.stdin for program in self._running.values() if program.has_to_write}
+
+    def _hang_up(self, program: _Program) -> None:
+        program.hang_up()
+        self._hung_up.add(program.process)
 
     # -- The call -----------------------------------------------------------------------------
 
@@ -146,7 +169,7 @@ class _Program:
         self.incoming = bytearray()  # For the program to read; bounded by the channel's credit.
         self.ends = False  # The laptop sends no more; nor do we, after `incoming`.
         self.stdin = process.stdin.fileno()
-        self._process = process
+        self.process = process
         self._outputs = {b"o": process.stdout, b"e": process.stderr}
         self._exit = _exit_descriptor(process.pid)
         for pipe in (process.stdin, *self._outputs.values()):
@@ -200,14 +223,13 @@ class _Program:
             return None
         if self._exit is None:  # Nothing would tell us, and it ends as its output does.
             with suppress(subprocess.TimeoutExpired):
-                return self._process.wait(EXIT_S)
-        return self._process.poll()
+                return self.process.wait(EXIT_S)
+        return self.process.poll()
 
     def hang_up(self) -> None:
         with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGHUP)
+            os.killpg(self.process.pid, signal.SIGHUP)
         self.let_go()
-        _orphans.append(self._process)
 
     def let_go(self) -> None:
         self._close_input()
@@ -219,16 +241,12 @@ class _Program:
             self._exit = None
 
     def _is_deaf(self) -> bool:
-        return self._process.stdin is None or self._process.stdin.closed
+        return self.process.stdin is None or self.process.stdin.closed
 
     def _close_input(self) -> None:
-        if self._process.stdin is not None:
+        if self.process.stdin is not None:
             with suppress(OSError):
-                self._process.stdin.close()
-
-
-_orphans: list[subprocess.Popen[bytes]] = []
-"""Hung up on, and not over yet. They belong to no Line: theirs may be gone."""
+                self.process.stdin.close()
 
 
 def _start(call: bytes) -> _Program:

@@ -22,12 +22,13 @@ from towline.agent.forwards import Forwards
 from towline.agent.lifetime import age_s, deadline_of, environment
 from towline.agent.loop import TransportDeadError
 from towline.agent.mirror import Lane, Mirror
-from towline.agent.offer import offer
+from towline.agent.offer import offer, own_bundle
 from towline.agent.place import ensure_place
-from towline.agent.programs import Programs
+from towline.agent.programs import HungUp, Programs
 from towline.agent.reverse import Reverses
 from towline.agent.roots import Roots
-from towline.agent.streams import Streams
+from towline.agent.stamps import Stamps
+from towline.agent.streams import Streams, Watches
 from towline.agent.ways import Ways, status_file
 from towline.core.deadline import Deadline
 from towline.core.ignore import Rules
@@ -75,6 +76,7 @@ class _Listener:
 class AgentService:
     """`notebook` is the line that loads the extension in a notebook here.
 
+    `start_beside` is called when the first laptop comes, and starts what asks for notices.
     `lifetime` says when this machine ends, given how long it lives as the laptop says (0: unsaid);
     what is known of that goes by `wall`, in Unix time. `ways` is the file in which `towline up`
     says how this machine is reached.
@@ -91,14 +93,16 @@ class AgentService:
         ending: Ending | None = None,
         lifetime: Callable[[float], Deadline | None] = lambda _: None,
         wall: Callable[[], float] = time.time,
+        start_beside: Callable[[], object] = lambda: None,
     ) -> None:
         self.stopping = False
         self._roots = roots
         self._software = software
         self._line = Line(bytes(LINE_ID_SIZE), initiator=False, software=software, now=now)
         self._ways_file = ways
-        self._ways = Ways(self._line, ways)
-        self._streams = _streams_on(self._line, self._ways)
+        self._watches = _watches_on(self._line, ways)
+        self._hung_up = HungUp()
+        self._streams = self._streams_on(self._line)
         self._line_is_over = False
         self._attached = False
         self._now = now
@@ -110,6 +114,8 @@ class AgentService:
         self.ending = ending or Ending()
         self._lifetime = lifetime
         self._wall = wall
+        self._start_beside = start_beside
+        self._beside: object = None  # A program, kept for as long as we are.
         self._end_told: dict[int, int] = {}  # Mirror → the number of what its laptop was told.
         self._changes = Changes(os.urandom(4).hex())
         self._revision = 0  # The last one the laptop said is here.
@@ -122,6 +128,7 @@ class AgentService:
     def accept(self, hello: Hello, now: float) -> None:
         """A transport begins. A Line that is not the one we hold is a new one: ours is dead."""
         self._now = now
+        self._beside = self._beside or self._start_beside()
         if self._line.line_id != hello.line_id or self._line_is_over:
             self._start_line(hello.line_id, now)
         self._line.attach(now)
@@ -150,7 +157,8 @@ class AgentService:
         if (end_at := self.ending.next_at()) is not None:
             due.append(self._now + end_at - self._wall())
         if self._attached:
-            due += [self._line.deadline(), self._ways.deadline()]
+            due += [self._line.deadline(), self._line.acks_at()]
+            due += [watch.deadline() for watch in self._watches]
         return min((at for at in due if at is not None), default=None)
 
     def tick(self, now: float) -> bool:
@@ -164,7 +172,8 @@ class AgentService:
                 self._line.handle_timer(now)
                 self._take_events()
             self._take_messages(now)
-        self._ways.look(now)
+        for watch in self._watches:
+            watch.look(now)
         self._tell_end()
         for streams in self._streams:
             streams.step()
@@ -381,12 +390,16 @@ class AgentService:
         self._revision = 0  # The laptop may have begun to count anew.
         self._line = Line(line_id, initiator=False, software=self._software, now=now)
         self._close_streams()
-        self._ways = Ways(self._line, self._ways_file)
-        self._streams = _streams_on(self._line, self._ways)
+        self._watches = _watches_on(self._line, self._ways_file)
+        self._streams = self._streams_on(self._line)
         self._mirrors.clear()
         self._lanes.clear()
         for inbox in self._inbox.values():
             inbox.clear()
+
+    def _streams_on(self, line: Line) -> list[Streams]:
+        own = (Forwards(line), Reverses(line), Programs(line, self._hung_up))
+        return [*own, *self._watches]
 
     def _close_streams(self) -> None:
         for streams in self._streams:
@@ -485,20 +498,35 @@ def open_service(workspace: str) -> AgentService:
     software = f"towline agent of {workspace}"
     ways = status_file(dict(os.environ))
     ending = Ending(ensure_place(workspace).deadline)
-    ending.warned.append(lambda left_s, why: _tell_jobs(workspace, left_s, why))
+    ending.warned.append(lambda left_s, _why: _warn_jobs(workspace, left_s))
 
     def when(lives_s: float) -> Deadline | None:
         return deadline_of(lives_s, environment(), age_s())
 
     now, notebook = time.monotonic(), offer()
-    return AgentService(Roots(), software, now, notebook, ways, ending=ending, lifetime=when)
+    return AgentService(
+        Roots(),
+        software,
+        now,
+        notebook,
+        ways,
+        ending=ending,
+        lifetime=when,
+        start_beside=lambda: _start_beside(workspace),
+    )
 
 
-def _tell_jobs(workspace: str, left_s: float, why: str) -> None:
-    from towline.agent.jobs.deadline import tell  # Few agents see the end of their machine.
+def _warn_jobs(workspace: str, left_s: float) -> None:
+    from towline.agent.jobs.deadline import warn  # Few agents see the end of their machine.
 
     with suppress(OSError):  # A job that cannot be told goes on, as it would have.
-        tell(workspace, left_s, why)
+        warn(workspace, left_s)
+
+
+def _start_beside(workspace: str) -> object:
+    from towline.agent.notices import start_beside
+
+    return start_beside(workspace, own_bundle())
 
 
 class _LineOutlet:
@@ -543,5 +571,5 @@ def _read_lane(greeting: Mapping[str, Any]) -> tuple[int, Lane]:
     return number, Lane(greeting.get("lane"))
 
 
-def _streams_on(line: Line, ways: Ways) -> list[Streams]:
-    return [Forwards(line), Reverses(line), Programs(line), ways]
+def _watches_on(line: Line, ways: str) -> list[Watches]:
+    return [Ways(line, ways), Stamps(line)]

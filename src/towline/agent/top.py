@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+from towline.agent.ending import known_end
 from towline.agent.gauges import Gauges
 from towline.agent.gpu import gpus, memory_by_process
-from towline.agent.jobs.deadline import known_deadline
 from towline.agent.jobs.shelf import NoJobError, Shelf
 from towline.agent.jobs.tell import all_summaries
 
@@ -54,7 +54,7 @@ def sample(workspace: str, gauges: Gauges, cpu: JobsCpu) -> dict[str, Any]:
         **gauges.read(now),
         "gpus": gpus(),
         "jobs": jobs(workspace, cpu, now),
-        "deadline": known_deadline(),
+        "deadline": known_end(workspace),
     }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from towline.cli.options import Command
@@ -36,7 +38,11 @@ def cp(recursive: bool, preserve: bool, paths: tuple[str, ...]) -> None:
     options = there.options
     port = [] if options.port is None else ["-P", str(options.port)]
     given = _without_port(options.arguments())
-    raise click.exceptions.Exit(run_in_place(["scp", *flags, *port, *given, "--", *words]))
+    program = os.environ.get("TOWLINE_SSH")
+    through = ["-S", program] if program else []
+    raise click.exceptions.Exit(
+        run_in_place(["scp", *flags, *through, *port, *given, "--", *words])
+    )
 
 
 def _without_port(arguments: list[str]) -> list[str]:

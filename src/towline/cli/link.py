@@ -6,7 +6,7 @@ import dataclasses
 import os
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from towline.cli.project import project_to_link
 from towline.core.ticket import looks_like_ticket
 from towline.errors import ExitCode, UserError
 from towline.line.options import SshOptions
-from towline.machines import machine_named
+from towline.machines import Machine, machine_named
 from towline.places import Binding, Workspaces, as_name
 from towline.request import NO_SSH_OPTIONS, LinkRequest, split_destination
 
@@ -88,16 +88,19 @@ def link(
         reading_along = UntilGone(Jsonl(sys.stdout, statuses=True))
         raise click.exceptions.Exit(run_here(read_request(request_file), reading_along))
     ssh = SshOptions(_absolute(config_file), port, _absolute(identity), jump, options)
-    binding = bind(destination, project, name, None if ssh == NO_SSH_OPTIONS else ssh)
+    binding, ticket = bind(destination, project, name, None if ssh == NO_SSH_OPTIONS else ssh)
     display = display_for(as_json=as_json, no_color=no_color)
     run = run_in_background if detach else run_here
-    raise click.exceptions.Exit(run(request_for(binding, once=once, lives=lives), display))
+    request = request_for(binding, once=once, lives=lives, ticket=ticket)
+    raise click.exceptions.Exit(run(request, display))
 
 
 def bind(
     destination: str | None, project: Path | None, name: str | None, ssh: SshOptions | None
-) -> Binding:
-    """Return the workspace that is meant, recorded. Raises UserError if no destination is known.
+) -> tuple[Binding, str]:
+    """Return the workspace that is meant, recorded, and the ticket that has yet to let us in.
+
+    Raises UserError if no destination is known.
 
     What the command says counts most, then the project's configuration, then what was linked last.
     """
@@ -106,40 +109,69 @@ def bind(
     workspaces = Workspaces()
     if name is not None and destination is None and project is None:
         known = workspaces.named(name)
-        return workspaces.ensure(known.project, known.destination, ssh=ssh)
+        return workspaces.ensure(known.project, known.destination, ssh=ssh), ""
     root = project_to_link(project)
     options = config.load(root, os.environ)
     meant = destination or options.machine
     if meant is None:
-        return workspaces.ensure(root, _last_destination(workspaces, root), name=name, ssh=ssh)
-    host, machine_path, ssh = reached(meant, root, ssh)
+        host = _last_destination(workspaces, root)
+        return workspaces.ensure(root, host, name=name, ssh=ssh), ""
     name = name or (None if options.name is None else as_name(options.name))
-    return workspaces.ensure(root, host, name=name, ssh=ssh, machine_path=machine_path)
+    if not looks_like_ticket(meant):
+        host, machine_path, ssh = reached(meant, root, ssh)
+        return workspaces.ensure(root, host, name=name, ssh=ssh, machine_path=machine_path), ""
+    machine, ticket = taken(meant)
+    folder, ssh = _folder_on(machine, root), machine.ssh_options()
+    binding = workspaces.ensure(root, machine.name, name=name, ssh=ssh, machine_path=folder)
+    return binding, _unless_running(binding, ticket)
 
 
 def reached(
     meant: str, root: Path, ssh: SshOptions | None
 ) -> tuple[str, str | None, SshOptions | None]:
-    """Return what ssh takes, the folder there and the options, for a ticket, a machine or a host.
+    """Return what ssh takes, the folder there and the options, for a machine or a host.
 
     Raises UserError.
     """
-    if looks_like_ticket(meant):
-        from towline.enrolment import read_ticket, take
-
-        machine = take(read_ticket(meant), say)
-        machine_path = None
-    else:
-        host, machine_path = split_destination(meant)
-        known = machine_named(host)
-        if known is None or ssh is not None:
-            return host, machine_path, ssh
-        machine = known
-    below = f"{machine.folder.rstrip('/')}/{root.name}" if machine.folder else None
-    return machine.name, machine_path or below, machine.ssh_options()
+    host, machine_path = split_destination(meant)
+    machine = machine_named(host)
+    if machine is None or ssh is not None:
+        return host, machine_path, ssh
+    return machine.name, machine_path or _folder_on(machine, root), machine.ssh_options()
 
 
-def request_for(binding: Binding, *, once: bool = False, lives: str | None = None) -> LinkRequest:
+def taken(text: str) -> tuple[Machine, str]:
+    """Look at a ticket; return its machine, and the ticket if it has yet to let us in.
+
+    The engine does that, with its first connection. Raises UserError.
+    """
+    from towline.enrolment import invitation_of, keep_let_in, read_ticket
+
+    invitation = invitation_of(read_ticket(text), say)
+    if invitation.secret is None:
+        return keep_let_in(invitation), ""
+    say(f"enrolling at {invitation.machine.name}")
+    return invitation.machine, text
+
+
+def _unless_running(binding: Binding, ticket: str) -> str:
+    """An engine that runs goes on to the machine of a ticket: nobody else will use it then."""
+    from towline.control import is_running
+    from towline.enrolment import read_ticket, take
+
+    if not ticket or not is_running(binding):
+        return ticket
+    take(read_ticket(ticket), lambda _: None)  # What a person should know was said.
+    return ""
+
+
+def _folder_on(machine: Machine, root: Path) -> str | None:
+    return f"{machine.folder.rstrip('/')}/{root.name}" if machine.folder else None
+
+
+def request_for(
+    binding: Binding, *, once: bool = False, lives: str | None = None, ticket: str = ""
+) -> LinkRequest:
     return LinkRequest(
         workspace_id=binding.id,
         name=binding.name,
@@ -149,6 +181,7 @@ def request_for(binding: Binding, *, once: bool = False, lives: str | None = Non
         ssh=binding.ssh,
         once=once,
         overrides={} if lives is None else {"lives": lives},
+        ticket=ticket,
     )
 
 
@@ -174,23 +207,34 @@ def run_here(request: LinkRequest, display: Display) -> int:
 
     try:
         with display:
-            return anyio.run(_run_engine, request, binding, report)
+            code: int = anyio.run(_run, request, report)
     except BaseExceptionGroup as group:
         raise _only_error(group) or group from None
+    finally:
+        if request.ticket and machine_named(request.destination) is None:
+            Workspaces().forget(binding)  # The ticket was worth nothing, and so is the name in it.
+    return code
 
 
-async def _run_engine(request: LinkRequest, binding: Binding, report: Report) -> int:
-    """Load the engine while ssh connects, and run it.
+async def _run(request: LinkRequest, report: Report) -> int:
+    """Begin to connect, and load the engine meanwhile: there are a dozen round trips of time."""
+    import anyio
 
-    Where one runs already this one will be refused; until then it must not disturb the machine.
-    """
+    from towline.config import load
     from towline.control import is_running
-    from towline.dial import dialled
+    from towline.entrance import Entrance
 
-    async with dialled(request, ahead=not is_running(binding)) as dial:
+    options = load(request.project, os.environ, request.overrides)
+    entrance = Entrance(request, options)
+    async with AsyncExitStack() as stack:
+        if not is_running(Workspaces().by_id(request.workspace_id)):  # It would be cut off.
+            await stack.enter_async_context(entrance.begun(attended=sys.stdin.isatty()))
+        tasks = await stack.enter_async_context(anyio.create_task_group())
+        tasks.start_soon(anyio.to_thread.run_sync, entrance.pack_ahead)
         from towline.workspace import run_link
 
-        return await run_link(request, report, dial)
+        return await run_link(request, options, entrance, report)
+    raise AssertionError("unreachable: nothing here swallows an error")
 
 
 def _only_error(group: BaseExceptionGroup[BaseException]) -> BaseException | None:

@@ -8,7 +8,7 @@ their own. Nothing here decides or carries out anything.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 from towline.core.entry import DIRECTORY, Directory, Entry, File, shallow
@@ -117,6 +117,11 @@ def moved_contents(changes: Sequence[Change]) -> dict[bytes, tuple[str, File]]:
                 break
             moved[change.new.digest] = found
     return moved
+
+
+def is_moved(change: Change, moved: Container[bytes]) -> bool:
+    """Whether what a change needs is among `moved_contents`."""
+    return isinstance(change.new, File) and change.new.digest in moved
 
 
 def holds(actual: Entry | None, expected: Entry | None) -> bool:

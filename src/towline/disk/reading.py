@@ -39,6 +39,11 @@ class Reading:
         self._is_settling = False
 
     @property
+    def path(self) -> str | None:
+        """What is being read now."""
+        return self._path if self._steps is not None else None
+
+    @property
     def paths(self) -> set[str]:
         """What has yet to be read."""
         return {*self._waiting, *([self._path] if self._steps else ())}

@@ -220,6 +220,27 @@ class Replica:
         except OSError:
             return None
 
+    def new_checkpoint(self) -> str | None:
+        """Return the checkpoint that is being read, if it was just closed and its name is new."""
+        path = self.reading.path
+        if path is None or not self.settling.was_closed(path):
+            return None
+        return None if self._cache.last_digest(path) else path
+
+    def read_unread(self, path: str, offset: int, size: int) -> bytes:
+        """Return up to `size` bytes of a file of which nothing is known yet; none if it fails."""
+        try:
+            descriptor = self.folder.open(check_path(path))
+        except OSError:
+            return b""
+        try:
+            self.folder.seek(descriptor, offset)
+            return self._read_exactly(descriptor, size)
+        except OSError:
+            return b""
+        finally:
+            self.folder.close_file(descriptor)
+
     def apply(self, changes: Sequence[Change], contents: Mapping[bytes, bytes]) -> list[Result]:
         """Carry out a group of changes; see `disk.apply`. The tree follows what was done.
 
@@ -240,7 +261,7 @@ class Replica:
         for change, result in zip(changes, results, strict=True):
             if result.outcome is Outcome.DONE:
                 self.tree.put_shallow(change.path, change.new)
-                self.problems.pop(change.path, None)
+                self._forget_problems(change.path, below=not isinstance(change.new, Directory))
             else:
                 self._note_told(result)
                 self._to_observe.add(change.path)
@@ -422,12 +443,16 @@ class Replica:
         return bool(directory) and isinstance(entry, Directory) and not entry.children
 
     def _forget_below(self, path: str, old: Entry | None, new: Entry | None) -> None:
-        for known in [known for known in self.problems if known == path or is_below(known, path)]:
-            del self.problems[known]
+        self._forget_problems(path, below=True)
         if not isinstance(new, (File, Directory)) and new != UNSETTLED:
             self._cache.forget(path)
         if isinstance(old, Directory) and not isinstance(new, Directory):
             self._cache.forget_below(path)
+
+    def _forget_problems(self, path: str, *, below: bool) -> None:
+        self.problems.pop(path, None)
+        for known in [known for known in self.problems if below and is_below(known, path)]:
+            del self.problems[known]
 
     # Reading.
 

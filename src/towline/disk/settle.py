@@ -26,6 +26,7 @@ class Settling:
         self.checkpoints: Checkpoints = NO_CHECKPOINTS
         self._folder = folder
         self._settled: dict[str, _Mark] = {}  # As it was when it was closed, or quiet.
+        self._closed: set[str] = set()  # Of these, those whose end was seen.
         self._quiet: dict[str, tuple[_Mark, int]] = {}  # Unsettled: how it was seen, since when.
 
     def note_closed(self, paths: Iterable[str]) -> None:
@@ -34,6 +35,11 @@ class Settling:
             if self.checkpoints.covers(path):
                 with suppress(OSError):
                     self._note_settled(path, _mark_of(self._folder.lstat(path)))
+                    self._closed.add(path)
+
+    def was_closed(self, path: str) -> bool:
+        """Whether this checkpoint was seen to be closed, so that it is new."""
+        return path in self._closed
 
     def is_settled(self, path: str, status: os.stat_result, now_ns: int) -> bool:
         """Whether a file may be read; if not, it is to be looked at again when it is `due`."""
@@ -76,7 +82,9 @@ class Settling:
         self._quiet.pop(path, None)
         self._settled[path] = mark
         while len(self._settled) > SETTLED_MAX:
-            del self._settled[next(iter(self._settled))]
+            forgotten = next(iter(self._settled))
+            del self._settled[forgotten]
+            self._closed.discard(forgotten)
 
 
 def _mark_of(status: os.stat_result) -> _Mark:

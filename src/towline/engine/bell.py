@@ -1,7 +1,7 @@
-"""A bell that wakes all who wait for it at that moment, and may be rung again and again.
+"""A bell that wakes all who wait for it, and may be rung again and again.
 
-Whoever waits looks first whether there is something to do, and waits only then: with no await
-between the look and the wait, no ring is missed.
+Whoever waits says up to which ring it has heard, taken before it looked whether there is something
+to do: so none is missed, whatever was awaited in between.
 """
 
 from __future__ import annotations
@@ -12,10 +12,14 @@ import anyio
 class Bell:
     def __init__(self) -> None:
         self._event = anyio.Event()
+        self.rung = 0  # How often.
 
     def ring(self) -> None:
+        self.rung += 1
         event, self._event = self._event, anyio.Event()
         event.set()
 
-    async def wait(self) -> None:
-        await self._event.wait()
+    async def wait(self, heard: int | None = None) -> None:
+        """Wait for the next ring after `heard`; without it, for the next from now on."""
+        if heard is None or heard == self.rung:
+            await self._event.wait()

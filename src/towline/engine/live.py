@@ -29,13 +29,11 @@ from towline.core.wire.messages import (
     Applied,
     Begin,
     Begun,
-    Copy,
     Ends,
     Flush,
     Gone,
     Message,
     Observed,
-    Part,
     Refusal,
     Rescan,
     SetRules,
@@ -128,7 +126,7 @@ class Live:
         coming = Coming(
             folder.checkpoints, self.trees, self.flights, self._notices, lambda: self.planner.stuck
         )
-        self.puller = Puller(self._local, self.flights, self._landed_here, coming)
+        self.puller = Puller(self._local, self.flights, self._landed_here, coming, self._comes_here)
         parts = (self.trees, self.flights, self.pusher, self.puller, store)
         self.planner = Planner(
             *parts, direction_of=folder.direction_of, hosts=self._hosts, wall_clock=wall_clock
@@ -288,6 +286,14 @@ class Live:
         agreed = there == self.trees.ancestor.get(path)
         return self._is_known and not self.held and is_basis and goes and agreed
 
+    def _comes_here(self, path: str) -> bool:
+        """Whether a new checkpoint of the machine, of which nothing is told yet, will come here."""
+        comes = self.folder.direction_of(path) is not Direction.PUSH and not self._ignores(
+            path, None
+        )
+        is_new = self.folder.checkpoints.covers(path) and self.trees.local.get(path) is None
+        return self._is_known and not self.held and comes and is_new
+
     async def _refresh_local(self) -> None:
         """Read the rules if they may have changed, and scan."""
         self._refreshing, self._local_stale = True, False
@@ -389,6 +395,7 @@ class Live:
                 self._landed_there(message)
             case Observed():
                 self._observed(message)
+                await self.puller.look_at_told(self.trees.remote)
             case Gone(path):
                 self.puller.give_up(message.digest)
                 self.flights.note([path])
@@ -417,13 +424,7 @@ class Live:
 
     async def _take_contents(self, remote: Remote) -> None:
         async for message in remote.contents():
-            match message:
-                case Part():
-                    await self.puller.take_part(message)
-                case Copy():
-                    await self.puller.take_copy(message)
-                case _:
-                    raise ProtocolError(f"{type(message).__name__} on the lane for content")
+            await self.puller.take(message)
             self._touched()
 
     def _begun(self, begun: Begun) -> None:
@@ -491,6 +492,7 @@ class Live:
 
     async def _plan(self, remote: Remote) -> None:
         while True:
+            heard = self._changed.rung
             await self._refresh()
             if self._told and self._local_known:
                 await self.planner.plan(remote)
@@ -500,7 +502,7 @@ class Live:
                 self._landed.ring()
                 self._note_state()
                 self._touched()
-            await self._wait_for_more()
+            await self._wait_for_more(heard)
 
     async def _refresh(self) -> None:
         """Make sure that rules and local tree are what the project's files say."""
@@ -515,15 +517,15 @@ class Live:
         finally:
             self._refreshing = False
 
-    async def _wait_for_more(self) -> None:
+    async def _wait_for_more(self, heard: int) -> None:
         if self._rules is not None and (self._rules_stale or self._local_stale):
             return
         deadline = self.planner.deadline() if self._told and self._local_known else None
         if deadline is None:
-            await self._changed.wait()
+            await self._changed.wait(heard)
         else:
             with anyio.move_on_after(deadline - anyio.current_time()):
-                await self._changed.wait()
+                await self._changed.wait(heard)
 
     def _note_state(self) -> None:
         """Tell when the folder becomes held, and when both sides first hold the same."""

@@ -203,6 +203,11 @@ class Local:
         finally:
             folder.close_file(descriptor)
 
+    async def adopt(self, draft: bytes, digest: bytes, size: int) -> None:
+        """Let the first `size` bytes staged as a draft be the start of a content."""
+        async with self._turn:
+            await self._run(lambda: self._replica.stage.rename(draft, digest, size))
+
     async def drop_staged(self, digest: bytes) -> None:
         async with self._turn:
             self._replica.stage.discard(digest)

@@ -12,6 +12,8 @@ import sys
 from collections.abc import Callable
 from typing import cast
 
+from towline.disk.memory import keep_blocks as keep_blocks
+
 
 def _find() -> Callable[[int], int] | None:
     if not sys.platform.startswith("linux"):

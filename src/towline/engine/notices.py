@@ -15,6 +15,7 @@ from towline.core.tree import Tree
 from towline.engine import events
 from towline.engine.ancestor import KeptConflict, Store
 
+COPIES_MAX = 10_000  # Of the copies known; the oldest could be told again, were it met again.
 PROBLEMS_MAX = 10_000  # Nobody reads so many, and a machine may invent more.
 
 
@@ -24,12 +25,14 @@ class Notices:
         self.unsettled: dict[tuple[str, str], Problem] = {}  # No trouble: it passes by itself.
         self._store = store
         self._report = report
-        self._copies = {kept.copy for kept in store.conflicts()}
+        self._copies = dict.fromkeys(kept.copy for kept in store.conflicts())  # In order.
 
     def conflict(self, path: str, copy: str, side: str) -> None:
         """A version of `side` lives on as `copy`. One that is known already is not told again."""
         if copy not in self._copies:
-            self._copies.add(copy)
+            self._copies[copy] = None
+            while len(self._copies) > COPIES_MAX:
+                del self._copies[next(iter(self._copies))]
             self._store.keep_conflict(path, copy, side)
             self._report(events.ConflictKept(path, copy, side))
 
@@ -42,6 +45,7 @@ class Notices:
         for kept in self._store.conflicts():
             if trees and not any(tree.get(kept.copy) for tree in trees):
                 self._store.forget_conflict(kept.copy)
+                self._copies.pop(kept.copy, None)
             else:
                 standing.append(kept)
         return standing

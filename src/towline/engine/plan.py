@@ -317,17 +317,25 @@ class Planner:
         began: float,
         renames: Sequence[Rename] = (),
     ) -> None:
-        if not changes and not renames:
-            return
+        """Send what can go at once, as a whole, and queue the rest, in a revision of its own.
+
+        So no save waits for a large file that was noticed together with it.
+        """
+        at_once, rest = self._pusher.apart(changes)
+        if at_once or renames:
+            shown = [*map(rename_as_change, renames), *at_once]
+            revision = self._open_revision(shown, began)
+            for rename in renames:
+                await self._pusher.send_rename(remote, rename, revision, moment)
+            await self._pusher.send_small(remote, at_once, revision, moment)
+        if rest:
+            revision = self._open_revision(rest, began)
+            self._pusher.queue(code_first(rest), revision, moment)
+
+    def _open_revision(self, changes: Sequence[Change], began: float) -> int:
         revision = self._store.next_revision()
-        shown = [*map(rename_as_change, renames), *changes]
-        self._pusher.open_revision(revision, began, shown)
-        for rename in renames:
-            await self._pusher.send_rename(remote, rename, revision, moment)
-        if self._pusher.is_small(changes):
-            await self._pusher.send_small(remote, changes, revision, moment)
-        else:
-            self._pusher.queue(code_first(changes), revision, moment)
+        self._pusher.open_revision(revision, began, changes)
+        return revision
 
 
 def _digests_in(entry: Entry | None) -> set[bytes]:

@@ -15,17 +15,22 @@ import anyio
 from towline.core.change import Change, Outcome, Result
 from towline.core.delta import Stretch
 from towline.core.entry import File, digest_of
+from towline.core.tree import Tree
 from towline.core.wire.frames import ProtocolError
 from towline.core.wire.messages import (
     HEADER_SIZE,
     PART_SIZE,
+    Adopt,
+    Ahead,
     Copy,
     Fetch,
+    Message,
     Part,
 )
 from towline.core.wire.records import Want
 from towline.core.wire.telling import header_size_of
 from towline.disk.versions import Basis
+from towline.engine.ahead import Vanguard
 from towline.engine.bell import Bell
 from towline.engine.coming import Coming
 from towline.engine.flights import Flights, Way
@@ -40,7 +45,9 @@ Landed = Callable[[Sequence[tuple[Change, Result]]], None]
 
 
 class Puller:
-    """`landed` is called in the loop with each batch of changes and what became of them."""
+    """`landed` is called in the loop with each batch of changes and what became of them;
+    `is_wanted` is for what comes before it is asked for (`engine/ahead.py`).
+    """
 
     def __init__(
         self,
@@ -48,10 +55,12 @@ class Puller:
         flights: Flights,
         landed: Landed,
         coming: Coming,
+        is_wanted: Callable[[str], bool],
     ) -> None:
         self._local = local
         self._flights = flights
         self._landed = landed
+        self._vanguard = Vanguard(local, is_wanted)
         self._turns = Turns(coming.checkpoints, coming.below, PART_SIZE)
         self._under_way: dict[str, Change] = {}
         self._received: dict[bytes, int] = {}  # Bytes of large contents that are here.
@@ -90,6 +99,7 @@ class Puller:
         self._bases.clear()
         self._patched.clear()
         self._given_up.clear()
+        self._vanguard.begin_life()
 
     def queue(self, changes: Iterable[Change], moment: int) -> None:
         changes = list(changes)
@@ -113,9 +123,28 @@ class Puller:
             tasks.start_soon(self._run_small, remote)
             tasks.start_soon(self._run_large, remote)
 
-    async def take_part(self, part: Part) -> None:
-        """Take content that was asked for; drop what was not."""
-        if part.digest not in self._awaited:
+    async def take(self, message: Message) -> None:
+        """Take what comes on the lane for content."""
+        match message:
+            case Part():
+                await self._take_part(message)
+            case Copy():
+                await self._take_copy(message)
+            case Ahead():
+                await self._vanguard.take(message)
+            case Adopt():
+                await self._vanguard.adopt(message)
+            case _:
+                raise ProtocolError(f"{type(message).__name__} on the lane for content")
+
+    async def look_at_told(self, told: Tree) -> None:
+        """The machine has told something: what came ahead may be of no use any more."""
+        await self._vanguard.look(told, self.wanted)
+
+    async def _take_part(self, part: Part) -> None:
+        """Take content that was asked for, or goes ahead; drop other."""
+        is_awaited = part.digest in self._awaited
+        if not is_awaited and not self._vanguard.goes_on(part):
             return
         self.received += len(part.data)
         if part.size <= PART_SIZE:
@@ -124,9 +153,10 @@ class Puller:
             self._is_here(part.digest)
         else:
             kept = await self._local.stage(part.digest, part.offset, part.data, part.size)
-            self._note_received(part.digest, part.offset + len(part.data), part.size, kept=kept)
+            if is_awaited:
+                self._note_received(part.digest, part.offset + len(part.data), part.size, kept=kept)
 
-    async def take_copy(self, copy: Copy) -> None:
+    async def _take_copy(self, copy: Copy) -> None:
         """Take bytes of a content that was asked for from the file that was named with it."""
         basis = self._bases.get(copy.digest)
         if basis is None or basis != Basis(copy.path, copy.basis):

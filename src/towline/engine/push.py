@@ -7,10 +7,10 @@ out there and planned anew. Contents are read as they are sent, so the queue hol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from towline.core.change import Change, holds, moved_contents
+from towline.core.change import Change, holds, is_moved, moved_contents
 from towline.core.delta import Stretch, from_offset, pieces
 from towline.core.entry import DIRECTORY, Entry, File
 from towline.core.path import is_below
@@ -29,6 +29,7 @@ from towline.engine.bell import Bell
 from towline.engine.draft import Drafts
 from towline.engine.flights import Flights, Way
 from towline.engine.local import Local
+from towline.engine.order import large_apart
 from towline.engine.remote import Remote
 from towline.engine.trees import Trees
 
@@ -125,8 +126,15 @@ class Pusher:
         if len(changes) > HOT_CHANGES_MAX:
             return False
         moved = moved_contents(changes)
-        size = sum(c.content_size for c in changes if not _is_moved(c, moved))
+        size = sum(c.content_size for c in changes if not is_moved(c, moved))
         return size <= HOT_SIZE_MAX and sum(map(_header_size, changes)) <= HEADER_SIZE
+
+    def apart(self, changes: Sequence[Change]) -> tuple[Sequence[Change], Sequence[Change]]:
+        """Return what may go at once, and what has to wait for its turn."""
+        if self.is_small(changes):
+            return changes, ()
+        rest, large = large_apart(changes, LARGE_SIZE)
+        return (rest, large) if self.is_small(rest) else ((), changes)
 
     def open_revision(self, number: int, began: float, changes: Sequence[Change]) -> None:
         paths = [change.path for change in changes[:8]]
@@ -288,7 +296,7 @@ class Pusher:
         wanted = [
             (c.path, c.new)
             for c in changes
-            if c.content_size and isinstance(c.new, File) and not _is_moved(c, moved)
+            if c.content_size and isinstance(c.new, File) and not is_moved(c, moved)
         ]
         read = await self._local.read(wanted) if wanted else []
         contents: dict[bytes, bytes] = {}
@@ -331,7 +339,3 @@ def rename_as_change(rename: Rename) -> Change:
 
 def _header_size(change: Change) -> int:
     return header_size_of(change.path, change.old) + header_size_of(change.keep or "", change.new)
-
-
-def _is_moved(change: Change, moved: Container[bytes]) -> bool:
-    return isinstance(change.new, File) and change.new.digest in moved

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from towline.environment.file import LockFile
 from towline.environment.lock import NAME, Json, is_empty, same
-from towline.environment.machine import Asked, Watch
+from towline.environment.machine import Asked, capture, watch
 
 THEIRS = (
     f"{NAME} is not as towline wrote it, so it stays as it is; "
@@ -25,14 +25,13 @@ MISSING = (
 def keep(asked: Asked, file: LockFile, tell: Callable[[str], None]) -> None:
     """Write each change down until the machine is lost. Raises UserError then."""
     said = ""
-    with Watch(asked) as watch:
-        for captured in watch.told():
-            note, is_held = take_down(captured, file)
-            if is_held and not captured["holds"]:
-                watch.hold()
-            if note and note != said:
-                tell(note)
-            said = note or said
+    for captured in watch(asked):
+        note, is_held = take_down(captured, file)
+        if is_held and not captured["holds"]:
+            capture(asked, hold=True)
+        if note and note != said:
+            tell(note)
+        said = note or said
 
 
 def take_down(captured: Json, file: LockFile) -> tuple[str, bool]:

@@ -1,21 +1,24 @@
 """The machine's environment, as it is asked and told from here: verbs of the bundle.
 
-Each call is one program there by way of the running engine.
+Each call is one program there by way of the running engine; it ends with its answer. What is
+installed in between is noticed by the agent.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
-from towline.across import Call, Program
+from towline.across import Call, Program, ask_once, not_understood
 from towline.config import Options
 from towline.environment.lock import Json, from_machine
 from towline.errors import ExitCode, UserError
 from towline.places import Binding
+
+Times = dict[str, int | None]  # When each file was changed last, in ns; None if it is not there.
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +43,7 @@ class Asked:
 
 def capture(asked: Asked, *, hold: bool = False) -> Json:
     """Return what is different from the image now; `hold`: it is written down. Raises UserError."""
-    with Program(asked.binding, asked.call("capture", hold=hold)) as program:
-        return from_machine(next(_answers(program), None))
+    return from_machine(_captured(asked, hold=hold))
 
 
 def restore(asked: Asked, lock: Json) -> Iterator[Json]:
@@ -54,26 +56,57 @@ def restore(asked: Asked, lock: Json) -> Iterator[Json]:
             yield {**answer, "now": from_machine(answer["now"])} if "now" in answer else answer
 
 
-class Watch:
-    """What is different from the image, at once and after each installation, while it is open."""
+def watch(asked: Asked) -> Iterator[Json]:
+    """Yield what is different from the image, at once and after each installation, for ever.
 
-    def __init__(self, asked: Asked) -> None:
-        self._program = Program(asked.binding, asked.call("watch"))
+    Times are known before the look that they stand for: what changes during a look is seen by the
+    next. Of the first look there are none, so there is a second. Raises UserError when the machine
+    is lost.
+    """
+    answer = _captured(asked, behind=True)
+    times: Times = {}
+    told = from_machine(answer)
+    yield told
+    while True:
+        times = _changed_times(asked, answer, {file: times.get(file) for file in _files(answer)})
+        try:
+            answer = _captured(asked, behind=True, last=_last(answer))
+        except UserError as error:  # Python removed, or in pieces: the next change tells more.
+            if error.exit_code is ExitCode.UNAVAILABLE:
+                raise
+            continue
+        if (now := from_machine(answer)) != told:
+            told = now
+            yield told
 
-    def __enter__(self) -> Watch:
-        return self
 
-    def __exit__(self, *exc: object) -> None:
-        self._program.__exit__(*exc)
+def _captured(asked: Asked, **more: Any) -> Json:
+    """Return what the machine answers, as it is. Raises UserError."""
+    with Program(asked.binding, asked.call("capture", **more)) as program:
+        answer = next(_answers(program), None)
+    if answer is None:
+        raise not_understood()
+    return answer
 
-    def told(self) -> Iterator[Json]:
-        """Raises UserError when the machine is lost."""
-        yield from map(from_machine, _answers(self._program))
 
-    def hold(self) -> None:
-        """Say that what was told is written down."""
-        with suppress(OSError):
-            self._program.write(b"hold\n")
+def _changed_times(asked: Asked, answer: Json, times: Times) -> Times:
+    """Wait for an installation; return when its files were changed. Raises UserError."""
+    python = "" if asked.options.environment.python else str(answer.get("executable"))
+    told = ask_once(asked.binding, {"stamps": True}, {"stamps": times, "python": python})
+    changed = told.get("stamps")
+    if not isinstance(changed, dict):
+        raise not_understood()
+    known = cast("Mapping[str, object]", changed)
+    return {file: at for file in times if isinstance(at := known.get(file), int)}
+
+
+def _files(answer: Json) -> list[str]:
+    files = answer.get("files")
+    return [str(file) for file in cast("list[object]", files)] if isinstance(files, list) else []
+
+
+def _last(answer: Json) -> Json:
+    return {key: answer.get(key) for key in ("executable", "variables")}
 
 
 def _answers(program: Program) -> Iterator[Json]:
@@ -102,7 +135,7 @@ def _answer(line: bytes) -> Json:
     except (ValueError, RecursionError):
         plain = None
     if not isinstance(plain, dict):
-        raise UserError("the machine's answer is not understood", "", ExitCode.BAD_DATA)
+        raise not_understood()
     answer = cast("Json", plain)
     if "error" in answer:
         raise UserError(f"the machine's environment: {answer['error']}")

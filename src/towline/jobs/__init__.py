@@ -6,7 +6,7 @@ the next machine. Nothing here prints.
 """
 
 from towline.jobs.asked import Asked
-from towline.jobs.call import Job, all_jobs, cancel, find, start, tell_deadline
+from towline.jobs.call import Job, all_jobs, cancel, find, start
 from towline.jobs.follower import Follower, follow, wait
 from towline.jobs.kept import Kept, refresh, resume, to_resume
 
@@ -22,7 +22,6 @@ __all__ = [
     "refresh",
     "resume",
     "start",
-    "tell_deadline",
     "to_resume",
     "wait",
 ]

@@ -106,16 +106,6 @@ def cancel(binding: Binding, key: str, *, now: bool = False) -> Job:
     return Job.from_json(_one(binding, ["cancel", key, *(["--now", "yes"] if now else [])]))
 
 
-def tell_deadline(binding: Binding, at: float | None, reason: str = "") -> list[int]:
-    """Note on the machine when it ends (None: not known any more) and signal the jobs that run.
-
-    Returns the numbers of the jobs that heard. May be called again, for each warning.
-    """
-    words = [] if at is None else ["--at", str(at), "--reason", reason]
-    told: list[int] = _one(binding, ["deadline", *words]).get("told", [])
-    return told
-
-
 def folder_of(binding: Binding) -> str:
     """Return the project's folder on the machine."""
     path: str = ask(binding, "status").get("machine_path", "")

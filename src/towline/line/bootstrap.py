@@ -20,7 +20,7 @@ from importlib import resources
 import anyio
 from anyio.abc import ByteStream
 
-from towline.line.bundle import Bundle
+from towline.line.bundle import OWN_PYTHON, Bundle
 from towline.line.errors import ConnectError, ConnectKind
 
 NOISE_MAX = 64 << 10  # Bytes before the nonce line: a long message of the day, no endless stream.
@@ -110,8 +110,13 @@ class Bootstrap:
         quoted = " ".join(f"'{argument}'" for argument in arguments)
         return f"exec /bin/sh -c '{script}' towline {quoted}"
 
+    def pack_ahead(self) -> None:
+        """Make what a machine with our own Python would be sent, while the connection is made."""
+        _packed(self._bundle, OWN_PYTHON)
+
     async def begin(self, stream: ByteStream) -> ByteStream:
         """Speak to a process that runs the command; return the stream that the Line goes over.
+
 
         Does not wait for the agent, so that the Line's HELLO is under way at once: that the agent
         does not start is raised by the first `receive`. Raises `ConnectError`;

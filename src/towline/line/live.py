@@ -264,10 +264,18 @@ class LiveLine:
                 self._wake = anyio.Event()
                 while data := self._line.bytes_to_send(anyio.current_time(), WRITE_SIZE):
                     await carrier.stream.send(data)
-                await self._wake.wait()
+                await self._wait_for_more()
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
             await anyio.sleep(LAST_WORDS_S)
             carrier.end(_CUT)
+
+    async def _wait_for_more(self) -> None:
+        acks_at = self._line.acks_at()
+        if acks_at is None:
+            await self._wake.wait()
+            return
+        with anyio.move_on_after(max(0.0, acks_at - anyio.current_time())):
+            await self._wake.wait()
 
     async def _watch_time(self, carrier: _Carrier) -> None:
         """Apart from the writer, which a peer that reads nothing can hold up for ever."""

@@ -1,8 +1,11 @@
-"""What a person passes on to ssh, as one value. It starts nothing and imports nothing heavy."""
+"""What ssh is told: a person's options, as one value, and a hop. Nothing heavy is imported."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+
+from towline.core.address import Jump
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +28,15 @@ class SshOptions:
             *(("-o", option) for option in self.options),
         ]
         return [part for flag, value in pairs if value is not None for part in (flag, value)]
+
+
+def through(hop: Jump) -> list[str]:
+    """Return what carries bytes to a hop's target: the person's own ssh, which knows their relay.
+
+    Its keys and its host key are theirs to have configured.
+    """
+    port = ["-p", str(hop.port)]
+    user = ["-l", hop.user] if hop.user else []
+    target = f"{hop.target_host}:{hop.target_port}"
+    program = os.environ.get("TOWLINE_SSH") or "ssh"
+    return [program, "-T", *port, *user, "-W", target, "--", hop.host]

@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import AsyncGenerator, Generator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import anyio
 import anyio.lowlevel
@@ -17,12 +18,54 @@ from anyio.abc import ByteStream, Process
 
 from towline.line.errors import ConnectError, ConnectKind
 
+if sys.platform != "win32":
+    import fcntl
+
 STDERR_MAX = 16 << 10  # Bytes kept, the last ones: where the reason stands.
 EXIT_S = 2.0  # For a program whose stdout has ended, or that was asked to end, to do so.
 
 # The person's Ctrl-C is for towline, which ends the program itself and in order. A program that
 # starts with SIGINT ignored leaves it so; its own terminal must stay, for it may ask a password.
 _WITHOUT_INTERRUPT = ("/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh")
+
+
+PIPE_SIZE = 256 << 10  # Bytes: a program that writes on need not wake us for every 32 KiB.
+
+
+class PipeReader:
+    """Our end of a pipe, read without blocking the loop.
+
+    What lies in the pipe is taken in one piece; asyncio's own reader takes a turn of the loop and
+    three copies for each 64 KiB.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        os.set_blocking(descriptor, False)
+        _widen(descriptor)
+        self._descriptor: int | None = descriptor
+
+    async def receive(self, max_bytes: int) -> bytes:
+        """Return what has come. Raises anyio's resource errors; `EndOfStream` at the end."""
+        await anyio.lowlevel.checkpoint()
+        while True:
+            if self._descriptor is None:
+                raise anyio.ClosedResourceError
+            try:
+                data = os.read(self._descriptor, max_bytes)
+            except BlockingIOError:
+                await anyio.wait_readable(self._descriptor)
+                continue
+            except OSError as error:
+                raise anyio.BrokenResourceError from error
+            if not data:
+                raise anyio.EndOfStream
+            return data
+
+    async def aclose(self) -> None:
+        if self._descriptor is not None:
+            descriptor, self._descriptor = self._descriptor, None
+            anyio.notify_closing(descriptor)
+            os.close(descriptor)
 
 
 class PipeWriter:
@@ -34,6 +77,7 @@ class PipeWriter:
 
     def __init__(self, descriptor: int) -> None:
         os.set_blocking(descriptor, False)
+        _widen(descriptor)
         self._descriptor: int | None = descriptor
 
     async def send(self, item: bytes) -> None:
@@ -55,14 +99,22 @@ class PipeWriter:
             os.close(descriptor)
 
 
+def _widen(descriptor: int) -> None:
+    """Let the pipe hold more, where that can be: the system may refuse, and nothing is lost."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
+
+
 class ProcessStream(ByteStream):
     """The stdin and stdout of a running program."""
 
-    def __init__(self, process: Process, stdin: PipeWriter | None) -> None:
-        assert process.stdout is not None
+    def __init__(
+        self, process: Process, stdin: PipeWriter | None, stdout: PipeReader | None
+    ) -> None:
         self._process = process
         self._stdin = stdin or process.stdin
-        self._stdout = process.stdout
+        self._stdout = stdout or process.stdout
         self._stderr = bytearray()
         self._stderr_ended = anyio.Event()
 
@@ -71,6 +123,8 @@ class ProcessStream(ByteStream):
         return self._process.pid
 
     async def receive(self, max_bytes: int = 65536) -> bytes:
+        if self._stdout is None:
+            raise anyio.ClosedResourceError
         return await self._stdout.receive(max_bytes)
 
     async def send(self, item: bytes) -> None:
@@ -103,6 +157,8 @@ class ProcessStream(ByteStream):
                 self._process.kill()
                 await self._process.wait()
             await self.send_eof()
+            if self._stdout is not None:
+                await self._stdout.aclose()
             await self._process.aclose()
 
     async def collect_stderr(self) -> None:
@@ -159,21 +215,22 @@ async def start_process(arguments: Sequence[str], *, attended: bool) -> ProcessS
         )
     shielded = attended and os.name == "posix"
     command = [*(_WITHOUT_INTERRUPT if shielded else ()), *arguments]
-    with _pipe() as (readable, writer):
+    with _pipes() as (ends, writer, reader):
         stream: ProcessStream | None = None
         try:
             with anyio.CancelScope(shield=True):  # Half started, it would be nobody's to end.
                 process = await anyio.open_process(
                     command,
-                    stdin=readable,
-                    stdout=subprocess.PIPE,
+                    stdin=ends[0],
+                    stdout=ends[1],
                     stderr=subprocess.PIPE,
                     start_new_session=not attended,
                 )
-                stream = ProcessStream(process, writer)
+                stream = ProcessStream(process, writer, reader)
         except OSError as error:
-            if writer is not None:
+            if writer is not None and reader is not None:
                 await writer.aclose()
+                await reader.aclose()
             raise ConnectError(
                 ConnectKind.NO_SSH, f"{arguments[0]} cannot be started: {error.strerror}"
             ) from None
@@ -182,13 +239,15 @@ async def start_process(arguments: Sequence[str], *, attended: bool) -> ProcessS
 
 
 @contextmanager
-def _pipe() -> Generator[tuple[int, PipeWriter | None]]:
-    """Yield what a program reads from, and our end of it; Windows has its own way."""
+def _pipes() -> Generator[tuple[tuple[int, int], PipeWriter | None, PipeReader | None]]:
+    """Yield what a program reads from and writes to, and our ends; Windows has its own way."""
     if os.name != "posix":
-        yield subprocess.PIPE, None
+        yield (subprocess.PIPE, subprocess.PIPE), None, None
         return
-    readable, writable = os.pipe()
+    its_input, ours_out = os.pipe()
+    ours_in, its_output = os.pipe()
     try:
-        yield readable, PipeWriter(writable)
+        yield (its_input, its_output), PipeWriter(ours_out), PipeReader(ours_in)
     finally:
-        os.close(readable)
+        os.close(its_input)
+        os.close(its_output)

@@ -17,7 +17,7 @@ from anyio.abc import ByteStream
 from towline.line.bootstrap import Bootstrap, first_line
 from towline.line.errors import ConnectError, ConnectKind
 from towline.line.options import SshOptions
-from towline.line.process import ProcessStream, kept_process_stream, start_process
+from towline.line.process import ProcessStream, open_process_stream
 
 CONNECT_TIMEOUT_S = 15  # Per address: a machine behind a tunnel may take some seconds.
 ALIVE_INTERVAL_S = 5  # With the count a backstop; the Line itself notices silence before.
@@ -58,17 +58,9 @@ async def open_ssh(
 
     Reading from the stream raises it too, once the connection has failed.
     """
-    process = await start_ssh(host, options, bootstrap, attended=attended)
-    async with keep_ssh(process, bootstrap) as stream:
-        yield stream
-
-
-async def start_ssh(
-    host: str, options: SshOptions, bootstrap: Bootstrap, *, attended: bool
-) -> ProcessStream:
-    """Start an ssh for `keep_ssh`; it is the caller's to end. Raises `ConnectError`."""
     arguments = command_line(options, host, bootstrap.command(), attended=attended)
-    return await start_process(arguments, attended=attended)
+    async with open_agent(arguments, bootstrap, attended=attended) as stream:
+        yield stream
 
 
 @asynccontextmanager
@@ -76,27 +68,30 @@ async def open_agent(
     arguments: list[str], bootstrap: Bootstrap, *, attended: bool
 ) -> AsyncGenerator[ByteStream]:
     """Connect to the agent through any program that runs `bootstrap.command()` somewhere."""
-    process = await start_process(arguments, attended=attended)
-    async with keep_ssh(process, bootstrap) as stream:
-        yield stream
+    async with open_process_stream(arguments, attended=attended) as process:
+        yield await begin_agent(process, bootstrap)
 
 
-@asynccontextmanager
-async def keep_ssh(process: ProcessStream, bootstrap: Bootstrap) -> AsyncGenerator[ByteStream]:
-    """Connect to the agent through an ssh that has been started, the last of this bootstrap."""
-    async with kept_process_stream(process):
-        try:
-            stream = await bootstrap.begin(process)
-        except anyio.EndOfStream as end:
-            raise await _why_ended(process, said=end.args[0] if end.args else b"") from None
-        except anyio.BrokenResourceError:
-            raise await _why_ended(process) from None
-        yield _ExplainedStream(stream, process, bootstrap)
+async def begin_agent(process: ProcessStream, bootstrap: Bootstrap) -> ByteStream:
+    """Return the stream to the agent, by a process that runs the command at the other end.
+
+    Raises `ConnectError`.
+    """
+    try:
+        begun = await bootstrap.begin(process)
+    except anyio.EndOfStream as end:
+        raise await _why_ended(process, said=end.args[0] if end.args else b"") from None
+    except anyio.BrokenResourceError:
+        raise await _why_ended(process) from None
+    return explained(begun, process, bootstrap)
+
+
+def explained(stream: ByteStream, process: ProcessStream, bootstrap: Bootstrap) -> ByteStream:
+    """Let whoever reads the agent's stream know why it has ended, as far as ssh says it."""
+    return _ExplainedStream(stream, process, bootstrap)
 
 
 class _ExplainedStream(ByteStream):
-    """Lets the reader know why the stream has ended, as far as ssh says it."""
-
     def __init__(self, stream: ByteStream, process: ProcessStream, bootstrap: Bootstrap) -> None:
         self._stream = stream
         self._process = process

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, field
 import anyio
 
 from towline.errors import ExitCode, UserError
+from towline.line.lay import lay_bundle
 from towline.machine.account import own_account
 from towline.machine.environment import passed_on
 from towline.machine.identity import Identity, ensure_identity, keep_port
@@ -96,6 +97,7 @@ class _Supervisor:
         self._tell = tell
         self._account = own_account(request.environment)
         self._began = time.time()
+        self._ready = anyio.Event()
 
     async def run(self) -> None:
         identity = ensure_identity(self._place)
@@ -116,7 +118,17 @@ class _Supervisor:
                 embedded=self._request.embedded,
             ) as server:
                 about = self._about(identity, port, server)
-                await self._keep_open(port, identity.host_key, about)
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._lay_bundle)
+                    await self._keep_open(port, identity.host_key, about)
+
+    async def _lay_bundle(self) -> None:
+        """Once somebody may come, what they would have to bring is there."""
+        await self._ready.wait()
+        try:
+            await anyio.to_thread.run_sync(lay_bundle)
+        except OSError as error:
+            self._progress(f"the agent cannot be laid ready: {error}")
 
     def _about(self, identity: Identity, port: int, server: str) -> Json:
         platform = platform_of(self._request.environment)
@@ -144,6 +156,7 @@ class _Supervisor:
             write_private(self._place.status, json.dumps(status))
             if routes:
                 self._tell({"ready": status})
+                self._ready.set()
 
         ways = Ways(self._request.routes, self._open_way, announce, self._progress)
         await ways.keep_open(port, host_key)

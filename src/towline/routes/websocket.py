@@ -40,10 +40,7 @@ Meaning = tuple[str, str]  # What it means, and what to do.
 
 STATUSES: dict[int, Meaning] = {
     301: ("the provider sends visitors elsewhere", "open the URL in a browser to see where to"),
-    302: (
-        "the provider asks visitors to log in",
-        "the tunnel is behind an access policy: set its service token",
-    ),
+    302: ("the provider asks visitors to log in", "the tunnel is behind an access policy"),
     400: ("the other side did not understand the request", "is it towline's bridge there?"),
     401: ("the other side wants another token", "the ticket is old: take a new one"),
     403: ("the provider refuses this visitor", "check its access policy and the token"),

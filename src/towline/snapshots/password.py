@@ -17,6 +17,7 @@ from towline.errors import ExitCode, UserError
 SOURCES = ("env", "file", "command", "keyring")
 KEYRING_USER = "towline"
 USUAL = "env:RESTIC_PASSWORD"
+_OTHERWISE = ', or use keep.password = "command:…" with your own tool'
 NAMES = ("RESTIC_PASSWORD", "RESTIC_PASSWORD_FILE", "RESTIC_PASSWORD_COMMAND")
 """restic's own variables: one of them, and no other, is set for it."""
 
@@ -43,7 +44,7 @@ def password_for(source: str, environment: Mapping[str, str]) -> dict[str, str]:
         case "command":
             return {"RESTIC_PASSWORD_COMMAND": rest}
         case _:
-            return {"RESTIC_PASSWORD": _from_keyring(rest)}
+            return {"RESTIC_PASSWORD": from_keyring(rest, "the password", _OTHERWISE)}
 
 
 def _from_variable(name: str, environment: Mapping[str, str]) -> str:
@@ -77,13 +78,17 @@ def _private_file(text: str) -> Path:
     return path
 
 
-def _from_keyring(service: str) -> str:
+def from_keyring(service: str, what: str, otherwise: str) -> str:
+    """Return what the person's keyring has for a service. Raises UserError.
+
+    `what` is asked for, and `otherwise` what else they could do.
+    """
     try:
         keyring = importlib.import_module("keyring")
     except ImportError:
         raise UserError(
-            "the password is in a keyring, and towline was installed without support for it",
-            'install towline[keyring], or use keep.password = "command:…" with your own tool',
+            f"{what} is in a keyring, and towline was installed without support for it",
+            f"install towline[keyring]{otherwise}",
             ExitCode.CONFIG,
         ) from None
     try:
@@ -94,7 +99,7 @@ def _from_keyring(service: str) -> str:
         ) from None
     if not found:
         raise UserError(
-            f"the keyring has no password for {service}",
+            f"the keyring has nothing for {service}: {what} is needed",
             f"set it once: keyring set {service} {KEYRING_USER}",
             ExitCode.CONFIG,
         )

@@ -97,8 +97,8 @@ def _time_left(deadline: dict[str, Any] | None, now: float) -> str:
     if not deadline or not isinstance(deadline.get("at"), int | float):
         return "no end is known"
     left = deadline["at"] - now
-    reason = f" ({shown(str(deadline['reason']))})" if deadline.get("reason") else ""
-    return f"{time_text(left)} left{reason}" if left > 0 else f"over{reason}"
+    why = f" ({shown(str(deadline['why']))})" if deadline.get("why") else ""
+    return f"{time_text(left)} left{why}" if left > 0 else f"over{why}"
 
 
 def _job_lines(reading: dict[str, Any]) -> list[str]:

@@ -6,11 +6,11 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from towline.agent.environment import command, inventory, personal
+from towline.agent.environment import inventory, personal
 from towline.agent.environment.baseline import Baseline
 from towline.agent.environment.restore import _planned, is_gpu_stack
 
@@ -171,43 +171,3 @@ def test_what_is_there_is_not_overwritten(home: Path) -> None:
     assert (home / ".bashrc").read_text().count("towline/variables.sh") == 2  # In one line.
     shell = ["bash", "-c", '. ~/.bashrc; printf %s "$CACHE"']
     assert subprocess.run(shell, capture_output=True, text=True).stdout == "it's here"
-
-
-class Changing:
-    """An environment that changes while it is looked at."""
-
-    project = "/proj"
-
-    def __init__(self, home: Path) -> None:
-        self.baseline = Baseline(found({}, home))
-        self.installed = 0
-        self.looked = 0
-
-    def captured(self) -> dict[str, Any]:
-        return {"installed": self.looked, "holds": False}
-
-    def look_again(self) -> dict[str, Any]:
-        self.looked = self.installed
-        if self.installed == 1:
-            self.installed = 2  # Before anybody could take a stamp.
-        return self.captured()
-
-    def stamp(self) -> tuple[object, ...]:
-        return (self.installed,)
-
-    def is_another(self) -> bool:
-        return False
-
-
-def test_what_is_installed_during_a_look_is_seen_by_the_next(home: Path) -> None:
-    environment, told = Changing(home), list[int]()
-    waits = iter(["", "", "install", *[""] * 6, None])
-
-    def wait(timeout_s: float) -> str | None:
-        line = next(waits)
-        if line == "install":
-            environment.installed = 1
-        return line
-
-    command.watch(cast(Any, environment), lambda captured: told.append(captured["installed"]), wait)
-    assert told == [0, 1, 2]

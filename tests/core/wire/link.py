@@ -36,12 +36,12 @@ class Outcome:
 class Link:
     """Carries from left to right at `rate` (bytes per second); back there is only the delay."""
 
-    def __init__(self, rate: float, delay_s: float) -> None:
+    def __init__(self, rate: float, delay_s: float, beside: Priority = Priority.SYNC) -> None:
         self.rate = rate
         self.delay_s = delay_s
         self.pair: Pair = connected()
         self.bulk = open_both(self.pair, Priority.BULK)
-        self.sync = open_both(self.pair, Priority.SYNC)
+        self.sync = open_both(self.pair, beside)
         self.outcome = Outcome()
         self.free_at = 0.0  # When the queue would be empty.
         self._pending: list[tuple[float, int, str, bytes]] = []

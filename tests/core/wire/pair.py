@@ -82,7 +82,7 @@ class Pair:
             there, back = there + a, back + b
             if step is not None:
                 step()
-            if not a and not b:
+            if not a and not b and not self._wait_for_acks():
                 return there, back
 
     def exchange_until_cut(self, there: int, back: int, piece: int = 1 << 30) -> None:
@@ -91,9 +91,15 @@ class Pair:
             a = self._carry_piece(self.left, self.right, there, piece)
             b = self._carry_piece(self.right, self.left, back, piece)
             there, back = there - a, back - b
-            if there < 0 or back < 0 or not (a or b):
+            if there < 0 or back < 0 or not (a or b or self._wait_for_acks()):
                 self.detach()
                 return
+
+    def _wait_for_acks(self) -> bool:
+        """Let the time pass until an end acknowledges what it has; False if all is."""
+        due = [at for end in (self.left, self.right) if (at := end.line.acks_at()) is not None]
+        self.now = max(self.now, min(due, default=self.now))
+        return bool(due)
 
     def _carry_piece(self, source: End, target: End, budget: int, piece: int) -> int:
         data = source.line.bytes_to_send(self.now, min(piece, 65536))

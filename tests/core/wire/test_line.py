@@ -20,6 +20,7 @@ from towline.core.wire.frames import (
 )
 from towline.core.wire.limits import MESSAGE_OVERHEAD, Limits
 from towline.core.wire.line import ChannelClosedError, Line, NoCreditError
+from towline.core.wire.transport import ACK_EVERY_S
 
 from .pair import LINE_ID, SMALL, Pair, connected, open_both
 
@@ -88,7 +89,7 @@ def test_both_ends_of_different_versions_say_so():
     assert answer == Hello(LINE_ID, 0, False, "right 1").encode()
     assert pair.right.line.bytes_to_send(0) == b""
     with pytest.raises(VersionMismatchError, match="update towline on this side"):
-        pair.left.take(answer.replace(b"towline \0\1", b"towline \0\2"), 0)
+        pair.left.take(answer.replace(b"towline \0\2", b"towline \0\3"), 0)
     assert pair.left.line.bytes_to_send(0) == b""
 
 
@@ -470,6 +471,7 @@ def test_bulk_waits_for_acknowledgement_and_others_do_not(priority):
     pair.left.line.send(sync, b"save")
     assert kinds(pair.left.line.bytes_to_send(0)) == [(Kind.DATA, sync)]
     pair.right.take(sent, 0)
+    pair.now += ACK_EVERY_S
     pair.carry(pair.right, pair.left)
     assert (Kind.DATA, bulk) in kinds(pair.left.line.bytes_to_send(0))
 
@@ -480,7 +482,61 @@ def test_one_acknowledgement_goes_for_all_that_came_at_once():
     for _ in range(50):
         pair.left.line.send(channel, b"x")
     pair.carry(pair.left, pair.right)
-    assert kinds(pair.right.line.bytes_to_send(0)) == [(Kind.ACK, 0)]
+    assert kinds(pair.right.line.bytes_to_send(pair.now + ACK_EVERY_S)) == [(Kind.ACK, 0)]
+
+
+def sizes(data: bytes) -> list[int]:
+    """Return the payloads' sizes of all frames of content in `data`."""
+    found, at = [], 0
+    while at < len(data):
+        kind, _, _, length = HEADER.unpack_from(data, at)
+        found += [length] if kind == Kind.DATA else []
+        at += HEADER.size + length
+    return found
+
+
+@pytest.mark.parametrize(("rate", "payload"), [(1e6, 16 << 10), (25e6, 32_500), (1e9, 48 << 10)])
+def test_frames_grow_on_a_line_that_carries_them_in_a_millisecond(rate, payload):
+    pair = connected()
+    channel = open_both(pair)
+    size = 1 << 18
+    for _ in range(100):
+        pair.left.line.send(channel, bytes(size))
+        while pair.carry(pair.left, pair.right):
+            pass
+        pair.now += size / rate
+        pair.exchange()
+    pair.left.line.send(channel, bytes(size))
+    grown = sizes(pair.left.line.bytes_to_send(pair.now))[0]
+    assert grown == pytest.approx(payload, rel=0.06)
+
+
+def test_what_keeps_coming_is_acknowledged_now_and_then():
+    pair = connected()
+    channel = open_both(pair)
+    pair.now = 1.0
+    acknowledged = []
+    for _ in range(100):
+        pair.left.line.send(channel, b"x")
+        pair.carry(pair.left, pair.right)
+        if kinds(pair.right.line.bytes_to_send(pair.now)) == [(Kind.ACK, 0)]:
+            acknowledged.append(pair.now)
+        pair.now += ACK_EVERY_S / 10
+    assert acknowledged[0] == 1.0, "the first, after a while of nothing, at once"
+    assert len(acknowledged) == 10
+    assert pair.right.line.acks_at() == pytest.approx(acknowledged[-1] + ACK_EVERY_S)
+
+
+def test_an_acknowledgement_rides_with_what_goes_anyway():
+    pair = connected()
+    channel = open_both(pair)
+    pair.left.line.send(channel, b"x")
+    pair.carry(pair.left, pair.right)
+    assert pair.right.line.bytes_to_send(pair.now) == b"", "it is too soon for one of its own"
+    pair.right.line.send(channel, b"y")
+    sent = kinds(pair.right.line.bytes_to_send(pair.now))
+    assert sent == [(Kind.ACK, 0), (Kind.DATA, channel)]
+    assert pair.right.line.acks_at() is None
 
 
 # -- Time -----------------------------------------------------------------------------------------

@@ -44,6 +44,7 @@ EXAMPLES: list[Message] = [
     messages.Part(FILE.digest, 5000, 100, CONTENT),
     messages.Copy(FILE.digest, 5000, 100, 4000, "x", b"\1" * 16, 900),
     messages.Adopt(FILE.digest, b"\1" * 16, 65536),
+    messages.Ahead("x.pt", b"\1" * 16, 65536, CONTENT),
     messages.Fetch((records.Want("x", FILE, 5), records.Want("y", FILE, 0, FILE.digest))),
     messages.Gone("x", FILE.digest),
     messages.Observed(("x", "d"), (("x", None), ("d", DIRECTORY), ("d/y", FILE)), (PROBLEM,)),

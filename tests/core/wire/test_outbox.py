@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from towline.core.wire.channel import Outgoing
-from towline.core.wire.frames import Priority, encode_credit
+from towline.core.wire.frames import PAYLOAD_MAX, Priority, encode_credit
 from towline.core.wire.limits import DEFAULT_LIMITS
 from towline.core.wire.outbox import Outbox
 
@@ -19,8 +19,8 @@ def channel(number: int, priority: Priority, *messages: bytes) -> Outgoing:
     return outgoing
 
 
-def taken(outbox: Outbox, *, bulk_too: bool = True) -> Iterator[tuple[bytes, bool]]:
-    while (frame := outbox.take_frame(bulk_too=bulk_too)) is not None:
+def taken(outbox: Outbox, *, bulk_too: bool = True) -> Iterator[tuple[bytes, Priority]]:
+    while (frame := outbox.take_frame(PAYLOAD_MAX, bulk_too=bulk_too)) is not None:
         yield frame
 
 
@@ -47,7 +47,8 @@ def test_what_must_not_wait_goes_first_then_credit_then_content_by_priority(outb
 
 
 def test_only_content_of_the_last_class_counts_as_bulk(outbox: Outbox) -> None:
-    assert [is_bulk for _, is_bulk in taken(outbox)] == [False] * 7 + [True]
+    classes = [priority for _, priority in taken(outbox)]
+    assert classes == [Priority.CONTROL] * 4 + [*Priority]
 
 
 def test_bulk_waits_while_it_may_not_go(outbox: Outbox) -> None:

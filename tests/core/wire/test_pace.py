@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import statistics
+
 import pytest
 
+from towline.core.wire.frames import Priority
 from towline.core.wire.pace import (
     DIP_EVERY_S,
     MEMORY_S,
+    PAUSE_S,
+    PERSON_S,
     TARGET_S,
+    WINDOW_AGAIN,
     WINDOW_MIN,
     WINDOW_START,
     Pace,
@@ -121,6 +127,27 @@ def test_what_was_sent_before_the_window_changed_is_no_measure_of_it():
     assert pace.window == before
 
 
+def test_after_a_pause_bulk_begins_as_slowly_as_tcp_and_doubles():
+    pace = started()
+    now = rounds(pace, RTT_S, 3, 0.0)
+    pace.resume(now + PAUSE_S / 2)
+    assert pace.window > WINDOW_START
+    now += 3 * RTT_S + PAUSE_S
+    pace.resume(now)
+    assert pace.window == WINDOW_AGAIN
+    pace.add_sample(RTT_S, WINDOW_AGAIN, now + RTT_S, WINDOW_AGAIN)
+    assert pace.window == 2 * WINDOW_AGAIN
+    rounds(pace, RTT_S, 3, now)
+    assert pace.window > WINDOW_START
+
+
+def test_the_first_start_is_no_pause():
+    pace = Pace(0.0, CEILING)
+    pace.add_sample(RTT_S, 0, RTT_S)
+    pace.resume(5.0)
+    assert pace.window == WINDOW_START
+
+
 def test_now_and_then_the_queue_is_let_run_dry_for_one_round():
     pace = started()
     now = rounds(pace, RTT_S + TARGET_S, 2, 0.0)
@@ -161,6 +188,24 @@ def test_bulk_fills_a_link_and_its_queue_stays_short(rate, delay_s):
     assert outcome.queued_below(0.030, since=0.0) >= 0.9
     assert max(outcome.saves_s) < delay_s / 2 + 0.15
     assert sorted(outcome.saves_s)[len(outcome.saves_s) // 2] < delay_s / 2 + 0.030
+
+
+@pytest.mark.parametrize(("rate", "delay_s"), [(12.5e6, 0.05), (12.5e6, 0.01), (125e6, 0.002)])
+def test_a_key_waits_less_beside_bulk_than_a_save(rate, delay_s):
+    kinds = (Priority.SYNC, Priority.INTERACTIVE)
+    saves, keys = (Link(rate, delay_s, kind).run(5.0, save_every_s=0.1) for kind in kinds)
+    late_s = [statistics.median(of.saves_s) - delay_s / 2 for of in (saves, keys)]
+    assert late_s[1] < 0.005 < late_s[0]
+    assert keys.rate(1.0, 5.0) >= 0.9 * rate
+
+
+def test_after_the_last_key_bulk_takes_its_room_again():
+    pace, now = started(), 0.0
+    pace.note_person(now)
+    now = rounds(pace, RTT_S + TARGET_S, 8, now)
+    beside = pace.window
+    rounds(pace, RTT_S + 0.005, 4, now + PERSON_S)
+    assert pace.window > beside
 
 
 def test_loopback_is_not_throttled():
@@ -304,3 +349,25 @@ def test_the_queue_aimed_at_is_shorter_on_a_fast_line():
     queued = sorted(delay for at, delay in outcome.queued_s if at >= 4.0)
     assert queued[len(queued) // 2] <= 0.012
     assert outcome.rate(4.0, 8.0) >= 0.95 * 12.5e6
+
+
+def after_late_rounds(count: int) -> tuple[int, int]:
+    """Return the window before so many late rounds, and four rounds in time after them."""
+    pace = started()
+    now = rounds(pace, RTT_S + TARGET_S, 2, 0.0)
+    before = pace.window
+    for _ in range(count):  # TCP begins slowly after a rest.
+        now += 1.0
+        pace.add_sample(RTT_S + 0.35, CEILING, now)
+    rounds(pace, RTT_S, 2, now)
+    return before, pace.window
+
+
+def test_after_one_late_round_alone_the_window_comes_back_soon():
+    before, after = after_late_rounds(1)
+    assert after >= 0.9 * before
+
+
+def test_what_is_late_twice_is_late_for_the_window():
+    before, after = after_late_rounds(2)
+    assert after < 0.5 * before

@@ -18,8 +18,8 @@ import termios
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from towline.agent.jobs.deadline import deadline_file
 from towline.agent.jobs.record import Request
+from towline.agent.place import ensure_place
 
 INPUT_MAX = 1 << 20  # Bytes typed and not read yet; beyond it they drop, as in a terminal.
 PIPE_SIZE = 1 << 20  # Bytes between the command and its log: it waits less often.
@@ -61,10 +61,10 @@ class Program:
         self._incoming.clear()
 
 
-def start(request: Request, number: int, cwd: str) -> Program:
-    """Raises OSError if there is no such program or folder."""
+def start(request: Request, workspace: str, number: int, cwd: str) -> Program:
+    """Raises OSError if there is no such program or folder, NoPlaceError."""
     argv = command(request)
-    environment = _environment(request, number, cwd)
+    environment = _environment(request, workspace, number, cwd)
     if request.tty:
         ours, theirs = os.openpty()
         set_size(ours, *request.tty)
@@ -109,20 +109,20 @@ def set_size(terminal: int, rows: int, columns: int) -> None:
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
 
-def own_variables(request: Request, number: int) -> dict[str, str]:
-    """Return what towline itself tells a job."""
+def own_variables(request: Request, number: int, deadline: str) -> dict[str, str]:
+    """Return what towline itself tells a job. `deadline`: the file that says when it all ends."""
     return {
         "TOWLINE_JOB": str(number),
         "TOWLINE_JOB_NAME": request.name,
         "TOWLINE_REVISION": str(request.revision),
-        "TOWLINE_DEADLINE_FILE": deadline_file(),
+        "TOWLINE_DEADLINE_FILE": deadline,
     }
 
 
-def _environment(request: Request, number: int, cwd: str) -> Mapping[str, str]:
+def _environment(request: Request, workspace: str, number: int, cwd: str) -> Mapping[str, str]:
     environment = {
         **os.environ,
-        **own_variables(request, number),
+        **own_variables(request, number, ensure_place(workspace).deadline),
         "PWD": cwd,
         "PYTHONUNBUFFERED": "1",  # Into a pipe Python would write in blocks, minutes late.
     }

@@ -50,6 +50,10 @@ class Job:
         self.path = path
         self.number = int(os.path.basename(path))
 
+    @property
+    def workspace(self) -> str:
+        return os.path.basename(os.path.dirname(self.path))
+
     def file(self, name: str) -> str:
         return f"{self.path}/{name}"
 

@@ -74,7 +74,7 @@ class Supervisor:
         held = os.path.isdir(self._job.file(HELD))
         cwd = self._job.file(HELD) if held else self._request.cwd
         try:
-            program = start(self._request, self._job.number, cwd)
+            program = start(self._request, self._job.workspace, self._job.number, cwd)
         except OSError as error:
             reason = f"{error.filename or self._request.argv[0]}: {error.strerror or error}"
             self._output.put(f"towline: cannot be started: {reason}\n".encode(), time.monotonic())

@@ -5,9 +5,6 @@ job list WORKSPACE [--gpu yes]    a job on each line; NVIDIA's program may take 
 job log WORKSPACE JOB [--from BYTE | --lines N] [--follow yes] [--typed yes]
 job wait WORKSPACE JOB            returns once it is over; prints it
 job cancel WORKSPACE JOB [--now yes]
-job deadline WORKSPACE [--at UNIX-TIME] [--reason TEXT]
-                                  notes when the machine ends, or that it is not known any more, and
-                                  tells the running jobs; prints the numbers of those that heard
 
 JOB is a number, a key, or a name, which means the latest of that name. What is printed is JSON, an
 object a line; of what cannot be done `{"error": …}` on standard error, with exit status 1.
@@ -23,7 +20,6 @@ from typing import Any
 from towline.agent.gpu import memory_by_process
 from towline.agent.jobs import orders
 from towline.agent.jobs.begin import begin
-from towline.agent.jobs.deadline import set_deadline, warn
 from towline.agent.jobs.follow import follow, tail_offset, wait
 from towline.agent.jobs.hold import HoldError
 from towline.agent.jobs.record import LOG, ORDERS, RECORD_MAX, request_of
@@ -91,19 +87,12 @@ def _cancel(workspace: str, named: str, options: Options) -> None:
     _print(summary(job))
 
 
-def _deadline(workspace: str, named: str, options: Options) -> None:
-    at = float(options["at"]) if "at" in options else None
-    set_deadline(at, options.get("reason", ""))
-    _print({"told": [] if at is None else warn(Shelf(workspace))})
-
-
 _VERBS: Mapping[str, Callable[[str, str, Options], None]] = {
     "start": _start,
     "list": _list,
     "log": _log,
     "wait": _wait,
     "cancel": _cancel,
-    "deadline": _deadline,
 }
 
 

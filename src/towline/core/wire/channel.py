@@ -27,7 +27,6 @@ class Outgoing:
 
     __slots__ = (
         "_offset",
-        "_payload_max",
         "_queue",
         "channel",
         "close_left",
@@ -45,7 +44,6 @@ class Outgoing:
         self.closing: str | None = None  # The reason given, once closed by this end.
         self.close_left = False  # The CLOSE is on its way: nothing can follow it.
         self._queue: deque[bytes] = deque()
-        self._payload_max = limits.payload_max
         self._offset = 0  # Of what is yet to go of the first message.
 
     @property
@@ -62,13 +60,13 @@ class Outgoing:
         self._queue.append(message)
         self.credit -= len(message) + MESSAGE_OVERHEAD
 
-    def take_frame(self) -> bytes:
+    def take_frame(self, payload_max: int) -> bytes:
         """Return the next frame, encoded. There must be one."""
         if not self._queue:
             self.close_left = True
             return encode_close(self.channel, self.closing or "")
         message, start = self._queue[0], self._offset
-        end = start + self._payload_max
+        end = start + payload_max
         if end < len(message):
             self._offset = end
             return HEADER.pack(Kind.DATA, MORE, self.channel, end - start) + message[start:end]

@@ -11,6 +11,7 @@ A transport's life, for the shell around a Line:
     loop: write line.bytes_to_send(now) until it is empty
           line.receive_bytes(what was read, now); take line.next_event() until it is None
           at line.deadline(): line.handle_timer(now), then events and bytes as above
+          at line.acks_at(): bytes as above
     line.detach(now)
 
 After `Lost` or a `ProtocolError` write `bytes_to_send` once more: it may tell the peer why.
@@ -151,17 +152,19 @@ class Line:
         if self._has_ended:
             data, self._last_words = self._last_words, b""
             return data
-        parts = transport.take_signals(self._received, now)
-        size = 0
-        while transport.is_connected and size < limit:
-            frame = self._next_frame(transport)
-            if frame is None:
-                break
-            parts.append(frame)
-            size += len(frame)
-        data = b"".join(parts)
+        frames = self._take_frames(transport, limit) if transport.is_connected else []
+        signals = transport.take_signals(self._received, now, others_go=bool(frames))
+        data = b"".join(signals + frames)
         self._bytes_out += len(data)
         return data
+
+    def _take_frames(self, transport: Transport, limit: int) -> list[bytes]:
+        frames: list[bytes] = []
+        size, payload_max = 0, transport.payload_max
+        while size < limit and (frame := self._next_frame(transport, payload_max)) is not None:
+            frames.append(frame)
+            size += len(frame)
+        return frames
 
     @property
     def _has_ended(self) -> bool:
@@ -170,17 +173,21 @@ class Line:
     def _own_hello(self) -> Hello:
         return Hello(self.line_id, self._received, self._connects > 0, self._software)
 
-    def _next_frame(self, transport: Transport) -> bytes | None:
+    def _next_frame(self, transport: Transport, payload_max: int) -> bytes | None:
         replay, window = self._replay, transport.pace.window
         if replay.is_repeating:
             return replay.repeat(window, self._now)
         if replay.size >= self._limits.replay_max:
             return None
-        taken = self._outbox.take_frame(bulk_too=replay.bulk_in_flight < window)
+        taken = self._outbox.take_frame(payload_max, bulk_too=replay.bulk_in_flight < window)
         if taken is None:
             return None
-        frame, is_bulk = taken
-        replay.add(frame, is_bulk, self._now)
+        frame, priority = taken
+        if priority is Priority.BULK and not replay.bulk_in_flight:
+            transport.pace.resume(self._now)
+        replay.add(frame, priority is Priority.BULK, self._now)
+        if priority is Priority.INTERACTIVE:
+            transport.pace.note_person(self._now)
         return frame
 
     # -- Time ---------------------------------------------------------------------------------
@@ -190,6 +197,12 @@ class Line:
         if self._transport is None or self._has_ended:
             return None
         return self._transport.deadline()
+
+    def acks_at(self) -> float | None:
+        """When `bytes_to_send` has an acknowledgement, if nothing else goes before. None: never."""
+        if self._transport is None or self._has_ended:
+            return None
+        return self._transport.acks_at()
 
     def handle_timer(self, now: float) -> None:
         """Do what is due: a PING to send, or `Silent` as the next event. Early is harmless.
@@ -280,9 +293,10 @@ class Line:
     def _take_signal(self, frame: Frame, transport: Transport) -> None:
         count = count_of(frame)
         if frame.kind == Kind.ACK:
-            in_flight = self._replay.bulk_in_flight
+            size, in_flight = self._replay.size, self._replay.bulk_in_flight
             sent_at = self._replay.acknowledge(count)
             if sent_at is not None:
+                transport.add_acknowledged(size - self._replay.size, self._now)
                 acknowledged = in_flight - self._replay.bulk_in_flight
                 transport.add_rtt(self._now - sent_at, in_flight, self._now, acknowledged)
         elif frame.kind == Kind.PING:

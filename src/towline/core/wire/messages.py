@@ -11,7 +11,7 @@ import json
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 from towline.core.change import Change, Result
 from towline.core.problem import Problem
@@ -25,6 +25,7 @@ PREFIX = struct.Struct(">BI")  # Kind and flags, length of the header as sent.
 COMPRESSED = 0x80  # Flag in the first byte: what follows the prefix is zlib.
 COPY_SIZE = 4 << 20  # Bytes copied for one message at most: some two milliseconds.
 PART_SIZE = 256 << 10  # Content per message: small enough that its digest state stays cheap.
+AHEAD_MAX = 16 << 20  # Of a checkpoint that nobody has asked for: one second at 130 Mbit/s.
 HEADER_SIZE = PLAIN_MAX // 4  # Bytes of rows in one message, its longest row on top.
 CHANGES_MAX = 1 << 20  # In one message: more would not fit it.
 
@@ -270,10 +271,10 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Adopt:
-    """Laptop → machine: the first `size` bytes staged as `draft` are the start of `digest`.
+    """Either way: the first `size` bytes staged as `draft` are the start of `digest`.
 
-    A draft is what was copied before the digest of the new content was known. With a size of 0 it
-    is of no use.
+    A draft is what was copied or sent before the digest of the new content was known. With a size
+    of 0 it is of no use.
     """
 
     kind: ClassVar[int] = 20
@@ -288,6 +289,28 @@ class Adopt:
     def unpack(cls, header: list[Any], body: bytes) -> Adopt:
         draft, digest, size = fields.record(header, 3)
         return cls(fields.digest(draft), fields.digest(digest), fields.integer(size))
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """Machine → laptop: a stretch of a new checkpoint that is still being read, as a draft."""
+
+    kind: ClassVar[int] = 22
+    path: str
+    draft: bytes
+    offset: int
+    data: bytes
+
+    def pack(self) -> tuple[list[Any], bytes]:
+        return [self.path, self.draft.hex(), self.offset], self.data
+
+    @classmethod
+    def unpack(cls, header: list[Any], body: bytes) -> Ahead:
+        path, draft, offset = fields.record(header, 3)
+        ahead = cls(fields.path(path), fields.digest(draft), fields.integer(offset), body)
+        if ahead.offset + len(body) > AHEAD_MAX:
+            raise FieldError(f"more than {AHEAD_MAX} bytes of a draft that nobody asked for")
+        return ahead
 
 
 @dataclass(frozen=True, slots=True)
@@ -510,33 +533,11 @@ Message = (
     | Refusal
     | Rename
     | Ends
+    | Ahead
 )
 
 _UNPACK: dict[int, Callable[[list[Any], bytes], Message]] = {
-    cls.kind: cls.unpack
-    for cls in (
-        Begin,
-        Begun,
-        SetRules,
-        TreePart,
-        TreeEnd,
-        Apply,
-        Applied,
-        Part,
-        Copy,
-        Adopt,
-        Fetch,
-        Gone,
-        Observed,
-        Rescan,
-        Settle,
-        Settled,
-        Flush,
-        Flushed,
-        Refusal,
-        Rename,
-        Ends,
-    )
+    cls.kind: cls.unpack for cls in get_args(Message)
 }
 
 

@@ -40,20 +40,20 @@ class Outbox:
         if outgoing in (ready := self._ready[outgoing.priority]):
             ready.remove(outgoing)
 
-    def take_frame(self, *, bulk_too: bool) -> tuple[bytes, bool] | None:
-        """Return the next frame and whether it is bulk; None if there is nothing that may go."""
+    def take_frame(self, payload_max: int, *, bulk_too: bool) -> tuple[bytes, Priority] | None:
+        """Return the next frame and its priority; None if there is nothing that may go."""
         if self._first:
-            return self._first.popleft(), False
+            return self._first.popleft(), Priority.CONTROL
         if self._grants:
             channel = next(iter(self._grants))
-            return encode_credit(channel, self._grants.pop(channel)), False
+            return encode_credit(channel, self._grants.pop(channel)), Priority.CONTROL
         for ready in self._ready if bulk_too else self._ready[: Priority.BULK]:
             if ready:
                 outgoing = ready.popleft()
-                frame = outgoing.take_frame()
+                frame = outgoing.take_frame(payload_max)
                 if outgoing.is_waiting:
                     ready.append(outgoing)
-                return frame, outgoing.priority is Priority.BULK
+                return frame, outgoing.priority
         return None
 
     def queued(self, priority: Priority) -> int:

@@ -1,4 +1,5 @@
-"""How much bulk may be under way: as much as delays others by no more than 8 to 15 ms.
+"""How much bulk may be under way: as much as delays others by 8 to 15 ms, by 1 to 3 a person
+who types.
 
 The delay that bulk causes is the round trip's time now over its minimum (as in LEDBAT). Every two
 or three round trips the window moves towards the size at which that delay is the target. What is
@@ -10,12 +11,17 @@ on the times passed in; nothing here knows frames.
 from __future__ import annotations
 
 import enum
+import math
 
 TARGET_S = 0.015  # Queueing delay aimed at: unseen by a person, enough to keep any link busy.
 _TARGET_MIN_S = 0.008  # Beside one frame's time.
+_TARGET_BESIDE_S = 0.001  # The same, while a person waits for each key.
+PERSON_S = 2.0  # After interactive content, how long more of it is likely.
 _FRAME_SIZE = 16 << 10  # Bytes.
 WINDOW_MIN = 64 << 10  # Bytes. Four frames: progress on the slowest link.
 WINDOW_START = 128 << 10  # Bytes. 10 ms at 100 Mbit/s.
+WINDOW_AGAIN = 32 << 10  # Bytes, after a pause. TCP begins with 14 KiB and doubles, too (RFC 6928).
+PAUSE_S = 0.3  # TCP's own window shrinks where nothing was sent for that long (RFC 2861).
 MEMORY_S = 60.0  # How long a minimum counts: a route may change for the worse.
 DIP_EVERY_S = 20.0  # How often the queue is let run dry, to see the true minimum within MEMORY_S.
 _GAIN = 0.7  # Of the way to the target in a round: a measure is noisy, and others send as well.
@@ -25,6 +31,7 @@ _PROBE_AFTER_MAX = 192
 _RESTS_MAX = 3  # Rounds: a single frame may meet another small packet.
 _KEPT_MAX_S = 0.05  # Beyond a round trip: a relay waits for an acknowledgement, itself late.
 _SHRINK_MAX = 0.5  # Of the window in a round: one late answer is no reason to stop.
+_RETURNED = 0.95  # Of the window before a late round: near enough.
 _RTT_MIN_S = 1e-6  # A clock may not have moved at all.
 
 
@@ -133,6 +140,10 @@ class Pace:
         self._minimum = RecentMinimum(now)
         self._starting = True  # Doubling each round trip, until the first delay is seen.
         self._kept: float | None = None  # The window to return to after a dip.
+        self._was_in_time = False  # The last round, with a window that was found.
+        self._before_late: float | None = (
+            None  # The window to return to if one round alone is late.
+        )
         self._last_dip = now
         self._round_began = now
         self._round_rtt: float | None = None
@@ -140,6 +151,25 @@ class Pace:
         self._round_size = 0  # Bytes acknowledged.
         self._rate = 0.0  # The highest of any round in the start, in bytes per second.
         self._kept_back = KeptBack()
+        self._acknowledged_at = math.inf  # The first start is a copy's, which nobody waits behind.
+        self._person_until = now
+
+    def note_person(self, now: float) -> None:
+        """Interactive content went: bulk leaves more room for the next."""
+        self._person_until = now + PERSON_S
+
+    def resume(self, now: float) -> None:
+        """Bulk begins again, with none under way. After a pause it does so as slowly as TCP.
+
+        Else it would stand in TCP's queue for as long as that takes to open its window again, and
+        with it all that is sent later.
+        """
+        if now - self._acknowledged_at <= max(PAUSE_S, 2 * (self.rtt_min_s or 0.0)):
+            return
+        self._window = min(self._window, WINDOW_AGAIN)
+        self._starting, self._rate, self._kept = True, 0.0, None
+        self._was_in_time, self._before_late = False, None
+        self._begin_round(now)
 
     @property
     def window(self) -> int:
@@ -158,6 +188,8 @@ class Pace:
         A change of the window lets a burst go; what is sent a round trip later meets the queue
         that stands. Only that is measured, for a quarter of a round trip.
         """
+        if acknowledged:
+            self._acknowledged_at = now
         rtt_s = max(rtt_s, _RTT_MIN_S)
         minimum = self._minimum.add(rtt_s, now)
         self._round_peak = max(self._round_peak, in_flight)
@@ -183,6 +215,9 @@ class Pace:
                 self._last_dip, self._kept = now, window
                 window *= 0.75 * minimum / rtt_s
         self._window = min(max(window, WINDOW_MIN), self._ceiling)
+        self._begin_round(now)
+
+    def _begin_round(self, now: float) -> None:
         self._round_began, self._round_rtt = now, None
         self._round_peak = self._round_size = 0
 
@@ -228,7 +263,8 @@ class Pace:
     @property
     def _target_s(self) -> float:
         """Less than `TARGET_S` on a fast line: below one frame's time no window finds its rest."""
-        return min(TARGET_S, _TARGET_MIN_S + _FRAME_SIZE / max(self._rate, 1.0))
+        least_s = _TARGET_BESIDE_S if self._round_began < self._person_until else _TARGET_MIN_S
+        return min(TARGET_S, least_s + _FRAME_SIZE / max(self._rate, 1.0))
 
     def _moved(self, rtt_s: float, delay_s: float, *, is_faster: bool) -> float:
         # As long as more gets through, what is late is not late for standing in a queue.
@@ -244,4 +280,19 @@ class Pace:
         self._starting = False
         if gain > 0 and not self._is_used:
             return self._window
-        return self._window * (1 + min(max(gain, -_SHRINK_MAX), 1))
+        return self._returned(self._window * (1 + min(max(gain, -_SHRINK_MAX), 1)), delay_s)
+
+    def _returned(self, window: float, delay_s: float) -> float:
+        """Return the next window, halfway back if only one round was late, and the next in time.
+
+        After a rest TCP begins slowly, and the first window's worth waits in it for that. What is
+        late twice is late for the window.
+        """
+        was_in_time, self._was_in_time = self._was_in_time, delay_s <= 2 * TARGET_S
+        if not self._was_in_time:
+            self._before_late = self._window if was_in_time else None
+        elif self._before_late is not None and delay_s <= self._target_s:
+            window = max(window, (window + self._before_late) / 2)
+            if window >= _RETURNED * self._before_late:
+                self._before_late = None
+        return window

@@ -6,10 +6,20 @@ It begins with `attach` and is forgotten with `detach`; nothing that must surviv
 from __future__ import annotations
 
 from towline.core.wire.events import Silent
-from towline.core.wire.frames import FrameReader, Hello, Kind, ProtocolError, encode_count
+from towline.core.wire.frames import (
+    PAYLOAD_MAX,
+    FrameReader,
+    Hello,
+    Kind,
+    ProtocolError,
+    encode_count,
+)
 from towline.core.wire.limits import Limits
 from towline.core.wire.pace import Pace
 
+ACK_EVERY_S = 0.001  # Of what keeps coming: each ACK wakes four programs on its way.
+FRAME_S = 0.0013  # What one frame may hold up a small save; a slow line's smallest takes longer.
+_RATE_S = 0.02  # How long a rate is measured, and then believed.
 _SMOOTHING = 1 / 8  # Weight of the newest round trip, as in TCP.
 
 
@@ -20,8 +30,12 @@ class Transport:
         self.pace = Pace(now, limits.bulk_max)
         self.is_connected = False  # The peer's HELLO has come, and with it its counts.
         self.owes_ack = False
+        self._acks_at = now  # Not before, unless something else goes.
         self.owed_pong: int | None = None
         self.rtt_s: float | None = None
+        self.payload_max = limits.payload_max  # Of the next frames.
+        self._acknowledged = 0  # Bytes, since `_counted_from`.
+        self._counted_from = now
         self._hello: Hello | None = None  # To be said.
         self._hello_said_at = now
         self._attached_at = now
@@ -49,15 +63,15 @@ class Transport:
         self._probed_at = now
         return now - self._hello_said_at
 
-    def take_signals(self, received: int, now: float) -> list[bytes]:
-        """Return the unnumbered frames that are due, encoded."""
+    def take_signals(self, received: int, now: float, *, others_go: bool) -> list[bytes]:
+        """Return the unnumbered frames that are due, encoded. `others_go`: numbered ones, too."""
         signals: list[bytes] = []
         if self._hello is not None:
             signals.append(self._hello.encode())
             self._hello, self._hello_said_at = None, now
-        if self.owes_ack:
+        if self.owes_ack and (others_go or now >= self._acks_at):
             signals.append(encode_count(Kind.ACK, received))
-            self.owes_ack = False
+            self.owes_ack, self._acks_at = False, now + ACK_EVERY_S
         if self.owed_pong is not None:
             signals.append(encode_count(Kind.PONG, self.owed_pong))
             self.owed_pong = None
@@ -74,10 +88,23 @@ class Transport:
             self.add_rtt(now - self._ping_sent_at, in_flight, now)
             self._ping_sent_at = None
 
+    def add_acknowledged(self, size: int, now: float) -> None:
+        """Let frames grow with the rate that is seen: fewer of them, and none takes longer."""
+        self._acknowledged += size
+        if (took_s := now - self._counted_from) >= _RATE_S:
+            fits = int(self._acknowledged / took_s * FRAME_S)
+            smallest = self._limits.payload_max
+            self.payload_max = min(max(fits, smallest), PAYLOAD_MAX)
+            self._acknowledged, self._counted_from = 0, now
+
     def add_rtt(self, rtt_s: float, in_flight: int, now: float, acknowledged: int = 0) -> None:
         smoothed = rtt_s if self.rtt_s is None else self.rtt_s
         self.rtt_s = smoothed + (rtt_s - smoothed) * _SMOOTHING
         self.pace.add_sample(rtt_s, in_flight, now, acknowledged)
+
+    def acks_at(self) -> float | None:
+        """When an ACK is due, if nothing goes that carries it before."""
+        return self._acks_at if self.owes_ack else None
 
     def deadline(self) -> float | None:
         """When `handle_timer` has something to do, if nothing arrives before."""

@@ -97,7 +97,7 @@ class ClassBody:
         if old is None or not isinstance(unit.node, _FUNCTIONS) or not only_body_changed(old, unit):
             return False
         name = f"{self._unit.name}.{unit.name}"
-        return self._transaction.patch_function(self._work, name, old.node, unit.node)
+        return self._transaction.in_place.patch_function(self._work, name, old.node, unit.node)
 
     def _remove(self) -> None:
         bound = all_bound([*self._diff.changed, *(new for _, new in self._diff.same)])

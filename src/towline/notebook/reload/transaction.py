@@ -10,23 +10,23 @@ import ast
 import builtins
 import functools
 import sys
-from collections import Counter
 from collections.abc import Iterator
-from types import CodeType, FunctionType
+from types import FunctionType
 from typing import Any
 
 from towline.notebook.reload.body import ClassBody
-from towline.notebook.reload.groups import Groups, entry_of
+from towline.notebook.reload.groups import Groups
+from towline.notebook.reload.inplace import InPlace
 from towline.notebook.reload.journal import Journal
 from towline.notebook.reload.leftovers import Leftovers
 from towline.notebook.reload.lines import move_lines
 from towline.notebook.reload.merge import Merge, same_value
 from towline.notebook.reload.modules import Modules, Record
 from towline.notebook.reload.names import MISSING, Names
-from towline.notebook.reload.patch import can_take, nested_pairs, patch_code, same_behaviour
 from towline.notebook.reload.peek import attributes_of, is_dict
 from towline.notebook.reload.reach import is_opaque, reach, walk
 from towline.notebook.reload.report import Left
+from towline.notebook.reload.runs import Runs, changed_below, not_yet_bound
 from towline.notebook.reload.source import RAN, Source, Unit, all_bound, index_codes
 from towline.notebook.reload.taint import Key, Taint
 from towline.notebook.reload.work import (
@@ -34,7 +34,7 @@ from towline.notebook.reload.work import (
     body_only,
     header_of,
     is_partial,
-    key_of,
+    made_there,
     mark_changes,
     names_deleted,
     start,
@@ -42,9 +42,8 @@ from towline.notebook.reload.work import (
     unchanged,
 )
 
-RUNS_MAX = 4  # Of one statement in one reload: two that feed each other come to an end.
 ROUNDS_MAX = 5  # Modules that import each other may need another look.
-LRU = type(functools.lru_cache(lambda: None))
+_LRU = type(functools.lru_cache(lambda: None))
 COSTLY_S = 1.0  # An import that took longer is not repeated for a value that may be the same.
 
 
@@ -70,10 +69,8 @@ class Transaction:
         self._groups = Groups(self.works, self.taint, self._work_of, self.source_of)
         self.touched: list[str] = []
         self.said: dict[str, str] = {}
-        self._now = self._last_change = 0
-        self._runs: Counter[int] = Counter()
-        self._ran_at: dict[int, int] = {}
-        self._changed_at: dict[Key, int] = {}
+        self._runs = Runs(self.taint)
+        self.in_place = InPlace(self.journal, self.leftovers, self.said)
 
     def source_of(self, name: str) -> Source | None:
         if name in self._sources:
@@ -167,11 +164,11 @@ class Transaction:
             self.enter(work)
             self._remove_names(work)
         for unit in work.new.units:
-            if id(unit) in work.done and not self._outdated(work, unit):
+            if id(unit) in work.done and not self._runs.is_outdated(work, unit):
                 continue
             if id(unit) in work.forced or work.changed(unit):
                 ran = self._take_over(work, unit) or ran
-            elif reason := self.taint.reason(work.name, unit, self._marked_below(work, unit)):
+            elif reason := self.taint.reason(work.name, unit, self._runs.marked_below(work, unit)):
                 ran = self._again(work, unit, reason) or ran
             elif self.taint.given(work.name, unit) and not self._follows(work, unit):
                 ran = self._run_unit(work, unit) or ran
@@ -198,7 +195,7 @@ class Transaction:
     def _take_over(self, work: Work, unit: Unit) -> bool:
         self.enter(work)
         if id(unit) not in work.forced:
-            if body_only(work, unit) and self._patch(work, unit):
+            if body_only(work, unit) and self.in_place.patch(work, unit):
                 work.done.add(id(unit))
                 return True
             if isinstance(unit.node, ast.ClassDef) and self._into_class(work, unit):
@@ -230,7 +227,7 @@ class Transaction:
         self.enter(work)
         work.done.add(id(unit))
         work.forced.discard(id(unit))
-        self._runs[id(unit)] += 1
+        self._runs.begin(unit)
         self._name_circles(work, unit)
         self._supply(work, unit)
         work.done.add(id(unit))  # What it was supplied with may have asked for it again.
@@ -238,7 +235,7 @@ class Transaction:
         namespace = work.record.namespace
         before = dict(namespace)
         code = unit.code()
-        hidden = {name: namespace.pop(name) for name in self._not_yet_bound(work, unit)}
+        hidden = {name: namespace.pop(name) for name in not_yet_bound(work, unit)}
         try:
             exec(code, namespace)  # noqa: S102 - The person's own module.
         except ImportError as error:
@@ -260,55 +257,32 @@ class Transaction:
             self._settle(work, unit, name, before.get(name, MISSING), namespace.get(name, MISSING))
             if reason:
                 self.said[f"{work.name}.{name}"] = f"made again, because {reason} changed"
-        self._run_later_binders(work, unit)
-        self._now += 1
-        self._ran_at[id(unit)] = self._now
+        self._runs.force_later_binders(work, unit)
+        self._runs.end(unit)
         return True
 
     def _name_circles(self, work: Work, unit: Unit) -> None:
         """Say where running statements again may not end where a restart would."""
         what = ""
-        if self._runs[id(unit)] >= RUNS_MAX:
+        if not self._runs.may_run(unit):
             what = "statements that feed each other in a circle"
         elif isinstance(unit.node, ast.ClassDef) and unit.name in work.rebound and not unit.guards:
             what = f"{unit.name} is defined twice"
         if what:
             self.leftovers.say(work.name, what, "restart the kernel to be sure")
 
-    def _outdated(self, work: Work, unit: Unit) -> bool:
-        """Whether what a unit read has changed again since it ran."""
-        ran_at = self._ran_at.get(id(unit))
-        if ran_at is None or ran_at >= self._last_change or self._runs[id(unit)] >= RUNS_MAX:
-            return False
-        below = self._marked_below(work, unit)
-        keys = (
-            key for chain in unit.analysis.now.reads for key in self.taint.keys(work.name, chain)
-        )
-        return any(self._changed_at.get(key, 0) > ran_at for key in keys if key not in below)
-
-    def _marked_below(self, work: Work, unit: Unit) -> set[Key]:
-        """Return names that only statements below a unit have bound anew in this reload."""
-        if not work.rebound:
-            return set()
-        ran_above: set[str] = set()
-        since = self._ran_at.get(id(unit), 0)
-        for other in work.new.units:
-            if other is unit:
-                break
-            if self._ran_at.get(id(other), 0) > since:
-                ran_above |= other.binds
-        return {(work.name, name) for name in work.rebound - ran_above}
-
     def _supply(self, work: Work, unit: Unit) -> None:
         """Let what a unit reads be as it was when the unit ran first: statements below it may have
         bound it anew, changed it, or deleted it."""
         namespace = work.record.namespace
-        for name in self._changed_below(work, unit):
+        for name in changed_below(work, unit):
             for other in work.new.units:
                 if other is unit:
                     break
-                again = self._runs[id(unit)] > 1  # What it had done to the object is in there.
-                if name in touched_by(other) and self._is_stale(work, other, name, again):
+                again = self._runs.is_again(unit)  # What it had done to the object is in there.
+                if name in touched_by(other) and self._runs.is_stale(
+                    work, other, name, again=again
+                ):
                     self._run_unit(work, other)
         effects = unit.analysis.now
         names = {chain[0] for chain in effects.reads | effects.calls | effects.bases if chain[0]}
@@ -324,43 +298,6 @@ class Transaction:
             if isinstance(other.node, ast.Delete) and names_deleted(other) & missing:
                 work.forced.add(id(other))
                 work.done.discard(id(other))
-
-    def _not_yet_bound(self, work: Work, unit: Unit) -> list[str]:
-        """Return what a changed statement reads although only statements below it bind it: after
-        a restart the name would not be there."""
-        if not work.changed(unit):
-            return []
-        wanted = {chain[0] for chain in unit.analysis.now.reads if chain[0]}
-        for other in work.new.units:
-            if other is unit:
-                break
-            wanted -= other.binds
-        below = all_bound(work.new.units) - unit.binds
-        return sorted(name for name in wanted & below if name in work.record.namespace)
-
-    def _is_stale(self, work: Work, unit: Unit, name: str, again: bool) -> bool:
-        """Whether what a unit gave a name is no longer what the name holds."""
-        if unit.name and name not in unit.binds:
-            return False
-        if id(unit) not in work.done:
-            return True
-        return (again or name in work.rebound) and self._runs[id(unit)] < RUNS_MAX
-
-    def _changed_below(self, work: Work, unit: Unit) -> list[str]:
-        """Return names that a unit needs and that are not, by now, what it would have found."""
-        effects = unit.analysis.now
-        needed = {chain[0] for chain in effects.reads | effects.calls | effects.bases if chain[0]}
-        own = {chain[0] for chain in effects.changes} | (unit.binds & needed)
-        if unit.name or entry_of(unit.node) is not None:
-            own &= work.rebound
-            needed -= {chain[0] for chain in effects.changes} - own  # One entry: others may stay.
-        found = set(own)
-        after = False
-        for other in work.new.units:
-            if after:
-                found |= (other.binds if other.name else touched_by(other)) & needed
-            after = after or other is unit
-        return sorted(name for name in found if name not in work.new.imports)
 
     def _settle(self, work: Work, unit: Unit, name: str, old: Any, new: Any) -> None:
         """Decide what a name holds after its statement ran."""
@@ -416,7 +353,7 @@ class Transaction:
         if unit.is_import:
             return False
         if unit.name:
-            return work.before(unit) is not None or unit.name in _bound_before(work)
+            return work.before(unit) is not None or unit.name in work.bound_before
         namespace = work.record.namespace
         others = [value for other, value in namespace.items() if other != name]
         if any(value is old or value is new for value in others):
@@ -430,34 +367,20 @@ class Transaction:
     def _changed_value(self, work: Work, name: str, old: Any, new: Any) -> None:
         key = (work.name, name)
         first = self.values.get(key)
-        made_there = _made_there(work, name, old)
-        self.values[key] = (first[0] if first else old, new, first[2] if first else made_there)
+        is_own = first[2] if first else made_there(work, name, old)
+        self.values[key] = (first[0] if first else old, new, is_own)
         self.taint.mark_value(key)
-        self._now += 1
-        self._last_change = self._changed_at[key] = self._now
+        self._runs.note_change(key)
 
     def _drop_unbound(self, work: Work, unit: Unit) -> None:
         """A branch is no longer taken: what only it had bound is gone."""
         namespace = work.record.namespace
-        for name in unit.binds & _bound_before(work):
+        for name in unit.binds & work.bound_before:
             binders = [u for u in work.new.units if name in u.binds]
             guarded = all(u.guards and id(u) in work.done for u in binders)
             if guarded and name in namespace and name not in work.ran:
                 self._changed_value(work, name, namespace[name], MISSING)
                 del namespace[name]
-
-    def _run_later_binders(self, work: Work, unit: Unit) -> None:
-        after = False
-        for other in work.new.units:
-            again = self._runs[id(other)] < RUNS_MAX
-            touched = other.binds if other.name else touched_by(other)
-            if after and again and touched & unit.binds:
-                work.forced.add(id(other))
-                work.done.discard(id(other))
-            if after and names_deleted(other) & unit.binds:
-                work.forced.add(id(other))
-                work.done.discard(id(other))
-            after = after or other is unit
 
     def _docstring(self, work: Work, unit: Unit) -> None:
         if unit.node is work.new.tree.body[0] and isinstance(unit.node, ast.Expr):
@@ -473,47 +396,6 @@ class Transaction:
             if value is None or is_opaque(value) or not any(reach([value], work.name)):
                 return False
         return True
-
-    # Functions in place
-
-    def _patch(self, work: Work, unit: Unit) -> bool:
-        """Give a function, wherever its decorators have put it, its new body."""
-        old = work.before(unit)
-        assert old is not None
-        value = work.record.namespace.get(unit.name)
-        decorated = bool(getattr(unit.node, "decorator_list", ()))
-        if decorated and callable(value) and is_opaque(value):
-            return False
-        return self.patch_function(work, unit.name, old.node, unit.node)
-
-    def patch_function(self, work: Work, name: str, old: Any, new: Any) -> bool:
-        before = work.record.codes.get(key_of(old))
-        after = work.new.function_code(new)
-        if before is None or after is None:
-            return False
-        found = self._functions(work, before)
-        if not found or not all(can_take(function, after) for function in found):
-            return False
-        self._replace(work, before, after, f"{work.name}.{name}")
-        work.record.codes[key_of(new)] = after
-        self.said[f"{work.name}.{name}"] = "changed in place"
-        return True
-
-    def _functions(self, work: Work, code: CodeType) -> list[FunctionType]:
-        found = work.functions.get(id(code))
-        if found is None:
-            found = self.leftovers.search(code)
-            work.functions[id(code)] = found
-        return found
-
-    def _replace(self, work: Work, before: CodeType, after: CodeType, label: str) -> None:
-        for function in self._functions(work, before):
-            patch_code(function, after, self.journal)
-        self.leftovers.code_changed(before, after, label)
-        for old, new in nested_pairs(before, after):
-            inside = f"{label}.<locals>.{old.co_name}"
-            work.record.codes[new.co_name, new.co_firstlineno] = new
-            self.leftovers.nested_changed(old, new, inside, same_behaviour(old, new))
 
     def _into_class(self, work: Work, unit: Unit) -> bool:
         """Run only what changed in a class's body, or depends on what did."""
@@ -537,22 +419,22 @@ class Transaction:
             for part in name.split(".")[1:]:
                 value = getattr(value, "__dict__", {}).get(part)
             for inner in walk([value], module):
-                if type(inner) is LRU:
+                if type(inner) is _LRU:
                     inner.cache_clear()
                 elif isinstance(inner, functools.cached_property):
                     self.leftovers.cached_property_changed(module, name, inner)
 
     def _follow_names(self) -> None:
         self._names.read_history()
-        for (module, name), (old, new, made_there) in self.values.items():
-            held = self._names.follow(module, name, old, new, made_there, self.journal)
+        for (module, name), (old, new, is_own) in self.values.items():
+            held = self._names.follow(module, name, old, new, is_own, self.journal)
             for bound in held if new is MISSING else ():
                 self.leftovers.say(
                     f"{module}.{name}", "deleted", f"the notebook still holds it: `del {bound}`"
                 )
             if old is not MISSING:
                 self._follow_in_modules(module, name, old, new)
-                if made_there:
+                if is_own:
                     self.leftovers.value_replaced(f"{module}.{name}", old, new)
 
     def _follow_in_modules(self, module: str, name: str, old: Any, new: Any) -> None:
@@ -572,17 +454,3 @@ class Transaction:
 
 def _names_of(source: Source) -> set[str]:
     return all_bound(source.units)
-
-
-def _bound_before(work: Work) -> set[str]:
-    return all_bound(work.old.units)
-
-
-def _made_there(work: Work, name: str, value: Any) -> bool:
-    """Whether the object under a name was made by its statement, not taken from elsewhere."""
-    for unit in work.old.units:
-        if name in unit.binds and isinstance(unit.node, ast.Assign | ast.AnnAssign):
-            return not isinstance(unit.node.value, ast.Name | ast.Attribute)
-        if name in unit.binds and unit.is_import:
-            return False
-    return getattr(value, "__module__", work.name) == work.name

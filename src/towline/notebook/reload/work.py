@@ -57,6 +57,11 @@ class Work:
         return all_bound(self.diff.vanished) - all_bound(self.new.units)
 
     @functools.cached_property
+    def bound_before(self) -> set[str]:
+        """Return the names that the old text bound."""
+        return all_bound(self.old.units)
+
+    @functools.cached_property
     def rebound(self) -> set[str]:
         """Return the names that more than one statement binds."""
         counts = Counter(name for unit in self.new.units for name in unit.binds)
@@ -219,3 +224,13 @@ def names_deleted(unit: Unit) -> set[str]:
 
 def key_of(node: Function) -> tuple[str, int]:
     return (node.name, first_line(node))
+
+
+def made_there(work: Work, name: str, value: Any) -> bool:
+    """Whether the object under a name was made by its statement, not taken from elsewhere."""
+    for unit in work.old.units:
+        if name in unit.binds and isinstance(unit.node, ast.Assign | ast.AnnAssign):
+            return not isinstance(unit.node.value, ast.Name | ast.Attribute)
+        if name in unit.binds and unit.is_import:
+            return False
+    return getattr(value, "__module__", work.name) == work.name
