@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -165,4 +166,21 @@ def test_a_part_that_could_not_be_removed_is_no_obstacle_for_the_next_one(tmp_pa
     stage, digest = stage_of(tmp_path), digest_of(LARGE)
     stage.ensure_directory()
     (tmp_path / ".towline/stage" / f"{digest.hex()}.part").write_bytes(b"left over")
+    assert stage.write(digest, 0, LARGE, len(LARGE))
+
+
+def test_a_part_whose_file_resists_is_forgotten_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by the simulation (seed 67): the agent ended with it, after the change was made."""
+    stage, digest = stage_of(tmp_path), digest_of(LARGE)
+    stage.write(digest, 0, LARGE, len(LARGE))
+
+    def refuse(self: Folder, path: str) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Folder, "unlink", refuse)
+        stage.discard(digest)
+        assert stage.held(digest) == 0
     assert stage.write(digest, 0, LARGE, len(LARGE))

@@ -200,10 +200,11 @@ class Stage:
             part = self._parts.get(digest)
 
     def discard(self, digest: bytes) -> None:
-        """Drop a content. It need not be here."""
+        """Drop a content. It need not be here, and a file that resists is left to a later life."""
         self._memory_held -= len(self._memory.pop(digest, b""))
         if self._parts.pop(digest, None) is not None:
-            self._unlink(_name(digest))
+            with suppress(OSError):
+                self._unlink(_name(digest))
 
     def _find_parts(self, oldest_ns: int) -> None:
         try:
@@ -235,8 +236,7 @@ class Stage:
         self._trouble[digest] = error
         if len(self._trouble) > PARTS_MAX:
             del self._trouble[next(iter(self._trouble))]
-        with suppress(OSError):
-            self.discard(digest)
+        self.discard(digest)
 
     def _total(self) -> int:
         return self._memory_held + sum(part.held for part in self._parts.values())

@@ -342,7 +342,8 @@ class Live:
         Raises `FolderRefusedError`, `ProtocolError`, and whatever the lanes raise.
         """
         throttle = Throttle(self.folder.bandwidth)
-        self._remote = remote = Remote(lanes, self.folder.compress, throttle)
+        run = self._local.run_blocking
+        self._remote = remote = Remote(lanes, self.folder.compress, throttle, run)
         try:
             async with anyio.create_task_group() as tasks:
                 self._life.tasks = tasks

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Collection, Generator, Mapping, Sequence
 from contextlib import suppress
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import anyio
 
@@ -23,22 +23,13 @@ from towline.core.tree import Tree
 from towline.disk.follow import INSTANT_S, Follower, News
 from towline.disk.versions import Basis
 from towline.disk.watch.base import ModeKind, Watch
+from towline.engine.blocking import RunBlocking, in_thread
 from towline.engine.events import LeftOut
 
 T = TypeVar("T")
 
 
-class RunBlocking(Protocol):
-    """Runs blocking work so that the loop goes on meanwhile."""
-
-    def __call__(self, work: Callable[[], T], /) -> Awaitable[T]: ...
-
-
 WaitReadable = Callable[[Watch], Awaitable[None]]
-
-
-async def in_thread(work: Callable[[], T], /) -> T:
-    return await anyio.to_thread.run_sync(work)
 
 
 async def wait_readable(watch: Watch) -> None:
@@ -60,7 +51,7 @@ class Local:
         self._follower = follower
         self._replica = follower.replica
         self._absorb = absorb
-        self._run = run
+        self._run = self.run_blocking = run
         self._readable = readable
         self._rest = rest
         self._turn = anyio.Lock()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import struct
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, get_args
@@ -19,12 +18,11 @@ from towline.core.problem import Problem
 from towline.core.wire import fields, records
 from towline.core.wire.fields import FieldError
 from towline.core.wire.frames import ProtocolError
+from towline.core.wire.packing import PLAIN_MAX, compressed, decompressed
 from towline.core.wire.records import Row, Want
 
 PREFIX = struct.Struct(">BI")  # Kind and flags, length of the header as sent.
 COMPRESSED = 0x80  # Flag in the first byte: what follows the prefix is zlib.
-PLAIN_MAX = 4 << 20  # Bytes of a message once decompressed: bounds what a bomb can cost.
-COMPRESS_MIN = 512  # Below this, compression saves nothing worth its time.
 COPY_SIZE = 4 << 20  # Bytes copied for one message at most: some two milliseconds.
 PART_SIZE = 256 << 10  # Content per message: small enough that its digest state stays cheap.
 AHEAD_MAX = 16 << 20  # Of a checkpoint that nobody has asked for: one second at 130 Mbit/s.
@@ -550,10 +548,8 @@ def encode(message: Message, *, compress: bool = False) -> bytes:
     size = len(text) + len(body)
     if size > PLAIN_MAX:
         raise ValueError(f"message of {size} bytes exceeds {PLAIN_MAX}")
-    if compress and size >= COMPRESS_MIN:
-        packed = zlib.compress(text + body, 1)
-        if len(packed) < size:
-            return PREFIX.pack(message.kind | COMPRESSED, len(text)) + packed
+    if compress and (packed := compressed(text + body)) is not None:
+        return PREFIX.pack(message.kind | COMPRESSED, len(text)) + packed
     return b"".join((PREFIX.pack(message.kind, len(text)), text, body))
 
 
@@ -564,7 +560,7 @@ def decode(data: bytes) -> Message:
     flags, header_size = PREFIX.unpack_from(data)
     plain = memoryview(data)[PREFIX.size :]
     if flags & COMPRESSED:
-        plain = memoryview(_decompress(plain))
+        plain = memoryview(decompressed(plain))
     if header_size > len(plain):
         raise ProtocolError("message is shorter than its header")
     unpack = _UNPACK.get(flags & ~COMPRESSED)
@@ -575,14 +571,3 @@ def decode(data: bytes) -> Message:
         return unpack(header, bytes(plain[header_size:]))
     except (FieldError, ValueError, RecursionError) as error:
         raise ProtocolError(f"message of kind {flags & ~COMPRESSED}: {error}") from None
-
-
-def _decompress(packed: memoryview) -> bytes:
-    decompressor = zlib.decompressobj()
-    try:
-        plain = decompressor.decompress(packed, PLAIN_MAX)
-    except zlib.error as error:
-        raise ProtocolError(f"message does not decompress: {error}") from None
-    if decompressor.unconsumed_tail or not decompressor.eof or decompressor.unused_data:
-        raise ProtocolError(f"message exceeds {PLAIN_MAX} bytes or is cut short")
-    return plain
