@@ -25,6 +25,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from towline import __version__
 from towline.control import LINE_MAX, Json, error_json, line_of
 from towline.errors import ExitCode, UserError
+from towline.line.unix import steady
 from towline.places import places_of, write_private
 
 REQUEST_TIMEOUT_S = 5.0  # Who connects and says nothing for so long is let go.
@@ -74,7 +75,8 @@ class _Door:
         self._token = token
         self._connections = 0
 
-    async def answer(self, stream: ByteStream) -> None:
+    async def answer(self, accepted: ByteStream) -> None:
+        stream = steady(accepted)
         self._connections += 1
         try:
             async with stream, anyio.create_task_group() as tasks:

@@ -20,6 +20,7 @@ from towline.control_listener import GONE
 from towline.errors import ExitCode, UserError
 from towline.forwards.forward import LOOPBACK, Forward, NoChannelError
 from towline.forwards.place import Place
+from towline.line.unix import steady
 
 
 class Local(Forward):
@@ -73,11 +74,11 @@ class Local(Forward):
 
     # -- A connection -------------------------------------------------------------------------
 
-    async def _connected(self, stream: ByteStream) -> None:
+    async def _connected(self, accepted: ByteStream) -> None:
         self.open += 1
         try:
             with suppress(*GONE):
-                async with stream:
+                async with steady(accepted) as stream:
                     self._note(await self._carry(stream))
         finally:
             self.open -= 1
