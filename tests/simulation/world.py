@@ -388,7 +388,7 @@ class World:
     def _saved(self, engine: Engine) -> dict[str, bytes]:
         """Return what is on the laptop and to be on the machine, by path."""
         assert engine.live is not None
-        rules = engine.live._rules
+        rules = engine.live._known.rules
         if rules is None:
             return {}
         return {
@@ -418,9 +418,9 @@ class World:
                 or self.laptop.touched_since(path, act)
                 or self.remote.touched_since(path, 0)
                 or path in live.planner.stuck
-                or live._rules is None
-                or live._rules_stale
-                or live._rules.ignores(path, False)
+                or live._known.rules is None
+                or live._known._are_rules_stale
+                or live._known.rules.ignores(path, False)
                 or isinstance(live.trees.local.get(path), Unsynced | None)
                 or any(
                     isinstance(live.trees.remote.get(at), Unsynced) for at in (path, *parents(path))
@@ -535,7 +535,7 @@ class World:
         present = {*self.laptop.contents().values(), *self.remote.contents().values()}
         for missing in self.ledger.missing(present):
             self.violated(f"lost at the end: {missing}")
-        rules = live._rules
+        rules = live._known.rules
         assert rules is not None
         local, remote = self._scanned(self.laptop, rules), self._scanned(self.remote, rules)
         hidden = _hidden(self.laptop, local) | _hidden(self.remote, remote)

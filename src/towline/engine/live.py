@@ -51,6 +51,7 @@ from towline.engine.draft import Drafts
 from towline.engine.flights import Flights
 from towline.engine.folder import Folder
 from towline.engine.history import History, Record
+from towline.engine.known import Known
 from towline.engine.landing import Landing
 from towline.engine.local import Local
 from towline.engine.notices import Notices
@@ -112,14 +113,20 @@ class Live:
         self.deadline: Deadline | None = None  # When the machine ends, in Unix time.
         self._store = store
         self._wall_clock = wall_clock
-        self._read_rules = read_rules
-        self._is_rule_file = is_rule_file
         self._report = report
         self._notices = Notices(store, report)
         self._touched = touched
         self._local = make_local(self._absorb)
         record = Record(history, folder.mirror, lambda: store.revision)
         self.trees = Trees(store, folder.mirror, folder.direction_of, record.agreed)
+        self._known = Known(
+            self._local,
+            self.trees,
+            read_rules=read_rules,
+            is_rule_file=is_rule_file,
+            changed=self._rules_changed,
+            scanned=self._scanned,
+        )
         self.flights = Flights()
         self._drafts = Drafts(self._is_wanted_there)
         self.pusher = Pusher(self._local, self.trees, self.flights, self._drafts, record.keep)
@@ -135,14 +142,9 @@ class Live:
             self.flights, self.planner, self.puller, self._notices, lambda: self._is_known, heard_at
         )
         self._landing = Landing(
-            self.trees, self.flights, self.planner, self._notices, self._ignores
+            self.trees, self.flights, self.planner, self._notices, self._known.ignores
         )
         self._remote: Remote | None = None
-        self._rules: Rules | None = None
-        self._rules_stale = True
-        self._local_stale = True
-        self._local_known = False  # Before the first scan, what is not known is not deleted.
-        self._refreshing = False
         self._life = _Life()
         self._changed = Bell()  # Something became dirty, or may go now.
         self._landed = Bell()  # Something is no longer on its way.
@@ -204,9 +206,7 @@ class Live:
 
     def verdict_on(self, path: str) -> Verdict | None:
         """Say whether `path` is ignored, and by which rule; None while the rules are unknown."""
-        if self._rules is None:
-            return None
-        return self._rules.explain(path, isinstance(self.trees.local.get(path), Directory))
+        return self._known.verdict_on(path)
 
     def accept(self) -> None:
         self.planner.accept()
@@ -243,14 +243,13 @@ class Live:
     @property
     def _is_known(self) -> bool:
         """Whether both trees are known, with nothing that has to be looked at as a whole."""
-        stale = self._rules_stale or self._local_stale or self._refreshing
-        return self._told and self._local_known and not stale
+        return self._told and self._known.is_true
 
     # -- The laptop's side --------------------------------------------------------------------
 
     async def follow_folder(self) -> None:
         """Keep the local tree true, for ever, whether there is a Line or not."""
-        await self._refresh_local()
+        await self._known.scan()
         await self._local.follow()
 
     def _absorb(self, news: News) -> None:
@@ -258,13 +257,13 @@ class Live:
         for observation in news.observations:
             self.trees.local.put(observation.path, observation.entry)
             self._notices.entry("laptop", observation.path, observation.entry)
-            self._note_rule_file(observation.path)
+            self._known.note(observation.path)
         if news.root_gone:
             self.trees.local.put("", None)
             self.flights.note([""])
         elif news.scan_reason:
             self._report(events.Note(f"looking at the whole project again: {news.scan_reason}"))
-            self._local_stale = True
+            self._known.doubt()
         if news.progress is not None:
             self._drafts.note(news.progress)
         for kept in news.kept:
@@ -288,51 +287,22 @@ class Live:
 
     def _comes_here(self, path: str) -> bool:
         """Whether a new checkpoint of the machine, of which nothing is told yet, will come here."""
-        comes = self.folder.direction_of(path) is not Direction.PUSH and not self._ignores(
+        comes = self.folder.direction_of(path) is not Direction.PUSH and not self._known.ignores(
             path, None
         )
         is_new = self.folder.checkpoints.covers(path) and self.trees.local.get(path) is None
         return self._is_known and not self.held and comes and is_new
 
-    async def _refresh_local(self) -> None:
-        """Read the rules if they may have changed, and scan."""
-        self._refreshing, self._local_stale = True, False
-        try:
-            if self._rules_stale:
-                await self._refresh_rules()
-            self._local_stale = False  # The scan is by the rules just read.
-            self.trees.local = await self._local.scan()
-        except BaseException:  # Cancelled, most likely: it is still to be done.
-            self._local_stale = True
-            raise
-        finally:
-            self._refreshing = False
-        self._local_known = True
+    def _scanned(self) -> None:
         for path, problem in self._local.problems.items():
             self._notices.problem("laptop", Problem(path, problem.kind, problem.detail))
         self.flights.note_all()
         self._changed.ring()
 
-    async def _refresh_rules(self) -> None:
-        self._rules_stale = False
-        try:
-            rules = await self._read_rules()
-            if rules == self._rules:
-                return
-            await self._local.set_rules(rules)
-        except BaseException:
-            self._rules_stale = True
-            raise
-        self.trees.forget_ignored(rules)
-        self._local_stale = self._rules is not None
-        self._rules = rules
+    async def _rules_changed(self, rules: Rules) -> None:
         if self._remote is not None and self._life.begun_with_rules:
             self._life.trees_awaited += 1
             await self._remote.send(SetRules(rules.to_wire()))
-
-    def _note_rule_file(self, path: str) -> None:
-        if self._is_rule_file(path):
-            self._rules_stale = True
 
     # -- A life of the Line -------------------------------------------------------------------
 
@@ -358,7 +328,7 @@ class Live:
             self._end_life()
 
     async def _begin(self, remote: Remote) -> None:
-        while self._rules is None:
+        while self._known.rules is None:
             await self._changed.wait()
         self.state = events.State.SCANNING
         self._life.began = anyio.current_time()
@@ -368,7 +338,7 @@ class Live:
             self.folder.host,
             self.folder.local_life,
             self._store.revision,
-            self._rules.to_wire(),
+            self._known.rules.to_wire(),
             self.folder.name,
             self.folder.lives_s,
         )
@@ -428,7 +398,7 @@ class Live:
             self._touched()
 
     def _begun(self, begun: Begun) -> None:
-        if self._rules is None or self.machine is not None:
+        if self._known.rules is None or self.machine is not None:
             raise ProtocolError("Begun was not asked for")
         self.machine = begun
         self.pusher.begin_life(begun.partials)
@@ -438,16 +408,16 @@ class Live:
     def _synced(self, rows: Sequence[Row]) -> Iterator[Row]:
         """Leave out what the laptop does not sync, whatever the machine tells of it."""
         for path, entry in rows:
-            if self.trees.holds_here(path, entry) or not self._ignores(path, entry):
+            if self.trees.holds_here(path, entry) or not self._known.ignores(path, entry):
                 yield path, entry
 
     async def _tree_told(self, end: TreeEnd) -> None:
         if self.machine is None:
             raise ProtocolError("a tree before Begun")
-        while not self._local_known or self._rules is None:
+        while not self._known.is_scanned or self._known.rules is None:
             await self._changed.wait()
         told, self._life.telling = self._life.telling, Tree()
-        self.trees.take_remote(told, self._rules)
+        self.trees.take_remote(told, self._known.rules)
         if end.exists and self.trees.remote.root is None:
             self.trees.remote.put("", Directory({}))
         self._recognise_own(end.carried_out)
@@ -493,8 +463,8 @@ class Live:
     async def _plan(self, remote: Remote) -> None:
         while True:
             heard = self._changed.rung
-            await self._refresh()
-            if self._told and self._local_known:
+            await self._known.refresh()
+            if self._told and self._known.is_scanned:
                 await self.planner.plan(remote)
                 self.puller.look()
                 if self.state is events.State.FIRST_SYNC:
@@ -504,23 +474,10 @@ class Live:
                 self._touched()
             await self._wait_for_more(heard)
 
-    async def _refresh(self) -> None:
-        """Make sure that rules and local tree are what the project's files say."""
-        if self._rules is None:
-            return
-        self._refreshing = True
-        try:
-            if self._rules_stale:
-                await self._refresh_rules()
-            if self._local_stale:
-                await self._refresh_local()
-        finally:
-            self._refreshing = False
-
     async def _wait_for_more(self, heard: int) -> None:
-        if self._rules is not None and (self._rules_stale or self._local_stale):
+        if self._known.rules is not None and self._known.is_stale:
             return
-        deadline = self.planner.deadline() if self._told and self._local_known else None
+        deadline = self.planner.deadline() if self._told and self._known.is_scanned else None
         if deadline is None:
             await self._changed.wait(heard)
         else:
@@ -570,17 +527,13 @@ class Live:
         """Changes from the machine were carried out on the laptop."""
         agreed = self._landing.here(landed)
         for change, _ in landed:
-            self._note_rule_file(change.path)
+            self._known.note(change.path)
         self.trees.agree(agreed)
         paths = [path for path, _ in agreed]
         if paths:
             self.changes_here += 1
             self._report(events.Received(len(paths), tuple(paths[:PATHS_SHOWN])))
         self._after_landing(agreed)
-
-    def _ignores(self, path: str, entry: Entry | None) -> bool:
-        rules = self._rules
-        return rules is not None and rules.ignores(path, isinstance(entry, Directory))
 
     def _after_landing(self, agreed: Sequence[tuple[str, Entry | None]]) -> None:
         self._notices.gone("machine", [path for path, _ in agreed], self.trees.remote)
