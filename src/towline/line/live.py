@@ -32,6 +32,7 @@ STEADY_S = 5.0  # A connection that lasted so long was one: the next is tried wi
 UNSTEADY = 2  # Where in the delays a shorter one leaves us, so that two that oust each other rest.
 TICK_S = 1.0  # The longest time between two looks at the clocks.
 SLEPT_S = 5.0  # Seconds that only the wall clock counted: the laptop slept.
+GATHER_S = 0.003  # After connecting. Relays keep small packets back until the last is answered.
 LAST_WORDS_S = 3.0  # For the reader to learn why, after a write has failed.
 
 Connect = Callable[[bool], AbstractAsyncContextManager[ByteStream]]
@@ -262,6 +263,8 @@ class LiveLine:
         try:
             while True:
                 self._wake = anyio.Event()
+                if (rest_s := carrier.writes_at - anyio.current_time()) > 0:
+                    await anyio.sleep(rest_s)
                 while data := self._line.bytes_to_send(anyio.current_time(), WRITE_SIZE):
                     await carrier.stream.send(data)
                 await self._wait_for_more()
@@ -315,6 +318,7 @@ class LiveLine:
                 self._line.close_channel(number, "nobody expects a channel from this side")
             case events.Connected():
                 self._was_connected = True
+                carrier.writes_at = anyio.current_time() + GATHER_S
                 self._set_state(LineState(Phase.CONNECTED, anyio.current_time()))
             case events.Silent(silent_s):
                 carrier.end(
@@ -332,6 +336,7 @@ class _Carrier:
 
     def __init__(self, stream: ByteStream) -> None:
         self.stream = stream
+        self.writes_at = 0.0  # Not before: what was begun to be said is to go together.
         self.reason: ConnectError | None = None
         self.ended = anyio.Event()
 
