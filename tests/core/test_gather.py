@@ -41,6 +41,23 @@ def test_several_paths_wait_for_quiet_and_go_together(gather: Gather) -> None:
     assert gather.take(now=20) == A_B
 
 
+def test_the_names_of_a_rename_go_after_the_short_quiet(gather: Gather) -> None:
+    gather.note(["a"], now=9)  # What is renamed was written before.
+    gather.note(["a", "b"], now=9.5, whole=True)
+    assert gather.deadline() == 10
+    assert gather.take(now=10) == A_B
+
+
+def test_what_comes_beside_a_rename_makes_it_a_group(gather: Gather) -> None:
+    gather.note(["a", "b"], now=10, whole=True)
+    gather.note(["c"], now=10.5)
+    assert gather.deadline() == 15.5
+    gather.take_all()
+    gather.note(["c"], now=20)
+    gather.note(["a", "b"], now=20, whole=True)
+    assert gather.deadline() == 25
+
+
 def test_a_group_that_keeps_growing_goes_at_its_bound(gather: Gather) -> None:
     for now in range(50):
         gather.note([f"{now}", "again"], now)

@@ -24,10 +24,11 @@ class _Written:
 class Gather:
     """Paths on their way from the watch to whoever looks at them.
 
-    A lone path goes after `quiet_lone_s`. Several form a group, which goes after `quiet_burst_s`
-    without a new one, and `longest_s` after its first at the latest. While held (git is at work)
-    nothing goes, for at most `hold_longest_s`. A file that is being written goes after
-    `writing_quiet_s` without a write, or `hold_longest_s` after the first if it never pauses.
+    A lone path goes after `quiet_lone_s`, and so do the two names of a rename. Several form a
+    group, which goes after `quiet_burst_s` without a new one, and `longest_s` after its first at
+    the latest. While held (git is at work) nothing goes, for at most `hold_longest_s`. A file that
+    is being written goes after `writing_quiet_s` without a write, or `hold_longest_s` after the
+    first if it never pauses.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Gather:
         self._ready: dict[str, float] = {}  # Path → when it was last noted.
         self._first = 0.0  # When the group began, and when it last grew: if there is one.
         self._last = 0.0
+        self._is_whole = False  # The group came at once, and nothing is to follow.
         self._writing: dict[str, _Written] = {}
         self._writing_due = math.inf  # Not later than any of them is due.
         self._held_since: float | None = None
@@ -60,8 +62,14 @@ class Gather:
         """
         return self._overflowed
 
-    def note(self, paths: Iterable[str], now: float) -> None:
-        """Note paths that are to be looked at; one that was being written no longer is."""
+    def note(self, paths: Iterable[str], now: float, *, whole: bool = False) -> None:
+        """Note paths that are to be looked at; one that was being written no longer is.
+
+        `whole`: they are known to be all that changed, as the two names of a rename.
+        """
+        paths = list(paths)
+        if paths:
+            self._is_whole = whole and self._ready.keys() <= {*paths}
         for path in paths:
             is_first = not self._ready
             self._first = now if is_first else min(self._first, now)
@@ -125,7 +133,7 @@ class Gather:
     def _group_due(self) -> float:
         if not self._ready:
             return math.inf
-        if len(self._ready) == 1:
+        if len(self._ready) == 1 or self._is_whole:
             return self._first + self._quiet_lone_s
         return min(self._last + self._quiet_burst_s, self._first + self._longest_s)
 

@@ -129,7 +129,7 @@ class Follower:
     def _take_in(self, seen: Seen, now: float) -> None:
         news = self._news
         self.replica.settling.note_closed(seen.closed)
-        self._gather.note(seen.paths, now)
+        self._gather.note(seen.paths, now, whole=seen.is_rename)
         self._gather.note_writing(seen.writing, now)
         if seen.git_busy is not None:
             self._hold(seen.git_busy, now)

@@ -200,6 +200,26 @@ def test_a_tree_renamed_within_is_followed(watched: Watched) -> None:
     assert watched.drain().paths >= {"new/d1/e1/f1", "new/d2/e2/g"}
 
 
+def test_a_rename_is_told_to_be_all_where_it_is(watched: Watched) -> None:
+    make_tree(watched.root / "old")
+    watched.drain()
+    if watched.watch.mode.kind is not ModeKind.NOTIFIED:
+        pytest.skip("this kind of watch knows no renames")
+    (watched.root / "old").rename(watched.root / "new")
+    assert watched.watch.read().is_rename
+    watched.make("file.tmp", "saved as editors do")
+    (watched.root / "file.tmp").rename(watched.root / "file")
+    assert watched.watch.read().is_rename
+    watched.make("other", "1")
+    (watched.root / "file").rename(watched.root / "again")
+    assert not watched.watch.read().is_rename
+    (watched.root / "again").rename(watched.root / "file")
+    watched.make("other", "2")
+    assert not watched.watch.read().is_rename
+    watched.make("other", "3")
+    assert not watched.watch.read().is_rename
+
+
 def test_a_tree_moved_to_and_fro_ends_where_it_is(watched: Watched) -> None:
     make_tree(watched.root / "a")
     watched.drain()

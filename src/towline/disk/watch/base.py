@@ -63,6 +63,7 @@ class Seen:
     rescan: bool = False  # The watch cannot vouch for what happened: `rewatch`, then scan.
     root_gone: bool = False  # The root was deleted, moved away or unmounted.
     git_busy: bool | None = None  # Whether `.git/index.lock` exists now; None: as before.
+    is_rename: bool = False  # All of it is one rename, and what was written for it.
 
 
 @dataclass(slots=True)
@@ -76,6 +77,7 @@ class Found:
     rescan: bool = False
     root_gone: bool = False
     git_busy: bool | None = None
+    is_rename: bool = False
 
     def __bool__(self) -> bool:
         facts = self.rescan or self.root_gone or self.git_busy is not None
@@ -102,6 +104,7 @@ class Found:
             rescan=self.rescan or too_many,
             root_gone=self.root_gone,
             git_busy=self.git_busy,
+            is_rename=self.is_rename,
         )
 
 

@@ -26,6 +26,7 @@ class Event(NamedTuple):
     wd: int
     mask: int
     name: str  # Of the entry in the watched directory; empty: the directory itself.
+    rename: int = 0  # The same number for the two ends of one rename.
 
 
 class Inotify:
@@ -83,12 +84,12 @@ class Inotify:
     def _parse(self, records: bytes, events: list[Event]) -> None:
         at = 0
         while at < len(records):
-            wd, mask, _, length = _RECORD.unpack_from(records, at)
+            wd, mask, rename, length = _RECORD.unpack_from(records, at)
             at += _RECORD.size + length
             name = os.fsdecode(records[at - length : at].rstrip(b"\0"))
             if mask & IGNORED:
                 self._wds.discard(wd)
-            events.append(Event(wd, mask, name))
+            events.append(Event(wd, mask, name, rename))
 
 
 def is_out_of(error: OSError) -> bool:

@@ -45,6 +45,7 @@ _GIT_MASK = _PLACE | kernel.CREATE | kernel.DELETE | kernel.MOVED_FROM | kernel.
 
 _ARRIVED = kernel.CREATE | kernel.MOVED_TO
 _LEFT = kernel.DELETE | kernel.MOVED_FROM
+_RENAME = [kernel.MOVED_FROM, kernel.MOVED_TO]
 _FINISHED = kernel.CLOSE_WRITE | kernel.MOVED_TO
 _ROOT_GONE = kernel.DELETE_SELF | kernel.MOVE_SELF | kernel.UNMOUNT | kernel.IGNORED
 _NONE = -1  # A descriptor that no record carries (an overflow's -1 is met before).
@@ -104,6 +105,7 @@ class InotifyWatch(Watch):
             self._take(event)
         self._settle_created()
         self._take_polled()
+        self._found.is_rename = _are_one_rename(events)
         found, self._found = self._found, Found()
         return found.seen()
 
@@ -354,3 +356,17 @@ class InotifyWatch(Watch):
         with suppress(OSError):  # No repository, a file that leads to one elsewhere, or no watch.
             self._git_wd = self._add(os.path.join(self._root, GIT), _GIT_MASK)
         self._found.note_git(self._git_lock.look())
+
+
+def _are_one_rename(events: list[Event]) -> bool:
+    """Whether these records tell of one rename within the root, and of nothing beside it.
+
+    What was renamed may have been written just before: so editors save.
+    """
+    named = [event for event in events if event.name]
+    ends = [event for event in named if event.rename]
+    if [event.mask & (kernel.MOVED_FROM | kernel.MOVED_TO) for event in ends] != _RENAME:
+        return False
+    places = {(event.wd, event.name) for event in ends}
+    is_one = ends[0].rename == ends[1].rename and named[-1] is ends[1]
+    return is_one and all((event.wd, event.name) in places for event in named)
