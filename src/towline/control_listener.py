@@ -25,7 +25,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from towline import __version__
 from towline.control import LINE_MAX, Json, error_json, line_of
 from towline.errors import ExitCode, UserError
-from towline.line.unix import steady
+from towline.line.unix import UnixStream, listen_unix
 from towline.places import places_of, write_private
 
 REQUEST_TIMEOUT_S = 5.0  # Who connects and says nothing for so long is let go.
@@ -75,8 +75,7 @@ class _Door:
         self._token = token
         self._connections = 0
 
-    async def answer(self, accepted: ByteStream) -> None:
-        stream = steady(accepted)
+    async def answer(self, stream: ByteStream) -> None:
         self._connections += 1
         try:
             async with stream, anyio.create_task_group() as tasks:
@@ -176,8 +175,8 @@ async def _cancel_at_hangup(stream: ByteStream, scope: anyio.CancelScope) -> Non
     scope.cancel()
 
 
-async def _listen_unix(path: Path) -> tuple[Listener[SocketStream], str | None]:
-    return await anyio.create_unix_listener(path, mode=0o600), None
+async def _listen_unix(path: Path) -> tuple[Listener[UnixStream], str | None]:
+    return await listen_unix(str(path)), None
 
 
 async def _listen_loopback(path: Path) -> tuple[Listener[SocketStream], str | None]:

@@ -111,7 +111,7 @@ def test_loading_waits_for_the_first_sync_and_says_so(laptop: Laptop) -> None:
         loading = kernel.send(LOAD)
         wait_until(lambda: "waiting for the first sync" in kernel.heard(), "it says that it waits")
         loaded = kernel.collect(loading)
-        assert loaded.stdout.startswith("towline: revision 1 of proj"), (
+        assert loaded.stdout.startswith("towline: revision 2 of proj"), (
             "of the wait nothing is left"
         )
         assert kernel.value("import zz; zz.VALUE") == "1"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
-from towline.line.unix import UnixStream, steady
+from towline.line.unix import UnixStream, connect_unix, listen_unix
 
 pytestmark = pytest.mark.anyio
 
@@ -20,20 +21,25 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-async def pair(directory: Path) -> tuple[Any, socket.socket]:
+async def pair(directory: Path) -> tuple[UnixStream, socket.socket]:
     """Return our end as a stream, and the other as a socket that blocks."""
     path = str(directory / "s")
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(path)
         listening.listen()
-        ours = await anyio.connect_unix(path)
-        return ours, listening.accept()[0]
+        return await connect_unix(path), listening.accept()[0]
+
+
+def note_complaints() -> list[Any]:
+    """Return what the loop will complain about."""
+    complaints: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    return complaints
 
 
 async def test_what_goes_in_comes_out_to_the_end(short_path: Path) -> None:
-    inner, other = await pair(short_path)
-    async with steady(inner) as stream:
-        assert isinstance(stream, UnixStream)
+    stream, other = await pair(short_path)
+    async with stream:
         much = b"x" * (1 << 20)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(stream.send, much)
@@ -55,10 +61,8 @@ async def test_what_goes_in_comes_out_to_the_end(short_path: Path) -> None:
 
 
 async def test_to_be_given_up_as_something_comes_leaves_no_trace(short_path: Path) -> None:
-    complaints: list[Any] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
-    inner, other = await pair(short_path)
-    stream = steady(inner)
+    complaints = note_complaints()
+    stream, other = await pair(short_path)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(stream.receive)
         await anyio.wait_all_tasks_blocked()
@@ -71,8 +75,8 @@ async def test_to_be_given_up_as_something_comes_leaves_no_trace(short_path: Pat
 
 
 async def test_who_waits_hears_that_it_is_closed(short_path: Path) -> None:
-    inner, other = await pair(short_path)
-    stream, heard = steady(inner), list[BaseException]()
+    stream, other = await pair(short_path)
+    heard: list[BaseException] = []
 
     async def wait() -> None:
         try:
@@ -86,3 +90,36 @@ async def test_who_waits_hears_that_it_is_closed(short_path: Path) -> None:
         await stream.aclose()
     other.close()
     assert len(heard) == 1
+
+
+async def test_a_listener_serves_who_comes_and_may_be_given_up_as_one_does(
+    short_path: Path,
+) -> None:
+    complaints, served = note_complaints(), list[bytes]()
+    path = str(short_path / "s")
+
+    async def serve(stream: UnixStream) -> None:
+        async with stream:
+            served.append(await stream.receive())
+
+    async with await listen_unix(path) as listener, anyio.create_task_group() as tasks:
+        assert os.stat(path).st_mode & 0o777 == 0o600
+        tasks.start_soon(listener.serve, serve)
+        async with await connect_unix(path) as stream:
+            await stream.send(b"hello")
+            with pytest.raises(anyio.EndOfStream):
+                await stream.receive()
+        assert served == [b"hello"]
+        await anyio.wait_all_tasks_blocked()
+        with socket.socket(socket.AF_UNIX) as coming:
+            coming.connect(path)
+            asyncio.get_running_loop().call_soon(tasks.cancel_scope.cancel)
+    await anyio.lowlevel.checkpoint()
+    assert complaints == []
+
+
+async def test_a_listener_that_is_closed_says_so(short_path: Path) -> None:
+    listener = await listen_unix(str(short_path / "s"))
+    await listener.aclose()
+    with pytest.raises(anyio.ClosedResourceError):
+        await listener.accept()

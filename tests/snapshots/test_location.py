@@ -98,7 +98,7 @@ def test_other_sources(monkeypatch: pytest.MonkeyPatch) -> None:
     ring.get_password = lambda service, user: {("mine", "towline"): "k"}.get((service, user))  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "keyring", ring)
     assert password_for("keyring:mine", {}) == {"RESTIC_PASSWORD": "k"}
-    with pytest.raises(UserError, match="has no password for other"):
+    with pytest.raises(UserError, match="has nothing for other"):
         password_for("keyring:other", {})
     monkeypatch.setitem(sys.modules, "keyring", None)
     with pytest.raises(UserError) as caught:

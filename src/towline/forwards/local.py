@@ -13,21 +13,21 @@ import sys
 from contextlib import suppress
 
 import anyio
-from anyio.abc import ByteStream, Listener, SocketAttribute, SocketStream
+from anyio.abc import ByteStream, Listener, SocketAttribute
 
 from towline.channels import carry
 from towline.control_listener import GONE
 from towline.errors import ExitCode, UserError
 from towline.forwards.forward import LOOPBACK, Forward, NoChannelError
 from towline.forwards.place import Place
-from towline.line.unix import steady
+from towline.line.unix import listen_unix
 
 
 class Local(Forward):
     """`listen` is on this computer, `target` on the machine."""
 
     direction = "local"
-    _listener: Listener[SocketStream]
+    _listener: Listener[ByteStream]
 
     async def begin(self, wished: Place | None) -> None:
         """Listen where wished; else at the port of the target, or a free one if that is taken.
@@ -67,18 +67,18 @@ class Local(Forward):
         if await anyio.to_thread.run_sync(_is_somebodys, path):
             raise UserError(f"{path} exists already", "", ExitCode.TRY_AGAIN)
         try:
-            self._listener = await anyio.create_unix_listener(path, mode=0o600)
+            self._listener = await listen_unix(path)
         except OSError as error:
             raise UserError(f"{path}: {error.strerror or error}") from None
         self.listen = Place(path=path)
 
     # -- A connection -------------------------------------------------------------------------
 
-    async def _connected(self, accepted: ByteStream) -> None:
+    async def _connected(self, stream: ByteStream) -> None:
         self.open += 1
         try:
             with suppress(*GONE):
-                async with steady(accepted) as stream:
+                async with stream:
                     self._note(await self._carry(stream))
         finally:
             self.open -= 1

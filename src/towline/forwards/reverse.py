@@ -24,7 +24,7 @@ from towline.errors import ExitCode, UserError
 from towline.forwards.forward import Forward, NoChannelError, OpenLine
 from towline.forwards.place import Place
 from towline.line.channel import Channel
-from towline.line.unix import steady
+from towline.line.unix import connect_unix
 
 WAITING = 4  # Connections that need no round trip before their bytes come here: a page's burst.
 CONNECTIONS_MAX = 256  # At a time, whatever the machine does.
@@ -150,7 +150,7 @@ async def _connect(target: Place) -> ByteStream:
     if target.path:
         if sys.platform == "win32":
             raise OSError("Windows has no unix sockets")
-        return steady(await anyio.connect_unix(target.path))
+        return await connect_unix(target.path)
     if target.host:
         return await anyio.connect_tcp(target.host, target.port)
     try:

@@ -1,34 +1,40 @@
-"""A unix socket's connection as a byte stream that may be cancelled at any moment.
+"""Unix sockets whose every wait may be cancelled at any moment: connections, and a listener.
 
-anyio's own (4.16) has the loop set the result of a future that may be cancelled by then: whoever
-goes away in the same instant in which we give up waiting leaves a traceback. Nothing here listens
-or connects.
+anyio's own (4.16) have the loop set the result of a future that may be cancelled by then: whoever
+comes or goes in the same instant in which we give up waiting leaves a traceback.
 """
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any
 
 import anyio
 import anyio.lowlevel
-from anyio.abc import ByteStream, SocketAttribute
+from anyio.abc import ByteStream, Listener, SocketAttribute, TaskGroup
 
 
-def steady(stream: ByteStream) -> ByteStream:
-    """Return a stream in place of one of anyio's; one that is no unix socket's is itself."""
-    unix = getattr(socket, "AF_UNIX", None)
-    is_unix = unix is not None and stream.extra(SocketAttribute.family, None) == unix  # noqa: S610
-    return UnixStream(stream) if is_unix else stream
+async def connect_unix(path: str) -> UnixStream:
+    """Raises OSError."""
+    async with await anyio.connect_unix(path) as connected:
+        ours = connected.extra(SocketAttribute.raw_socket).dup()  # noqa: S610 - not Django's.
+    return UnixStream(ours)
+
+
+async def listen_unix(path: str) -> UnixListener:
+    """Listen at `path` for this user's own programs. Raises OSError."""
+    async with await anyio.create_unix_listener(path, mode=0o600) as listening:
+        ours = listening.extra(SocketAttribute.raw_socket).dup()  # noqa: S610 - not Django's.
+    return UnixListener(ours)
 
 
 class UnixStream(ByteStream):
-    """In place of `inner`, which it owns."""
+    """A connection. It owns the socket."""
 
-    def __init__(self, inner: ByteStream) -> None:
-        self._inner = inner
-        self._socket = inner.extra(SocketAttribute.raw_socket)  # noqa: S610 - not Django's.
+    def __init__(self, connected: socket.socket) -> None:
+        connected.setblocking(False)
+        self._socket = connected
 
     async def receive(self, max_bytes: int = 65536) -> bytes:
         await anyio.lowlevel.checkpoint()
@@ -38,7 +44,7 @@ class UnixStream(ByteStream):
             except BlockingIOError:
                 await anyio.wait_readable(self._socket)
             except OSError as error:
-                raise self._failure() from error
+                raise _failure(self._socket) from error
             else:
                 if not data:
                     raise anyio.EndOfStream
@@ -53,20 +59,54 @@ class UnixStream(ByteStream):
             except BlockingIOError:
                 await anyio.wait_writable(self._socket)
             except OSError as error:
-                raise self._failure() from error
+                raise _failure(self._socket) from error
 
     async def send_eof(self) -> None:
         self._socket.shutdown(socket.SHUT_WR)
 
     async def aclose(self) -> None:
-        if self._socket.fileno() >= 0:
-            anyio.notify_closing(self._socket)
-        await self._inner.aclose()
+        await _close(self._socket)
 
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        return cast("Any", self._inner).extra_attributes  # type: ignore[no-any-return]
+        return {SocketAttribute.raw_socket: lambda: self._socket}
 
-    def _failure(self) -> Exception:
-        is_closed = self._socket.fileno() < 0
-        return anyio.ClosedResourceError() if is_closed else anyio.BrokenResourceError()
+
+class UnixListener(Listener[UnixStream]):
+    """Where connections come from. It owns the socket."""
+
+    def __init__(self, listening: socket.socket) -> None:
+        listening.setblocking(False)
+        self._socket = listening
+
+    async def serve(
+        self, handler: Callable[[UnixStream], Any], task_group: TaskGroup | None = None
+    ) -> None:
+        async with anyio.create_task_group() as own:
+            while True:
+                (task_group or own).start_soon(handler, await self.accept())
+
+    async def accept(self) -> UnixStream:
+        await anyio.lowlevel.checkpoint()
+        while True:
+            try:
+                return UnixStream(self._socket.accept()[0])
+            except BlockingIOError:
+                await anyio.wait_readable(self._socket)
+            except OSError as error:
+                raise _failure(self._socket) from error
+
+    async def aclose(self) -> None:
+        await _close(self._socket)
+
+
+async def _close(used: socket.socket) -> None:
+    if used.fileno() >= 0:
+        anyio.notify_closing(used)
+        used.close()
+    await anyio.lowlevel.checkpoint()
+
+
+def _failure(used: socket.socket) -> Exception:
+    is_closed = used.fileno() < 0
+    return anyio.ClosedResourceError() if is_closed else anyio.BrokenResourceError()

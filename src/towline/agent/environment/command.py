@@ -99,9 +99,10 @@ def main(arguments: list[str]) -> int:
             os.nice(NICE)
         environment = Environment(request)
         if verb == "capture":
-            _tell(environment.captured())
-            if request.get("hold"):
+            captured = environment.captured()
+            if request.get("hold"):  # First: whoever has the answer hangs up.
                 environment.baseline.hold(environment.project)
+            _tell(captured)
         else:
             for step in environment.restored(json.load(sys.stdin)):
                 _tell(step)
