@@ -7,9 +7,6 @@ from the environment, a private file or the keyring, and stands in no argv, log 
 
 from __future__ import annotations
 
-import os
-import stat
-import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +15,7 @@ from pathlib import Path
 from towline.core.address import WebSocket
 from towline.errors import ExitCode, UserError
 from towline.routes.websocket import STATUSES, Meaning
-from towline.snapshots.password import from_keyring
+from towline.snapshots.password import from_keyring, require_private
 
 HOST, ID, SECRET = "TOWLINE_ACCESS_HOST", "TOWLINE_ACCESS_ID", "TOWLINE_ACCESS_SECRET"
 KEYRING = "keyring:"
@@ -71,14 +68,7 @@ def file_of(environment: Mapping[str, str]) -> Path:
 def _tables(file: Path) -> dict[str, dict[str, object]]:
     """Read the file: a table for each host. Raises UserError if others could read it, too."""
     try:
-        status = file.stat()
-        if sys.platform != "win32" and (status.st_uid != os.getuid() or status.st_mode & 0o077):
-            mode = stat.filemode(status.st_mode)
-            raise UserError(
-                f"{file} holds secrets and is not yours alone ({mode})",
-                f"chmod 600 {file}",
-                ExitCode.REFUSED,
-            )
+        require_private(file, file.stat(), f"{file} holds secrets and")
         plain = tomllib.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{file} cannot be read: {error}", "", ExitCode.CONFIG) from None

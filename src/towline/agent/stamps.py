@@ -58,11 +58,11 @@ class Stamps:
         watched = self._watched[channel]
         watched.line += data
         try:
+            if len(watched.line) > LINE_MAX:
+                raise ValueError("too long")
             if b"\n" in watched.line:
                 watched.known, watched.python = _read(watched.line)
                 watched.line.clear()
-            elif len(watched.line) > LINE_MAX:
-                raise ValueError("too long")
         except (ValueError, KeyError, TypeError, RecursionError):
             self._watched.pop(channel)
             self._line.close_channel(channel, "these are no times of files")

@@ -68,14 +68,17 @@ def _private_file(text: str) -> Path:
             f"make one: (umask 077; head -c 24 /dev/urandom | base64 >{path})",
             ExitCode.CONFIG,
         ) from None
+    require_private(path, status, f"the password file {path}")
+    return path
+
+
+def require_private(path: Path, status: os.stat_result, what: str) -> None:
+    """Raises UserError if others could read a file that holds a secret."""
     if sys.platform != "win32" and (status.st_uid != os.getuid() or status.st_mode & 0o077):
         mode = stat.filemode(status.st_mode)
         raise UserError(
-            f"the password file {path} is not yours alone ({mode})",
-            f"chmod 600 {path}",
-            ExitCode.REFUSED,
+            f"{what} is not yours alone ({mode})", f"chmod 600 {path}", ExitCode.REFUSED
         )
-    return path
 
 
 def from_keyring(service: str, what: str, otherwise: str) -> str:
