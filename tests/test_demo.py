@@ -78,7 +78,7 @@ def test_every_step_goes_as_it_should_and_nothing_is_left(surroundings: dict[str
 def test_without_a_terminal_it_prints_plain_lines(surroundings: dict[str, str]) -> None:
     done = demo(surroundings)
     lines = done.stdout.splitlines()
-    assert len(lines) == len(STEPS) + 1, done.stdout
+    assert len(lines) == len(STEPS) + 1, done.stdout + done.stderr
     assert "\x1b" not in done.stdout
     assert all(title in line for line, (_, title, _) in zip(lines, STEPS, strict=False))
 

@@ -57,11 +57,16 @@ class Program:
     """A program that runs there. Leaving the `with` block hangs up on it."""
 
     def __init__(self, binding: Binding, call: Call, *, bulk: bool = False) -> None:
+        """Raises UserError."""
         self.code: int | None = None  # Known once `records` has come to its end.
+        self._name = call.argv[0]
         self._socket = open_stream(binding, "channel", greeting={"program": True}, bulk=bulk)
         self._socket.settimeout(None)
-        self._name = call.argv[0]
-        self._socket.sendall(call.to_line())
+        try:
+            self._socket.sendall(call.to_line())
+        except OSError:
+            self._socket.close()
+            raise self._lost() from None
 
     def __enter__(self) -> Program:
         return self
@@ -98,8 +103,11 @@ class Program:
             while len(content) < size and (part := self._socket.recv(size - len(content))):
                 content += part
         if len(content) < size:
-            raise _lost(f"{self._name} ran there")
+            raise self._lost()
         return bytes(content)
+
+    def _lost(self) -> UserError:
+        return _lost(f"{self._name} ran there")
 
 
 def run(binding: Binding, call: Call, given: bytes = b"", *, bulk: bool = False) -> Finished:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -206,7 +207,7 @@ def test_ctrl_c_leaves_the_job_and_a_second_one_ends_it(laptop: Laptop) -> None:
 
 
 class Terminal:
-    """A command in a terminal of its own."""
+    """A command in a terminal of its own, which goes with the `with` block."""
 
     def __init__(self, laptop: Laptop, *arguments: str) -> None:
         self._ours, theirs = os.openpty()
@@ -224,46 +225,54 @@ class Terminal:
         os.set_blocking(self._ours, False)
         self.shown = b""
 
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self._ours)
+
     def type(self, text: str) -> None:
         os.write(self._ours, text.encode())
 
     def wait_shown(self, text: str) -> None:
-        def is_shown() -> bool:
-            with suppress(OSError):  # Nothing yet, or its end.
-                self.shown += os.read(self._ours, 4096)
-            return text.encode() in self.shown
-
-        wait_until(is_shown, f"{text!r} in {self.shown!r}")
+        ends_at = time.monotonic() + WAIT_S
+        while text.encode() not in self.shown:
+            left_s = ends_at - time.monotonic()
+            ready, _, _ = select.select([self._ours], [], [], max(0.0, left_s))
+            assert ready, f"no {text!r} in {self.shown!r}"
+            self.shown += os.read(self._ours, 4096)
 
     def wait_exit(self) -> int:
         code = self.process.wait(WAIT_S)
         with suppress(OSError):
             while part := os.read(self._ours, 4096):
                 self.shown += part
-        os.close(self._ours)
         return code
 
 
 def test_a_job_in_a_terminal_has_this_one(laptop: Laptop) -> None:
     with laptop.linked():
-        terminal = Terminal(laptop, "run", "--tty", "--", "stty size; PS1='# ' exec sh")
-        terminal.wait_shown("33 101")
-        terminal.type("echo $((6*7)) one\n")
-        terminal.wait_shown("42 one")
-        terminal.type("sleep 99\n")
-        terminal.wait_shown("# sleep 99")
-        terminal.type("\x03")  # For the job: its shell goes on.
-        terminal.wait_shown("^C")
-        terminal.type("echo $((6*7)) two\n")
-        terminal.wait_shown("42 two")
-        terminal.type("\r~.")
-        assert terminal.wait_exit() == 130
-        assert b"job 1 goes on" in terminal.shown
+        words = ("run", "--tty", "--", "stty size; PS1='# ' exec sh")
+        with Terminal(laptop, *words) as terminal:
+            terminal.wait_shown("33 101")
+            terminal.type("echo $((6*7)) one\n")
+            terminal.wait_shown("42 one")
+            terminal.type("(echo $((6*7)) runs; exec sleep 99)\n")
+            terminal.wait_shown("42 runs")  # The shell itself has let go of the terminal.
+            terminal.type("\x03")  # For the job: its shell goes on.
+            terminal.wait_shown("^C")
+            terminal.type("echo $((6*7)) two\n")
+            terminal.wait_shown("42 two")
+            terminal.type("\r~.")
+            assert terminal.wait_exit() == 130
+            assert b"job 1 goes on" in terminal.shown
 
-        terminal = Terminal(laptop, "attach")
-        terminal.wait_shown("42 two")
-        terminal.type("exit 9\n")
-        assert terminal.wait_exit() == 9
+        with Terminal(laptop, "attach") as terminal:
+            terminal.wait_shown("42 two")
+            terminal.type("exit 9\n")
+            assert terminal.wait_exit() == 9
         done = laptop.run("run", "--tty", "--", "sh")
         assert done.returncode == 2
         assert "needs a terminal" in done.stderr
@@ -398,11 +407,11 @@ def test_top_shows_the_machine(laptop: Laptop, machine: Machine) -> None:
         shown = laptop.run("top").stdout
         assert "GPU 0" in shown
         assert "Stand-in GPU" in shown
-        terminal = Terminal(laptop, "top")
-        terminal.wait_shown("Stand-in GPU")
-        terminal.wait_shown("█")
-        terminal.process.send_signal(signal.SIGINT)
-        assert terminal.wait_exit() == 130
+        with Terminal(laptop, "top") as terminal:
+            terminal.wait_shown("Stand-in GPU")
+            terminal.wait_shown("█")
+            terminal.process.send_signal(signal.SIGINT)
+            assert terminal.wait_exit() == 130
 
 
 def test_a_supervisor_that_is_killed_takes_its_job_along(laptop: Laptop) -> None:

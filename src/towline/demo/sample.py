@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
+from contextlib import suppress
 from pathlib import Path
 
+OWN = {".towline", "__pycache__"}
 LAYERS = 64
 TABLES = 12
 TABLE_ROWS = 1500
@@ -34,11 +37,14 @@ def make_sample(project: Path) -> None:
 
 
 def contents(root: Path) -> dict[str, bytes]:
-    """Return what lies below `root`, without what is towline's or Python's own."""
-    own = {".towline", "__pycache__"}
+    """Return what lies below `root`, without what is towline's or Python's own.
+
+    It may be looked at while it changes: what is gone by the time it is read is not there.
+    """
     files: dict[str, bytes] = {}
-    for path in sorted(root.rglob("*")):
-        relative = path.relative_to(root)
-        if own.isdisjoint(relative.parts) and path.is_file():
-            files[relative.as_posix()] = path.read_bytes()
+    for directory, below, names in os.walk(root):
+        below[:] = [name for name in below if name not in OWN]
+        for path in (Path(directory, name) for name in names):
+            with suppress(FileNotFoundError):
+                files[path.relative_to(root).as_posix()] = path.read_bytes()
     return files
