@@ -52,6 +52,7 @@ from towline.line.live import LineState, LiveLine, Phase, open_line
 from towline.machines import machine_named
 from towline.operations import operations
 from towline.places import Binding, places_of
+from towline.proof import prove_key
 from towline.request import LinkRequest
 from towline.sending import Sending
 
@@ -170,6 +171,7 @@ class Workspace:
             tasks.start_soon(self._count_down)
             if not self._request.once:
                 tasks.start_soon(self._equip)
+                tasks.start_soon(self._prove_key)
             if self._keeping is not None:
                 tasks.start_soon(self._keeping.run)
             if self._options.keep.mirror is not None and not self._request.once:
@@ -307,6 +309,13 @@ class Workspace:
         except OSError as error:
             where = error.filename or self._request.project
             self._fail(UserError(f"{where} cannot be read: {error.strerror}"))
+
+    async def _prove_key(self) -> None:
+        """By a ticket another key has let us in: see whether our own would, once all is there."""
+        if self._request.ticket:
+            while self._present_state() in _BEGINNING:
+                await self._touched.wait()
+            await prove_key(self._request.destination, self._note)
 
     def stop(self, reason: str, exit_code: ExitCode = ExitCode.OK) -> None:
         self._stop_reason, self._exit_code = reason, exit_code

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from anyio.from_thread import start_blocking_portal
 
-from tests.end_to_end.borrowed import Borrowed, Laptop, Tunnel, borrowed_in, why_not
+from tests.end_to_end.borrowed import WAIT_S, Borrowed, Laptop, Tunnel, borrowed_in, why_not
 from tests.end_to_end.laptop import is_alive, save, wait_content, wait_until
 from towline.core.address import WebSocket
 from towline.core.ticket import decode, encode
@@ -76,6 +76,27 @@ def test_a_ticket_lets_an_engine_in_the_background_in_and_is_in_no_file_afterwar
         assert not (laptop.state / "machines/box/once").exists()
     finally:
         laptop.towline("stop", cwd=laptop.project)
+
+
+def test_a_key_of_our_own_that_does_not_open_is_told_while_the_line_stands(
+    machine: Borrowed, laptop: Laptop, tmp_path: Path
+) -> None:
+    ticket = machine.ticket()
+    wrapper = tmp_path / "ssh"  # Whatever it is that takes our key out again: it comes before us.
+    wrapper.write_text('#!/bin/sh\ncase "$*" in *host_config*) : >"$KEYS" ;; esac\nexec ssh "$@"\n')
+    wrapper.chmod(0o755)
+    laptop.environment |= {
+        "TOWLINE_SSH": str(wrapper), "KEYS": str(machine.place / "authorized_keys")
+    }  # fmt: skip
+    with laptop.linked(ticket):
+        [log] = laptop.state.glob("*.log")
+        told = "does not take this laptop's own key"
+        wait_until(lambda: told in log.read_text(), "it is told", WAIT_S)
+        save(laptop.project / "train.py", "goes on\n")
+        wait_content(machine.home / "vision/train.py", "goes on\n")
+    del laptop.environment["TOWLINE_SSH"]
+    again = machine.up("--invite")["ticket"]
+    assert laptop.towline("link", "--once", again, cwd=laptop.project).returncode == 0
 
 
 def test_a_ticket_that_lets_nobody_in_leaves_no_workspace(
