@@ -57,6 +57,6 @@ async def _refusal(machine: Machine) -> ConnectError | None:
 def _sentence(name: str, refusal: ConnectError) -> str:
     return (
         f"{name} does not take this laptop's own key ({refusal.message}): what is linked goes on,"
-        f" but it could not be reached again. Take a new ticket while it lasts: `towline up --invite`"
-        f" there, `towline enrol TICKET` here"
+        " but it could not be reached again. Take a new ticket while it lasts:"
+        " `towline up --invite` there, `towline enrol TICKET` here"
     )

@@ -2,7 +2,7 @@
 
 `job …` and `top …` are what the laptop runs there: `jobs/verbs.py`, `top.py`.
 
-python -I -S agent-HASH.pyz attach WORKSPACE --bundle HASH --nonce NONCE [--given yes]
+python -I -S agent-HASH.pyz attach WORKSPACE --bundle HASH [--given yes] --nonce NONCE
 python -I -S agent-HASH.pyz service NAME
 python -I -S agent-HASH.pyz status|flush|stop WORKSPACE [--timeout S]
 python -I -S agent-HASH.pyz ports

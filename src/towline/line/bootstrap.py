@@ -52,7 +52,7 @@ p=$c ; \
 [ "$p" ] || {{ [ -r "$a.python" ] && read -r p <"$a.python" ; }} ; \
 if {trusting} && [ -r "$a.pyz" ] && [ "$p" ] && command -v "$p" >/dev/null 2>&1 ; then \
 echo "TOWLINE $n HAVE" ; \
-exec "$p" -I -S "$a.pyz" attach "$w" --bundle "$d" --nonce "$n" --given "$g" ; \
+exec "$p" -I -S "$a.pyz" attach "$w" --bundle "$d" --given "$g" --nonce "$n" ; \
 fi ; \
 for p in "$c" {candidates} ; do \
 [ "$p" ] && command -v "$p" >/dev/null 2>&1 || continue ; \
