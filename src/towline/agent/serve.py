@@ -28,7 +28,8 @@ from towline.agent.programs import HungUp, Programs
 from towline.agent.reverse import Reverses
 from towline.agent.roots import Roots
 from towline.agent.stamps import Stamps
-from towline.agent.streams import Streams, Watches
+from towline.agent.streams import Streams
+from towline.agent.watches import Watches
 from towline.agent.ways import Ways, status_file
 from towline.core.deadline import Deadline
 from towline.core.ignore import Rules
@@ -571,5 +572,5 @@ def _read_lane(greeting: Mapping[str, Any]) -> tuple[int, Lane]:
     return number, Lane(greeting.get("lane"))
 
 
-def _watches_on(line: Line, ways: str) -> list[Watches]:
+def _watches_on(line: Line, ways: str) -> list[Watches[Any]]:
     return [Ways(line, ways), Stamps(line)]
