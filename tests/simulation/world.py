@@ -17,7 +17,7 @@ from typing import Any
 import anyio
 
 from tests.simulation.clock import virtual_clock
-from tests.simulation.folder import files_below, parents
+from tests.simulation.folder import parents
 from tests.simulation.kernel import Kernel
 from tests.simulation.laptop import Engine
 from tests.simulation.ledger import Ledger
@@ -552,6 +552,8 @@ class World:
         stored = live._store.open_ancestor(0, live._store.fact("life 0"))
         self._compare("the stored ancestor", stored, live.trees.ancestor, set())
         for side in (self.laptop, self.remote):
+            if not side.files.is_true():
+                self.violated(f"{side.name}: the simulation itself missed a change")
             for name in _names_in(side.root / STAGE):
                 # What could not be cleared away is tried again with the next scan, when it comes.
                 if name.startswith(("new-", "out-")) and not self.weather.has_faults:
@@ -601,7 +603,7 @@ def _incarnation_in(root: Path) -> str:
 
 def _hidden(side: Side, tree: Tree) -> set[str]:
     """Return the directories that are there but hold only what is ignored: no part of a tree."""
-    found = files_below(side.root)
+    found = side.files.found()
     return {path for path in found if tree.get(path) is None and _is_directory(found[path])}
 
 
