@@ -21,7 +21,9 @@ from unittest import mock
 
 import anyio
 import trio
+from trio._core._wakeup_socketpair import WakeupSocketpair
 
+from tests.simulation.clock import Idle
 from tests.simulation.folder import SimulatedFolder
 from tests.simulation.world import SMALL_LIMITS, CountingMirror, Report, World
 from towline.agent import mirror, roots, serve
@@ -74,6 +76,9 @@ def _patched(world: World) -> Iterator[None]:
         patch(serve, "Mirror", lambda *rest: CountingMirror(world, *rest))
         patch(roots, "socket", SimpleNamespace(gethostname=lambda: "machine"))
         patch(sources, "_excludes_file", lambda root: root / ".towline" / "no-such-file")
+        idle = Idle(world.clock)
+        patch(trio._core._run, "TheIOManager", lambda: idle)
+        patch(WakeupSocketpair, "wakeup_thread_and_signal_safe", lambda _: idle.wake())
         patch(secrets, "token_hex", lambda size=16: random.randbytes(size).hex())
         if world.limits is SMALL_LIMITS:
             for target, name, value in _SMALL:

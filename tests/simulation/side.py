@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-import anyio
-
+from tests.simulation.clock import VirtualClock
 from tests.simulation.files import Files, read
 from tests.simulation.folder import SimulatedFolder
 from tests.simulation.ledger import Ledger
@@ -47,6 +46,7 @@ class Side:
         self,
         name: str,
         root: Path,
+        clock: VirtualClock,
         random: Random,
         weather: Weather,
         ledger: Ledger,
@@ -55,6 +55,7 @@ class Side:
     ) -> None:
         self.name = name
         self.root = root
+        self.clock = clock
         self.files = Files(root)
         self.random = random
         self.weather = weather
@@ -75,7 +76,7 @@ class Side:
     # Time.
 
     def now_ns(self) -> int:
-        return BEGINNING_NS + int(anyio.current_time() * 1e9) + self.clock_offset_ns
+        return BEGINNING_NS + int(self.clock.current_time() * 1e9) + self.clock_offset_ns
 
     def times_of(self, ino: int) -> tuple[int, int]:
         return self._times.get(ino) or self.stamp(ino, content=True)
@@ -136,6 +137,7 @@ class Side:
 
     def open_watch(self, skip: Callable[[str], bool]) -> SimulatedWatch:
         watch = SimulatedWatch(
+            self.clock,
             self.random,
             self.weather,
             skip,

@@ -16,7 +16,7 @@ from typing import Any
 
 import anyio
 
-from tests.simulation.clock import virtual_clock
+from tests.simulation.clock import VirtualClock
 from tests.simulation.folder import parents
 from tests.simulation.kernel import Kernel
 from tests.simulation.laptop import Engine
@@ -97,7 +97,7 @@ class World:
     def __init__(self, seed: int, place: Path, report: Report) -> None:
         self.random = Random(seed)  # noqa: S311 - Not for secrets.
         self.report = report
-        self.clock = virtual_clock()
+        self.clock = VirtualClock()
         self.ledger = Ledger()
         self.weather = draw_weather(self._branch())
         self.laptop = self._side("laptop", place / "laptop")
@@ -142,13 +142,20 @@ class World:
     def _side(self, name: str, root: Path) -> Side:
         root.mkdir()
         return Side(
-            name, root, self._branch(), self.weather, self.ledger, self.trace, self.violated
+            name,
+            root,
+            self.clock,
+            self._branch(),
+            self.weather,
+            self.ledger,
+            self.trace,
+            self.violated,
         )
 
     # What is told.
 
     def trace(self, text: str) -> None:
-        now = self.clock._virtual_base  # Without a look: to tell of something changes nothing.
+        now = self.clock.now  # Without a look: to tell of something changes nothing.
         self.report.trace.append(f"{now:9.4f}  {text}")
         if not text.startswith(("engine", "line")):
             kind = text.split(": ")[-1].split("'")[0].strip()[:40]
