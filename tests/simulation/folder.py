@@ -104,7 +104,7 @@ class SimulatedFolder(Folder):
     def create(self, path: str, mode: int = 0o600) -> int:
         self._enter("create", path)
         assert is_own_path(path), f"{path} created in its place"
-        self._side.files.names_changed()
+        self._side.files.names_changed(path)
         descriptor = self._opened(super().create(path, mode))
         self._stamp(path, content=True)
         return descriptor
@@ -181,7 +181,7 @@ class SimulatedFolder(Folder):
 
     def exchange(self, staged: str, path: str) -> None:
         self._enter("exchange", path)
-        self._side.files.names_changed()
+        self._side.files.names_changed(staged, path)
         super().exchange(staged, path)
         self._stamp(staged)
         self._stamp(path)
@@ -189,7 +189,7 @@ class SimulatedFolder(Folder):
 
     def place(self, source: str, target: str) -> None:
         self._enter("place", source if is_own_path(target) else target)
-        self._side.files.names_changed()
+        self._side.files.names_changed(source, target)
         super().place(source, target)
         self._stamp(target)
         for path in (source, target):
@@ -198,26 +198,26 @@ class SimulatedFolder(Folder):
 
     def unlink(self, path: str) -> None:
         self._enter("unlink", path)
-        self._side.files.names_changed()
+        self._side.files.names_changed(path)
         super().unlink(path)
         if not is_own_path(path):
             self._side.placed(path)
 
     def symlink(self, target: str, path: str) -> None:
         self._enter("symlink", path)
-        self._side.files.names_changed()
+        self._side.files.names_changed(path)
         super().symlink(target, path)
 
     def mkdir(self, path: str, mode: int = 0o777) -> None:
         self._enter("mkdir", path)
-        self._side.files.names_changed()
+        self._side.files.names_changed(path)
         super().mkdir(path, mode)
         if not is_own_path(path):
             self._side.notify(path, "path")
 
     def rmdir(self, path: str) -> None:
         self._enter("rmdir", path)
-        self._side.files.names_changed()
+        self._side.files.names_changed(path)
         super().rmdir(path)
         if not is_own_path(path):
             self._side.notify(path, "path")

@@ -209,7 +209,7 @@ class Side:
             self.ledger.gave_up([read(place)])
         is_new = not os.path.lexists(place)
         if is_new:
-            self.files.names_changed()
+            self.files.names_changed(path)
         descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
         handle = Handle(descriptor, path, os.fstat(descriptor).st_ino)
         self.handles.append(handle)
@@ -271,7 +271,7 @@ class Side:
         place = self.place_of(path)
         self._give_up(path)
         os.unlink(place)
-        self.files.names_changed()
+        self.files.names_changed(path)
         self.notify(path, "path")
 
     def rename(self, old: str, new: str) -> None:
@@ -282,7 +282,7 @@ class Side:
             return
         inos = self._inos_at(new)
         os.rename(self.place_of(old), self.place_of(new))
-        self.files.names_changed()
+        self.files.names_changed(old, new)
         self.ledger.gave_up(replaced)
         self._doom(inos)
         moved = self._ino_of(new)
@@ -294,7 +294,7 @@ class Side:
     def mkdir(self, path: str) -> None:
         self._act(path)
         os.mkdir(self.place_of(path))
-        self.files.names_changed()
+        self.files.names_changed(path)
         self.notify(path, "path")
 
     def make_parents(self, path: str) -> None:
@@ -308,20 +308,20 @@ class Side:
         self._give_up(path)
         for below in sorted((p for p in self.paths() if is_below(p, path)), reverse=True):
             self._act(below)
-            self.files.names_changed()
+            self.files.names_changed(below)
             place = self.place_of(below)
             os.rmdir(place) if os.path.isdir(place) and not os.path.islink(place) else os.unlink(
                 place
             )
             self.notify(below, "path")
         os.rmdir(self.place_of(path))
-        self.files.names_changed()
+        self.files.names_changed(path)
         self.notify(path, "path")
 
     def symlink(self, target: str, path: str) -> None:
         self._act(path)
         os.symlink(target, self.place_of(path))
-        self.files.names_changed()
+        self.files.names_changed(path)
         ino = self._ino_of(path)
         if ino is not None:
             self.stamp(ino, content=True)
@@ -340,7 +340,7 @@ class Side:
     def git_lock(self, *, held: bool) -> None:
         place = self.place_of(".git/index.lock")
         os.makedirs(os.path.dirname(place), exist_ok=True)
-        self.files.names_changed()
+        self.files.names_changed(".git", ".git/index.lock")
         if held:
             with open(place, "wb") as file:
                 self.files.content_changed(os.fstat(file.fileno()).st_ino)

@@ -9,7 +9,7 @@ from random import Random
 from tests.simulation.clock import Bell, VirtualClock
 from tests.simulation.weather import Weather
 from towline.core.path import is_below
-from towline.disk.watch.base import Found, Mode, ModeKind, Seen, Skip, Statistics, Watch
+from towline.disk.watch.base import NOTHING, Found, Mode, ModeKind, Seen, Skip, Statistics, Watch
 
 _NUMBERS = itertools.count(1 << 20)  # No descriptors: nothing ever waits for them.
 
@@ -124,6 +124,9 @@ class SimulatedWatch(Watch):
 
     def read(self) -> Seen:
         now = self._clock.current_time()
+        arrival = self.next_arrival()
+        if not (self._rescan or self._root_gone) and (arrival is None or arrival > now):
+            return NOTHING
         found = Found(rescan=self._rescan, root_gone=self._root_gone)
         self._rescan = self._root_gone = False
         arrived = sorted((one for one in self._pending if one.at <= now), key=lambda one: one.at)
