@@ -16,10 +16,12 @@ import trio
 from trio.lowlevel import Abort, Task, current_task, reschedule, wait_task_rescheduled
 
 LOOK_S = 1e-7
-LOOKS_MAX = 300_000  # At the clock within one second.
+TURNS_MAX = 50_000  # Of the loop, within one second: beyond it nobody sleeps any more.
 
 
 class _Sleeper:
+    """A task that waits, by `wait_task_rescheduled(sleeper.give_up)`."""
+
     __slots__ = ("_can_be_cancelled", "task")
 
     def __init__(self, *, can_be_cancelled: bool) -> None:
@@ -31,10 +33,7 @@ class _Sleeper:
         if task is not None:
             reschedule(task)
 
-    async def sleep(self) -> None:
-        await wait_task_rescheduled(self._give_up)
-
-    def _give_up(self, _: object) -> Abort:
+    def give_up(self, _: object) -> Abort:
         if not self._can_be_cancelled:
             return Abort.FAILED
         self.task = None
@@ -50,20 +49,14 @@ class VirtualClock(trio.abc.Clock):
 
     def __init__(self) -> None:
         self.now = 0.0
-        self._looks = 0
+        self._turns = 0
         self._second = 0
         self._sleepers: list[tuple[float, int, _Sleeper]] = []
         self._numbers = count()
 
     def current_time(self) -> float:
-        self.now = now = self.now + LOOK_S
-        self._looks += 1
-        if now >= self._second:
-            self._second, self._looks = int(now) + 1, 1
-        elif self._looks > LOOKS_MAX:
-            self._looks = 0
-            raise RuntimeError("somebody is busy without end")
-        return now
+        self.now += LOOK_S
+        return self.now
 
     async def sleep(self, seconds: float, *, can_be_cancelled: bool = True) -> None:
         """As `anyio.sleep`, and with as many looks at the clock: they are part of a seed."""
@@ -74,7 +67,7 @@ class VirtualClock(trio.abc.Clock):
         self.current_time()
         sleeper = _Sleeper(can_be_cancelled=can_be_cancelled)
         self.wake_at(at, sleeper)
-        await sleeper.sleep()
+        await wait_task_rescheduled(sleeper.give_up)
 
     def wake_at(self, at: float, sleeper: _Sleeper) -> None:
         heappush(self._sleepers, (at, next(self._numbers), sleeper))
@@ -82,8 +75,17 @@ class VirtualClock(trio.abc.Clock):
     def wake_due(self) -> None:
         """Wake whoever sleeps until the next look, or less long."""
         now = self.now + LOOK_S
+        self._count_turn()
         while self._sleepers and self._sleepers[0][0] <= now:
             heappop(self._sleepers)[2].wake()
+
+    def _count_turn(self) -> None:
+        self._turns += 1
+        if self.now >= self._second:
+            self._second, self._turns = int(self.now) + 1, 0
+        elif self._turns > TURNS_MAX:
+            self._turns = 0
+            raise RuntimeError("somebody is busy without end")
 
     # What trio asks.
 
@@ -131,7 +133,7 @@ class Bell:
         if seconds is not None:
             self._clock.wake_at(at, sleeper)
         try:
-            await sleeper.sleep()
+            await wait_task_rescheduled(sleeper.give_up)
         finally:
             self._waiting.discard(sleeper)
 
@@ -165,7 +167,7 @@ class Idle:
         if self._is_woken:
             self._is_woken = False
             self._reader.wake()
-        await self._reader.sleep()
+        await wait_task_rescheduled(self._reader.give_up)
         self._reader = None
 
     def statistics(self) -> object:

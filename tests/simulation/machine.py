@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -24,6 +23,7 @@ from towline.core.wire.frames import ProtocolError, parse_hello
 
 STEP_S = 0.0001  # What a step of work takes.
 TICKS_MAX = 5_000  # In one second: beyond it nobody sleeps any more.
+_TRANSPORT_FAULTS = (ProtocolError, TransportDeadError)
 OUTBOX_MAX = 200_000  # Messages a mirror may hold back.
 
 
@@ -80,8 +80,10 @@ class Agent:
         now = self._clock.current_time()
         self._count_tick(now)
         busy = False
-        with self._transport_faults(self._wire):
+        try:
             busy = self.service.tick(now)
+        except _TRANSPORT_FAULTS as error:
+            self._transport_failed(self._wire, error)
         self._feed()
         if busy:
             await self._clock.sleep(STEP_S)
@@ -152,21 +154,19 @@ class Agent:
         return None
 
     def _receive(self, wire: Wire, data: bytes) -> None:
-        with self._transport_faults(wire):
-            self.service.receive(data, self._clock.current_time())
-
-    @contextmanager
-    def _transport_faults(self, wire: Wire | None) -> Iterator[None]:
-        """As in the agent's loop."""
         try:
-            yield
-        except (ProtocolError, TransportDeadError) as error:
-            if isinstance(error, ProtocolError):
-                self._violated(f"the agent refuses its transport: {error}")
-            self._side.trace(f"agent: drops its transport: {error}")
-            self._feed()
-            if wire is not None:
-                self._drop(wire)
+            self.service.receive(data, self._clock.current_time())
+        except _TRANSPORT_FAULTS as error:
+            self._transport_failed(wire, error)
+
+    def _transport_failed(self, wire: Wire | None, error: Exception) -> None:
+        """As in the agent's loop."""
+        if isinstance(error, ProtocolError):
+            self._violated(f"the agent refuses its transport: {error}")
+        self._side.trace(f"agent: drops its transport: {error}")
+        self._feed()
+        if wire is not None:
+            self._drop(wire)
 
     def _drop(self, wire: Wire) -> None:
         wire.close()

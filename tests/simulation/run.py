@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 import os
-import random as random_module
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableSequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from random import Random
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -91,6 +91,14 @@ def _patched(world: World) -> Iterator[None]:
         yield
 
 
+class _Order(Random):
+    """The order in which trio runs tasks: most often there is but one, and nothing to draw."""
+
+    def shuffle(self, x: MutableSequence[Any]) -> None:
+        if len(x) > 1:
+            super().shuffle(x)
+
+
 def _take_place(seed: int) -> Path:
     """Make the directory of a world, with a name that is the same each time.
 
@@ -122,7 +130,7 @@ def simulate(seed: int) -> Report:
     """Run the world of a seed to its end."""
     report = Report(seed)
     place = _take_place(seed)
-    trio._core._run._r = random_module.Random(seed)  # type: ignore[attr-defined]  # noqa: S311
+    trio._core._run._r = _Order(seed)  # type: ignore[attr-defined]
     trio._core._run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[attr-defined]
     try:
         world = World(seed, place, report)

@@ -181,6 +181,12 @@ class Side:
         found = self.files.found().items()
         return next((path for path, status in found if status.st_ino == ino), None)
 
+    def _where(self, handle: Handle) -> str | None:
+        """Return where the file of a handle is now: most often where it was opened."""
+        status = self.files.found().get(handle.path)
+        is_there = status is not None and status.st_ino == handle.ino
+        return handle.path if is_there else self.path_of(handle.ino)
+
     def notify(self, path: str, kind: str) -> None:
         for watch in self.watches:
             if not watch.closed:
@@ -235,7 +241,7 @@ class Side:
         if not handle.doomed:
             self.ledger.wrote(after, f"{self.name} {handle.path!r}")
         self.stamp(handle.ino, content=True)
-        at = self.path_of(handle.ino)
+        at = self._where(handle)
         if at is not None:
             self._act(at)
             self.notify(at, "writing")
@@ -246,7 +252,7 @@ class Side:
             return
         self.handles.remove(handle)
         os.close(handle.descriptor)
-        at = self.path_of(handle.ino)
+        at = self._where(handle)
         if at is not None:
             self._act(at)
             self.notify(at, "path")

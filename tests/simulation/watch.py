@@ -105,7 +105,7 @@ class SimulatedWatch(Watch):
         )
 
     def next_arrival(self) -> float | None:
-        return min((one.at for one in self._pending), default=None)
+        return min([one.at for one in self._pending]) if self._pending else None
 
     def start(self) -> None:
         self._learn_git()
