@@ -130,7 +130,7 @@ class Replica:
         if isinstance(root, Unsynced):
             raise PermissionError(errno.EACCES, root.detail, str(self.folder.root))
         self.tree, self.problems, self.left_out = Tree(root), scan.problems, left_out
-        self._cache.keep_only(scan.files)
+        self._cache.keep_only(lambda path: isinstance(self.tree.get(path), File | Unsynced))
         self._recover(scan.beside)
         self.observe(noted)
 

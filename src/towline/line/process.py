@@ -198,7 +198,10 @@ async def open_process_stream(
     finally:
         await stream.aclose()
     if failure is not None:
-        raise failure
+        try:
+            raise failure
+        finally:
+            failure = None  # Or it and this frame would hold each other, and with them the stream.
 
 
 async def _start(arguments: Sequence[str], *, attended: bool) -> ProcessStream:
