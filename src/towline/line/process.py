@@ -198,10 +198,7 @@ async def open_process_stream(
     finally:
         await stream.aclose()
     if failure is not None:
-        try:
-            raise failure
-        finally:
-            failure = None  # Or it and this frame would hold each other, and with them the stream.
+        raise failure
 
 
 async def _start(arguments: Sequence[str], *, attended: bool) -> ProcessStream:

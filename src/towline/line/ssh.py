@@ -101,7 +101,9 @@ class _ExplainedStream(ByteStream):
         try:
             return await self._stream.receive(max_bytes)
         except anyio.EndOfStream:
-            raise await self._why_ended() from None
+            error = await _why_ended(self._process)
+            error.retryable = error.retryable or self._bootstrap.is_doubtful
+            raise error from None
 
     async def send(self, item: bytes) -> None:
         await self._stream.send(item)
@@ -111,11 +113,6 @@ class _ExplainedStream(ByteStream):
 
     async def aclose(self) -> None:
         await self._stream.aclose()
-
-    async def _why_ended(self) -> ConnectError:
-        error = await _why_ended(self._process)
-        error.retryable = error.retryable or self._bootstrap.is_doubtful
-        return error
 
 
 async def _why_ended(process: ProcessStream, said: bytes = b"") -> ConnectError:
