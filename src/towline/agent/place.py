@@ -7,11 +7,12 @@ made to outlive exactly that.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import socket
 import stat
 from dataclasses import dataclass
+
+from towline.core.digest import blake2b
 
 SOCKET_PATH_MAX = 100  # Bytes; `sun_path` holds 104 on macOS, 108 on Linux.
 
@@ -77,7 +78,7 @@ def socket_paths() -> list[str]:
 def _directories() -> list[str]:
     """In the home, and where that cannot hold a socket, in a directory of its own for each home."""
     home = os.path.expanduser("~")
-    digest = hashlib.blake2b(os.fsencode(home), digest_size=8).hexdigest()
+    digest = blake2b(os.fsencode(home), digest_size=8).hexdigest()
     return [f"{home}/.cache/towline/run", f"{_temporary()}/{digest}"]
 
 
@@ -89,7 +90,7 @@ def _candidates(workspace: str) -> list[Place]:
     # Several machines may share a home folder.
     home = os.path.expanduser("~")
     identity = os.fsencode(f"{os.uname().nodename}\0{home}\0{workspace}")
-    name = hashlib.blake2b(identity, digest_size=8).hexdigest()
+    name = blake2b(identity, digest_size=8).hexdigest()
     places = [Place(directory, name) for directory in _directories()]
     return [place for place in places if len(os.fsencode(place.socket)) < SOCKET_PATH_MAX]
 
