@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -105,10 +106,12 @@ class Cache:
     def forget(self, path: str) -> None:
         self._pop(path)
 
-    def keep_only(self, is_kept: Callable[[str], bool]) -> None:
-        """Drop all but these: what a scan no longer found."""
-        for path in [path for path, _ in self._rows() if not is_kept(path)]:
-            self._pop(path)
+    def keep_only(self, names_in: Callable[[str], Container[str]]) -> None:
+        """Drop what is not among the names in its directory: what a scan no longer found."""
+        for directory, names in [*self._known.items()]:
+            kept = names_in(directory)
+            for gone in [name for name in names if name not in kept]:
+                self._pop(join(directory, gone))
 
     def forget_below(self, directory: str) -> None:
         for at in [at for at in self._known if at == directory or is_below(at, directory)]:
@@ -155,11 +158,16 @@ class Cache:
     def take(self, body: bytes) -> None:
         """Take in what was saved. Raises `struct.error` or `ValueError` where it is cut short."""
         at, size = 0, _STAMP.size + DIGEST_SIZE
+        encoding, errors = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
+        last, names = None, dict[str, bytes]()  # What comes next lies most often in the same one.
         while at < len(body):
             known = body[at : at + size]
             (length,) = _LENGTH.unpack_from(body, at + size)
             at += size + _LENGTH.size
-            self._put(os.fsdecode(body[at : at + length]), known)
+            directory, _, name = str(body[at : at + length], encoding, errors).rpartition("/")
+            if directory != last:
+                last, names = directory, self._known.setdefault(directory, {})
+            names[shared(name)] = known
             at += length
 
     def _packed(self) -> Iterator[bytes]:
