@@ -7,11 +7,12 @@ made to outlive exactly that.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import socket
 import stat
 from dataclasses import dataclass
+
+from towline.core.digest import blake2b
 
 SOCKET_PATH_MAX = 100  # Bytes; `sun_path` holds 104 on macOS, 108 on Linux.
 
@@ -79,7 +80,7 @@ def beside_home() -> str:
 
     It is there, and ours alone, once `ensure_private` says so.
     """
-    digest = hashlib.blake2b(os.fsencode(os.path.expanduser("~")), digest_size=8).hexdigest()
+    digest = blake2b(os.fsencode(os.path.expanduser("~")), digest_size=8).hexdigest()
     return f"{_temporary()}/{digest}"
 
 
@@ -108,7 +109,7 @@ def _candidates(workspace: str) -> list[Place]:
     # Several machines may share a home folder.
     home = os.path.expanduser("~")
     identity = os.fsencode(f"{os.uname().nodename}\0{home}\0{workspace}")
-    name = hashlib.blake2b(identity, digest_size=8).hexdigest()
+    name = blake2b(identity, digest_size=8).hexdigest()
     places = [Place(directory, name) for directory in _directories()]
     return [place for place in places if len(os.fsencode(place.socket)) < SOCKET_PATH_MAX]
 

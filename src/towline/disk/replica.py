@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,7 +130,7 @@ class Replica:
         if isinstance(root, Unsynced):
             raise PermissionError(errno.EACCES, root.detail, str(self.folder.root))
         self.tree, self.problems, self.left_out = Tree(root), scan.problems, left_out
-        self._cache.keep_only(scan.files)
+        self._cache.keep_only(self._names_in)
         self._recover(scan.beside)
         self.observe(noted)
 
@@ -337,6 +337,10 @@ class Replica:
             self._signatures.save(_signatures_file(self._cache_file))
 
     # Scanning.
+
+    def _names_in(self, directory: str) -> Container[str]:
+        entry = self.tree.get(directory)
+        return entry.children if isinstance(entry, Directory) else ()
 
     def _leftovers(self) -> list[str]:
         try:
