@@ -277,6 +277,8 @@ class AgentService:
     def _close_gone(self) -> None:
         """A folder that is gone comes back as another one, in a life of its own."""
         gone = {number for number, mirror in self._mirrors.items() if mirror.is_over}
+        if not gone:
+            return
         for channel, (number, _) in list(self._lanes.items()):
             if number in gone:
                 self._line.close_channel(channel, "the folder on the machine is gone")
@@ -284,9 +286,8 @@ class AgentService:
 
     def _take_messages(self, now: float) -> None:
         """Give mirrors what has arrived for them, small things first, a few at a time."""
-        for lane in (Lane.SYNC, Lane.BULK):
-            inbox = self._inbox[lane]
-            for _ in range(min(MESSAGES_PER_TICK[lane], len(inbox))):
+        for lane, inbox in self._inbox.items():
+            for _ in range(min(MESSAGES_PER_TICK[lane], len(inbox)) if inbox else 0):
                 channel, data = inbox.popleft()
                 number, _lane = self._lanes.get(channel, (-1, lane))
                 mirror = self._mirrors.get(number)
