@@ -217,15 +217,17 @@ class Workspace:
     async def _write_history(self) -> None:
         """Write down what was agreed on, a little at a time, and not while a first sync is on.
 
-        Only when a burst of saves has had its time: it is a processor that they lack.
+        Nor while many saves are on their way, if they are there soon: both need a processor.
         """
         history = self._history
         while history is not None:
-            await self._touched.wait()
-            await anyio.sleep(HISTORY_INTERVAL_S)
+            with anyio.move_on_after(HISTORY_INTERVAL_S):
+                while any(live.behind[0] for live in self._lives):
+                    await self._touched.wait()
             while self._is_live() and (news := history.take()) is not None:
                 await anyio.to_thread.run_sync(history.write, news)
                 await anyio.sleep(HISTORY_INTERVAL_S)
+            await self._touched.wait()
 
     async def _give_memory_back(self) -> None:
         """Give back what the work of a while has left. An idle engine is not woken for it."""

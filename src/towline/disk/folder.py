@@ -71,7 +71,7 @@ class Folder:
                 os.close(before)
 
     def hold(self, directory: str) -> None:
-        """Keep a directory open until `release`: to look at, open or make files in it needs no walk.
+        """Keep a directory open until `release`: looking, opening and making in it need no walk.
 
         For reading, or in the stage, and not for long: it may be moved away while it is held.
         """
