@@ -216,9 +216,15 @@ class Workspace:
             return None
 
     async def _write_history(self) -> None:
-        """Write down what was agreed on, a little at a time, and not while a first sync is on."""
+        """Write down what was agreed on, a little at a time, and not while a first sync is on.
+
+        Nor while many saves are on their way, if they are there soon: both need a processor.
+        """
         history = self._history
         while history is not None:
+            with anyio.move_on_after(HISTORY_INTERVAL_S):
+                while any(live.behind[0] for live in self._lives):
+                    await self._touched.wait()
             written = 0
             while self._is_live() and (news := history.take()) is not None:
                 await anyio.to_thread.run_sync(history.write, news)

@@ -160,8 +160,12 @@ class Replica:
         changed: set[str] = set()
         self._look.moved = self._digests_moved(subjects)
         with self._look.keeping(contents), self._look.postponing(self._postpone):
-            for path in subjects:
-                changed.update(observation.path for observation in self._observe_one(path))
+            try:
+                for path in subjects:
+                    self._hold_parent(path)
+                    changed.update(observation.path for observation in self._observe_one(path))
+            finally:
+                self.folder.release()
         # A later look may have found more below an earlier one: the tree has the last word.
         return [Observation(path, self.tree.get(path)) for path in _uppermost(changed)]
 
@@ -170,8 +174,7 @@ class Replica:
         read: list[bytes | None] = []
         try:
             for path, expected in wanted:
-                with suppress(OSError):
-                    self.folder.hold(parent_of(path))
+                self._hold_parent(path)
                 read.append(self.read(path, expected))
         finally:
             self.folder.release()
@@ -380,6 +383,11 @@ class Replica:
         usable = [path for path in paths if not path or _is_usable(path)]
         return _uppermost({self._uppermost_new(path) for path in usable})
 
+    def _hold_parent(self, path: str) -> None:
+        """Hold the directory that `path` is in: the next path is in the same one, most often."""
+        with suppress(OSError):  # Whatever it is, looking at the path tells it better.
+            self.folder.hold(parent_of(path))
+
     def _uppermost_new(self, path: str) -> str:
         if isinstance(self.tree.get(parent_of(path)), Directory):
             return path
@@ -428,6 +436,8 @@ class Replica:
         is_directory = stat.S_ISDIR(status.st_mode)
         if path and self._rules.ignores(path, is_directory):
             return None
+        if stat.S_ISREG(status.st_mode) and (file := self._look.at_once(path, status)) is not None:
+            return file
         below = self._rules.at(path if is_directory else parent_of(path))
         return run_to_end(scan.entry_steps(path, status, below))
 

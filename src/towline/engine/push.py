@@ -177,13 +177,16 @@ class Pusher:
 
     def drop(self, path: str) -> None:
         """Forget what is queued at `path`, and below it if a directory is concerned."""
+        if not self._queue:
+            return
         doomed = [path] if path in self._queue else []
         here = (self._trees.local.get(path), self._trees.remote.get(path))
-        if self._queue and any(not isinstance(entry, File) for entry in here):
+        if any(not isinstance(entry, File) for entry in here):
             doomed += [other for other in self._queue if is_below(other, path)]
         for other in doomed:
             self._unqueue(other)
-        self._queued.ring()
+        if doomed:
+            self._queued.ring()
 
     async def run(self, remote: Remote) -> None:
         """Send what is queued, for ever."""
