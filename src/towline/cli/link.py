@@ -6,7 +6,7 @@ import dataclasses
 import os
 import sys
 from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -217,13 +217,12 @@ async def _run(request: LinkRequest, report: Report) -> int:
 
     options = load(request.project, os.environ, request.overrides)
     entrance = Entrance(request, options)
-    async with AsyncExitStack() as stack:
-        if not is_running(Workspaces().by_id(request.workspace_id)):  # It would be cut off.
-            await stack.enter_async_context(entrance.begun(attended=sys.stdin.isatty()))
+    would_be_cut_off = is_running(Workspaces().by_id(request.workspace_id))
+    begun = nullcontext() if would_be_cut_off else entrance.begun(attended=sys.stdin.isatty())
+    async with begun:
         from towline.workspace import run_link
 
         return await run_link(request, options, entrance, report)
-    raise AssertionError("unreachable: nothing here swallows an error")
 
 
 def _only_error(group: BaseExceptionGroup[BaseException]) -> BaseException | None:

@@ -189,7 +189,7 @@ class LiveLine:
             async with self._connect(not self._was_connected) as stream:
                 return await self._carry(stream)
         except ConnectError as error:
-            return error
+            return error.alone()
         except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
             return _CUT
 
@@ -356,7 +356,7 @@ class _Carrier:
 
     def end(self, reason: ConnectError) -> None:
         """The first reason counts."""
-        self.reason = self.reason or reason
+        self.reason = self.reason or reason.alone()
         self.ended.set()
 
 

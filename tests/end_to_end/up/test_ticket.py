@@ -10,19 +10,16 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 from anyio.from_thread import start_blocking_portal
 
-from tests.end_to_end.borrowed import WAIT_S, Borrowed, Laptop, Tunnel, borrowed_in, why_not
+from tests.end_to_end.borrowed import WAIT_S, Borrowed, Laptop, Tunnel, borrowed_in
 from tests.end_to_end.laptop import is_alive, save, wait_content, wait_until
 from towline.core.address import WebSocket
 from towline.core.ticket import decode, encode
 from towline.routes.bridge import open_bridge
-
-pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
 
 SERVERS = [
     pytest.param((), id="sshd", marks=pytest.mark.skipif(
@@ -31,19 +28,6 @@ SERVERS = [
     pytest.param(("--embedded",), id="embedded"),
 ]  # fmt: skip
 BLOB = os.urandom(3 << 20)
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Borrowed]:
-    with borrowed_in(tmp_path / "machine") as machine:
-        yield machine
-
-
-@pytest.fixture
-def laptop(tmp_path: Path) -> Generator[Laptop]:
-    laptop = Laptop(tmp_path / "laptop")
-    yield laptop
-    laptop.close()
 
 
 # Up
