@@ -31,6 +31,7 @@ from typing import Any
 from lab.wan import wan
 from tests.end_to_end.laptop import Laptop, laptop_in, wait_until
 from tests.end_to_end.sshd import Machine, machine_in
+from towline.line.cipher import QUICK
 
 ROUNDS = 3
 SIZE = 256 << 20
@@ -148,11 +149,19 @@ def program_there() -> Generator[int]:
 
 
 @contextmanager
-def ssh_forward(machine: Machine, port: int) -> Generator[int]:
-    """`ssh -N -L`; yield its port here."""
+def ssh_forward(machine: Machine, port: int, *more: str) -> Generator[int]:
+    """`ssh -N -L`, with more options; yield its port here."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         here = int(free.getsockname()[1])
-    argv = ["ssh", "-F", str(machine.config), "-N", "-L", f"127.0.0.1:{here}:127.0.0.1:{port}"]
+    argv = [
+        "ssh",
+        *more,
+        "-F",
+        str(machine.config),
+        "-N",
+        "-L",
+        f"127.0.0.1:{here}:127.0.0.1:{port}",
+    ]
     process = subprocess.Popen([*argv, machine.name])
     try:
         wait_until(lambda: answers(here), "ssh -L listens")
@@ -205,12 +214,23 @@ def machine_at(directory: Path, rtt_ms: float) -> Generator[Machine]:
 def measure_rate() -> Iterator[Result]:
     with ground() as laptop, program_there() as port, laptop.linked():
         ours = forward(laptop, port)
-        with ssh_forward(laptop.machine, port) as theirs:
-            for name, rate, bare in (("down", download, pipe_down), ("up", upload, pipe_up)):
-                rates = [(rate(ours), rate(theirs), bare(laptop.machine)) for _ in range(ROUNDS)]
-                towline, ssh, pipe = (statistics.median(each) for each in zip(*rates, strict=True))
-                measured = {"towline": towline, "ssh -L": ssh, "ssh cat": pipe, "unit": "MB/s"}
-                yield {"what": f"rate {name}", **measured}
+        with (
+            ssh_forward(laptop.machine, port) as theirs,
+            ssh_forward(laptop.machine, port, "-c", QUICK) as quick,
+        ):
+            ways = ((download, pipe_down), (upload, pipe_up))
+            for name, (rate, bare) in zip(("down", "up"), ways, strict=True):
+                rates = [
+                    (rate(ours), rate(theirs), rate(quick), bare(laptop.machine))
+                    for _ in range(ROUNDS)
+                ]
+                medians = map(statistics.median, zip(*rates, strict=True))
+                names = ("towline", "ssh -L", "ssh -L by AES-GCM", "ssh cat")
+                yield {
+                    "what": f"rate {name}",
+                    **dict(zip(names, medians, strict=True)),
+                    "unit": "MB/s",
+                }
 
 
 def measure_trip() -> Iterator[Result]:
@@ -242,6 +262,7 @@ def measure_key() -> Iterator[Result]:
                 yield {
                     "what": f"key, {rtt_ms} ms away",
                     "quiet": statistics.median(quiet),
+                    "quiet p95": statistics.quantiles(quiet, n=20)[-1],
                     "while 1 GB syncs": statistics.median(busy),
                     "p95": statistics.quantiles(busy, n=20)[-1],
                     "still to go": f"{left / 1e6:.0f} MB",

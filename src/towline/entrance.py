@@ -34,6 +34,7 @@ from towline.enrolment import (
 )
 from towline.line.bootstrap import Bootstrap
 from towline.line.bundle import load_bundle
+from towline.line.cipher import with_quick_cipher
 from towline.line.errors import ConnectError, ConnectKind
 from towline.line.options import SshOptions
 from towline.line.process import ProcessStream, open_process_stream
@@ -61,7 +62,7 @@ class Entrance:
         What cannot be started now is not there; whoever connects then is told why.
         """
         async with AsyncExitStack() as stack:
-            arguments = self._arguments(attended=attended)
+            arguments = await self._arguments(attended=attended)
             stack.callback(self._once.close)
             with suppress(ConnectError):
                 process = open_process_stream(arguments, attended=attended)
@@ -86,13 +87,15 @@ class Entrance:
     def _anew(self, *, attended: bool) -> AbstractAsyncContextManager[ByteStream]:
         return open_ssh(self._request.destination, self._ssh, self._bootstrap, attended=attended)
 
-    def _arguments(self, *, attended: bool) -> list[str]:
+    async def _arguments(self, *, attended: bool) -> list[str]:
         host = self._request.destination
         if self._invitation is None:
-            return command_line(self._ssh, host, self._bootstrap.command(), attended=attended)
+            options = await with_quick_cipher(self._ssh, host)
+            return command_line(options, host, self._bootstrap.command(), attended=attended)
         config = SshOptions(
             config_file=str(self._once.enter_context(one_time_config(self._invitation)))
         )
+        config = await with_quick_cipher(config, host)
         return command_line(config, host, COMMAND, attended=False)
 
     @asynccontextmanager

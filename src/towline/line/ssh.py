@@ -15,6 +15,7 @@ import anyio
 from anyio.abc import ByteStream
 
 from towline.line.bootstrap import Bootstrap, first_line
+from towline.line.cipher import with_quick_cipher
 from towline.line.errors import ConnectError, ConnectKind
 from towline.line.options import SshOptions
 from towline.line.process import ProcessStream, open_process_stream
@@ -58,6 +59,7 @@ async def open_ssh(
 
     Reading from the stream raises it too, once the connection has failed.
     """
+    options = await with_quick_cipher(options, host)
     arguments = command_line(options, host, bootstrap.command(), attended=attended)
     async with open_agent(arguments, bootstrap, attended=attended) as stream:
         yield stream
