@@ -77,7 +77,8 @@ async def test_what_nobody_uses_is_ended(started: Path, entrance: Entrance) -> N
 
 
 async def test_nothing_is_begun_unless_asked(started: Path, entrance: Entrance) -> None:
-    entrance.pack_ahead()
+    async with entrance.packing():
+        pass
     assert starts(started) == []
     async with connected(entrance):
         assert len(starts(started)) == 1

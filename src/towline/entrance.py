@@ -69,8 +69,12 @@ class Entrance:
                 self._begun = await stack.enter_async_context(process)
             yield
 
-    def pack_ahead(self) -> None:
-        self._bootstrap.pack_ahead()
+    @asynccontextmanager
+    async def packing(self) -> AsyncGenerator[None]:
+        """Pack what may have to be sent, beside what the context does."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(anyio.to_thread.run_sync, self._bootstrap.pack_ahead)
+            yield
 
     def connect(self, *, attended: bool) -> AbstractAsyncContextManager[ByteStream]:
         """Connect to the agent for as long as the context lasts. Raises `ConnectError`.

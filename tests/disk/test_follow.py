@@ -178,6 +178,15 @@ def test_a_file_that_was_replaced_while_open_is_looked_at_again_soon(
     assert file_of(b"before, and ours") in [observation.entry for observation in told]
 
 
+def test_a_root_that_goes_is_told_though_there_is_something_to_look_at(
+    follower: Follower, watch: Deaf
+) -> None:
+    watch.seen = Seen(paths=frozenset(["x.bin"]), root_gone=True)
+    assert follower.step_plain(1.0) is None
+    assert follower.step(1.0).root_gone
+    assert not follower.step(2.0).root_gone
+
+
 def test_a_cookie_that_never_comes_ends_in_a_scan(follower: Follower) -> None:
     follower.settle(7, 1.0)
     assert follower.step(1.0).settled == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
+import gc
 import os
 import sys
 import time
@@ -13,6 +14,7 @@ from contextlib import nullcontext
 from tests.simulation.mutations import MUTATIONS
 from tests.simulation.run import simulate
 
+GARBAGE = 50_000  # Objects; a world makes many and keeps few, so that looking for them costs.
 HANGS_S = 60  # Real seconds; a world takes less than one.
 
 
@@ -27,6 +29,7 @@ def main() -> int:
         os.environ["PYTHONHASHSEED"] = "0"
         os.execv(sys.executable, [sys.executable, "-m", "tests.simulation", *sys.argv[1:]])
     first, _, end = given.seeds.partition(":")
+    gc.set_threshold(GARBAGE)
     failed = 0
     began = time.perf_counter()
     seeds = range(int(first), int(end) if end else int(first) + 1)

@@ -6,7 +6,6 @@ Times of files are virtual: the kernel's own would stand still while the simulat
 from __future__ import annotations
 
 import os
-import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -105,6 +104,7 @@ class SimulatedFolder(Folder):
     def create(self, path: str, mode: int = 0o600) -> int:
         self._enter("create", path)
         assert is_own_path(path), f"{path} created in its place"
+        self._side.files.names_changed(path)
         descriptor = self._opened(super().create(path, mode))
         self._stamp(path, content=True)
         return descriptor
@@ -181,6 +181,7 @@ class SimulatedFolder(Folder):
 
     def exchange(self, staged: str, path: str) -> None:
         self._enter("exchange", path)
+        self._side.files.names_changed(staged, path)
         super().exchange(staged, path)
         self._stamp(staged)
         self._stamp(path)
@@ -188,6 +189,7 @@ class SimulatedFolder(Folder):
 
     def place(self, source: str, target: str) -> None:
         self._enter("place", source if is_own_path(target) else target)
+        self._side.files.names_changed(source, target)
         super().place(source, target)
         self._stamp(target)
         for path in (source, target):
@@ -196,55 +198,29 @@ class SimulatedFolder(Folder):
 
     def unlink(self, path: str) -> None:
         self._enter("unlink", path)
+        self._side.files.names_changed(path)
         super().unlink(path)
         if not is_own_path(path):
             self._side.placed(path)
 
     def symlink(self, target: str, path: str) -> None:
         self._enter("symlink", path)
+        self._side.files.names_changed(path)
         super().symlink(target, path)
 
     def mkdir(self, path: str, mode: int = 0o777) -> None:
         self._enter("mkdir", path)
+        self._side.files.names_changed(path)
         super().mkdir(path, mode)
         if not is_own_path(path):
             self._side.notify(path, "path")
 
     def rmdir(self, path: str) -> None:
         self._enter("rmdir", path)
+        self._side.files.names_changed(path)
         super().rmdir(path)
         if not is_own_path(path):
             self._side.notify(path, "path")
-
-
-def files_below(root: Path, *, with_own: bool = False) -> dict[str, os.stat_result]:
-    """Return every path below `root` with its lstat; without towline's own directory."""
-    found: dict[str, os.stat_result] = {}
-    waiting = [""]
-    while waiting:
-        at = waiting.pop()
-        try:
-            entries = list(os.scandir(os.path.join(root, at)))
-        except OSError:
-            continue
-        for entry in entries:
-            path = f"{at}/{entry.name}" if at else entry.name
-            if is_own_path(path) and not with_own:
-                continue
-            found[path] = entry.stat(follow_symlinks=False)
-            if entry.is_dir(follow_symlinks=False):
-                waiting.append(path)
-    return found
-
-
-def contents_below(root: Path, *, with_own: bool = False) -> dict[str, bytes]:
-    """Return the content of every regular file below `root`."""
-    contents: dict[str, bytes] = {}
-    for path, status in files_below(root, with_own=with_own).items():
-        if stat.S_ISREG(status.st_mode):
-            with suppress(OSError), open(os.path.join(root, path), "rb") as file:
-                contents[path] = file.read()
-    return contents
 
 
 def parents(path: str) -> list[str]:

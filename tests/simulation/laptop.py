@@ -11,7 +11,7 @@ from random import Random
 from typing import Any, NoReturn, TypeVar
 
 import anyio
-import anyio.lowlevel
+import trio
 
 from tests.simulation.folder import SimulatedFolder
 from tests.simulation.machine import Machine
@@ -183,12 +183,13 @@ class Engine:
 
     async def _run_blocking(self, work: Callable[[], T], /) -> T:
         """As in a thread: once begun it is done, whatever becomes of who waits for it."""
-        await anyio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint()
         before, after = (self._random.random() * 0.002 for _ in range(2))
-        with anyio.CancelScope(shield=True):
-            await anyio.sleep(before)
-            result = work()
-            await anyio.sleep(after)
+        clock = self.side.clock
+        clock.current_time()
+        await clock.sleep(before, can_be_cancelled=False)
+        result = work()
+        await clock.sleep(after, can_be_cancelled=False)
         return result
 
     def _report(self, event: events.Event) -> None:
@@ -232,7 +233,7 @@ class Engine:
         await anyio.sleep(self._random.random() * 0.5)
         if not self._weather.is_over and self._random.random() < self._weather.connect_failure:
             raise ConnectError(ConnectKind.UNREACHABLE, "nobody answers")
-        wire = Wire(self._random, self._weather, self.side.trace)
+        wire = Wire(self.side.clock, self._random, self._weather, self.side.trace)
         self.wire = wire
         self._machine.connect(wire)
         end = LaptopEnd(wire)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import anyio
-import anyio.lowlevel
+import trio
 from anyio.abc import TaskGroup
 
+from tests.simulation.clock import Bell
 from tests.simulation.side import Side
 from tests.simulation.weather import Crash
 from tests.simulation.wire import Wire
@@ -23,6 +23,7 @@ from towline.core.wire.frames import ProtocolError, parse_hello
 
 STEP_S = 0.0001  # What a step of work takes.
 TICKS_MAX = 5_000  # In one second: beyond it nobody sleeps any more.
+_TRANSPORT_FAULTS = (ProtocolError, TransportDeadError)
 OUTBOX_MAX = 200_000  # Messages a mirror may hold back.
 
 
@@ -35,11 +36,12 @@ class Agent:
         self._side = side
         self._violated = violated
         self._roots = Roots(watch_for=self._open_watch)
-        self.service = AgentService(self._roots, f"agent {number}", anyio.current_time())
+        self.service = AgentService(self._roots, f"agent {number}", side.clock.current_time())
         self._tasks = tasks
         self._scope = anyio.CancelScope()
         self._wire: Wire | None = None
-        self._stirred = anyio.Event()
+        self._clock = side.clock
+        self._stirred = Bell(side.clock)
         self._second = 0
         self._ticks = 0
         self.is_dead = False
@@ -64,8 +66,7 @@ class Agent:
         return not waiting and all(not len(w) for w in self._side.watches if not w.closed)
 
     def stir(self) -> None:
-        self._stirred.set()
-        self._stirred = anyio.Event()
+        self._stirred.ring()
 
     async def run(self) -> None:
         with self._scope, self._survived():
@@ -76,28 +77,28 @@ class Agent:
         return _Survival(self)
 
     async def _turn(self) -> None:
-        now = anyio.current_time()
+        now = self._clock.current_time()
         self._count_tick(now)
         busy = False
-        with self._transport_faults(self._wire):
+        try:
             busy = self.service.tick(now)
+        except _TRANSPORT_FAULTS as error:
+            self._transport_failed(self._wire, error)
         self._feed()
-        stirred = self._stirred
         if busy:
-            await anyio.sleep(STEP_S)
+            await self._clock.sleep(STEP_S)
             return
         watched = self.service.watched()
         watches = [watch for watch in self._side.watches if watch.fileno() in watched]
         due = [self.service.deadline(), *(watch.next_arrival() for watch in watches)]
         if any(watch.is_readable() for watch in watches):
-            await anyio.sleep(STEP_S)
+            await self._clock.sleep(STEP_S)
             return
         at = min((at for at in due if at is not None), default=None)
         if at is None:
-            await stirred.wait()
+            await self._stirred.wait()
         else:
-            with anyio.move_on_after(max(STEP_S, at - now)):
-                await stirred.wait()
+            await self._stirred.wait(max(STEP_S, at - now))
 
     def _count_tick(self, now: float) -> None:
         if int(now) != self._second:
@@ -110,7 +111,7 @@ class Agent:
     def _feed(self) -> None:
         wire = self._wire
         while wire is not None and wire.down.has_room and not wire.is_cut:
-            data = self.service.bytes_to_send(anyio.current_time())
+            data = self.service.bytes_to_send(self._clock.current_time())
             if not data:
                 break
             wire.send(wire.down, data)
@@ -138,7 +139,7 @@ class Agent:
                 else:
                     incoming = self._greet(wire, incoming + data)
             self.stir()
-            await anyio.lowlevel.checkpoint()
+            await trio.lowlevel.checkpoint()
         self._drop(wire)
 
     def _greet(self, wire: Wire, incoming: bytes) -> bytes | None:
@@ -148,33 +149,31 @@ class Agent:
         if self._wire is not None:
             self._drop(self._wire)
         self._wire = wire
-        self.service.accept(parsed[0], anyio.current_time())
+        self.service.accept(parsed[0], self._clock.current_time())
         self._receive(wire, incoming)
         return None
 
     def _receive(self, wire: Wire, data: bytes) -> None:
-        with self._transport_faults(wire):
-            self.service.receive(data, anyio.current_time())
-
-    @contextmanager
-    def _transport_faults(self, wire: Wire | None) -> Iterator[None]:
-        """As in the agent's loop."""
         try:
-            yield
-        except (ProtocolError, TransportDeadError) as error:
-            if isinstance(error, ProtocolError):
-                self._violated(f"the agent refuses its transport: {error}")
-            self._side.trace(f"agent: drops its transport: {error}")
-            self._feed()
-            if wire is not None:
-                self._drop(wire)
+            self.service.receive(data, self._clock.current_time())
+        except _TRANSPORT_FAULTS as error:
+            self._transport_failed(wire, error)
+
+    def _transport_failed(self, wire: Wire | None, error: Exception) -> None:
+        """As in the agent's loop."""
+        if isinstance(error, ProtocolError):
+            self._violated(f"the agent refuses its transport: {error}")
+        self._side.trace(f"agent: drops its transport: {error}")
+        self._feed()
+        if wire is not None:
+            self._drop(wire)
 
     def _drop(self, wire: Wire) -> None:
         wire.close()
         if wire is self._wire:
             self._wire = None
             if not self.is_dead:
-                self.service.detached(anyio.current_time())
+                self.service.detached(self._clock.current_time())
 
     # Ends.
 

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-import anyio
-
-from tests.simulation.folder import SimulatedFolder, contents_below, files_below
+from tests.simulation.clock import VirtualClock
+from tests.simulation.files import Files, read
+from tests.simulation.folder import SimulatedFolder
 from tests.simulation.ledger import Ledger
 from tests.simulation.watch import SimulatedWatch
 from tests.simulation.weather import Weather
@@ -46,6 +46,7 @@ class Side:
         self,
         name: str,
         root: Path,
+        clock: VirtualClock,
         random: Random,
         weather: Weather,
         ledger: Ledger,
@@ -54,6 +55,8 @@ class Side:
     ) -> None:
         self.name = name
         self.root = root
+        self.clock = clock
+        self.files = Files(root)
         self.random = random
         self.weather = weather
         self.ledger = ledger
@@ -73,12 +76,14 @@ class Side:
     # Time.
 
     def now_ns(self) -> int:
-        return BEGINNING_NS + int(anyio.current_time() * 1e9) + self.clock_offset_ns
+        return BEGINNING_NS + int(self.clock.current_time() * 1e9) + self.clock_offset_ns
 
     def times_of(self, ino: int) -> tuple[int, int]:
         return self._times.get(ino) or self.stamp(ino, content=True)
 
     def stamp(self, ino: int, *, content: bool = False) -> tuple[int, int]:
+        if content:
+            self.files.content_changed(ino)
         now_ns = self.now_ns() // TICK_NS * TICK_NS
         mtime_ns = now_ns if content or ino not in self._times else self._times[ino][0]
         self._times[ino] = (mtime_ns, now_ns)
@@ -122,7 +127,7 @@ class Side:
             is_file = stat.S_ISREG(os.lstat(place).st_mode)
         except OSError:
             return
-        if is_file and self._read(place) not in self.ledger.known:
+        if is_file and read(place) not in self.ledger.known:
             self.violated(f"{self.name}: {path!r} shows a content that nobody wrote")
 
     def mode_changed(self, ino: int) -> None:
@@ -132,6 +137,7 @@ class Side:
 
     def open_watch(self, skip: Callable[[str], bool]) -> SimulatedWatch:
         watch = SimulatedWatch(
+            self.clock,
             self.random,
             self.weather,
             skip,
@@ -156,35 +162,35 @@ class Side:
         return os.path.join(self.root, path)
 
     def contents(self) -> dict[str, bytes]:
-        return contents_below(self.root)
+        return self.files.contents()
 
     def everything(self) -> set[bytes]:
         """Return all contents below the root, also what is in towline's own directory."""
-        return set(contents_below(self.root, with_own=True).values())
+        return {*self.files.contents().values(), *self.files.own_contents().values()}
 
     def arrived(self) -> set[bytes]:
         """Return what is in the folder, or was taken out of it and is not decided about."""
-        below = contents_below(self.root, with_own=True)
-        return {
-            content for path, content in below.items() if not is_own_path(path) or "/out-" in path
-        }
+        own = self.files.own_contents()
+        taken_out = {content for path, content in own.items() if "/out-" in path}
+        return taken_out.union(self.files.contents().values())
 
     def paths(self) -> list[str]:
-        return sorted(files_below(self.root))
+        return sorted(self.files.found())
 
     def path_of(self, ino: int) -> str | None:
-        return next(
-            (p for p, status in files_below(self.root).items() if status.st_ino == ino), None
-        )
+        found = self.files.found().items()
+        return next((path for path, status in found if status.st_ino == ino), None)
+
+    def _where(self, handle: Handle) -> str | None:
+        """Return where the file of a handle is now: most often where it was opened."""
+        status = self.files.found().get(handle.path)
+        is_there = status is not None and status.st_ino == handle.ino
+        return handle.path if is_there else self.path_of(handle.ino)
 
     def notify(self, path: str, kind: str) -> None:
         for watch in self.watches:
             if not watch.closed:
                 watch.note(path, kind)
-
-    def _read(self, place: str) -> bytes:
-        with open(place, "rb") as file:
-            return file.read()
 
     def _act(self, path: str) -> None:
         self.acts += 1
@@ -206,8 +212,10 @@ class Side:
         if os.path.islink(place):
             raise OSError(errno.ELOOP, "users here do not write through links")
         if os.path.lexists(place) and not os.path.isdir(place):
-            self.ledger.gave_up([self._read(place)])
+            self.ledger.gave_up([read(place)])
         is_new = not os.path.lexists(place)
+        if is_new:
+            self.files.names_changed(path)
         descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
         handle = Handle(descriptor, path, os.fstat(descriptor).st_ino)
         self.handles.append(handle)
@@ -227,12 +235,13 @@ class Side:
         """Write through a handle, wherever its file is by now."""
         self.ledger.gave_up([self._content_of(handle)])  # It no longer is, whoever wants it.
         os.write(handle.descriptor, data)
+        self.files.content_changed(handle.ino)
         after = self._content_of(handle)
         self.ledger.known.add(after)
         if not handle.doomed:
             self.ledger.wrote(after, f"{self.name} {handle.path!r}")
         self.stamp(handle.ino, content=True)
-        at = self.path_of(handle.ino)
+        at = self._where(handle)
         if at is not None:
             self._act(at)
             self.notify(at, "writing")
@@ -243,14 +252,13 @@ class Side:
             return
         self.handles.remove(handle)
         os.close(handle.descriptor)
-        at = self.path_of(handle.ino)
+        at = self._where(handle)
         if at is not None:
             self._act(at)
             self.notify(at, "path")
 
     def _content_of(self, handle: Handle) -> bytes:
-        with open(f"/proc/self/fd/{handle.descriptor}", "rb") as file:
-            return file.read()
+        return self.files.content_of(handle.ino, f"/proc/self/fd/{handle.descriptor}")
 
     def write_file(self, path: str, content: bytes) -> None:
         """Overwrite in place, in one go."""
@@ -269,6 +277,7 @@ class Side:
         place = self.place_of(path)
         self._give_up(path)
         os.unlink(place)
+        self.files.names_changed(path)
         self.notify(path, "path")
 
     def rename(self, old: str, new: str) -> None:
@@ -279,6 +288,7 @@ class Side:
             return
         inos = self._inos_at(new)
         os.rename(self.place_of(old), self.place_of(new))
+        self.files.names_changed(old, new)
         self.ledger.gave_up(replaced)
         self._doom(inos)
         moved = self._ino_of(new)
@@ -290,6 +300,7 @@ class Side:
     def mkdir(self, path: str) -> None:
         self._act(path)
         os.mkdir(self.place_of(path))
+        self.files.names_changed(path)
         self.notify(path, "path")
 
     def make_parents(self, path: str) -> None:
@@ -303,17 +314,20 @@ class Side:
         self._give_up(path)
         for below in sorted((p for p in self.paths() if is_below(p, path)), reverse=True):
             self._act(below)
+            self.files.names_changed(below)
             place = self.place_of(below)
             os.rmdir(place) if os.path.isdir(place) and not os.path.islink(place) else os.unlink(
                 place
             )
             self.notify(below, "path")
         os.rmdir(self.place_of(path))
+        self.files.names_changed(path)
         self.notify(path, "path")
 
     def symlink(self, target: str, path: str) -> None:
         self._act(path)
         os.symlink(target, self.place_of(path))
+        self.files.names_changed(path)
         ino = self._ino_of(path)
         if ino is not None:
             self.stamp(ino, content=True)
@@ -332,9 +346,10 @@ class Side:
     def git_lock(self, *, held: bool) -> None:
         place = self.place_of(".git/index.lock")
         os.makedirs(os.path.dirname(place), exist_ok=True)
+        self.files.names_changed(".git", ".git/index.lock")
         if held:
-            with open(place, "wb"):
-                pass
+            with open(place, "wb") as file:
+                self.files.content_changed(os.fstat(file.fileno()).st_ino)
         else:
             with suppress(FileNotFoundError):
                 os.unlink(place)
@@ -346,6 +361,7 @@ class Side:
         """Somebody removes everything in the root, but not the root."""
         self.ledger.gave_up(self.contents().values())
         self._doom(set(self._times))
+        self.files.forget()
         for name in os.listdir(self.root):
             if name == OWN_DIRECTORY:
                 continue
@@ -366,6 +382,7 @@ class Side:
             )
         self.abandon_handles()
         shutil.rmtree(self.root)
+        self.files.forget()
         for watch in self.watches:
             watch.note_root_gone()
 
@@ -393,7 +410,7 @@ class Side:
     def _inos_at(self, path: str) -> set[int]:
         return {
             status.st_ino
-            for at, status in files_below(self.root).items()
+            for at, status in self.files.found().items()
             if at == path or is_below(at, path)
         }
 

@@ -6,11 +6,10 @@ import itertools
 from collections.abc import Callable
 from random import Random
 
-import anyio
-
+from tests.simulation.clock import Bell, VirtualClock
 from tests.simulation.weather import Weather
 from towline.core.path import is_below
-from towline.disk.watch.base import Found, Mode, ModeKind, Seen, Skip, Statistics, Watch
+from towline.disk.watch.base import NOTHING, Found, Mode, ModeKind, Seen, Skip, Statistics, Watch
 
 _NUMBERS = itertools.count(1 << 20)  # No descriptors: nothing ever waits for them.
 
@@ -29,12 +28,14 @@ class SimulatedWatch(Watch):
 
     def __init__(
         self,
+        clock: VirtualClock,
         random: Random,
         weather: Weather,
         skip: Skip,
         git_busy: Callable[[], bool],
         root_is_there: Callable[[], bool],
     ) -> None:
+        self._clock = clock
         self._random = random
         self._number = next(_NUMBERS)
         self._weather = weather
@@ -47,7 +48,7 @@ class SimulatedWatch(Watch):
         self._root_gone = False
         self._git_known = False
         self._cookies = 0
-        self._stirred = anyio.Event()
+        self._stirred = Bell(clock)
         self.closed = False
         self.on_stir: Callable[[], None] = lambda: None
 
@@ -55,7 +56,7 @@ class SimulatedWatch(Watch):
 
     def note(self, path: str, kind: str) -> None:
         """`kind`: "path", "writing", "git"."""
-        now = anyio.current_time()
+        now = self._clock.current_time()
         at = now + self._weather.event_delay_s()
         for other in self._pending:
             related = other.kind != "cookie" and (
@@ -79,8 +80,7 @@ class SimulatedWatch(Watch):
         self._rescan = True
 
     def _stir(self) -> None:
-        self._stirred.set()
-        self._stirred = anyio.Event()
+        self._stirred.ring()
         self.on_stir()
 
     def __len__(self) -> int:
@@ -94,19 +94,18 @@ class SimulatedWatch(Watch):
             if arrival is None:
                 await self._stirred.wait()
             else:
-                with anyio.move_on_after(max(0.0, arrival - anyio.current_time())):
-                    await self._stirred.wait()
+                await self._stirred.wait(max(0.0, arrival - self._clock.current_time()))
 
     def is_readable(self) -> bool:
         arrival = self.next_arrival()
         return (
             self._rescan
             or self._root_gone
-            or (arrival is not None and arrival <= anyio.current_time())
+            or (arrival is not None and arrival <= self._clock.current_time())
         )
 
     def next_arrival(self) -> float | None:
-        return min((one.at for one in self._pending), default=None)
+        return min([one.at for one in self._pending]) if self._pending else None
 
     def start(self) -> None:
         self._learn_git()
@@ -124,7 +123,10 @@ class SimulatedWatch(Watch):
         return self.read() if self._random.random() < 0.5 else None
 
     def read(self) -> Seen:
-        now = anyio.current_time()
+        now = self._clock.current_time()
+        arrival = self.next_arrival()
+        if not (self._rescan or self._root_gone) and (arrival is None or arrival > now):
+            return NOTHING
         found = Found(rescan=self._rescan, root_gone=self._root_gone)
         self._rescan = self._root_gone = False
         arrived = sorted((one for one in self._pending if one.at <= now), key=lambda one: one.at)
@@ -162,13 +164,13 @@ class SimulatedWatch(Watch):
         return name
 
     def _place(self, cookie: str) -> None:
-        at = max([anyio.current_time(), *(one.at for one in self._pending)])
+        at = max([self._clock.current_time(), *(one.at for one in self._pending)])
         self._pending.append(Pending(at + self._weather.event_delay_s(), cookie, "cookie"))
         # What is on its way before a cookie comes before it; what follows may overtake it.
         self._stir()
 
     def _learn_git(self) -> None:
-        self._pending.append(Pending(anyio.current_time(), ".git/index.lock", "git"))
+        self._pending.append(Pending(self._clock.current_time(), ".git/index.lock", "git"))
         self._stir()
 
     @property

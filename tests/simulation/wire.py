@@ -7,9 +7,10 @@ from collections.abc import Callable
 from random import Random
 
 import anyio
-import anyio.lowlevel
+import trio
 from anyio.abc import ByteStream
 
+from tests.simulation.clock import Bell, VirtualClock
 from tests.simulation.weather import Weather
 
 CAPACITY = 64 << 10  # Bytes under way in one direction.
@@ -19,7 +20,8 @@ STALLS_S = (1.0, 5.0, 9.0, 30.0)
 class Way:
     """One direction."""
 
-    def __init__(self, random: Random, weather: Weather) -> None:
+    def __init__(self, clock: VirtualClock, random: Random, weather: Weather) -> None:
+        self._clock = clock
         self._random = random
         self._weather = weather
         self._chunks: deque[tuple[float, bytes]] = deque()
@@ -27,7 +29,7 @@ class Way:
         self.size = 0
         self.sent = 0
         self.broken = False
-        self.stirred = anyio.Event()
+        self.stirred = Bell(clock)
 
     @property
     def has_room(self) -> bool:
@@ -41,7 +43,7 @@ class Way:
             if self._random.random() < 0.2:
                 size = self._random.randint(1, size)
             piece, data = data[:size], data[size:]
-            now = anyio.current_time()
+            now = self._clock.current_time()
             late = self._random.random() * self._weather.latency_s
             if not self._weather.is_over and self._random.random() < self._weather.stall:
                 late += self._random.choice(STALLS_S)
@@ -53,7 +55,7 @@ class Way:
 
     def take(self) -> bytes | None:
         """Return what has arrived; b"" at the end, None if it is to be waited for."""
-        now = anyio.current_time()
+        now = self._clock.current_time()
         if self._chunks and self._chunks[0][0] <= now:
             _, data = self._chunks.popleft()
             self.size -= len(data)
@@ -82,8 +84,7 @@ class Way:
         self.stir()
 
     def stir(self) -> None:
-        self.stirred.set()
-        self.stirred = anyio.Event()
+        self.stirred.ring()
 
     async def wait(self) -> None:
         """Return when there may be something new."""
@@ -91,16 +92,21 @@ class Way:
         if arrival is None:
             await self.stirred.wait()
         else:
-            with anyio.move_on_after(max(0.0, arrival - anyio.current_time())):
-                await self.stirred.wait()
+            await self.stirred.wait(max(0.0, arrival - self._clock.current_time()))
 
 
 class Wire:
     """Both directions of one transport."""
 
-    def __init__(self, random: Random, weather: Weather, trace: Callable[[str], None]) -> None:
-        self.up = Way(random, weather)
-        self.down = Way(random, weather)
+    def __init__(
+        self,
+        clock: VirtualClock,
+        random: Random,
+        weather: Weather,
+        trace: Callable[[str], None],
+    ) -> None:
+        self.up = Way(clock, random, weather)
+        self.down = Way(clock, random, weather)
         self._trace = trace
         self.on_room: Callable[[], None] = lambda: None
         self._budget = 0
@@ -134,7 +140,7 @@ class LaptopEnd(ByteStream):
         self._wire = wire
 
     async def receive(self, max_bytes: int = 65536) -> bytes:
-        await anyio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint()
         way = self._wire.down
         while (data := way.take()) is None:
             await way.wait()
@@ -144,7 +150,7 @@ class LaptopEnd(ByteStream):
         return data
 
     async def send(self, item: bytes) -> None:
-        await anyio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint()
         way = self._wire.up
         while not way.has_room and not way.broken:
             await way.stirred.wait()
@@ -157,4 +163,4 @@ class LaptopEnd(ByteStream):
 
     async def aclose(self) -> None:
         self._wire.cut()
-        await anyio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint()

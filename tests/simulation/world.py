@@ -16,8 +16,8 @@ from typing import Any
 
 import anyio
 
-from tests.simulation.clock import virtual_clock
-from tests.simulation.folder import files_below, parents
+from tests.simulation.clock import VirtualClock
+from tests.simulation.folder import parents
 from tests.simulation.kernel import Kernel
 from tests.simulation.laptop import Engine
 from tests.simulation.ledger import Ledger
@@ -97,7 +97,7 @@ class World:
     def __init__(self, seed: int, place: Path, report: Report) -> None:
         self.random = Random(seed)  # noqa: S311 - Not for secrets.
         self.report = report
-        self.clock = virtual_clock()
+        self.clock = VirtualClock()
         self.ledger = Ledger()
         self.weather = draw_weather(self._branch())
         self.laptop = self._side("laptop", place / "laptop")
@@ -142,13 +142,20 @@ class World:
     def _side(self, name: str, root: Path) -> Side:
         root.mkdir()
         return Side(
-            name, root, self._branch(), self.weather, self.ledger, self.trace, self.violated
+            name,
+            root,
+            self.clock,
+            self._branch(),
+            self.weather,
+            self.ledger,
+            self.trace,
+            self.violated,
         )
 
     # What is told.
 
     def trace(self, text: str) -> None:
-        now = self.clock._virtual_base  # Without a look: to tell of something changes nothing.
+        now = self.clock.now  # Without a look: to tell of something changes nothing.
         self.report.trace.append(f"{now:9.4f}  {text}")
         if not text.startswith(("engine", "line")):
             kind = text.split(": ")[-1].split("'")[0].strip()[:40]
@@ -552,6 +559,8 @@ class World:
         stored = live._store.open_ancestor(0, live._store.fact("life 0"))
         self._compare("the stored ancestor", stored, live.trees.ancestor, set())
         for side in (self.laptop, self.remote):
+            if not side.files.is_true():
+                self.violated(f"{side.name}: the simulation itself missed a change")
             for name in _names_in(side.root / STAGE):
                 # What could not be cleared away is tried again with the next scan, when it comes.
                 if name.startswith(("new-", "out-")) and not self.weather.has_faults:
@@ -601,7 +610,7 @@ def _incarnation_in(root: Path) -> str:
 
 def _hidden(side: Side, tree: Tree) -> set[str]:
     """Return the directories that are there but hold only what is ignored: no part of a tree."""
-    found = files_below(side.root)
+    found = side.files.found()
     return {path for path in found if tree.get(path) is None and _is_directory(found[path])}
 
 

@@ -28,7 +28,8 @@ from towline.agent.programs import HungUp, Programs
 from towline.agent.reverse import Reverses
 from towline.agent.roots import Roots
 from towline.agent.stamps import Stamps
-from towline.agent.streams import Streams, Watches
+from towline.agent.streams import Streams
+from towline.agent.watches import Watches
 from towline.agent.ways import Ways, status_file
 from towline.core.deadline import Deadline
 from towline.core.ignore import Rules
@@ -459,6 +460,8 @@ class AgentService:
     def _close_gone(self) -> None:
         """A folder that is gone comes back as another one, in a life of its own."""
         gone = {number for number, mirror in self._mirrors.items() if mirror.is_over}
+        if not gone:
+            return
         for channel, (number, _) in list(self._lanes.items()):
             if number in gone:
                 self._line.close_channel(channel, "the folder on the machine is gone")
@@ -466,9 +469,8 @@ class AgentService:
 
     def _take_messages(self, now: float) -> None:
         """Give mirrors what has arrived for them, small things first, a few at a time."""
-        for lane in (Lane.SYNC, Lane.BULK):
-            inbox = self._inbox[lane]
-            for _ in range(min(MESSAGES_PER_TICK[lane], len(inbox))):
+        for lane, inbox in self._inbox.items():
+            for _ in range(min(MESSAGES_PER_TICK[lane], len(inbox)) if inbox else 0):
                 channel, data = inbox.popleft()
                 number, _lane = self._lanes.get(channel, (-1, lane))
                 mirror = self._mirrors.get(number)
@@ -571,5 +573,5 @@ def _read_lane(greeting: Mapping[str, Any]) -> tuple[int, Lane]:
     return number, Lane(greeting.get("lane"))
 
 
-def _watches_on(line: Line, ways: str) -> list[Watches]:
+def _watches_on(line: Line, ways: str) -> list[Watches[Any]]:
     return [Ways(line, ways), Stamps(line)]

@@ -344,5 +344,5 @@ def is_own_name(name: str, *, at_top: bool) -> bool:
 
 
 def is_own_path(path: str) -> bool:
-    names = path.split("/")
-    return names[0] == OWN_DIRECTORY or any(name.startswith(BESIDE_PREFIX) for name in names)
+    is_own = path == OWN_DIRECTORY or path.startswith(f"{OWN_DIRECTORY}/")
+    return is_own or path.startswith(BESIDE_PREFIX) or f"/{BESIDE_PREFIX}" in path

@@ -18,7 +18,7 @@ from towline.core.problem import ProblemKind
 from towline.disk.displaced import Kept
 from towline.disk.reading import Progress
 from towline.disk.replica import Observation, Replica
-from towline.disk.watch.base import Seen, Watch
+from towline.disk.watch.base import NOTHING, Seen, Watch
 
 RETRY_INTERVAL_S = 5.0  # How often what could not be read is tried again, though nothing is told.
 RETRIES_MAX = 256  # Paths each time: a share of a broken disk must not keep us busy.
@@ -127,16 +127,20 @@ class Follower:
         return any(at is not None and at <= now for at in due)
 
     def _take_in(self, seen: Seen, now: float) -> None:
-        news = self._news
+        if seen is not NOTHING:
+            self._note(seen, now)
+        if seen.rescan or self._gather.overflowed:
+            self._news.scan_reason = "more changed at once than the watch could tell"
+        if self._cookies:
+            self._meet_cookies(seen.cookies, now, self._news)
+
+    def _note(self, seen: Seen, now: float) -> None:
         self.replica.settling.note_closed(seen.closed)
         self._gather.note(seen.paths, now, whole=seen.is_rename)
         self._gather.note_writing(seen.writing, now)
         if seen.git_busy is not None:
             self._hold(seen.git_busy, now)
-        news.root_gone = seen.root_gone
-        if seen.rescan or self._gather.overflowed:
-            news.scan_reason = "more changed at once than the watch could tell"
-        self._meet_cookies(seen.cookies, now, news)
+        self._news.root_gone |= seen.root_gone
 
     def unread(self) -> list[str]:
         """Return the paths, or some of them, that could not be read when last looked at."""
@@ -196,7 +200,7 @@ class Follower:
         if due is not None and now >= due:
             observations, news.progress = self.replica.read_on()
             news.observations += observations
-        delay_s = self.replica.reading.delay_s()
+        delay_s = None if due is None else self.replica.reading.delay_s()
         self._read_at = None if delay_s is None else now + delay_s
 
     def _look_at_settled(self, now: float, news: News) -> None:
@@ -207,6 +211,8 @@ class Follower:
 
     def _withhold(self, news: News) -> None:
         """Keep tokens back until the large files that had changed before them are read."""
+        if not news.settled and not self._met:
+            return
         paths = self.replica.reading.paths
         self._met += [(token, paths) for token in news.settled]
         news.settled = [token for token, waited in self._met if waited.isdisjoint(paths)]

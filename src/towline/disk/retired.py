@@ -64,6 +64,8 @@ class Retirement:
 
     def date(self, now: float) -> float | None:
         """Let time count for what is new; return when something has to be looked at again."""
+        if not self:
+            return None
         new, self._new = self._new, []
         for retired in new:
             retired.since = now

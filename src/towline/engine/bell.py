@@ -11,15 +11,17 @@ import anyio
 
 class Bell:
     def __init__(self) -> None:
-        self._event = anyio.Event()
+        self._event: anyio.Event | None = None  # Of those who wait: most rings, nobody does.
         self.rung = 0  # How often.
 
     def ring(self) -> None:
         self.rung += 1
-        event, self._event = self._event, anyio.Event()
-        event.set()
+        event, self._event = self._event, None
+        if event is not None:
+            event.set()
 
     async def wait(self, heard: int | None = None) -> None:
         """Wait for the next ring after `heard`; without it, for the next from now on."""
         if heard is None or heard == self.rung:
+            self._event = self._event or anyio.Event()
             await self._event.wait()

@@ -116,6 +116,8 @@ class Planner:
         if reason:
             self.held = reason
             self._flights.restore(dirty)
+            self._flights.note(self._pen)  # One decision is on all of them.
+            self._pen.clear()
         else:
             await self._set_going(remote, dirty, steps, began)
         if chained:

@@ -66,6 +66,9 @@ class Seen:
     is_rename: bool = False  # All of it is one rename, and what was written for it.
 
 
+NOTHING = Seen()
+
+
 @dataclass(slots=True)
 class Found:
     """A `Seen` in the making."""
@@ -94,6 +97,8 @@ class Found:
 
     def seen(self) -> Seen:
         """Return it as a value. More than `SEEN_MAX` paths become a rescan."""
+        if not self and not self.closed:  # As most often, when a loop looks at all it has.
+            return NOTHING
         self.paths.discard(OWN_DIRECTORY)
         too_many = len(self.paths) + len(self.writing) > SEEN_MAX
         return Seen(
