@@ -242,6 +242,7 @@ def measure_key() -> Iterator[Result]:
                 yield {
                     "what": f"key, {rtt_ms} ms away",
                     "quiet": statistics.median(quiet),
+                    "quiet p95": statistics.quantiles(quiet, n=20)[-1],
                     "while 1 GB syncs": statistics.median(busy),
                     "p95": statistics.quantiles(busy, n=20)[-1],
                     "still to go": f"{left / 1e6:.0f} MB",

@@ -65,8 +65,8 @@ class Entrance:
         What cannot be started now is not there; whoever connects then is told why.
         """
         async with AsyncExitStack() as stack:
-            arguments = self._arguments(attended=attended)
             stack.callback(self._once.close)
+            arguments = self._arguments(attended=attended)
             with suppress(ConnectError):
                 process = open_process_stream(arguments, attended=attended)
                 self._begun = await stack.enter_async_context(process)

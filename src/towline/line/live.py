@@ -24,7 +24,6 @@ from towline.line.channel import Channel
 from towline.line.errors import ConnectError, ConnectKind, LineLostError
 
 READ_SIZE = 256 << 10
-WRITE_SIZE = 64 << 10  # Bytes at once: the next choice of what goes first comes soon.
 BACKOFF_S = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 10.0)  # Then the last one for ever.
 SLOW_BACKOFF_S = (2.0, 10.0, 30.0)  # Where waiting alone is not likely to help.
 JITTER = 0.2  # Of a delay, so that many lines to one machine do not knock together.
@@ -269,7 +268,7 @@ class LiveLine:
                 self._wake = anyio.Event()
                 if (rest_s := carrier.writes_at - anyio.current_time()) > 0:
                     await anyio.sleep(rest_s)
-                while data := self._line.bytes_to_send(anyio.current_time(), WRITE_SIZE):
+                while data := self._line.bytes_to_send(anyio.current_time()):
                     await carrier.stream.send(data)
                 await self._wait_for_more()
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):

@@ -43,10 +43,16 @@ class PipeReader:
         os.set_blocking(descriptor, False)
         _widen(descriptor)
         self._descriptor: int | None = descriptor
+        self._has_waited = False
 
     async def receive(self, max_bytes: int) -> bytes:
         """Return what has come. Raises anyio's resource errors; `EndOfStream` at the end."""
-        await anyio.lowlevel.checkpoint()
+        # Who waited for the last bytes has let others have their turn.
+        if self._has_waited:
+            await anyio.lowlevel.checkpoint_if_cancelled()
+        else:
+            await anyio.lowlevel.checkpoint()
+        self._has_waited = False
         while True:
             if self._descriptor is None:
                 raise anyio.ClosedResourceError
@@ -54,6 +60,7 @@ class PipeReader:
                 data = os.read(self._descriptor, max_bytes)
             except BlockingIOError:
                 await anyio.wait_readable(self._descriptor)
+                self._has_waited = True
                 continue
             except OSError as error:
                 raise anyio.BrokenResourceError from error
@@ -83,6 +90,7 @@ class PipeWriter:
     async def send(self, item: bytes) -> None:
         """Write all of it. Raises `OSError` and anyio's resource errors."""
         rest = memoryview(item)
+        has_waited = False
         while rest:
             if self._descriptor is None:
                 raise anyio.ClosedResourceError
@@ -90,7 +98,9 @@ class PipeWriter:
                 rest = rest[os.write(self._descriptor, rest) :]
             except BlockingIOError:
                 await anyio.wait_writable(self._descriptor)
-        await anyio.lowlevel.checkpoint()
+                has_waited = True
+        if not has_waited:
+            await anyio.lowlevel.checkpoint()
 
     async def aclose(self) -> None:
         if self._descriptor is not None:

@@ -215,6 +215,13 @@ def test_a_key_waits_less_beside_bulk_than_a_save(rate, delay_s):
     assert keys.rate(1.0, 5.0) >= 0.9 * rate
 
 
+def test_while_bulk_begins_a_key_does_not_wait_for_what_is_beyond_the_line():
+    rate, delay_s = 12.5e6, 0.05
+    outcome = Link(rate, delay_s, Priority.INTERACTIVE).run(until=2.0, save_every_s=0.05)
+    assert max(outcome.saves_s) - delay_s / 2 < 0.010
+    assert outcome.rate(0.0, 2.0) >= 0.75 * rate
+
+
 def test_after_the_last_key_bulk_takes_its_room_again():
     pace, now = started(), 0.0
     pace.note_person(now)

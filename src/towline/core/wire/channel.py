@@ -69,13 +69,12 @@ class Outgoing:
         end = start + payload_max
         if end < len(message):
             self._offset = end
-            return HEADER.pack(Kind.DATA, MORE, self.channel, end - start) + message[start:end]
+            header = HEADER.pack(Kind.DATA, MORE, self.channel, end - start)
+            return b"".join((header, memoryview(message)[start:end]))  # A slice is another copy.
         self._offset = 0
         del self._queue[0]
-        size = len(message) - start
-        return HEADER.pack(Kind.DATA, 0, self.channel, size) + (
-            message[start:] if start else message
-        )
+        header = HEADER.pack(Kind.DATA, 0, self.channel, len(message) - start)
+        return b"".join((header, memoryview(message)[start:])) if start else header + message
 
 
 class Incoming:

@@ -51,6 +51,9 @@ from towline.core.wire.outbox import Outbox
 from towline.core.wire.replay import Replay
 from towline.core.wire.transport import Transport
 
+_BATCH_MIN = 64 << 10  # Bytes written at once, without a limit.
+_BATCH_FRAMES = 4  # The same in frames: on a fast line they are longer, and last no longer.
+
 
 class ChannelClosedError(Exception):
     """The channel is closed, by either end: nothing can be sent on it."""
@@ -139,9 +142,10 @@ class Line:
         self._bytes_in += len(data)
         self._transport.receive_bytes(data, now)
 
-    def bytes_to_send(self, now: float, limit: int = 65536) -> bytes:
+    def bytes_to_send(self, now: float, limit: int | None = None) -> bytes:
         """Return what is to be written now, up to `limit` bytes and the rest of one frame.
 
+        Without a limit some frames, for the next choice of what goes first is to come soon.
         Empty if there is nothing, or nothing that may go before the peer has answered. Bytes
         returned count as sent: write them all, or `detach`.
         """
@@ -158,9 +162,10 @@ class Line:
         self._bytes_out += len(data)
         return data
 
-    def _take_frames(self, transport: Transport, limit: int) -> list[bytes]:
+    def _take_frames(self, transport: Transport, limit: int | None) -> list[bytes]:
         frames: list[bytes] = []
         size, payload_max = 0, transport.payload_max
+        limit = max(_BATCH_MIN, _BATCH_FRAMES * payload_max) if limit is None else limit
         while size < limit and (frame := self._next_frame(transport, payload_max)) is not None:
             frames.append(frame)
             size += len(frame)

@@ -1,6 +1,6 @@
 """How much bulk may be under way: as much as delays others by no more than 8 to 15 ms.
 
-By 1 to 3 ms, while a person types (`note_person`).
+By 0.5 to 2 ms, while a person types (`note_person`).
 
 The delay that bulk causes is the round trip's time now over its minimum (as in LEDBAT). Every two
 or three round trips the window moves towards the size at which that delay is the target. What is
@@ -16,7 +16,8 @@ import math
 
 TARGET_S = 0.015  # Queueing delay aimed at: unseen by a person, enough to keep any link busy.
 _TARGET_MIN_S = 0.008  # Beside one frame's time.
-_TARGET_BESIDE_S = 0.001  # The same, while a person waits for each key.
+_TARGET_BESIDE_S = 0.0005  # The same, while a person waits for each key.
+_START_BESIDE_S = 0.003  # In the start: what is later than that is a queue, for them.
 PERSON_S = 2.0  # After interactive content, how long more of it is likely.
 _FRAME_SIZE = 16 << 10  # Bytes.
 WINDOW_MIN = 64 << 10  # Bytes. Four frames: progress on the slowest link.
@@ -188,8 +189,6 @@ class Pace:
         """Learn from an acknowledgement: its round trip, the bulk unacknowledged before it, and
         how much of that it acknowledged.
 
-        In the start the window grows by what is acknowledged, as TCP's does.
-
         A change of the window lets a burst go; what is sent a round trip later meets the queue
         that stands. Only that is measured, for a quarter of a round trip.
         """
@@ -200,14 +199,24 @@ class Pace:
         self._round_peak = max(self._round_peak, in_flight)
         self._round_size += acknowledged
         delay_s = rtt_s - minimum - self._kept_back.late_s
-        if self._starting and delay_s <= 2 * TARGET_S and in_flight >= self._window / 2:
-            self._window = min(self._window + acknowledged, self._ceiling)
+        if self._starting and in_flight >= self._window / 2:
+            self._grow(acknowledged, delay_s)
         sent_after_s = now - rtt_s - self._round_began
         if sent_after_s < minimum:
             return
         self._round_rtt = rtt_s if self._round_rtt is None else min(rtt_s, self._round_rtt)
         if sent_after_s >= 1.25 * minimum:
             self._end_round(self._round_rtt, minimum, now)
+
+    def _grow(self, acknowledged: int, delay_s: float) -> None:
+        """Let the window grow by what is acknowledged, as TCP's does in its start.
+
+        Beside a person by half of that: it goes less far beyond what the line holds.
+        """
+        beside = self._is_beside_person
+        if delay_s <= (_START_BESIDE_S if beside else 2 * TARGET_S):
+            grown = self._window + (acknowledged / 2 if beside else acknowledged)
+            self._window = min(grown, self._ceiling)
 
     def _end_round(self, rtt_s: float, minimum: float, now: float) -> None:
         kept_back = self._kept_back
@@ -261,6 +270,10 @@ class Pace:
         return self._window if has_learnt else WINDOW_MIN
 
     @property
+    def _is_beside_person(self) -> bool:
+        return self._round_began < self._person_until
+
+    @property
     def _is_used(self) -> bool:
         """A window not used says nothing about more."""
         return self._round_peak >= self._window / 2
@@ -268,12 +281,13 @@ class Pace:
     @property
     def _target_s(self) -> float:
         """Less than `TARGET_S` on a fast line: below one frame's time no window finds its rest."""
-        least_s = _TARGET_BESIDE_S if self._round_began < self._person_until else _TARGET_MIN_S
+        least_s = _TARGET_BESIDE_S if self._is_beside_person else _TARGET_MIN_S
         return min(TARGET_S, least_s + _FRAME_SIZE / max(self._rate, 1.0))
 
     def _moved(self, rtt_s: float, delay_s: float, *, is_faster: bool) -> float:
         # As long as more gets through, what is late is not late for standing in a queue.
-        slack_s = 2 * TARGET_S if self._kept_back.late_s else TARGET_S / 2
+        in_time_s = _START_BESIDE_S if self._is_beside_person else TARGET_S / 2
+        slack_s = 2 * TARGET_S if self._kept_back.late_s else in_time_s
         if self._starting and (is_faster or delay_s <= slack_s or not self._is_used):
             return self._window
         if self._starting and self._kept_back.pass_over():
