@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ import pytest
 from towline.config import load
 from towline.entrance import Entrance
 from towline.line.errors import ConnectError, ConnectKind
+from towline.places import Workspaces
 from towline.request import LinkRequest
 
 pytestmark = pytest.mark.anyio
@@ -22,7 +24,7 @@ echo $$ >>"$HOME/started"
 for command; do :; done
 nonce=$(printf %s "$command" | sed "s/.* towline '\\([0-9a-f]*\\)' .*/\\1/")
 echo "TOWLINE $nonce HAVE"
-exec cat
+exec cat >/dev/null  # An agent says nothing of what it is sent.
 """
 
 
@@ -77,10 +79,34 @@ async def test_what_nobody_uses_is_ended(started: Path, entrance: Entrance) -> N
 
 
 async def test_nothing_is_begun_unless_asked(started: Path, entrance: Entrance) -> None:
-    entrance.pack_ahead()
     assert starts(started) == []
     async with connected(entrance):
         assert len(starts(started)) == 1
+
+
+def unasked(entrance: Entrance) -> bool:
+    """Whether the agent would follow the command without being asked for."""
+    return entrance._arguments(attended=False)[-1].endswith(" 'yes'")
+
+
+async def test_the_agent_is_sent_unasked_until_the_host_was_seen_to_have_it(
+    started: Path, homes: Path, tmp_path: Path
+) -> None:
+    def entrance_to(project: str) -> Entrance:
+        (tmp_path / project).mkdir(exist_ok=True)
+        known = Workspaces().ensure(tmp_path / project, "anywhere")
+        request = LinkRequest(known.id, known.name, known.project, known.destination)
+        return Entrance(request, load(tmp_path, {}))
+
+    first = entrance_to("first")
+    assert unasked(first)
+    async with first.begun(attended=False), connected(first):
+        pass
+    assert not unasked(entrance_to("first"))
+    assert not unasked(entrance_to("second")), "another project on the same host"
+    one = next(iter(Workspaces()))
+    Workspaces().save(dataclasses.replace(one, bundle="of an older towline"))
+    assert unasked(entrance_to("first"))
 
 
 async def test_that_there_is_no_ssh_is_told_to_who_connects(

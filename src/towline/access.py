@@ -14,8 +14,8 @@ from pathlib import Path
 
 from towline.core.address import WebSocket
 from towline.errors import ExitCode, UserError
+from towline.given_secret import from_keyring, require_private
 from towline.routes.websocket import STATUSES, Meaning
-from towline.snapshots.password import from_keyring, require_private
 
 HOST, ID, SECRET = "TOWLINE_ACCESS_HOST", "TOWLINE_ACCESS_ID", "TOWLINE_ACCESS_SECRET"
 KEYRING = "keyring:"

@@ -22,6 +22,7 @@ from towline.line.errors import ConnectKind
 from towline.line.options import through
 from towline.machines import (
     Machine,
+    all_machines,
     as_proxy_command,
     check_name_is_free,
     from_ticket,
@@ -64,13 +65,13 @@ class Invitation:
 
 def invitation_of(ticket: Ticket, tell: Tell) -> Invitation:
     """Look at a ticket. Raises UserError if there is a reason not to use it."""
+    public = ensure_laptop_key()  # Before the record is read: a new key is known to nobody.
     machine = from_ticket(ticket)
     before = machine_named(machine.name)
     if before is None:
         check_name_is_free(machine.name, Path.home() / ".ssh/config")
     elif before.machine != machine.machine:
         tell(f"{machine.name} is another machine from now on")
-    public = ensure_laptop_key()
     if machine.is_enrolled or ticket.secret is None:
         return Invitation(machine, None, public)
     if ticket.has_expired(time.time()):
@@ -98,8 +99,11 @@ def keep_let_in(invitation: Invitation) -> Machine:
 
 
 def ensure_laptop_key() -> str:
-    """Return the public line of this laptop's key, made if need be. Raises UserError."""
-    from towline.machine.keys import ensure_key
+    """Return the public line of this laptop's key, made if need be. Raises UserError.
+
+    No machine knows a new one, so that the next ticket of each lets this laptop in once more.
+    """
+    from towline.machine.keys import BadPrivateKeyError, ensure_key
 
     path = key_path()
     if os.name == "posix" and path.exists() and path.stat().st_mode & 0o077:
@@ -108,7 +112,18 @@ def ensure_laptop_key() -> str:
             "remove it: a new one is made, and new tickets are needed (`towline up --invite`)",
             ExitCode.REFUSED,
         )
-    return ensure_key(path, "towline-laptop")
+    is_new = not path.exists()
+    try:
+        line = ensure_key(path, "towline-laptop")
+    except BadPrivateKeyError as error:
+        raise UserError(
+            f"the key {path} cannot be used: {error}",
+            "move it away: a new one is made, and new tickets are needed (`towline up --invite`)",
+            ExitCode.REFUSED,
+        ) from None
+    for machine in [*all_machines()] if is_new else ():
+        keep(dataclasses.replace(machine, is_enrolled=False))
+    return line
 
 
 @contextmanager

@@ -1,12 +1,15 @@
 """How a link reaches its machine: the first time before the engine is loaded, then as it is asked.
 
-A connection is a dozen round trips; meanwhile the engine is loaded, and what may have to be sent
-is packed. Where a ticket has yet to let this laptop in, the first command goes behind the laptop's
-key, so that nothing is connected twice. When to connect again is not for here to say.
+A connection is a dozen round trips; meanwhile the engine is loaded. Where a ticket has yet to let
+this laptop in, the first command goes behind the laptop's key, so that nothing is connected twice.
+To a host that is not known to have the agent, it is sent without waiting to be asked. When to
+connect again is not for here to say.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import AsyncGenerator
 from contextlib import (
     AbstractAsyncContextManager,
@@ -32,12 +35,15 @@ from towline.enrolment import (
     refused,
     silent,
 )
+from towline.errors import UserError
 from towline.line.bootstrap import Bootstrap
 from towline.line.bundle import load_bundle
 from towline.line.errors import ConnectError, ConnectKind
 from towline.line.options import SshOptions
 from towline.line.process import ProcessStream, open_process_stream
 from towline.line.ssh import begin_agent, command_line, explained, open_ssh
+from towline.machines import machine_named
+from towline.places import Workspaces
 from towline.request import LinkRequest
 
 
@@ -47,9 +53,7 @@ class Entrance:
     def __init__(self, request: LinkRequest, options: Options) -> None:
         self._request = request
         self._ssh = _merged(request.ssh, options)
-        self._bootstrap = Bootstrap(
-            load_bundle(), request.workspace_id, python=options.python or ""
-        )
+        self._python = options.python or ""
         self._invitation = _open_invitation(request.ticket)
         self._once = ExitStack()  # The files of the one-time key, while they are needed.
         self._begun: ProcessStream | None = None
@@ -68,9 +72,6 @@ class Entrance:
                 self._begun = await stack.enter_async_context(process)
             yield
 
-    def pack_ahead(self) -> None:
-        self._bootstrap.pack_ahead()
-
     def connect(self, *, attended: bool) -> AbstractAsyncContextManager[ByteStream]:
         """Connect to the agent for as long as the context lasts. Raises `ConnectError`.
 
@@ -83,13 +84,19 @@ class Entrance:
 
     # -- Connecting ---------------------------------------------------------------------------
 
+    @functools.cached_property
+    def _bootstrap(self) -> Bootstrap:
+        """By a ticket it is not needed before ssh has been started: the bundle takes a while."""
+        return Bootstrap(load_bundle(), self._request.workspace_id, python=self._python)
+
     def _anew(self, *, attended: bool) -> AbstractAsyncContextManager[ByteStream]:
         return open_ssh(self._request.destination, self._ssh, self._bootstrap, attended=attended)
 
     def _arguments(self, *, attended: bool) -> list[str]:
         host = self._request.destination
         if self._invitation is None:
-            return command_line(self._ssh, host, self._bootstrap.command(), attended=attended)
+            command = self._bootstrap.command(unasked=self._lacks_agent())
+            return command_line(self._ssh, host, command, attended=attended)
         config = SshOptions(
             config_file=str(self._once.enter_context(one_time_config(self._invitation)))
         )
@@ -101,11 +108,23 @@ class Entrance:
             stack.push_async_callback(process.aclose)
             if self._invitation is None:
                 stream = await begin_agent(process, self._bootstrap)
+                self._note_agent()
             elif (begun := await self._be_let_in(process, self._invitation)) is not None:
                 stream = begun
             else:
                 stream = await stack.enter_async_context(self._anew(attended=attended))
             yield stream
+
+    def _lacks_agent(self) -> bool:
+        """Whether the host is to have our agent yet, as far as we know; `up` lays it ready."""
+        host, digest = self._request.destination, self._bootstrap.digest
+        known = (one for one in Workspaces() if one.destination == host)
+        return machine_named(host) is None and all(one.bundle != digest for one in known)
+
+    def _note_agent(self) -> None:
+        with suppress(UserError):  # It only spares some time at the next connection.
+            known = Workspaces().by_id(self._request.workspace_id)
+            Workspaces().save(dataclasses.replace(known, bundle=self._bootstrap.digest))
 
     async def _be_let_in(self, process: ProcessStream, invitation: Invitation) -> ByteStream | None:
         """Have our key let in, and return what the same connection then leads to.

@@ -39,9 +39,7 @@ class Keeping:
         self._changes = changes
         self._is_quiet = is_quiet
         self._report = report
-        self._taken = (
-            -1
-        )  # How many changes the last snapshot had seen; what was before is not known.
+        self._taken = -1  # Changes the last snapshot had seen; what was before is not known.
         self._failures = 0
         self._told = ""  # The last failure that was told.
         self.says = ""  # What is under way, or in its way.

@@ -17,7 +17,7 @@ from towline.control import ask
 from towline.environment.file import LockFile
 from towline.environment.keep import summary
 from towline.environment.lock import NAME, Json, is_empty
-from towline.environment.machine import Asked, capture, restore
+from towline.environment.machine import Asked, capture, hold, restore
 from towline.errors import ExitCode, UserError
 from towline.git.here import Repository
 from towline.git.setup import set_up, was_set_up
@@ -142,7 +142,7 @@ def restored(asked: Asked, lock: Json, whole: Json) -> Outcome:
     known = cast("Json", told) if isinstance(told, dict) else Json()
     left = {**known, **differences(lock, end["now"], known)}
     if not differences(whole, end["now"], {}):
-        capture(asked, hold=True)
+        hold(asked, end["now"])
     words = tuple(f"{name}: {reason}" for name, reason in sorted(left.items()))
     return Outcome(f"{summary(lock)}, by {end.get('installer')}", words)
 

@@ -54,6 +54,7 @@ class Binding:
     linked: float = 0.0  # Unix time of the last link: the latest is meant where several could be.
     last_state: str = ""
     at_login: bool = False
+    bundle: str = ""  # The agent's, that the machine was seen to have.
 
     @property
     def places(self) -> Places:

@@ -52,6 +52,7 @@ from towline.line.live import LineState, LiveLine, Phase, open_line
 from towline.machines import machine_named
 from towline.operations import operations
 from towline.places import Binding, places_of
+from towline.proof import prove_key
 from towline.request import LinkRequest
 from towline.sending import Sending
 
@@ -59,7 +60,8 @@ SOFTWARE = f"towline {__version__}"
 STATUS_INTERVAL_S = 0.1  # The shortest time between two reports of the status.
 LIFE_MIN_S = 1.0  # A machine on which each life ends at once must not keep us busy.
 HISTORY_INTERVAL_S = 0.5  # What is written less often costs less, and a save must not feel it.
-MEMORY_INTERVAL_S = 60.0  # Between two times of giving free memory back, while there is work.
+LARGE_BATCHES = 4  # Some thousand files at once: no work of a person at one file.
+MEMORY_INTERVAL_S = 20.0  # Between two times of giving free memory back, while there is work.
 TELLING_S = 0.5  # By then the machine has told of what was closed there: milliseconds, if not busy.
 LAST_FLUSH_S = 10.0  # What takes longer before the end of the machine is told as not safe.
 PATHS_SHOWN = 8
@@ -170,6 +172,7 @@ class Workspace:
             tasks.start_soon(self._count_down)
             if not self._request.once:
                 tasks.start_soon(self._equip)
+                tasks.start_soon(self._prove_key)
             if self._keeping is not None:
                 tasks.start_soon(self._keeping.run)
             if self._options.keep.mirror is not None and not self._request.once:
@@ -215,12 +218,22 @@ class Workspace:
             return None
 
     async def _write_history(self) -> None:
-        """Write down what was agreed on, a little at a time, and not while a first sync is on."""
+        """Write down what was agreed on, a little at a time, and not while a first sync is on.
+
+        Nor while many saves are on their way, if they are there soon: both need a processor.
+        """
         history = self._history
         while history is not None:
+            with anyio.move_on_after(HISTORY_INTERVAL_S):
+                while any(live.behind[0] for live in self._lives):
+                    await self._touched.wait()
+            written = 0
             while self._is_live() and (news := history.take()) is not None:
                 await anyio.to_thread.run_sync(history.write, news)
                 await anyio.sleep(HISTORY_INTERVAL_S)
+                written += 1
+            if written >= LARGE_BATCHES:  # A first sync is over, with all that it needed.
+                await self._give_back()
             await self._touched.wait()
 
     async def _give_memory_back(self) -> None:
@@ -228,7 +241,11 @@ class Workspace:
         while True:
             await self._touched.wait()
             await anyio.sleep(MEMORY_INTERVAL_S)
-            await anyio.to_thread.run_sync(memory.give_back)
+            await self._give_back()
+
+    async def _give_back(self) -> None:
+        memory.free_cycles()  # In the loop's thread: what is freed there may belong to the loop.
+        await anyio.to_thread.run_sync(memory.give_back)
 
     async def _count_down(self) -> None:
         """Warn before the machine ends, have all sent while there is time, and say what is safe."""
@@ -307,6 +324,13 @@ class Workspace:
         except OSError as error:
             where = error.filename or self._request.project
             self._fail(UserError(f"{where} cannot be read: {error.strerror}"))
+
+    async def _prove_key(self) -> None:
+        """By a ticket another key has let us in: see whether our own would, once all is there."""
+        if self._request.ticket:
+            while self._present_state() in _BEGINNING:
+                await self._touched.wait()
+            await prove_key(self._request.destination, self._note)
 
     def stop(self, reason: str, exit_code: ExitCode = ExitCode.OK) -> None:
         self._stop_reason, self._exit_code = reason, exit_code

@@ -36,9 +36,19 @@ def attaching(agent: Agent) -> socket.socket:
     return sock
 
 
+READY = b"TOWLINE nonce READY\n"
+
+
 def attached(agent: Agent) -> socket.socket:
-    """Return the far end of what the agent reads and writes."""
+    """Return the far end of what the agent reads and writes, which has said that it is ready."""
     near, far = socket.socketpair()
+    hand(agent, near)
+    far.settimeout(S)
+    assert read_line(far, S) == READY
+    return far
+
+
+def hand(agent: Agent, near: socket.socket) -> None:
     sock, given = attaching(agent), near.dup()
 
     def attach() -> None:
@@ -48,8 +58,6 @@ def attached(agent: Agent) -> socket.socket:
             sock.recv(1)  # It ends as the transport does.
 
     threading.Thread(target=attach, daemon=True).start()
-    far.settimeout(S)
-    return far
 
 
 class Laptop:
@@ -98,6 +106,21 @@ def test_status_says_what_the_loop_knows(agent: Agent) -> None:
         assert status["bundle"] == "b1"
         assert status["pid"] == agent.process.pid
         assert status["echo"] == {"verb": "status"}
+
+
+def test_what_is_said_to_a_hello_that_waits_is_one_packet(agent: Agent) -> None:
+    """A relay keeps a second one back. Here a packet is what one system call has written."""
+    near, far = socket.socketpair(type=socket.SOCK_SEQPACKET)
+    with far:
+        far.settimeout(S)
+        line = Line(os.urandom(16), initiator=True, software="test", now=0)
+        line.attach(0)
+        far.send(line.bytes_to_send(0))
+        hand(agent, near)
+        first = far.recv(65536)
+        assert first.startswith(READY)
+        line.receive_bytes(first.removeprefix(READY), 0)
+        assert isinstance(line.next_event(), Connected)
 
 
 @pytest.mark.parametrize("line", [b"no json\n", b"[1]\n", b"1\n", b"\xff\n", b"[" * 50_000 + b"\n"])
@@ -252,6 +275,7 @@ def test_the_transport_ends_with_whoever_handed_it_over(agent: Agent) -> None:
     with attaching(agent) as sock, near, far:
         socket.send_fds(sock, [b"\0"], [near.fileno(), near.fileno()])
         near.close()
+        assert read_line(far, S) == READY
         laptop.attach(far)
         laptop.wait_for(Connected)
         sock.shutdown(socket.SHUT_RDWR)

@@ -12,7 +12,8 @@ import pytest
 from tests.agent.road import Road
 from towline.agent import stamps
 from towline.agent.environment import python
-from towline.agent.stamps import CHANNELS_MAX, KERNEL_LOOK_S, LINE_MAX, LOOK_S, Stamps, times_of
+from towline.agent.stamps import KERNEL_LOOK_S, LINE_MAX, LOOK_S, Stamps, times_of
+from towline.agent.watches import CHANNELS_MAX
 
 
 class Machine:

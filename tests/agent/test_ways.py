@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from towline.agent.ways import CHANNELS_MAX, LOOK_S, Ways, status_file
+from towline.agent.watches import CHANNELS_MAX
+from towline.agent.ways import LOOK_S, Ways, status_file
 from towline.core.wire.events import Closed, Message, Opened
 from towline.core.wire.frames import Priority
 from towline.core.wire.line import Line

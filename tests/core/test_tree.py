@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -101,3 +103,12 @@ def test_only_a_tree_without_a_root_is_none() -> None:
     assert len(tree) == 0
     tree.put("", None)
     assert not tree
+
+
+@pytest.mark.skipif(sys.version_info[:2] == (3, 12), reason="it would keep each name for ever")
+def test_trees_that_hold_the_same_share_its_names() -> None:
+    here, there = Tree(), Tree()
+    for tree in (here, there):
+        tree.put("".join(["new", "/", "x.py"]), A)
+    names = [next(iter(tree.get("new").children)) for tree in (here, there)]
+    assert names[0] is names[1]

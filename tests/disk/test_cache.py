@@ -73,3 +73,44 @@ def test_a_damaged_cache_is_an_empty_one(tmp_path: Path, damage: bytes) -> None:
     file.write_bytes(file.read_bytes()[:-1])
     assert len(load_cache(file)) == 0
     assert len(load_cache(tmp_path / "missing")) == 0
+
+
+def below(*paths: str) -> Cache:
+    cache = Cache()
+    for path in paths:
+        cache.put_own(path, stamp(-5), DIGEST)
+    return cache
+
+
+def known(cache: Cache, *paths: str) -> list[str]:
+    return [path for path in paths if cache.last_digest(path) == DIGEST]
+
+
+PATHS = ("x", "a", "a/x", "a/b/y", "ab/x")
+
+
+@pytest.mark.parametrize(
+    ("directory", "left"),
+    [("a", ["x", "a", "ab/x"]), ("a/b", ["x", "a", "a/x", "ab/x"]), ("b", [*PATHS]), ("", [])],
+)
+def test_what_lay_in_a_directory_is_forgotten_and_nothing_beside_it(
+    directory: str, left: list[str]
+) -> None:
+    cache = below(*PATHS)
+    cache.forget_below(directory)
+    assert known(cache, *PATHS) == left
+    assert len(cache) == len(left)
+
+
+def test_only_what_is_wanted_is_kept() -> None:
+    cache = below(*PATHS)
+    cache.keep_only({"": {"x"}, "a": {"x", "b"}, "ab": {"x"}, "a/b": set[str]()}.__getitem__)
+    assert known(cache, *PATHS) == ["x", "a/x", "ab/x"]
+
+
+def test_a_moved_file_is_known_at_its_new_place_only() -> None:
+    cache = below("a/x")
+    cache.move("a/x", "b/c/y")
+    cache.move("gone", "a/x")
+    assert known(cache, "a/x", "b/c/y") == ["b/c/y"]
+    assert len(cache) == 1

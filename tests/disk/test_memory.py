@@ -8,6 +8,10 @@ import sys
 
 import pytest
 
+NEEDS_GNU = pytest.mark.skipif(
+    sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "mallopt"),
+    reason="a C library that is not GNU's",
+)
 PROGRAM = """\
 import resource, sys
 from towline.disk.memory import keep_blocks
@@ -33,10 +37,41 @@ def faults(how: str) -> int:
     return int(subprocess.run(argv, capture_output=True, text=True, check=True).stdout)
 
 
-@pytest.mark.skipif(
-    sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "mallopt"),
-    reason="a C library that is not GNU's",
-)
+@NEEDS_GNU
 def test_a_piece_of_content_does_not_ask_the_system_for_its_pages() -> None:
     assert faults("let go") > 200 * 10, "the C library keeps them by itself"
     assert faults("keep") < 200
+
+
+THREADS = """\
+import threading
+from pathlib import Path
+from towline.disk.memory import keep_blocks
+
+keep_blocks()
+ended, done, kept = threading.Event(), threading.Semaphore(0), []
+
+def work():
+    blocks = [bytes(2000) for _ in range(10_000)]
+    kept.append(blocks[-1])  # What follows the free ones stays.
+    del blocks
+    done.release()
+    ended.wait()
+
+def held():
+    work = threading.Thread(target=globals()["work"])
+    work.start()
+    done.acquire()
+    return int(Path("/proc/self/statm").read_text().split()[1])
+
+first, *_, last = [held() for _ in range(4)]
+ended.set()
+print(last - first)
+"""
+
+
+@NEEDS_GNU
+def test_what_one_thread_has_freed_another_uses_again() -> None:
+    argv = [sys.executable, "-c", THREADS]
+    more = int(subprocess.run(argv, capture_output=True, text=True, check=True).stdout)
+    assert more < 10_000 * 2000 // 4096 // 2, "each thread has a heap of its own"

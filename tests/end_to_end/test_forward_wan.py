@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import pty
-import select
 import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -19,6 +16,7 @@ from lab.wan import Link, wan
 from tests.end_to_end.laptop import Laptop, laptop_in
 from tests.end_to_end.sshd import Machine
 from tests.end_to_end.test_forwards import asks, connect, opened
+from tests.terminal import Terminal
 
 CUT_S = 20.0
 RTT_MS = 50
@@ -45,29 +43,19 @@ def echo_on(machine: Machine) -> int:
     return int(subprocess.run(argv, check=True, capture_output=True).stdout)
 
 
-@contextmanager
-def shell_through(laptop: Laptop, port: int) -> Generator[int]:
+def shell_through(laptop: Laptop, port: int) -> Terminal:
     """A shell with a terminal, entered by the person's own ssh through the forward."""
     options = [f"Port={port}", "HostName=127.0.0.1", "ProxyCommand=none", "ControlPath=none"]
     words = [word for option in options for word in ("-o", option)]
-    process, terminal = pty.fork()
-    if process == 0:
-        argv = ["ssh", "-F", str(laptop.machine.config), *words, "-tt", laptop.machine.name]
-        os.execvp(argv[0], [*argv, "PS1= exec sh"])  # noqa: S606
-    try:
-        yield terminal
-    finally:
-        os.close(terminal)
-        os.waitpid(process, 0)
+    argv = ["ssh", "-F", str(laptop.machine.config), *words, "-tt", laptop.machine.name]
+    return Terminal([*argv, "PS1= exec sh"])
 
 
-def says(terminal: int, line: str, answer: str) -> None:
-    """Type a line; wait for what its program prints."""
-    os.write(terminal, f"{line}\n".encode())
-    seen, ends_at = b"", time.monotonic() + 30
-    while answer.encode() not in seen.replace(line.encode(), b""):
-        assert select.select([terminal], [], [], ends_at - time.monotonic())[0], seen
-        seen += os.read(terminal, 4096)
+def says(terminal: Terminal, line: str, answer: str) -> None:
+    """Type a line; wait for what its program prints, which is not in the line."""
+    assert answer not in line
+    terminal.type(f"{line}\n")
+    terminal.wait_shown(answer)
 
 
 def test_they_go_on(machine_over: MachineOver, short_path: Path) -> None:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import signal
 import subprocess
 import sys
 import textwrap
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -30,6 +28,7 @@ from tests.end_to_end.sshd import Machine
 from tests.end_to_end.test_across import binding_of
 from tests.end_to_end.test_deadlines import ask_agent
 from tests.end_to_end.test_full_disk import small_disk
+from tests.terminal import Terminal
 from towline import jobs
 
 LINES = 2000  # Between two gates of `GATED`: more than a pipe holds.
@@ -206,70 +205,29 @@ def test_ctrl_c_leaves_the_job_and_a_second_one_ends_it(laptop: Laptop) -> None:
         assert job_of(laptop, 1)["state"] == "cancelled"
 
 
-class Terminal:
-    """A command in a terminal of its own, which goes with the `with` block."""
-
-    def __init__(self, laptop: Laptop, *arguments: str) -> None:
-        self._ours, theirs = os.openpty()
-        subprocess.run(["stty", "rows", "33", "columns", "101"], stdin=theirs, check=True)
-        self.process = subprocess.Popen(
-            laptop.argv(*arguments),
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            cwd=laptop.project,
-            env={**laptop.environment, "TERM": "xterm"},
-            start_new_session=True,
-        )
-        os.close(theirs)
-        os.set_blocking(self._ours, False)
-        self.shown = b""
-
-    def __enter__(self) -> Terminal:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.process.kill()
-        self.process.wait()
-        os.close(self._ours)
-
-    def type(self, text: str) -> None:
-        os.write(self._ours, text.encode())
-
-    def wait_shown(self, text: str) -> None:
-        ends_at = time.monotonic() + WAIT_S
-        while text.encode() not in self.shown:
-            left_s = ends_at - time.monotonic()
-            ready, _, _ = select.select([self._ours], [], [], max(0.0, left_s))
-            assert ready, f"no {text!r} in {self.shown!r}"
-            self.shown += os.read(self._ours, 4096)
-
-    def wait_exit(self) -> int:
-        code = self.process.wait(WAIT_S)
-        with suppress(OSError):
-            while part := os.read(self._ours, 4096):
-                self.shown += part
-        return code
+def terminal_for(laptop: Laptop, *arguments: str) -> Terminal:
+    environment = {**laptop.environment, "TERM": "xterm"}
+    return Terminal(laptop.argv(*arguments), laptop.project, environment)
 
 
 def test_a_job_in_a_terminal_has_this_one(laptop: Laptop) -> None:
     with laptop.linked():
         words = ("run", "--tty", "--", "stty size; PS1='# ' exec sh")
-        with Terminal(laptop, *words) as terminal:
+        with terminal_for(laptop, *words) as terminal:
             terminal.wait_shown("33 101")
             terminal.type("echo $((6*7)) one\n")
             terminal.wait_shown("42 one")
             terminal.type("(echo $((6*7)) runs; exec sleep 99)\n")
             terminal.wait_shown("42 runs")  # The shell itself has let go of the terminal.
             terminal.type("\x03")  # For the job: its shell goes on.
-            terminal.wait_shown("^C")
+            terminal.wait_shown(r"\^C")
             terminal.type("echo $((6*7)) two\n")
             terminal.wait_shown("42 two")
             terminal.type("\r~.")
             assert terminal.wait_exit() == 130
             assert b"job 1 goes on" in terminal.shown
 
-        with Terminal(laptop, "attach") as terminal:
+        with terminal_for(laptop, "attach") as terminal:
             terminal.wait_shown("42 two")
             terminal.type("exit 9\n")
             assert terminal.wait_exit() == 9
@@ -407,7 +365,7 @@ def test_top_shows_the_machine(laptop: Laptop, machine: Machine) -> None:
         shown = laptop.run("top").stdout
         assert "GPU 0" in shown
         assert "Stand-in GPU" in shown
-        with Terminal(laptop, "top") as terminal:
+        with terminal_for(laptop, "top") as terminal:
             terminal.wait_shown("Stand-in GPU")
             terminal.wait_shown("█")
             terminal.process.send_signal(signal.SIGINT)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+import weakref
 
 import pytest
 
@@ -33,3 +35,22 @@ def test_what_was_freed_between_what_stays_is_given_back() -> None:
     took = 20_000 * 2000 // 4096
     assert full - freed < took // 4, "the C library gave it back by itself"
     assert full - after > took // 2
+
+
+class Ring:
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_what_is_young_and_holds_itself_is_freed_and_what_is_old_not_looked_at() -> None:
+    gc.disable()
+    try:
+        old = Ring()
+        gc.collect()
+        young, refs = Ring(), [weakref.ref(old)]
+        refs.append(weakref.ref(young))
+        del old, young
+        memory.free_cycles()
+        assert [ref() is None for ref in refs] == [False, True]
+    finally:
+        gc.enable()

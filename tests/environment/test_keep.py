@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from tests.environment.test_lock import FULL, NOTHING
+from towline.environment import keep as keep_module
 from towline.environment.file import LockFile
-from towline.environment.keep import MISSING, THEIRS, take_down
+from towline.environment.keep import MISSING, THEIRS, keep, take_down
 from towline.environment.lock import to_text
 
 
@@ -61,3 +62,22 @@ def test_a_file_that_a_person_changed_is_theirs(file: LockFile) -> None:
 def test_a_machine_that_has_it_all_is_known_to_hold_it(file: LockFile) -> None:
     file.path.write_text(to_text(FULL))
     assert take_down(told(FULL, False), file) == ("", True)
+
+
+def test_the_machine_is_told_once_that_its_list_is_written_down(
+    file: LockFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = [told(FULL, False), told({**FULL, "apt": ["tree"]}, True), told(NOTHING, True)]
+    held: list[Any] = []
+
+    def hold(_asked: Any, captured: Any) -> None:
+        assert file.lock() == {key: captured[key] for key in FULL}, "it is written by then"
+        held.append(captured)
+
+    monkeypatch.setattr(keep_module, "watch", lambda _asked: iter(looks))
+    monkeypatch.setattr(keep_module, "hold", hold)
+    notes: list[str] = []
+    keep(None, file, notes.append)  # type: ignore[arg-type]  # Nobody is asked.
+    assert held == looks[:1]
+    assert len(notes) == 3
+    assert file.lock() == NOTHING

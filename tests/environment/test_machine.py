@@ -28,7 +28,8 @@ class Machine:
         self.asked: list[dict[str, int | None]] = []
         self.lasts: list[Any] = []
 
-    def look(self, _asked: Asked, **more: Any) -> dict[str, Any]:
+    def look(self, _asked: Asked, verb: str, **more: Any) -> dict[str, Any]:
+        assert verb == "capture"
         self.lasts.append(more.get("last"))
         look = next(self._looks)
         if isinstance(look, UserError):
@@ -47,7 +48,7 @@ def asked(tmp_path: Path) -> Asked:
 
 
 def watched(monkeypatch: pytest.MonkeyPatch, asked: Asked, there: Machine) -> Iterator[Any]:
-    monkeypatch.setattr(machine, "_captured", there.look)
+    monkeypatch.setattr(machine, "_answer_to", there.look)
     monkeypatch.setattr(machine, "ask_once", there.changed)
     return (captured["added"] for captured in watch(asked))
 

@@ -35,6 +35,7 @@ class Shell:
         self.environment = {"HOME": str(home), "PATH": os.environ["PATH"]}
         self.before = ""  # What its login files do before the command runs.
         self.program = "/bin/sh"
+        self.unasked = False  # Whether the bundle follows the command without being asked for.
 
     @property
     def cache(self) -> Path:
@@ -45,7 +46,7 @@ class Shell:
         self, bootstrap: Bootstrap, attended: bool = False
     ) -> AsyncIterator[ByteStream]:
         words = [f"{name}={value}" for name, value in self.environment.items()]
-        command = [self.program, "-c", self.before + bootstrap.command()]
+        command = [self.program, "-c", self.before + bootstrap.command(unasked=self.unasked)]
         arguments = ["/usr/bin/env", "-i", *words, *command]
         async with open_agent(arguments, bootstrap, attended=attended) as stream:
             yield stream

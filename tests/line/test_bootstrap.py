@@ -141,6 +141,27 @@ async def test_other_shells_take_the_command(shell: Shell, bootstrap: Bootstrap)
     await echo(shell, bootstrap)
 
 
+async def test_a_bundle_that_comes_unasked_is_taken_in_where_it_is_not_there_and_else_dropped(
+    shell: Shell, bundle: Bundle
+) -> None:
+    shell.unasked = True
+    agent = await echo(shell, Bootstrap(bundle, "project"))
+    stored = shell.cache / f"agent-{bundle.digest}.pyz"
+    made = stored.stat().st_ino
+    assert await echo(shell, Bootstrap(bundle, "project")) == agent, "what it sent was no HELLO"
+    assert stored.stat().st_ino == made, "it was there, and stays as it is"
+
+
+async def test_a_machine_without_python_says_so_to_who_sends_unasked(
+    shell: Shell, bundle: Bundle
+) -> None:
+    shell.unasked = True
+    bootstrap = Bootstrap(bundle, "project", candidates=("python4",))
+    with pytest.raises(ConnectError) as told:
+        await echo(shell, bootstrap)
+    assert told.value.kind is ConnectKind.NO_PYTHON
+
+
 async def test_two_starts_at_once_make_one_agent(shell: Shell, bundle: Bundle) -> None:
     async def start() -> None:
         async with shell.connect(Bootstrap(bundle, "project")) as stream:
@@ -218,7 +239,7 @@ def test_names_that_a_shell_could_misread_are_refused(bundle: Bundle, name: str)
 def test_the_command_is_one_line_that_every_shell_quotes_alike(bundle: Bundle) -> None:
     command = Bootstrap(bundle, "project").command()
     assert not set("\\!\n") & set(command)
-    assert command.count("'") == 12  # The script, its arguments, and none within.
+    assert command.count("'") == 14  # The script, its arguments, and none within.
     subprocess.run(["sh", "-n", "-c", command], check=True)
 
 

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
+import weakref
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import anyio
 import pytest
+from anyio.abc import ByteStream
 
+from towline.engine import memory
+from towline.line import live
+from towline.line.bootstrap import Bootstrap
 from towline.line.errors import ConnectKind
 from towline.line.options import SshOptions
-from towline.line.ssh import command_line, explain
+from towline.line.process import ProcessStream, open_process_stream
+from towline.line.ssh import command_line, explain, explained
 
 ALL = SshOptions(
     config_file="conf",
@@ -82,3 +92,44 @@ def test_the_last_words_of_ssh_are_understood(status: int, stderr: str, kind: Co
 def test_what_the_machine_printed_is_passed_on_if_ssh_said_nothing() -> None:
     error = explain(1, "", "\n\nThis service allows sftp connections only.\n")
     assert "sftp connections only" in error.message
+
+
+CONNECTIONS = 4
+
+
+@pytest.mark.anyio
+async def test_what_connections_that_are_over_held_is_freed_without_a_look_at_all(
+    bootstrap: Bootstrap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each grows old while it lives, as it does in an engine, and is not looked at any more."""
+    monkeypatch.setattr(live, "BACKOFF_S", (0.0,))
+    opened: list[weakref.ref[ProcessStream]] = []
+    connected = anyio.Event()
+
+    @asynccontextmanager
+    async def connect(attended: bool) -> AsyncIterator[ByteStream]:
+        nonlocal connected
+        async with open_process_stream(["cat"], attended=attended) as process:
+            opened.append(weakref.ref(process))
+            connected.set()
+            yield explained(process, process, bootstrap)
+
+    gc.disable()
+    try:
+        async with live.open_line(connect, software="test 1"):
+            for _ in range(CONNECTIONS):
+                await connected.wait()
+                connected = anyio.Event()
+                memory.free_cycles()
+                await _end(opened[-1])
+            await connected.wait()
+            memory.free_cycles()
+            assert [ref() for ref in opened[:-1]] == [None] * CONNECTIONS
+    finally:
+        gc.enable()
+
+
+async def _end(opened: weakref.ref[ProcessStream]) -> None:
+    process = opened()
+    assert process is not None
+    await process.send_eof()

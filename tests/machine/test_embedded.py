@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import select
 import shutil
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from tests.terminal import Terminal
 from towline.machine import embedded
 from towline.machine.embedded import Machine, embedded_machine
 
@@ -156,50 +156,16 @@ def test_sftp_begins_in_the_home(machine: Machine) -> None:
 # Terminals
 
 
-class Terminal:
-    """An `ssh -tt` as a person has it: what is typed, what is shown, how large it is."""
-
-    def __init__(self, machine: Machine, rows: int, columns: int) -> None:
-        self._outer, inner = os.openpty()
-        os.set_blocking(self._outer, False)
-        size = ("stty", "rows", str(rows), "columns", str(columns))
-        subprocess.run(size, stdin=inner, check=True)
-        self.ssh = subprocess.Popen(
-            argv(machine, "-tt", "machine"), stdin=inner, stdout=inner, stderr=inner
-        )
-        os.close(inner)
-        self._shown = b""
-
-    def type(self, text: str) -> None:
-        os.write(self._outer, text.encode())
-
-    def wait_shown(self, pattern: str) -> re.Match[bytes]:
-        """Return what is shown since the last match; fails if it is not in time."""
-        ends_at = time.monotonic() + WAIT_S
-        while not (match := re.search(pattern.encode(), self._shown)):
-            assert time.monotonic() < ends_at, self._shown
-            if select.select([self._outer], [], [], 0.1)[0]:
-                self._shown += os.read(self._outer, 4096)
-        self._shown = self._shown[match.end() :]
-        return match
-
-    def close(self) -> None:
-        self.ssh.kill()
-        self.ssh.wait()
-        os.close(self._outer)
-
-
 @pytest.fixture
 def terminal(machine: Machine) -> Iterator[Terminal]:
-    terminal = Terminal(machine, rows=33, columns=111)
-    terminal.wait_shown(r"[$#] ")
-    yield terminal
-    terminal.close()
+    with Terminal(argv(machine, "-tt", "machine")) as terminal:
+        terminal.wait_shown(r"[$#] ")
+        yield terminal
 
 
 def test_a_terminal_has_the_size_of_the_persons(terminal: Terminal) -> None:
     terminal.type("stty size; tty\n")
-    terminal.wait_shown(r"33 111\r\n")
+    terminal.wait_shown(r"33 101\r\n")
     terminal.wait_shown(r"/dev/\w+")
 
 
@@ -210,7 +176,7 @@ def test_ctrl_c_ends_what_runs_on_a_terminal_and_nothing_else(terminal: Terminal
     terminal.wait_shown(r"[$#] ")
     terminal.type("echo still h''ere; exit 5\n")
     terminal.wait_shown("still here")
-    assert terminal.ssh.wait(WAIT_S) == 5
+    assert terminal.wait_exit() == 5
 
 
 UNDER_A_DEAF_SERVER = """

@@ -12,7 +12,13 @@ import pytest
 
 from towline.errors import UserError
 from towline.machine import authorized
-from towline.machine.keys import ensure_key, one_time_key, private_text, raw_public
+from towline.machine.keys import (
+    BadPrivateKeyError,
+    ensure_key,
+    one_time_key,
+    private_text,
+    raw_public,
+)
 from towline.machine.place import Place, ensure_place
 from towline.machine.public_key import BadKeyError, check_public_line, fingerprint, public_line
 
@@ -37,6 +43,29 @@ def test_openssh_reads_what_we_write(tmp_path: Path) -> None:
     assert fingerprint(line) in keygen("-l", "-f", tmp_path / "key.pub")
     assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
     assert ensure_key(tmp_path / "key", "me") == line
+
+
+@needs_keygen
+def test_a_key_that_cannot_be_used_says_why(tmp_path: Path) -> None:
+    ensure_key(tmp_path / "key", "me")
+    keygen("-p", "-q", "-N", "a phrase", "-f", tmp_path / "key")
+    with pytest.raises(BadPrivateKeyError, match="a passphrase"):
+        ensure_key(tmp_path / "key", "me")
+    keygen("-q", "-t", "ecdsa", "-N", "", "-f", tmp_path / "other")
+    with pytest.raises(BadPrivateKeyError, match="not of the kind"):
+        ensure_key(tmp_path / "other", "me")
+    (tmp_path / "key").write_text("cut off")
+    with pytest.raises(BadPrivateKeyError, match="damaged"):
+        ensure_key(tmp_path / "key", "me")
+
+
+def test_of_two_who_make_a_key_at_once_both_get_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = ensure_key(tmp_path / "key", "me")
+    monkeypatch.setattr(Path, "exists", lambda self: False)  # Looked before it was there.
+    assert ensure_key(tmp_path / "key", "me") == first
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["key", "key.pub"]
 
 
 def test_both_sides_make_the_same_key_of_a_secret() -> None:

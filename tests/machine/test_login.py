@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import pty
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.terminal import Terminal
 from towline.machine.account import own_account
 from towline.machine.login import path_kept
 from towline.machine.place import Place, ensure_place
@@ -80,20 +80,10 @@ def _login(shell: str, environment: dict[str, str], *words: str) -> str:
         argv = [program, "-l", *words, say]
         done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True)
         return done.stdout.strip().strip("<>")
-    outer, inner = pty.openpty()
-    with subprocess.Popen(
-        [program, "-l", "-i"],
-        env={**environment, "TERM": "dumb"},
-        stdin=inner,
-        stdout=inner,
-        stderr=inner,
-        start_new_session=True,
-    ) as process:
-        os.close(inner)
-        os.write(outer, b"echo '<'\"$PATH\"'>'; exit\n")
-        process.wait(30)
-        shown = os.read(outer, 1 << 16).decode()
-    os.close(outer)
+    with Terminal([program, "-l", "-i"], env={**environment, "TERM": "dumb"}) as terminal:
+        terminal.type("echo '<'\"$PATH\"'>'; exit\n")
+        terminal.wait_exit()
+    shown = terminal.shown.decode()
     return shown.rpartition("<")[2].partition(">")[0]
 
 

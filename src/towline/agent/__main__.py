@@ -2,7 +2,7 @@
 
 `job …` and `top …` are what the laptop runs there: `jobs/verbs.py`, `top.py`.
 
-python -I -S agent-HASH.pyz attach WORKSPACE --bundle HASH --nonce NONCE
+python -I -S agent-HASH.pyz attach WORKSPACE --bundle HASH [--given yes] --nonce NONCE
 python -I -S agent-HASH.pyz service NAME
 python -I -S agent-HASH.pyz status|flush|stop WORKSPACE [--timeout S]
 python -I -S agent-HASH.pyz ports
@@ -56,8 +56,10 @@ def main(arguments: Sequence[str]) -> int:
     verb, workspace, options = _parse(arguments)
     gc.set_threshold(*GC_THRESHOLD)
     if verb == "attach":
-        from towline.agent.attach import attach
+        from towline.agent.attach import attach, drop_bundle
 
+        if options.get("given") == "yes":
+            drop_bundle()
         return attach(workspace, options["bundle"], options["nonce"], _building(workspace))
     if verb == "service":
         from towline.agent.service import main as serve

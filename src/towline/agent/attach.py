@@ -1,14 +1,16 @@
 """`attach`: what runs under ssh. Find or start the workspace's agent, and hand it stdin and stdout.
 
-The first thing on stdout is one line with the nonce that the laptop chose: READY, or FAILED and
-why. Everything after READY belongs to the Line, and is read and written by the agent itself: one
-process less on the way of every byte. Nothing else can get onto stdout.
+The first thing on stdout is one line with the nonce that the laptop chose: FAILED and why, or
+READY, which the agent says itself. Everything after READY belongs to the Line, and is read and
+written by the agent, too: one process less on the way of every byte. Nothing else can get onto
+stdout.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import select
 import socket
 import sys
 import time
@@ -27,6 +29,8 @@ ANSWER_S = 10.0  # For a running agent to say who it is: it may be in one long w
 STOP_S = 20.0  # For an agent of another bundle to finish what it does.
 LOCK_S = 30.0  # For another `attach` that starts the agent just now.
 _LOCK_RETRY_S = 0.02
+DIGEST_SIZE = 32
+READ_SIZE = 256 << 10
 
 
 def attach(workspace: str, bundle: str, nonce: str, build: Callable[[], Service]) -> int:
@@ -40,10 +44,28 @@ def attach(workspace: str, bundle: str, nonce: str, build: Callable[[], Service]
         os.write(output, f"TOWLINE {nonce} FAILED {reason}\n".encode("utf-8", "replace"))
         return 1
     with agent:
-        os.write(output, f"TOWLINE {nonce} READY\n".encode())
         hand_over(agent, 0, output)
         _wait_for_end(agent)
     return 0
+
+
+def drop_bundle() -> None:
+    """Read past a bundle that came unasked, as `line/loader.py` would take it in: we are it."""
+    size = int.from_bytes(_read_exactly(8), "big")
+    left = DIGEST_SIZE + size
+    while left:
+        left -= len(_read_exactly(min(left, READ_SIZE)))
+
+
+def _read_exactly(size: int) -> bytes:
+    content = bytearray()
+    while len(content) < size:
+        select.select([0], [], [])  # Stdin may be non-blocking.
+        part = os.read(0, size - len(content))
+        if not part:
+            raise SystemExit("the laptop went away while it sent the agent")
+        content += part
+    return bytes(content)
 
 
 def hand_over(agent: socket.socket, source: int, target: int) -> None:

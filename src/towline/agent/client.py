@@ -43,6 +43,7 @@ class Client:
         self.socket = sock
         self.source = self.target = sock.fileno()
         self.role = Role.UNKNOWN
+        self.nonce = b""  # By which the laptop knows our first line, of one that attaches.
         self.incoming = bytearray()
         self.outgoing = bytearray()
         self.closed = False

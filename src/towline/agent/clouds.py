@@ -123,9 +123,8 @@ class Azure:
         return min((end for end in ends if end), key=lambda end: end.at, default=None)
 
     def _read(self, event: Mapping[str, Any], now: float) -> Notice | None:
-        from email.utils import (
-            parsedate_to_datetime,
-        )  # Here, and in `ask_at`: only where one is asked.
+        # Imported here, and in `ask_at`: only where one is asked.
+        from email.utils import parsedate_to_datetime
 
         what = AZURE_ENDS.get(event["EventType"])
         if what is None or self._name not in event.get("Resources", ()):

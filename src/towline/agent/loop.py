@@ -196,17 +196,23 @@ class Loop:
             self._flush(client)
 
     def _take_over(self, client: Client) -> None:
+        """Go on with what `attach` was given, and say READY: with our HELLO, if theirs is there.
+
+        A relay may keep a second small packet back until the first is acknowledged.
+        """
         try:
             if not client.take_over():
                 return
         except OSError:
             self._drop(client)
             return
+        client.outgoing += b"TOWLINE %s READY\n" % client.nonce
         # The socket says no more: it can only end.
         self._selector.modify(client.socket, selectors.EVENT_READ, lambda: self._drop(client))
         self._selector.register(
             client.source, selectors.EVENT_READ, lambda: self._serve_client(client)
         )
+        self._serve_client(client)
 
     def _take(self, client: Client, data: bytes) -> None:
         if client.role is Role.TRANSPORT:
@@ -241,6 +247,7 @@ class Loop:
             client.closes_when_sent = True
             return
         client.role = Role.ATTACHING
+        client.nonce = words[2]
         client.outgoing += b"OK\n"
         self._flush(client)
 
@@ -254,6 +261,7 @@ class Loop:
             self._replace_transport(client)
             self._service.accept(parsed[0], self._clock())
             self._service.receive(arrived, self._clock())
+            client.outgoing += self._service.bytes_to_send(self._clock())  # Behind READY, as one.
 
     def _replace_transport(self, client: Client) -> None:
         if self._transport is not None:

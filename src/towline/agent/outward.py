@@ -74,9 +74,7 @@ class Outward:
         self._since = 0.0  # Of the first change that is pending.
         self._last = 0.0
         self._sent: set[str] = set()
-        self._all = (
-            True  # Everything is to be looked at: at the start, and where a watch lost count.
-        )
+        self._all = True  # To be looked at: at the start, and where a watch lost count.
         self._retry_s = 0.0
         self._retry_at = 0.0
 

@@ -7,11 +7,12 @@ made to outlive exactly that.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import socket
 import stat
 from dataclasses import dataclass
+
+from towline.core.digest import blake2b
 
 SOCKET_PATH_MAX = 100  # Bytes; `sun_path` holds 104 on macOS, 108 on Linux.
 
@@ -58,7 +59,7 @@ def ensure_place(workspace: str) -> Place:
     if place := find_place(workspace):
         return place
     for place in _candidates(workspace):
-        if _make_private(place.directory) and _takes_sockets(place):
+        if ensure_private(place.directory) and _takes_sockets(place):
             return place
     raise NoPlaceError("neither ~/.cache nor the temporary directory can be written to")
 
@@ -74,11 +75,30 @@ def socket_paths() -> list[str]:
     ]
 
 
+def beside_home() -> str:
+    """Return the directory for what this home cannot take: each home has one of its own.
+
+    It is there, and ours alone, once `ensure_private` says so.
+    """
+    digest = blake2b(os.fsencode(os.path.expanduser("~")), digest_size=8).hexdigest()
+    return f"{_temporary()}/{digest}"
+
+
+def ensure_private(directory: str) -> bool:
+    """Make a directory that only we can enter; return whether it is one now, and no link."""
+    for path in _guarding(directory):  # Each with this mode: makedirs gives it to the last.
+        try:
+            os.makedirs(path, mode=0o700, exist_ok=True)
+        except OSError:
+            return False
+        if not _is_ours_alone(path):  # Nor is anything made in it.
+            return False
+    return os.access(directory, os.W_OK)
+
+
 def _directories() -> list[str]:
-    """In the home, and where that cannot hold a socket, in a directory of its own for each home."""
-    home = os.path.expanduser("~")
-    digest = hashlib.blake2b(os.fsencode(home), digest_size=8).hexdigest()
-    return [f"{home}/.cache/towline/run", f"{_temporary()}/{digest}"]
+    """In the home, and where that cannot hold a socket, beside it."""
+    return [f"{os.path.expanduser('~')}/.cache/towline/run", beside_home()]
 
 
 def _temporary() -> str:
@@ -89,18 +109,9 @@ def _candidates(workspace: str) -> list[Place]:
     # Several machines may share a home folder.
     home = os.path.expanduser("~")
     identity = os.fsencode(f"{os.uname().nodename}\0{home}\0{workspace}")
-    name = hashlib.blake2b(identity, digest_size=8).hexdigest()
+    name = blake2b(identity, digest_size=8).hexdigest()
     places = [Place(directory, name) for directory in _directories()]
     return [place for place in places if len(os.fsencode(place.socket)) < SOCKET_PATH_MAX]
-
-
-def _make_private(directory: str) -> bool:
-    try:
-        for path in _guarding(directory):  # Each with this mode: makedirs gives it to the last.
-            os.makedirs(path, mode=0o700, exist_ok=True)
-    except OSError:
-        return False
-    return _is_private(directory) and os.access(directory, os.W_OK)
 
 
 def _takes_sockets(place: Place) -> bool:

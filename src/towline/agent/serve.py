@@ -13,8 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from typing import Any, TypeGuard, cast
+from typing import Any, cast
 
 from towline.agent.changes import Changes
 from towline.agent.ending import Ending
@@ -25,52 +24,24 @@ from towline.agent.mirror import Lane, Mirror
 from towline.agent.offer import offer, own_bundle
 from towline.agent.place import ensure_place
 from towline.agent.programs import HungUp, Programs
+from towline.agent.questions import Laptop, Questions, Reply
 from towline.agent.reverse import Reverses
 from towline.agent.roots import Roots
 from towline.agent.stamps import Stamps
-from towline.agent.streams import Streams, Watches
+from towline.agent.streams import Streams
+from towline.agent.watches import Watches
 from towline.agent.ways import Ways, status_file
 from towline.core.deadline import Deadline
-from towline.core.ignore import Rules
 from towline.core.wire.events import Closed, Event, Lost, Message, Opened, Sendable, Silent
 from towline.core.wire.frames import LINE_ID_SIZE, Hello, ProtocolError
 from towline.core.wire.line import Line
-from towline.core.wire.messages import Flushed, decode, encode
 from towline.core.wire.messages import Message as SyncMessage
+from towline.core.wire.messages import decode, encode
 
-Reply = Callable[[dict[str, Any]], None]
-
-FLUSH_DEFAULT_S = 2.0
-FLUSH_MAX_S = 60.0
-WAIT_MAX_S = 3600.0
-WHEN_MAX_S = 366 * 86400.0
-ASKED_MAX = 256  # Programs beside us that wait for an answer: many more than kernels there can be.
-SETTLE_S = 0.3  # For our own watch to tell what was changed here, when nobody else is waited for.
 MIRRORS_MAX = 64  # Folders of one workspace.
 # Then the sockets are looked at again. Bulk messages take ten milliseconds each: a save that comes
 # meanwhile waits for one, and what is late with its acknowledgement looks like a slow network.
 MESSAGES_PER_TICK = {Lane.SYNC: 16, Lane.BULK: 1}
-
-
-@dataclass(slots=True)
-class _Question:
-    """A program beside us waits for a flush."""
-
-    deadline: float
-    reply: Reply
-    since: object  # The position of the one who asks.
-    laptop: set[int]  # Mirrors for which the laptop has not answered yet.
-    here: set[int]  # Mirrors whose own watch has not told yet what was changed here.
-    failed: dict[str, Any] = field(default_factory=dict[str, Any])
-
-
-@dataclass(slots=True)
-class _Listener:
-    """A program beside us waits until something changes."""
-
-    deadline: float
-    reply: Reply
-    since: object
 
 
 class AgentService:
@@ -104,9 +75,7 @@ class AgentService:
         self._hung_up = HungUp()
         self._streams = self._streams_on(self._line)
         self._line_is_over = False
-        self._attached = False
-        self._now = now
-        self._away_since = now
+        self._laptop = Laptop(now, away_since=now)
         self._mirrors: dict[int, Mirror] = {}
         self._lanes: dict[int, tuple[int, Lane]] = {}  # Channel → (mirror, lane).
         self._inbox: dict[Lane, deque[tuple[int, bytes]]] = {lane: deque() for lane in Lane}
@@ -118,21 +87,20 @@ class AgentService:
         self._beside: object = None  # A program, kept for as long as we are.
         self._end_told: dict[int, int] = {}  # Mirror → the number of what its laptop was told.
         self._changes = Changes(os.urandom(4).hex())
-        self._revision = 0  # The last one the laptop said is here.
-        self._questions: dict[int, _Question] = {}
-        self._listeners: list[_Listener] = []
-        self._next_token = 0
+        self._questions = Questions(
+            self._laptop, self._mirrors, self._changes, self.ending, self._wall
+        )
 
     # -- The transport, as the loop sees it ---------------------------------------------------
 
     def accept(self, hello: Hello, now: float) -> None:
         """A transport begins. A Line that is not the one we hold is a new one: ours is dead."""
-        self._now = now
+        self._laptop.now = now
         self._beside = self._beside or self._start_beside()
         if self._line.line_id != hello.line_id or self._line_is_over:
             self._start_line(hello.line_id, now)
         self._line.attach(now)
-        self._attached = True
+        self._laptop.is_here = True
         self._end_told.clear()  # How much is left is another thing after a cut.
 
     def receive(self, data: bytes, now: float) -> None:
@@ -142,21 +110,19 @@ class AgentService:
             self._take_events()
 
     def bytes_to_send(self, now: float) -> bytes:
-        return self._line.bytes_to_send(now) if self._attached else b""
+        return self._line.bytes_to_send(now) if self._laptop.is_here else b""
 
     def detached(self, now: float) -> None:
-        if self._attached:
+        if self._laptop.is_here:
             self._line.detach(now)
-        self._attached = False
-        self._away_since = now
+        self._laptop.is_here, self._laptop.away_since = False, now
 
     def deadline(self) -> float | None:
         due = [mirror.deadline() for mirror in self._mirrors.values()]
-        due += [question.deadline for question in self._questions.values()]
-        due += [listener.deadline for listener in self._listeners]
+        due += self._questions.deadlines()
         if (end_at := self.ending.next_at()) is not None:
-            due.append(self._now + end_at - self._wall())
-        if self._attached:
+            due.append(self._laptop.now + end_at - self._wall())
+        if self._laptop.is_here:
             due += [self._line.deadline(), self._line.acks_at()]
             due += [watch.deadline() for watch in self._watches]
         return min((at for at in due if at is not None), default=None)
@@ -166,9 +132,9 @@ class AgentService:
 
         Raises `ProtocolError` as `receive` does, and `TransportDeadError` after long silence.
         """
-        self._now = now
+        self._laptop.now = now
         with self._noting_the_end():
-            if self._attached:
+            if self._laptop.is_here:
                 self._line.handle_timer(now)
                 self._take_events()
             self._take_messages(now)
@@ -181,12 +147,11 @@ class AgentService:
         for number, mirror in self._mirrors.items():
             more = mirror.step(now, busy=bool(self._inbox[Lane.BULK])) or more
             while mirror.flushed:
-                self._flushed(number, mirror.flushed.pop())
+                self._questions.flushed(number, mirror.flushed.pop())
             while mirror.settled:
-                self._settled(number, mirror.settled.pop())
+                self._questions.settled(number, mirror.settled.pop())
         self._close_gone()
-        self._give_up_waiting(now)
-        self._tell_listeners(now)
+        self._questions.step()
         return more or self._can_take()
 
     def watched(self) -> Mapping[int, Callable[[float], None]]:
@@ -206,122 +171,12 @@ class AgentService:
         self._close_streams()
         self._roots.close()
 
-    # -- Programs on the machine --------------------------------------------------------------
-
     def request(self, request: dict[str, Any], reply: Reply) -> None:
         """Answer a program on the machine, at once or when the answer is there."""
-        if len(self._questions) + len(self._listeners) >= ASKED_MAX:
-            return reply({"error": f"{ASKED_MAX} programs wait for an answer already"})
-        match request.get("verb"):
-            case "flush":
-                self._flush(request.get("timeout", FLUSH_DEFAULT_S), request.get("since"), reply)
-            case "changes":
-                reply({**self._news(request.get("since")), **self._presence()})
-            case "unwatched":
-                reply(self._unwatched(request.get("paths")))
-            case "wait":
-                self._listen(request.get("timeout", FLUSH_DEFAULT_S), request.get("since"), reply)
-            case "status":
-                reply(self._status())
-            case "rules":
-                reply(self._rules())
-            case "ends":
-                reply(self._learn_end(request.get("in_s"), request.get("why", "")))
-            case "stop":
-                self.stopping = True
-                reply({"ok": True})
-            case op:
-                reply({"error": f"unknown request {op!r}"})
-        return None
-
-    def _flush(self, timeout_s: object, since: object, reply: Reply) -> None:
-        """Answer once all that was saved there, and changed here, before now is here and noted."""
-        if not _is_time(timeout_s, FLUSH_MAX_S):
-            return reply({"error": f"timeout must be from 0 to {FLUSH_MAX_S:g}"})
-        self._next_token += 1
-        token, mirrors = self._next_token, self._mirrors
-        question = _Question(self._now + timeout_s, reply, since, set(mirrors), set(mirrors))
-        self._questions[token] = question
-        if not self._attached:
-            self._fail(question, "the laptop is not connected")
-        elif not mirrors:
-            self._fail(question, "the link is being made")
-            question.failed["beginning"] = True  # Worth asking again, soon.
-        for mirror in mirrors.values():
-            mirror.settle(token, self._now)
-            if self._attached:
-                mirror.flush(token, timeout_s)
-        self._answer_if_done(token)
-        return None
-
-    def _fail(self, question: _Question, reason: str) -> None:
-        """The laptop's part is not to be had; what was changed here is told all the same."""
-        question.failed = {"error": reason, **self._presence()}
-        question.laptop.clear()
-        question.deadline = min(question.deadline, self._now + SETTLE_S)
-
-    def _flushed(self, number: int, flushed: Flushed) -> None:
-        """The laptop has answered for one folder."""
-        question = self._questions.get(flushed.token)
-        if question is None:  # Given up already.
-            return
-        question.laptop.discard(number)
-        self._revision = max(self._revision, flushed.revision)
-        if flushed.reason:
-            self._fail(question, flushed.reason)
-        self._answer_if_done(flushed.token)
-
-    def _settled(self, number: int, token: int) -> None:
-        if question := self._questions.get(token):
-            question.here.discard(number)
-            self._answer_if_done(token)
-
-    def _answer_if_done(self, token: int) -> None:
-        question = self._questions[token]
-        if question.laptop or question.here:
-            return
-        del self._questions[token]
-        question.reply({**self._news(question.since), **question.failed})
-
-    def _give_up_waiting(self, now: float) -> None:
-        for token, question in list(self._questions.items()):
-            if not self._attached and question.laptop:
-                self._fail(question, "the laptop left")
-                self._answer_if_done(token)
-            elif now >= question.deadline:
-                del self._questions[token]
-                # Without the word of our own watch, anything may have changed here.
-                news = self._news(None if question.here else question.since)
-                late = {"error": "the laptop did not answer in time", **self._presence()}
-                question.reply({**news, **(question.failed or (late if question.laptop else {}))})
-
-    def _news(self, since: object) -> dict[str, Any]:
-        """Say what changed after the position `since`; null for anything."""
-        return {
-            "revision": max([self._revision, *(m.revision for m in self._mirrors.values())]),
-            "changes": self._changes.since(since),
-            "position": self._changes.position,
-            "whole": all(mirror.is_whole for mirror in self._mirrors.values()),
-            **self.ending.as_json(self._wall()),
-        }
-
-    def _unwatched(self, paths: object) -> dict[str, Any]:
-        """Say which of these files nobody would hear of: ignored ones, links that lead out."""
-        if not isinstance(paths, list):
-            return {"error": "paths must be a list"}
-        named = [path for path in cast("list[object]", paths) if isinstance(path, str)]
-        mirrors = self._mirrors.values()
-        return {"unwatched": [p for p in named if not any(mirror.holds(p) for mirror in mirrors)]}
-
-    def _presence(self) -> dict[str, Any]:
-        away_s = 0.0 if self._attached else round(self._now - self._away_since, 3)
-        return {"connected": self._attached, "away_s": away_s}
-
-    def _learn_end(self, in_s: object, why: object) -> dict[str, Any]:
-        if not _is_time(in_s, WHEN_MAX_S) or not isinstance(why, str):
-            return {"error": f"in_s must be from 0 to {WHEN_MAX_S:g}, and why a text"}
-        self.ending.tell(self._wall() + in_s, why or "a program on the machine says so")
-        return {"ok": True}
+        if request.get("verb") == "stop":
+            self.stopping = True
+            return reply({"ok": True})
+        return self._questions.ask(request, reply)
 
     def _tell_end(self) -> None:
         """Warn here, and let each laptop know when the machine ends, once it wants a folder."""
@@ -337,43 +192,6 @@ class AgentService:
                 left_s = max(0.0, deadline.at - self._wall())
                 self._mirrors[number].tell_end(left_s, deadline.why)
 
-    def _listen(self, timeout_s: object, since: object, reply: Reply) -> None:
-        if not _is_time(timeout_s, WAIT_MAX_S):
-            return reply({"error": f"timeout must be from 0 to {WAIT_MAX_S:g}"})
-        self._listeners.append(_Listener(self._now + timeout_s, reply, since))
-        return None
-
-    def _tell_listeners(self, now: float) -> None:
-        """Answer whoever waits for a change, at the change or at the end of the time."""
-        for listener in list(self._listeners):
-            if now >= listener.deadline or self._changes.since(listener.since) != []:
-                self._listeners.remove(listener)
-                listener.reply({**self._news(listener.since), **self._presence()})
-
-    def _status(self) -> dict[str, Any]:
-        return {
-            "pid": os.getpid(),
-            **self._presence(),
-            "folders": [
-                {
-                    "path": str(mirror.root.path),
-                    "revision": mirror.revision,
-                    "name": mirror.name,
-                    "laptop": mirror.laptop,
-                }
-                for mirror in self._mirrors.values()
-                if mirror.root is not None
-            ],
-        }
-
-    def _rules(self) -> dict[str, Any]:
-        """Say what of each folder is synced."""
-        roots = [mirror.root for mirror in self._mirrors.values() if mirror.root is not None]
-        known = [(root.path, root.replica.rules) for root in roots]
-        return {
-            "rules": {str(p): rules.to_wire() for p, rules in known if isinstance(rules, Rules)}
-        }
-
     # -- The Line -----------------------------------------------------------------------------
 
     @contextmanager
@@ -387,7 +205,7 @@ class AgentService:
 
     def _start_line(self, line_id: bytes, now: float) -> None:
         self._line_is_over = False
-        self._revision = 0  # The laptop may have begun to count anew.
+        self._questions.begin_anew()
         self._line = Line(line_id, initiator=False, software=self._software, now=now)
         self._close_streams()
         self._watches = _watches_on(self._line, self._ways_file)
@@ -552,10 +370,6 @@ class _LineOutlet:
         return next((channel for channel, at in self._lanes.items() if at == wanted), None)
 
 
-def _is_time(value: object, longest_s: float) -> TypeGuard[float]:
-    return type(value) in (int, float) and 0 <= cast("float", value) <= longest_s
-
-
 def _read_greeting(greeting: bytes) -> dict[str, Any]:
     """Return what a channel says it is for. Raises `ValueError`."""
     plain: object = json.loads(greeting)
@@ -572,5 +386,5 @@ def _read_lane(greeting: Mapping[str, Any]) -> tuple[int, Lane]:
     return number, Lane(greeting.get("lane"))
 
 
-def _watches_on(line: Line, ways: str) -> list[Watches]:
+def _watches_on(line: Line, ways: str) -> list[Watches[Any]]:
     return [Ways(line, ways), Stamps(line)]

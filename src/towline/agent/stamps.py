@@ -14,12 +14,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from towline.agent.watches import Watches
 from towline.core.wire.line import Line
 
 LOOK_S = 2.0  # Between two looks; some twenty calls of stat. Network homes have no events.
 KERNEL_LOOK_S = 60.0  # Between two looks through all processes for a kernel.
 LINE_MAX = 64 << 10  # Bytes. A Python has some twenty folders of packages.
-CHANNELS_MAX = 8  # A laptop needs one.
 
 Times = dict[str, int | None]  # When each file was changed last, in ns; None if it is not there.
 
@@ -33,29 +33,22 @@ class _Watched:
     kernels_at: float | None = None
 
 
-class Stamps:
+class Stamps(Watches[_Watched]):
     """All channels of one Line that wait for an installation."""
 
     def __init__(self, line: Line) -> None:
-        self._line = line
-        self._watched: dict[int, _Watched] = {}
+        super().__init__(line)
         self._looks_at = 0.0
 
     def wants(self, greeting: Mapping[str, Any]) -> bool:
         return "stamps" in greeting
 
-    def open(self, channel: int, greeting: Mapping[str, Any]) -> None:
-        if len(self._watched) >= CHANNELS_MAX:
-            self._line.close_channel(channel, "that is told to somebody already")
-        else:
-            self._watched[channel] = _Watched()
-
-    def __contains__(self, channel: int) -> bool:
-        return channel in self._watched
+    def begin(self) -> _Watched:
+        return _Watched()
 
     def put(self, channel: int, data: bytes) -> None:
         self._line.consumed(channel, len(data))
-        watched = self._watched[channel]
+        watched = self._asked[channel]
         watched.line += data
         try:
             if len(watched.line) > LINE_MAX:
@@ -64,36 +57,17 @@ class Stamps:
                 watched.known, watched.python = _read(watched.line)
                 watched.line.clear()
         except (ValueError, KeyError, TypeError, RecursionError):
-            self._watched.pop(channel)
+            self.closed(channel)
             self._line.close_channel(channel, "these are no times of files")
 
-    def stir(self, channel: int) -> None:
-        """What waits for credit goes with the next look."""
-
-    def closed(self, channel: int) -> None:
-        self._watched.pop(channel, None)
-
-    def close(self) -> None:
-        self._watched.clear()
-
-    def readable(self) -> Collection[int]:
-        return ()
-
-    def writable(self) -> Collection[int]:
-        return ()
-
-    def step(self) -> None:
-        """Nothing moves between two looks."""
-
     def deadline(self) -> float | None:
-        waits = any(watched.known is not None for watched in self._watched.values())
+        waits = any(watched.known is not None for watched in self._asked.values())
         return self._looks_at if waits else None
 
     def look(self, now: float) -> None:
-        """Look at the files if it is time."""
-        if self._watched and now >= self._looks_at:
+        if self._asked and now >= self._looks_at:
             self._looks_at = now + LOOK_S
-            for channel, watched in self._watched.items():
+            for channel, watched in self._asked.items():
                 if watched.known is not None and self._line.sendable(channel) > 0:
                     self._look(channel, watched, watched.known, now)
 

@@ -53,14 +53,3 @@ class Streams(Protocol):
     def writable(self) -> Collection[int]:
         """The descriptors to wait for until they can be written."""
         ...
-
-
-class Watches(Streams, Protocol):
-    """Streams that look now and then at what tells nothing by itself."""
-
-    def deadline(self) -> float | None:
-        """When to look next, or None as long as nobody waits."""
-        ...
-
-    def look(self, now: float) -> None:
-        """Look if it is time."""

@@ -9,25 +9,27 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any, cast
 
+from towline.agent.watches import Watches
 from towline.core.wire.line import Line
 
 VARIABLE = "TOWLINE_STATUS_FILE"  # Set in every shell by the server of `towline up`.
 USUAL = "towline/machine/status.json"  # Below the state directory.
 FILE_MAX = 64 << 10  # Bytes.
 LOOK_S = 2.0  # Between two looks: a way in that is lost takes longer to be opened again.
-CHANNELS_MAX = 8  # A laptop needs one.
 
 
-class Ways:
-    """All channels of one Line that ask. `path` is the file, empty where there can be none."""
+class Ways(Watches[bytes]):
+    """All channels of one Line that ask; of each is known what it heard last.
+
+    `path` is the file, empty where there can be none.
+    """
 
     def __init__(self, line: Line, path: str) -> None:
-        self._line = line
+        super().__init__(line)
         self._path = path
-        self._told: dict[int, bytes] = {}  # By channel, what it heard last.
         self._seen: tuple[int, ...] = ()  # What tells that the file is another.
         self._news = b""
         self._looks_at = 0.0
@@ -35,50 +37,28 @@ class Ways:
     def wants(self, greeting: Mapping[str, Any]) -> bool:
         return "ways" in greeting
 
-    def open(self, channel: int, greeting: Mapping[str, Any]) -> None:
-        if len(self._told) >= CHANNELS_MAX:
-            self._line.close_channel(channel, "that is told to somebody already")
-        else:
-            self._told[channel] = b""
-            self._seen, self._looks_at = (), 0.0
-
-    def __contains__(self, channel: int) -> bool:
-        return channel in self._told
+    def begin(self) -> bytes:
+        self._seen, self._looks_at = (), 0.0
+        return b""
 
     def put(self, channel: int, data: bytes) -> None:
         """The laptop has nothing to say here."""
         self._line.consumed(channel, len(data))
 
-    def stir(self, channel: int) -> None:
-        """What waits for credit goes with the next step."""
-
-    def closed(self, channel: int) -> None:
-        self._told.pop(channel, None)
-
-    def close(self) -> None:
-        self._told.clear()
-
-    def readable(self) -> Collection[int]:
-        return ()
-
-    def writable(self) -> Collection[int]:
-        return ()
-
     def deadline(self) -> float | None:
-        return self._looks_at if self._told and self._path else None
+        return self._looks_at if self._asked and self._path else None
 
     def look(self, now: float) -> None:
-        """Look at the file if it is time."""
-        if self._told and self._path and now >= self._looks_at:
+        if self._asked and self._path and now >= self._looks_at:
             self._looks_at = now + LOOK_S
             self._look()
 
     def step(self) -> None:
         """Tell whoever has not heard what is new."""
-        for channel, told in self._told.items():
+        for channel, told in self._asked.items():
             if self._news not in (b"", told) and self._line.sendable(channel) > 0:
                 self._line.send(channel, self._news)
-                self._told[channel] = self._news
+                self._asked[channel] = self._news
 
     def _look(self) -> None:
         """What cannot be read says nothing new: it may be on its way to be replaced."""

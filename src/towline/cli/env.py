@@ -66,11 +66,13 @@ def capture(project: Path | None, name: str | None, as_json: bool) -> None:
     from towline.environment.keep import summary
     from towline.environment.lock import NAME
     from towline.environment.machine import capture as ask_machine
+    from towline.environment.machine import hold
 
     asked = _asked(project, name)
-    captured = ask_machine(asked, hold=True)
+    captured = ask_machine(asked)
     file = LockFile(asked.binding.project)
     changed = file.write(captured)
+    hold(asked, captured)
     if as_json:
         json_line({"file": str(file.path), "changed": changed, **captured})
     for what, why in captured["left"].items():

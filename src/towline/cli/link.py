@@ -6,7 +6,7 @@ import dataclasses
 import os
 import sys
 from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from towline.ui.display import Display
 
     Report = Callable[[Event | Status], None]
-
-GC_THRESHOLD = (50_000, 20, 20)
-"""As in the agent: trees of a hundred thousand entries hold no cycles to be looked for."""
 
 
 @click.command(cls=Command, short_help="Keep a project folder live on a machine.")
@@ -187,13 +184,9 @@ def request_for(
 
 def run_here(request: LinkRequest, display: Display) -> int:
     """Run the engine in this process until it stops. Return its exit code. Raises UserError."""
-    import gc
-
     import anyio
 
     from towline.logfile import Log
-
-    gc.set_threshold(*GC_THRESHOLD)
 
     binding = Workspaces().by_id(request.workspace_id)
     tellers: list[Report] = [Log(binding.places.log), _remembering(binding), display]
@@ -218,23 +211,18 @@ def run_here(request: LinkRequest, display: Display) -> int:
 
 async def _run(request: LinkRequest, report: Report) -> int:
     """Begin to connect, and load the engine meanwhile: there are a dozen round trips of time."""
-    import anyio
-
     from towline.config import load
     from towline.control import is_running
     from towline.entrance import Entrance
 
     options = load(request.project, os.environ, request.overrides)
     entrance = Entrance(request, options)
-    async with AsyncExitStack() as stack:
-        if not is_running(Workspaces().by_id(request.workspace_id)):  # It would be cut off.
-            await stack.enter_async_context(entrance.begun(attended=sys.stdin.isatty()))
-        tasks = await stack.enter_async_context(anyio.create_task_group())
-        tasks.start_soon(anyio.to_thread.run_sync, entrance.pack_ahead)
+    would_be_cut_off = is_running(Workspaces().by_id(request.workspace_id))
+    begun = nullcontext() if would_be_cut_off else entrance.begun(attended=sys.stdin.isatty())
+    async with begun:
         from towline.workspace import run_link
 
         return await run_link(request, options, entrance, report)
-    raise AssertionError("unreachable: nothing here swallows an error")
 
 
 def _only_error(group: BaseExceptionGroup[BaseException]) -> BaseException | None:

@@ -5,6 +5,7 @@ Commands are loaded when they are used, so that `towline status` does not pay fo
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -66,6 +67,10 @@ COMMANDS = (
 a dash on the command line is an underscore there."""
 
 
+GC_THRESHOLD = (50_000, 20, 20)
+"""Imports make no cycles to be looked for, and trees of a hundred thousand entries hold none."""
+
+
 class LazyGroup(click.Group):
     """Finds a command by importing the module of its name."""
 
@@ -103,6 +108,7 @@ def towline() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and leave with its exit code. Standard output holds data only."""
+    gc.set_threshold(*GC_THRESHOLD)
     prepare()
     sys.exit(_run(arguments))
 

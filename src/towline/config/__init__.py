@@ -7,7 +7,6 @@ the key, and the file and line or the variable. Nothing here asks what a value r
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import tomllib
@@ -341,6 +340,8 @@ def _step(key: str | int) -> str:
 
 def _suggestion(wanted: str, known: tuple[str, ...]) -> str:
     """Return the known key a person may have meant: by its spelling, or its last part's."""
+    import difflib  # Only a mistake needs it.
+
     close = difflib.get_close_matches(wanted.lower().replace("-", "_"), known, n=1, cutoff=0.7)
     if not close:
         last = wanted.rpartition(".")[2].lower()

@@ -7,8 +7,12 @@ stayed the same from one version to the next need be neither sent nor hashed aga
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
+
+try:
+    from _blake2 import blake2b as blake2b  # The same: `hashlib` would load OpenSSL, too (4 MB).
+except ImportError:  # A Python that has it elsewhere.
+    from hashlib import blake2b as blake2b
 
 DIGEST_SIZE = 16  # Bytes. 128 bits of BLAKE2b: no accidental collision in any number of files.
 BLOCK = 64 << 10  # Bytes. A small change costs at most two of these; 1 MB of digests name 4 GB.
@@ -42,7 +46,7 @@ class Hasher:
     def __init__(self, leaves: bytes = b"") -> None:
         """`leaves`: of whole blocks that are known already and will not be passed in."""
         self._leaves = bytearray(leaves)
-        self._block = hashlib.blake2b(digest_size=DIGEST_SIZE)
+        self._block = blake2b(digest_size=DIGEST_SIZE)
         self._filled = 0  # Bytes of the block under way.
         self.size = len(leaves) // DIGEST_SIZE * BLOCK
 
@@ -56,7 +60,7 @@ class Hasher:
             left = left[len(piece) :]
             if self._filled == BLOCK:
                 self._leaves += self._block.digest()
-                self._block, self._filled = hashlib.blake2b(digest_size=DIGEST_SIZE), 0
+                self._block, self._filled = blake2b(digest_size=DIGEST_SIZE), 0
 
     def skip(self, leaves: bytes, size: int) -> None:
         """Take the next `size` bytes by the digests of their blocks, instead of the bytes.
@@ -84,13 +88,13 @@ def root_of(leaves: bytes) -> bytes:
     if len(leaves) == DIGEST_SIZE:
         return leaves
     if not leaves:
-        return hashlib.blake2b(digest_size=DIGEST_SIZE).digest()
-    return hashlib.blake2b(leaves, digest_size=DIGEST_SIZE, person=_ROOT).digest()
+        return blake2b(digest_size=DIGEST_SIZE).digest()
+    return blake2b(leaves, digest_size=DIGEST_SIZE, person=_ROOT).digest()
 
 
 def digest_of(content: bytes | bytearray | memoryview) -> bytes:
     if len(content) <= BLOCK:
-        return hashlib.blake2b(content, digest_size=DIGEST_SIZE).digest()
+        return blake2b(content, digest_size=DIGEST_SIZE).digest()
     hasher = Hasher()
     hasher.update(content)
     return hasher.digest()

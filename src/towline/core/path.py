@@ -7,8 +7,9 @@ here asks a file system; what a name means on one (case, links) is `disk`'s busi
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 OWN_DIRECTORY = ".towline"
 """towline's own directory in each root: incarnation id, staging, cookies. Never synced."""
@@ -21,6 +22,17 @@ DEPTH_MAX = 100  # Names. Trees are walked by recursion; no project nests a thir
 _NAME = r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,60}"
 _USUAL = re.compile(f"(?:{_NAME}/){{0,50}}{_NAME}")
 """Most paths are of this kind: one match instead of a look at each name."""
+
+
+def _itself(name: str) -> str:
+    return name
+
+
+shared: Callable[[str], str] = _itself if sys.version_info[:2] == (3, 12) else sys.intern
+"""Return the one string for a name that several trees and a cache keep, each for ever.
+
+It goes with the last of them, but for Python 3.12, which would keep every name there ever was.
+"""
 
 
 class BadPathError(ValueError):

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import cast
 
 from towline.core.entry import Directory, Entry
-from towline.core.path import join
+from towline.core.path import join, shared
 
 
 class Tree:
@@ -64,7 +64,7 @@ class Tree:
         if owned is None:
             children.pop(name, None)
         else:
-            children[name] = owned
+            children[shared(name)] = owned
 
     def put_shallow(self, path: str, entry: Entry | None) -> None:
         """As `put`, but a directory that is already there keeps its children."""
@@ -113,7 +113,7 @@ class Tree:
             child = children.get(name)
             if not isinstance(child, Directory):
                 self._count += child is None
-                child = children[name] = Directory({})
+                child = children[shared(name)] = Directory({})
             children = _own(child)
         return children
 

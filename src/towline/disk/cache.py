@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from towline.core.entry import DIGEST_SIZE, digest_of
-from towline.core.path import is_below
+from towline.core.path import is_below, join, shared
 
 GRANULARITY_NS = 20_000_000  # The kernel's clock for file times ticks at up to 10 ms.
 COARSE_GRANULARITY_NS = 2_000_000_000  # FAT keeps times to 2 s; HFS+ and old ext3 to 1 s.
@@ -60,58 +61,88 @@ def is_settled(stamp: Stamp, now_ns: int) -> bool:
 class Cache:
     """Path → stamp and digest, for files only.
 
-    Kept packed, as they are saved: a project may have a hundred thousand.
+    Kept packed, as they are saved, and by directory: a project may have a hundred thousand, whose
+    names the tree has already.
     """
 
     def __init__(self) -> None:
-        self._known: dict[str, bytes] = {}
+        self._known: dict[str, dict[str, bytes]] = {}  # Directory → name → stamp and digest.
 
     def __len__(self) -> int:
-        return len(self._known)
+        return sum(map(len, self._known.values()))
 
     def digest(self, path: str, stamp: Stamp) -> bytes | None:
-        known = self._known.get(path)
+        known = self._get(path)
         if known is None or not known.startswith(_STAMP.pack(*stamp)):
             return None
         return known[_STAMP.size :]
 
     def last_digest(self, path: str) -> bytes | None:
         """Return the digest last known of the file, whether it is still true or not."""
-        known = self._known.get(path)
+        known = self._get(path)
         return None if known is None else known[_STAMP.size :]
 
     def put(self, path: str, stamp: Stamp, digest: bytes, *, read_at_ns: int) -> None:
         """Remember a digest that was read not before `read_at_ns`, if its stamp is settled."""
         if is_settled(stamp, read_at_ns):
-            self._known[path] = _STAMP.pack(*stamp) + digest
+            self._put(path, _STAMP.pack(*stamp) + digest)
         else:
-            self._known.pop(path, None)
+            self._pop(path)
 
     def put_own(self, path: str, stamp: Stamp, digest: bytes) -> None:
         """Remember a file written here whose mtime was set by hand: any write would change it."""
-        self._known[path] = _STAMP.pack(*stamp) + digest
+        self._put(path, _STAMP.pack(*stamp) + digest)
 
     def stamp(self, path: str) -> Stamp | None:
         """Return the stamp under which the digest of `path` is known."""
-        known = self._known.get(path)
+        known = self._get(path)
         return None if known is None else Stamp(*_STAMP.unpack_from(known))
 
     def move(self, source: str, target: str) -> None:
         """A directory above has another name: the file at `source` is at `target` now, the same."""
-        if (known := self._known.pop(source, None)) is not None:
-            self._known[target] = known
+        if (known := self._pop(source)) is not None:
+            self._put(target, known)
 
     def forget(self, path: str) -> None:
-        self._known.pop(path, None)
+        self._pop(path)
 
-    def keep_only(self, paths: set[str]) -> None:
-        """Drop all but these: what a scan no longer found."""
-        for path in [path for path in self._known if path not in paths]:
-            del self._known[path]
+    def keep_only(self, names_in: Callable[[str], Container[str]]) -> None:
+        """Drop what is not among the names in its directory: what a scan no longer found."""
+        for directory, names in [*self._known.items()]:
+            kept = names_in(directory)
+            for gone in [name for name in names if name not in kept]:
+                self._pop(join(directory, gone))
 
     def forget_below(self, directory: str) -> None:
-        for path in [path for path in self._known if is_below(path, directory)]:
-            del self._known[path]
+        for at in [at for at in self._known if at == directory or is_below(at, directory)]:
+            del self._known[at]
+
+    def _get(self, path: str) -> bytes | None:
+        directory, _, name = path.rpartition("/")
+        names = self._known.get(directory)
+        return None if names is None else names.get(name)
+
+    def _put(self, path: str, known: bytes) -> None:
+        directory, _, name = path.rpartition("/")
+        names = self._known.get(directory)
+        if names is None:
+            names = self._known[directory] = {}
+        names[shared(name)] = known
+
+    def _pop(self, path: str) -> bytes | None:
+        directory, _, name = path.rpartition("/")
+        names = self._known.get(directory)
+        if names is None:
+            return None
+        known = names.pop(name, None)
+        if not names:
+            del self._known[directory]
+        return known
+
+    def _rows(self) -> Iterator[tuple[str, bytes]]:
+        for directory, names in self._known.items():
+            for name, known in names.items():
+                yield join(directory, name), known
 
     def save(self, file: Path) -> None:
         """Write all to `file` in one step. Raises OSError."""
@@ -127,15 +158,20 @@ class Cache:
     def take(self, body: bytes) -> None:
         """Take in what was saved. Raises `struct.error` or `ValueError` where it is cut short."""
         at, size = 0, _STAMP.size + DIGEST_SIZE
+        encoding, errors = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
+        last, names = None, dict[str, bytes]()  # What comes next lies most often in the same one.
         while at < len(body):
             known = body[at : at + size]
             (length,) = _LENGTH.unpack_from(body, at + size)
             at += size + _LENGTH.size
-            self._known[os.fsdecode(body[at : at + length])] = known
+            directory, _, name = str(body[at : at + length], encoding, errors).rpartition("/")
+            if directory != last:
+                last, names = directory, self._known.setdefault(directory, {})
+            names[shared(name)] = known
             at += length
 
     def _packed(self) -> Iterator[bytes]:
-        for path, known in self._known.items():
+        for path, known in self._rows():
             name = os.fsencode(path)
             yield known + _LENGTH.pack(len(name)) + name
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import errno
 import math
 import os
-import secrets
 import stat
 import sys
 from collections.abc import Callable
@@ -69,7 +68,7 @@ class Displaced:
         self._folder = folder
         self._host = host
         self._now_ns = now_ns
-        self._token = secrets.token_hex(4)  # Tells this life's files from leftovers.
+        self._token = os.urandom(4).hex()  # Tells this life's files from leftovers.
         self._count = 0
         self._retired = Retirement()
         self._kept: list[Kept] = []

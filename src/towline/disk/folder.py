@@ -71,7 +71,7 @@ class Folder:
                 os.close(before)
 
     def hold(self, directory: str) -> None:
-        """Keep a directory open until `release`: to open or make files in it needs no walk.
+        """Keep a directory open until `release`: looking, opening and making in it need no walk.
 
         For reading, or in the stage, and not for long: it may be moved away while it is held.
         """
@@ -96,6 +96,9 @@ class Folder:
         return os.fstat(self._descriptor) if _HAS_AT else os.stat(self.root)
 
     def lstat(self, path: str) -> os.stat_result:
+        directory, _, name = path.rpartition("/")
+        if directory == self._held_path:
+            return os.lstat(name, dir_fd=self._held)
         with self._at(path) as (parent, name):
             return os.lstat(name, dir_fd=parent)
 

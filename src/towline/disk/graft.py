@@ -7,7 +7,7 @@ device, content that is not at hand) is left to be carried out path by path. Dec
 
 from __future__ import annotations
 
-import secrets
+import os
 import stat
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -39,7 +39,7 @@ class Grafts:
     def __init__(self, look: Look) -> None:
         self._folder: Folder = look.folder
         self._look = look
-        self._token = f"{_PREFIX}{secrets.token_hex(4)}-"  # Tells this life's from leftovers.
+        self._token = f"{_PREFIX}{os.urandom(4).hex()}-"  # Tells this life's from leftovers.
         self._count = 0
         self._ready: dict[str, _Graft] = {}
         self._within: dict[str, tuple[_Graft, str]] = {}  # Directory → its graft, its staged name.

@@ -7,8 +7,8 @@ like one on which everything was deleted. Nothing here compares ids; it only mak
 from __future__ import annotations
 
 import enum
+import os
 import re
-import secrets
 import stat
 from contextlib import suppress
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ def read_or_create(folder: Folder) -> Incarnation:
     for _ in range(_ATTEMPTS_MAX):
         if found := _read(folder):
             return Incarnation(found, new=False)
-        new = secrets.token_hex(16)
+        new = os.urandom(16).hex()
         if _create(folder, new):
             return Incarnation(new, new=True)
     raise FileExistsError(f"{folder.root / _FILE} is no file of ours")

@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,7 +130,7 @@ class Replica:
         if isinstance(root, Unsynced):
             raise PermissionError(errno.EACCES, root.detail, str(self.folder.root))
         self.tree, self.problems, self.left_out = Tree(root), scan.problems, left_out
-        self._cache.keep_only(scan.files)
+        self._cache.keep_only(self._names_in)
         self._recover(scan.beside)
         self.observe(noted)
 
@@ -160,8 +160,12 @@ class Replica:
         changed: set[str] = set()
         self._look.moved = self._digests_moved(subjects)
         with self._look.keeping(contents), self._look.postponing(self._postpone):
-            for path in subjects:
-                changed.update(observation.path for observation in self._observe_one(path))
+            try:
+                for path in subjects:
+                    self._hold_parent(path)
+                    changed.update(observation.path for observation in self._observe_one(path))
+            finally:
+                self.folder.release()
         # A later look may have found more below an earlier one: the tree has the last word.
         return [Observation(path, self.tree.get(path)) for path in _uppermost(changed)]
 
@@ -170,8 +174,7 @@ class Replica:
         read: list[bytes | None] = []
         try:
             for path, expected in wanted:
-                with suppress(OSError):
-                    self.folder.hold(parent_of(path))
+                self._hold_parent(path)
                 read.append(self.read(path, expected))
         finally:
             self.folder.release()
@@ -338,6 +341,10 @@ class Replica:
 
     # Scanning.
 
+    def _names_in(self, directory: str) -> Container[str]:
+        entry = self.tree.get(directory)
+        return entry.children if isinstance(entry, Directory) else ()
+
     def _leftovers(self) -> list[str]:
         try:
             return [join(STAGE, name) for name, _ in self.folder.scan_directory(STAGE)]
@@ -375,6 +382,11 @@ class Replica:
         """Return what to look at for these paths: where one is new, its uppermost new parent."""
         usable = [path for path in paths if not path or _is_usable(path)]
         return _uppermost({self._uppermost_new(path) for path in usable})
+
+    def _hold_parent(self, path: str) -> None:
+        """Hold the directory that `path` is in: the next path is in the same one, most often."""
+        with suppress(OSError):  # Whatever it is, looking at the path tells it better.
+            self.folder.hold(parent_of(path))
 
     def _uppermost_new(self, path: str) -> str:
         if isinstance(self.tree.get(parent_of(path)), Directory):
@@ -424,6 +436,8 @@ class Replica:
         is_directory = stat.S_ISDIR(status.st_mode)
         if path and self._rules.ignores(path, is_directory):
             return None
+        if stat.S_ISREG(status.st_mode) and (file := self._look.at_once(path, status)) is not None:
+            return file
         below = self._rules.at(path if is_directory else parent_of(path))
         return run_to_end(scan.entry_steps(path, status, below))
 

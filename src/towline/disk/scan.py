@@ -15,7 +15,7 @@ from typing import Protocol
 
 from towline.core.checkpoint import Checkpoints
 from towline.core.entry import Directory, Entry, File, Unsynced
-from towline.core.path import OWN_DIRECTORY, BadPathError, check_path, join
+from towline.core.path import OWN_DIRECTORY, BadPathError, check_path, join, shared
 from towline.core.problem import Problem, ProblemKind
 from towline.disk.folder import BESIDE_PREFIX, is_own_name
 from towline.disk.look import Look, Steps
@@ -69,7 +69,6 @@ class Scan:
         self._seen = 0
         self._ignored_directories: list[str] = []
         self._left_out: list[LeftOut] = []
-        self.files: set[str] = set()
         self.problems: dict[str, Problem] = {}
         self.beside: list[str] = []  # Own names found beside their targets, left by a crash.
 
@@ -93,7 +92,7 @@ class Scan:
         for name, status in others:
             child = yield from self._child_steps(path, name, status, rules)
             if child is not None:
-                children[name] = child
+                children[shared(name)] = child
         return Directory(children) if children or is_bare or not path else None
 
     def _is_own(self, parent: str, name: str) -> bool:
@@ -119,7 +118,7 @@ class Scan:
                 if file is None:
                     others.append((name, status))
                 else:
-                    children[name] = file
+                    children[shared(name)] = file
         finally:
             self._folder.release()
         return others
@@ -132,10 +131,7 @@ class Scan:
             return None
         with suppress(OSError):  # Whatever it is, looking at the file tells it better.
             self._folder.hold(parent)
-        file = self._look.at_once(path, status)
-        if file is not None:
-            self.files.add(path)
-        return file
+        return self._look.at_once(path, status)
 
     def entry_steps(
         self, path: str, status: os.stat_result, below: DirectoryRules
@@ -143,8 +139,6 @@ class Scan:
         """As `directory_steps` for whatever is at `path`; `below` holds inside it."""
         if stat.S_ISDIR(status.st_mode):
             return (yield from self.directory_steps(path, below))
-        if stat.S_ISREG(status.st_mode):
-            self.files.add(path)
         entry = yield from self._look.entry_steps(path, status)
         if isinstance(entry, Unsynced) and entry.kind is ProblemKind.TOO_LARGE:
             self._leave_out(LeftOut(path, status.st_size, "too large"))

@@ -21,6 +21,8 @@ from towline.core.tree import Tree
 from towline.core.wire import fields
 
 SCHEMA_VERSION = 1
+ROWS_AT_ONCE = 4096  # Read as one JSON text: far quicker than each, and no more than 2 MB.
+CACHE_KIB = 512  # Of the file, in memory: paths come in order. SQLite would take 2 MB.
 _JSON = json.JSONEncoder(separators=(",", ":"))
 
 _SCHEMA = """
@@ -57,6 +59,7 @@ class Store:
             self._db.execute("PRAGMA journal_mode=WAL")
             # A commit lost in a power cut makes the ancestor older, which is safe (docs/sync.md).
             self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
             self._db.executescript(_SCHEMA)
         except sqlite3.Error as error:
             raise StoreError(f"the state in {file} cannot be used: {error}") from None
@@ -99,10 +102,11 @@ class Store:
                 self._db.execute("COMMIT")
         tree = Tree()
         query = "SELECT path, entry FROM ancestor WHERE mirror = ? ORDER BY path"
-        rows = self._db.execute(query, (mirror,)).fetchall()
-        entries = json.loads(f"[{','.join(packed for _, packed in rows)}]")  # At once: far quicker.
-        for (raw, _), entry in zip(rows, entries, strict=True):
-            tree.put_shallow(_decode(raw), fields.entry(entry))
+        found = self._db.execute(query, (mirror,))
+        while rows := found.fetchmany(ROWS_AT_ONCE):
+            entries = json.loads(f"[{','.join(packed for _, packed in rows)}]")
+            for (raw, _), entry in zip(rows, entries, strict=True):
+                tree.put_shallow(_decode(raw), fields.entry(entry))
         return tree
 
     def agree(self, mirror: int, agreed: Iterable[tuple[str, Entry | None]]) -> None:

@@ -24,6 +24,7 @@ VERSIONS_MAX = 200_000
 PENDING_MAX = 8 << 20  # Bytes of content that wait to be written; the rest is read again then.
 BATCH_ROWS = 512  # Written at once: some 50 ms of a core, then others have their turn.
 BASE_FILES_MAX = 10_000  # Of a first sync, whose contents are kept: a second of a core.
+CACHE_KIB = 512  # Of the file, in memory: what is written is seldom read. SQLite would take 2 MB.
 EVICTED_PART = 8  # At a time goes the oldest eighth of the revisions.
 
 _SCHEMA = """
@@ -73,6 +74,7 @@ class History:
         self._db = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=OFF")  # A power cut may cost some of the past.
+        self._db.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
         self._db.executescript(_SCHEMA)
         self._read = read
         self._size_max = size_max

@@ -19,6 +19,7 @@ from towline.core.change import Change, changes_between
 from towline.core.conflict import copy_name
 from towline.core.direction import Direction
 from towline.core.entry import DIRECTORY, Directory, Entry, File, Symlink, shallow
+from towline.core.path import parents_of
 from towline.core.problem import Problem, ProblemKind
 from towline.core.reconcile import Step, Verdict, syncable
 from towline.core.rename import Rename, renames_among
@@ -116,6 +117,8 @@ class Planner:
         if reason:
             self.held = reason
             self._flights.restore(dirty)
+            self._flights.note(self._pen)  # One decision is on all of them.
+            self._pen.clear()
         else:
             await self._set_going(remote, dirty, steps, began)
         if chained:
@@ -227,9 +230,11 @@ class Planner:
         it only what is ignored. The two would go on then as fast as the network does.
         """
         files = [change for change in pushes if change.new != DIRECTORY]
+        needed = {parent for change in files for parent in parents_of(change.path)}
         return (
             bool(files)
             and not self._is_retrying
+            and all(change.new != DIRECTORY or change.path in needed for change in pushes)
             and all(
                 (stuck := self.stuck.get(change.path)) is not None and stuck.change == change
                 for change in files

@@ -28,6 +28,7 @@ from towline.core.wire.telling import header_size_of
 from towline.engine.bell import Bell
 from towline.engine.draft import Drafts
 from towline.engine.flights import Flights, Way
+from towline.engine.history import PENDING_MAX
 from towline.engine.local import Local
 from towline.engine.order import large_apart
 from towline.engine.remote import Remote
@@ -60,6 +61,7 @@ class OpenRevision:
     changes: int = 0
     paths: list[str] = field(default_factory=list[str])  # The first few, for people.
     bulk: bool = False  # Something of it goes by the lane that others overtake.
+    size: int = 0  # Bytes of content that were queued for it.
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class Queued:
 
 
 class Pusher:
-    """`keep` is handed the contents that were sent."""
+    """`keep` is handed the contents that were sent, where it can take a whole revision's."""
 
     def __init__(
         self,
@@ -169,18 +171,22 @@ class Pusher:
             self._queue[change.path] = Queued(change, revision, moment)
             self._queue_size += change.content_size
             self._revisions[revision].queued += 1
+            self._revisions[revision].size += change.content_size
             self._revisions[revision].bulk = True
         self._queued.ring()
 
     def drop(self, path: str) -> None:
         """Forget what is queued at `path`, and below it if a directory is concerned."""
+        if not self._queue:
+            return
         doomed = [path] if path in self._queue else []
         here = (self._trees.local.get(path), self._trees.remote.get(path))
-        if self._queue and any(not isinstance(entry, File) for entry in here):
+        if any(not isinstance(entry, File) for entry in here):
             doomed += [other for other in self._queue if is_below(other, path)]
         for other in doomed:
             self._unqueue(other)
-        self._queued.ring()
+        if doomed:
+            self._queued.ring()
 
     async def run(self, remote: Remote) -> None:
         """Send what is queued, for ever."""
@@ -223,12 +229,13 @@ class Pusher:
         for path in current:
             self._unqueue(path, sent=True)
         ready = [change for change in ready if change.path in current]
-        last = self._revisions[revision].queued == 0
+        last, size = self._revisions[revision].queued == 0, self._revisions[revision].size
         for change in ready:
             self._flights.start(change.path, Way.BULK, change.new, moment)
         group = self._open_group(ready, revision, last=last)
         await remote.send_bulk(Apply(group, revision, last, tuple(ready), contents))
-        self._keep(contents)
+        if size <= PENDING_MAX:  # Of a larger one, such as a first copy, most would be dropped.
+            self._keep(contents)
 
     def _is_queued(self, queued: Queued) -> bool:
         return self._queue.get(queued.change.path) is queued

@@ -165,7 +165,10 @@ class Trees:
 
         Or nothing, where there was something: what the other side still has in it decides.
         """
-        scope, is_nowhere = path, self.local.get(path) is None and self.remote.get(path) is None
+        local, remote = self.local.get(path), self.remote.get(path)
+        if local is not None and remote is not None:
+            return path  # All above it is a directory, on both sides.
+        scope, is_nowhere = path, local is None and remote is None
         for parent in parents_of(path):
             for tree in (self.local, self.remote):
                 here = tree.get(parent)

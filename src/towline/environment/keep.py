@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from towline.environment.file import LockFile
 from towline.environment.lock import NAME, Json, is_empty, same
-from towline.environment.machine import Asked, capture, watch
+from towline.environment.machine import Asked, hold, watch
 
 THEIRS = (
     f"{NAME} is not as towline wrote it, so it stays as it is; "
@@ -28,7 +28,7 @@ def keep(asked: Asked, file: LockFile, tell: Callable[[str], None]) -> None:
     for captured in watch(asked):
         note, is_held = take_down(captured, file)
         if is_held and not captured["holds"]:
-            capture(asked, hold=True)
+            hold(asked, captured)
         if note and note != said:
             tell(note)
         said = note or said

@@ -83,6 +83,7 @@ def from_machine(told: object) -> Json:
     words = cast("Json", left).items() if isinstance(left, dict) else ()
     return {
         **lock,
+        "record": str(plain.get("record")),
         "holds": plain.get("holds") is True,
         "left": {str(name): str(reason) for name, reason in words},
     }

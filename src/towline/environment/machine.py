@@ -41,9 +41,14 @@ class Asked:
         return Call(["environment", verb, json.dumps(request)], agent=True)
 
 
-def capture(asked: Asked, *, hold: bool = False) -> Json:
-    """Return what is different from the image now; `hold`: it is written down. Raises UserError."""
-    return from_machine(_captured(asked, hold=hold))
+def capture(asked: Asked) -> Json:
+    """Return what is different from the image now. Raises UserError."""
+    return from_machine(_answer_to(asked, "capture"))
+
+
+def hold(asked: Asked, captured: Json) -> None:
+    """Have it noted there that the lock file lists what was captured. Raises UserError."""
+    _answer_to(asked, "hold", record=captured["record"])
 
 
 def restore(asked: Asked, lock: Json) -> Iterator[Json]:
@@ -63,14 +68,14 @@ def watch(asked: Asked) -> Iterator[Json]:
     next. Of the first look there are none, so there is a second. Raises UserError when the machine
     is lost.
     """
-    answer = _captured(asked, behind=True)
+    answer = _answer_to(asked, "capture", behind=True)
     times: Times = {}
     told = from_machine(answer)
     yield told
     while True:
         times = _changed_times(asked, answer, {file: times.get(file) for file in _files(answer)})
         try:
-            answer = _captured(asked, behind=True, last=_last(answer))
+            answer = _answer_to(asked, "capture", behind=True, last=_last(answer))
         except UserError as error:  # Python removed, or in pieces: the next change tells more.
             if error.exit_code is ExitCode.UNAVAILABLE:
                 raise
@@ -80,9 +85,9 @@ def watch(asked: Asked) -> Iterator[Json]:
             yield told
 
 
-def _captured(asked: Asked, **more: Any) -> Json:
+def _answer_to(asked: Asked, verb: str, **more: Any) -> Json:
     """Return what the machine answers, as it is. Raises UserError."""
-    with Program(asked.binding, asked.call("capture", **more)) as program:
+    with Program(asked.binding, asked.call(verb, **more)) as program:
         answer = next(_answers(program), None)
     if answer is None:
         raise not_understood()

@@ -15,7 +15,7 @@ import struct
 import sys
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -46,7 +46,6 @@ class Bundle:
 
     content: bytes
     digest: str
-    sources: Mapping[str, bytes] = field(compare=False, repr=False)
 
     def for_python(self, version: str) -> bytes:
         """Return the zip for a machine whose Python is `version` (`311`).
@@ -58,7 +57,9 @@ class Bundle:
 
 
 def _with_bytecode(bundle: Bundle) -> bytes:
-    return _zip({**bundle.sources, **_bytecode(bundle.sources)})
+    with zipfile.ZipFile(io.BytesIO(bundle.content)) as archive:
+        sources = {path: archive.read(path) for path in archive.namelist()}
+    return _zip({**sources, **_bytecode(sources)})
 
 
 @functools.cache
@@ -80,7 +81,7 @@ def agent_sources() -> dict[str, bytes]:
 def pack(sources: Mapping[str, bytes]) -> Bundle:
     """Pack sources into a bundle, the same bytes for the same sources."""
     content = _zip(sources)
-    return Bundle(content, hashlib.sha256(content).hexdigest()[:16], sources)
+    return Bundle(content, hashlib.sha256(content).hexdigest()[:16])
 
 
 def _zip(files: Mapping[str, bytes]) -> bytes:

@@ -34,6 +34,11 @@ class ConnectError(Exception):
         self.hint = hint
         self.retryable = kind in _PASSING
 
+    def alone(self) -> ConnectError:
+        """Return it without how it came about, for keeping: that would hold what has ended."""
+        self.__context__ = None
+        return self.with_traceback(None)
+
 
 class LineLostError(Exception):
     """The agent does not know this line any more: a new one is a new life of the machine."""

@@ -32,7 +32,10 @@ STEADY_S = 5.0  # A connection that lasted so long was one: the next is tried wi
 UNSTEADY = 2  # Where in the delays a shorter one leaves us, so that two that oust each other rest.
 TICK_S = 1.0  # The longest time between two looks at the clocks.
 SLEPT_S = 5.0  # Seconds that only the wall clock counted: the laptop slept.
-GATHER_S = 0.003  # After connecting. Relays keep small packets back until the last is answered.
+# Relays keep small packets back until the last one is answered. So what is said as a connection
+# begins waits a moment for what comes right behind it, as an answer does behind its ACK.
+GATHER_S = 0.003
+BEGINNING_S = 2.0
 LAST_WORDS_S = 3.0  # For the reader to learn why, after a write has failed.
 
 Connect = Callable[[bool], AbstractAsyncContextManager[ByteStream]]
@@ -186,7 +189,7 @@ class LiveLine:
             async with self._connect(not self._was_connected) as stream:
                 return await self._carry(stream)
         except ConnectError as error:
-            return error
+            return error.alone()
         except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
             return _CUT
 
@@ -251,6 +254,7 @@ class LiveLine:
         try:
             while True:
                 data = await carrier.stream.receive(READ_SIZE)
+                carrier.gather(anyio.current_time())
                 self._line.receive_bytes(data, anyio.current_time())
                 self._take_events(carrier)
                 self.wake()
@@ -318,7 +322,7 @@ class LiveLine:
                 self._line.close_channel(number, "nobody expects a channel from this side")
             case events.Connected():
                 self._was_connected = True
-                carrier.writes_at = anyio.current_time() + GATHER_S
+                carrier.begins(anyio.current_time())
                 self._set_state(LineState(Phase.CONNECTED, anyio.current_time()))
             case events.Silent(silent_s):
                 carrier.end(
@@ -337,12 +341,22 @@ class _Carrier:
     def __init__(self, stream: ByteStream) -> None:
         self.stream = stream
         self.writes_at = 0.0  # Not before: what was begun to be said is to go together.
+        self._begins_until = 0.0
         self.reason: ConnectError | None = None
         self.ended = anyio.Event()
 
+    def begins(self, now: float) -> None:
+        self._begins_until = now + BEGINNING_S
+        self.writes_at = now + GATHER_S
+
+    def gather(self, now: float) -> None:
+        """Something came. An answer waits for company, but never longer because more comes."""
+        if self.writes_at < now < self._begins_until:
+            self.writes_at = now + GATHER_S
+
     def end(self, reason: ConnectError) -> None:
         """The first reason counts."""
-        self.reason = self.reason or reason
+        self.reason = self.reason or reason.alone()
         self.ended.set()
 
 

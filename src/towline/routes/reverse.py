@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from towline.core.address import BadAddressError, check_user, split_place
-from towline.routes.base import Surroundings
+from towline.routes.base import Setting, Surroundings
 from towline.routes.errors import RouteError, Saying
 from towline.routes.program import Program, open_program
 
@@ -137,6 +137,42 @@ def why_no_key(path: str, variable: str) -> str:
     if path and not Path(path).expanduser().is_file():
         return f"{variable}: there is no file {path}"
     return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """By which settings of a route a person says where to log in, and by which key."""
+
+    server: Setting
+    key: Setting
+    host_key: Setting
+
+    def why_not(self, around: Surroundings) -> str:
+        """Return what is wrong with what is set, or nothing."""
+        return why_no_server(around.value(self.server), self.server.variable) or why_no_key(
+            around.value(self.key), self.key.variable
+        )
+
+    def read(self, around: Surroundings) -> Server:
+        """Return the server, with a private copy of the key if there is one.
+
+        Raises `RouteError` if the key cannot be read.
+        """
+        path = around.value(self.key)
+        return parse_server(
+            around.value(self.server),
+            fingerprint=around.value(self.host_key),
+            key=around.private_copy(self.key.key, Path(path)) if path else None,
+            rsa=self.host_key.default,
+        )
+
+
+async def port_there(program: Program, asked: int) -> int:
+    """Wait until the forward stands; return its port on the server, which chooses one for 0."""
+    if asked == 0:
+        return await program.wait_for(allocated_port)
+    await program.wait_for(forward_stands)
+    return asked
 
 
 def allocated_port(line: str) -> int | None:

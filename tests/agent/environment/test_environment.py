@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from towline.agent.environment import inventory, personal
-from towline.agent.environment.baseline import Baseline
+from towline.agent.environment.baseline import Baseline, hold
 from towline.agent.environment.restore import _planned, is_gpu_stack
 
 STATUS = """\
@@ -88,9 +89,29 @@ def test_an_environment_made_anew_at_the_same_place_is_another_one(home: Path) -
 def test_only_who_was_given_the_list_holds_it(home: Path) -> None:
     baseline = Baseline(found({}, home))
     assert not baseline.holds("/proj")
-    baseline.hold("/proj")
+    hold(baseline.name, "/proj")
     assert Baseline(found({}, home)).holds("/proj")
-    assert not baseline.holds("/other")
+    assert not Baseline(found({}, home)).holds("/other")
+
+
+def test_a_note_is_there_though_the_laptop_hung_up_before_it_was_told(
+    home: Path,
+) -> None:
+    baseline = Baseline(found({}, home))
+    ours, theirs = os.pipe()
+    os.close(ours)
+    source = "import sys; from towline.agent.environment.command import main; main(sys.argv[1:])"
+    request = json.dumps({"project": "/proj", "record": baseline.name})
+    argv = [sys.executable, "-c", source, "hold", request]
+    done = subprocess.run(argv, stdout=theirs, stderr=subprocess.PIPE, check=False)
+    os.close(theirs)
+    assert b"BrokenPipeError" in done.stderr
+    assert Baseline(found({}, home)).holds("/proj")
+
+
+def test_what_was_never_looked_at_is_not_held(home: Path) -> None:
+    hold("0" * 16, "/proj")
+    assert Baseline(found({}, home)).is_new
 
 
 def lock(**more: Any) -> dict[str, Any]:

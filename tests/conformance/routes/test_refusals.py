@@ -7,10 +7,13 @@ from dataclasses import replace
 import pytest
 
 from tests.conformance.routes.ssh_standin import ssh_standin
-from tests.conformance.routes.worlds import install
+from tests.conformance.routes.worlds import WORLDS, install
+from towline.access import Token, statuses_with
+from towline.core.address import WebSocket
 from towline.routes.base import Surroundings
 from towline.routes.catalog import route_named, routes
 from towline.routes.errors import RouteError
+from towline.routes.websocket import open_websocket
 
 pytestmark = pytest.mark.anyio
 
@@ -228,3 +231,27 @@ def test_what_is_missing_is_said_without_asking_anybody(
     assert why.isprintable()
     assert (why == "") is (route.name == "bore")  # The only one that needs nothing at all.
     assert all((route.about.needs, route.about.limits, route.about.cost))
+
+
+# By an access policy, to who comes in
+
+
+@pytest.mark.parametrize(
+    ("token", "means"),
+    [
+        (None, r"asks visitors to log in \(HTTP 302\)"),
+        (Token("4a1b.access", "another"), r"does not accept the service token \(HTTP 403\)"),
+    ],
+    ids=["none", "another"],
+)
+async def test_a_policy_lets_nobody_through_without_its_token(
+    around: Surroundings, echo: int, token: Token | None, means: str
+) -> None:
+    kind, _, make = WORLDS["cloudflared behind Access"]
+    async with make(around, echo) as world, route_named(kind).open(echo, world.around) as tunnel:
+        assert isinstance(tunnel.address, WebSocket)
+        edge = WebSocket("127.0.0.1", world.outside(), token=tunnel.address.token, secure=False)
+        headers = {} if token is None else token.headers()
+        with pytest.raises(RouteError, match=means):
+            async with open_websocket(edge, headers, statuses=statuses_with(token)):
+                pass

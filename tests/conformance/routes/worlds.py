@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -20,6 +20,7 @@ from anyio.abc import ByteStream
 from anyio.streams.stapled import StapledByteStream
 
 from lab import relay
+from tests.conformance.routes.access_standin import TOKEN, access_standin
 from tests.conformance.routes.ssh_standin import Banner, StandIn, ssh_standin
 from tests.end_to_end import sshd
 from tests.end_to_end.sshd import machine_in
@@ -41,6 +42,7 @@ class World:
     visit: Callable[[Visit], AbstractAsyncContextManager[int]] | None = None
     """Where the provider's own program must be run to come in: it leads a port there."""
     place: str = "127.0.0.1"  # Where the public port is.
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])  # What a policy asks for.
 
 
 Make = Callable[[Surroundings, int], AbstractAsyncContextManager[World]]
@@ -51,7 +53,7 @@ async def reach(world: World, address: Address) -> AsyncIterator[ByteStream]:
     """Come in as the laptop does; only the provider's DNS is replaced, by loopback."""
     if isinstance(address, WebSocket):
         local = WebSocket("127.0.0.1", world.outside(), address.path, address.token, False)
-        async with open_websocket(local) as websocket:
+        async with open_websocket(local, world.headers) as websocket:
             yield websocket
     elif isinstance(address, Jump):
         target = f"{address.target_host}:{address.target_port}"
@@ -243,6 +245,17 @@ def by_program(
     return make
 
 
+def behind_access(make: Make) -> Make:
+    """The same world behind an access policy, which lets through who shows its service token."""
+
+    @asynccontextmanager
+    async def guarded(around: Surroundings, port: int) -> AsyncIterator[World]:
+        async with make(around, port) as world, access_standin(world.outside) as gate:
+            yield replace(world, outside=lambda: gate, headers=TOKEN.headers())
+
+    return guarded
+
+
 def install(directory: Path, programs: tuple[str, ...]) -> None:
     """Put stand-ins where the route looks first."""
     (directory / "bin").mkdir(exist_ok=True)
@@ -357,6 +370,12 @@ def _read(place: Path, name: str) -> bytes:
         return b""
 
 
+NAMED_TUNNEL = by_program(
+    ("cloudflared",),
+    {"cloudflared.token": "ey", "cloudflared.hostname": "gpu.example"},
+    origin="cloudflared.origin_port",
+)
+
 WORLDS: dict[str, tuple[str, str, Make]] = {
     # What it is: the route, the part, how it is made.
     "ssh": ("ssh", "a real sshd", ssh),
@@ -390,14 +409,11 @@ WORLDS: dict[str, tuple[str, str, Make]] = {
         "a stand-in program",
         by_program(("cloudflared",), {}),
     ),
-    "cloudflared named": (
+    "cloudflared named": ("cloudflared", "a stand-in program", NAMED_TUNNEL),
+    "cloudflared behind Access": (
         "cloudflared",
-        "a stand-in program",
-        by_program(
-            ("cloudflared",),
-            {"cloudflared.token": "ey", "cloudflared.hostname": "gpu.example"},
-            origin="cloudflared.origin_port",
-        ),
+        "a stand-in program and a stand-in policy",
+        behind_access(NAMED_TUNNEL),
     ),
     "zrok": ("zrok", "a stand-in program", by_program(("zrok2",), {})),
     "frp": ("frp", "a stand-in program", by_program(("frpc",), {"frp.server": "frps.example"})),

@@ -127,18 +127,34 @@ def test_what_was_sent_before_the_window_changed_is_no_measure_of_it():
     assert pace.window == before
 
 
-def test_after_a_pause_bulk_begins_as_slowly_as_tcp_and_doubles():
+def test_after_a_long_pause_bulk_begins_as_slowly_as_tcp_and_doubles():
     pace = started()
     now = rounds(pace, RTT_S, 3, 0.0)
     pace.resume(now + PAUSE_S / 2)
     assert pace.window > WINDOW_START
-    now += 3 * RTT_S + PAUSE_S
+    now += 100 * max(PAUSE_S, 2 * RTT_S)
     pace.resume(now)
     assert pace.window == WINDOW_AGAIN
     pace.add_sample(RTT_S, WINDOW_AGAIN, now + RTT_S, WINDOW_AGAIN)
     assert pace.window == 2 * WINDOW_AGAIN
     rounds(pace, RTT_S, 3, now)
     assert pace.window > WINDOW_START
+
+
+@pytest.mark.parametrize(("timeouts", "share"), [(0.9, 1), (1.1, 1 / 2), (2.1, 1 / 4)])
+def test_a_pause_halves_the_window_for_each_timeout_as_tcp_does(timeouts, share):
+    pace = started()
+    now = rounds(pace, RTT_S, 3, 0.0)
+    before = pace.window
+    pace.resume(now + timeouts * max(PAUSE_S, 2 * RTT_S))
+    assert pace.window == pytest.approx(before * share, abs=1)
+
+
+def test_what_is_less_than_a_beginning_does_not_grow_by_a_pause():
+    pace = Pace(0.0, WINDOW_AGAIN // 2)
+    now = rounds(pace, RTT_S, 3, 0.0)
+    pace.resume(now + 100.0)
+    assert pace.window == WINDOW_AGAIN // 2
 
 
 def test_the_first_start_is_no_pause():

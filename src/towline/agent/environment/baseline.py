@@ -21,12 +21,12 @@ class Baseline:
     """The record for one inventory; made from it if there is none."""
 
     def __init__(self, found: Json) -> None:
-        self._path = os.path.join(_directory(), f"{_identity(found)}.json")
-        known = _read(self._path)
+        self.name = _identity(found)
+        known = _read(self.name)
         self.is_new = known is None
         self._plain: Json = known or {**{key: found[key] for key in _KEPT}, "holds": []}
         if self.is_new:
-            self._write()
+            _write(self.name, self._plain)
 
     @property
     def packages(self) -> Json:
@@ -35,12 +35,6 @@ class Baseline:
 
     def holds(self, project: str) -> bool:
         return project in self._plain["holds"]
-
-    def hold(self, project: str) -> None:
-        """Note that what the project's lock file lists is here."""
-        if not self.holds(project):
-            self._plain["holds"].append(project)
-            self._write()
 
     def delta(self, found: Json, project: str) -> Json:
         """Return what is different from the image, in the shape of the lock file."""
@@ -68,18 +62,16 @@ class Baseline:
             "apt": sorted({*found["apt"]} - {*self._plain["apt"]}),
         }
 
-    def _write(self) -> None:
-        """A home that cannot be written to costs the distinction, not the link."""
-        beside = f"{self._path}.{os.getpid()}"
-        with suppress(OSError):
-            os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
-            with open(beside, "w", encoding="utf-8") as file:
-                json.dump(self._plain, file)
-            os.replace(beside, self._path)
+
+def hold(name: str, project: str) -> None:
+    """Note that what the project's lock file lists is in the environment whose record this is."""
+    known = _read(name)
+    if known is not None and project not in known["holds"]:
+        _write(name, {**known, "holds": [*known["holds"], project]})
 
 
-def _directory() -> str:
-    return os.path.expanduser("~/.cache/towline/environment")
+def _path(name: str) -> str:
+    return os.path.expanduser(f"~/.cache/towline/environment/{name}.json")
 
 
 def _identity(found: Json) -> str:
@@ -92,9 +84,20 @@ def _identity(found: Json) -> str:
     return hashlib.blake2b(json.dumps(facts).encode(), digest_size=8).hexdigest()
 
 
-def _read(path: str) -> Json | None:
+def _write(name: str, plain: Json) -> None:
+    """A home that cannot be written to costs the distinction, not the link."""
+    path = _path(name)
+    beside = f"{path}.{os.getpid()}"
+    with suppress(OSError):
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        with open(beside, "w", encoding="utf-8") as file:
+            json.dump(plain, file)
+        os.replace(beside, path)
+
+
+def _read(name: str) -> Json | None:
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(_path(name), encoding="utf-8") as file:
             plain: object = json.load(file)
     except (OSError, ValueError):
         return None

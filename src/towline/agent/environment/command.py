@@ -1,8 +1,9 @@
-"""`environment capture|restore` of the bundle, as the laptop starts them: JSON in, JSON out.
+"""`environment capture|hold|restore` of the bundle, as the laptop starts them: JSON in, JSON out.
 
 `capture` prints what is different from the image, and the files that are others after the next
-installation. `restore` reads a lock file's content, puts it back and tells each step. Nothing stays
-running: for what changes there are the agent's `stamps`.
+installation. `hold` notes that this is in the lock file now, without another look. `restore` reads
+a lock file's content, puts it back and tells each step. Nothing stays running: for what changes
+there are the agent's `stamps`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from towline.agent.environment import personal
-from towline.agent.environment.baseline import Baseline
+from towline.agent.environment.baseline import Baseline, hold
 from towline.agent.environment.inventory import AUTOMATIC, DPKG
 from towline.agent.environment.python import (
     NoPythonError,
@@ -53,6 +54,7 @@ class Environment:
         return {
             "executable": self.python.executable,
             "new": self.baseline.is_new,
+            "record": self.baseline.name,
             "holds": self.baseline.holds(self.project),
             "files": [
                 *(*self.found["paths"], DPKG, AUTOMATIC),
@@ -94,15 +96,16 @@ class Environment:
 def main(arguments: list[str]) -> int:
     """Carry out one verb; what stops it is told as `{"error": …}`."""
     verb, request = arguments[0], json.loads(arguments[1])
+    if verb == "hold":  # Before the answer: whoever has that hangs up.
+        hold(request["record"], os.path.expanduser(request["project"]))
+        _tell({})
+        return 0
     try:
         if request.get("behind"):
             os.nice(NICE)
         environment = Environment(request)
         if verb == "capture":
-            captured = environment.captured()
-            if request.get("hold"):  # First: whoever has the answer hangs up.
-                environment.baseline.hold(environment.project)
-            _tell(captured)
+            _tell(environment.captured())
         else:
             for step in environment.restored(json.load(sys.stdin)):
                 _tell(step)

@@ -1,8 +1,8 @@
 """Where the jobs of a workspace lie on this machine, each a directory named by its number.
 
-`~/.local/state/towline/jobs/WORKSPACE/NUMBER`, or below the temporary directory where the home
-cannot be written. A directory appears whole, by a rename. Which jobs are over enough to be cleared
-away is decided here, too; nothing here starts or ends one.
+`~/.local/state/towline/jobs/WORKSPACE/NUMBER`, or in the temporary directory where the home cannot
+be written, apart for each home. A directory appears whole, by a rename. Which jobs are over enough
+to be cleared away is decided here, too; nothing here starts or ends one.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from towline.agent.jobs.record import (
     read_record,
     write_record,
 )
+from towline.agent.place import beside_home, ensure_private
 
 JOBS_KEPT = 200  # Jobs that are over; the oldest go when another begins.
 HELD_KEPT_S = 24 * 3600.0  # A held copy of the code, after its job is over.
@@ -203,24 +204,26 @@ def state_directory() -> str:
 
     Raises OSError.
     """
-    home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
-    ours = f"/tmp/towline-{os.getuid()}"  # noqa: S108 (checked to be ours alone before use)
-    for path, private in ((f"{home}/towline", f"{home}/towline"), (f"{ours}/state", ours)):
-        with suppress(OSError):
-            os.makedirs(private, mode=0o700, exist_ok=True)
-            if _is_private(private):
-                os.makedirs(path, mode=0o700, exist_ok=True)
-                if os.access(path, os.W_OK):
-                    return path
+    base = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    if _ensure_in_home(in_home := f"{base}/towline"):
+        return in_home
+    beside = beside_home()
+    if ensure_private(beside) and ensure_private(f"{beside}/state"):
+        return f"{beside}/state"
     raise OSError("neither ~/.local/state nor the temporary directory can be used")
 
 
-def _is_private(directory: str) -> bool:
-    status = os.lstat(directory)
-    ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
-    if ours and status.st_mode & 0o077:  # As some umask made it.
-        os.chmod(directory, 0o700)
-    return ours
+def _ensure_in_home(directory: str) -> bool:
+    """Make it private if it is ours: others of our programs may have made it."""
+    try:
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        status = os.lstat(directory)
+        ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+        if ours and status.st_mode & 0o077:
+            os.chmod(directory, 0o700)
+    except OSError:
+        return False
+    return ours and os.access(directory, os.W_OK)
 
 
 def boot_id() -> str:

@@ -53,7 +53,6 @@ def supervise(job: Job, report: int) -> NoReturn:
             traceback.print_exc(file=file)
     finally:
         os._exit(code)
-    raise AssertionError("unreachable")
 
 
 class Supervisor:

@@ -21,8 +21,9 @@ PERSON_S = 2.0  # After interactive content, how long more of it is likely.
 _FRAME_SIZE = 16 << 10  # Bytes.
 WINDOW_MIN = 64 << 10  # Bytes. Four frames: progress on the slowest link.
 WINDOW_START = 128 << 10  # Bytes. 10 ms at 100 Mbit/s.
-WINDOW_AGAIN = 32 << 10  # Bytes, after a pause. TCP begins with 14 KiB and doubles, too (RFC 6928).
-PAUSE_S = 0.3  # TCP's own window shrinks where nothing was sent for that long (RFC 2861).
+WINDOW_AGAIN = 32 << 10  # Bytes, after a long pause. TCP begins with 14 KiB and doubles (RFC 6928).
+PAUSE_S = 0.3  # TCP's own window is halved each time nothing was sent for that long (RFC 2861).
+_HALVINGS_MAX = 32  # Leave nothing of any window.
 MEMORY_S = 60.0  # How long a minimum counts: a route may change for the worse.
 DIP_EVERY_S = 20.0  # How often the queue is let run dry, to see the true minimum within MEMORY_S.
 _GAIN = 0.7  # Of the way to the target in a round: a measure is noisy, and others send as well.
@@ -162,12 +163,15 @@ class Pace:
     def resume(self, now: float) -> None:
         """Bulk begins again, with none under way. After a pause it does so as slowly as TCP.
 
-        Else it would stand in TCP's queue for as long as that takes to open its window again, and
-        with it all that is sent later.
+        That halves its window for each timeout that has passed. With a larger one bulk would stand
+        in TCP's queue until that has opened again, and with it all that is sent later; with a much
+        smaller one it would open it once more, step by step, for nothing.
         """
-        if now - self._acknowledged_at <= max(PAUSE_S, 2 * (self.rtt_min_s or 0.0)):
+        timeout_s = max(PAUSE_S, 2 * (self.rtt_min_s or 0.0))
+        if (idle_s := now - self._acknowledged_at) <= timeout_s:
             return
-        self._window = min(self._window, WINDOW_AGAIN)
+        halvings = min(int(idle_s / timeout_s), _HALVINGS_MAX)
+        self._window = min(self._window, max(self._window / 2**halvings, WINDOW_AGAIN))
         self._starting, self._rate, self._kept = True, 0.0, None
         self._was_in_time, self._before_late = False, None
         self._begin_round(now)

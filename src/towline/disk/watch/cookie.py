@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import secrets
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,7 +19,7 @@ class Cookies:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._directory = root / COOKIES
-        self._prefix = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self._prefix = f"{os.getpid()}-{os.urandom(4).hex()}"
         self._numbers = itertools.count(1)
 
     def ensure_directory(self) -> str:

@@ -22,7 +22,7 @@ from towline.routes.base import (
 )
 from towline.routes.errors import Saying
 from towline.routes.program import open_program
-from towline.routes.reverse import DEBUG, SAYINGS, allocated_port, forward_stands
+from towline.routes.reverse import DEBUG, SAYINGS, port_there
 
 INSTANCE = Setting("gcloud.instance", "TOWLINE_GCLOUD_INSTANCE", "the name of the VM")
 ZONE = Setting("gcloud.zone", "TOWLINE_GCLOUD_ZONE", "its zone")
@@ -105,10 +105,7 @@ async def _open_at(
     sayings = (*GCLOUD_SAYINGS, *SAYINGS)
     async with open_program("gcloud", argv, around.environment, sayings, DEBUG) as program:
         async with opening("gcloud", 90):  # The first time it makes a key and tells the VM.
-            if remote == 0:
-                remote = await program.wait_for(allocated_port)
-            else:
-                await program.wait_for(forward_stands)
+            remote = await port_there(program, remote)
         around.remember_port(alias, remote)
         address = Jump("", alias, 22, "127.0.0.1", remote)
         yield Tunnel(address, program.wait_ended)

@@ -6,7 +6,6 @@ import json
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from towline.core.address import WebSocket, check_host
@@ -25,11 +24,9 @@ from towline.routes.errors import Saying
 from towline.routes.program import Program
 from towline.routes.reverse import (
     NO_SSH,
+    Login,
     check_pin,
     open_reverse,
-    parse_server,
-    why_no_key,
-    why_no_server,
 )
 
 KEY = Setting(
@@ -44,6 +41,7 @@ HOST_KEY = Setting(
     "its host key's fingerprint",
     default="SHA256:FV8IMJ4IYjYUTnd6on7PqbRjaZf4c1EhhEBgeUdE94I",
 )
+LOGIN = Login(SERVER, KEY, HOST_KEY)
 NAME = "localhost.run"
 
 SAYINGS = (
@@ -72,9 +70,7 @@ class LocalhostRun(WebRoute):
     def why_not(self, around: Surroundings) -> str:
         if not around.find("ssh"):
             return NO_SSH
-        return why_no_server(around.value(SERVER), SERVER.variable) or why_no_key(
-            around.value(KEY), KEY.variable
-        )
+        return LOGIN.why_not(around)
 
     def open(self, port: int, around: Surroundings) -> AbstractAsyncContextManager[Tunnel]:
         return _open(port, around)
@@ -98,12 +94,8 @@ async def _open_web(port: int, around: Surroundings) -> AsyncGenerator[Web]:
 @asynccontextmanager
 async def _reverse(port: int, around: Surroundings) -> AsyncGenerator[tuple[str, Program]]:
     """Lead visitors of a host to the port; yield its name."""
-    path = around.value(KEY)
-    key = around.private_copy("localhost.run.key", Path(path)) if path else None
-    server = parse_server(
-        around.value(SERVER), fingerprint=around.value(HOST_KEY), key=key, rsa=HOST_KEY.default
-    )
-    if not key and not server.user:
+    server = LOGIN.read(around)
+    if not server.key and not server.user:
         server = replace(server, user="nokey")
     forward = f"80:127.0.0.1:{port}"
     command = ("--output", "json")

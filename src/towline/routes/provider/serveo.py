@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
 
 from towline.core.address import BadAddressError, Jump, WebSocket, check_host
 from towline.routes.base import (
@@ -23,14 +22,12 @@ from towline.routes.errors import Saying
 from towline.routes.program import Program
 from towline.routes.reverse import (
     NO_SSH,
+    Login,
     Server,
     check_pin,
     forward_stands,
     open_reverse,
-    parse_server,
     plain,
-    why_no_key,
-    why_no_server,
 )
 
 ALIAS = Setting(
@@ -44,6 +41,7 @@ HOST_KEY = Setting(
     "its host key's fingerprint",
     default="SHA256:07jcXlJ4SkBnyTmaVnmTpXuBiRx2+Q2adxbttO9gt0M",
 )
+LOGIN = Login(SERVER, KEY, HOST_KEY)
 
 URL = re.compile(r"Forwarding HTTP traffic from https://([^\s/]+)")
 NOT_OURS = "console.serveo.net"  # Where a key is registered; named in the same output.
@@ -83,9 +81,7 @@ class Serveo(WebRoute):
             check_host(around.value(ALIAS) or "none")
         except BadAddressError as error:
             return f"{ALIAS.variable}: {error}"
-        return why_no_server(around.value(SERVER), SERVER.variable) or why_no_key(
-            around.value(KEY), KEY.variable
-        )
+        return LOGIN.why_not(around)
 
     def open(self, port: int, around: Surroundings) -> AbstractAsyncContextManager[Tunnel]:
         if alias := around.value(ALIAS):
@@ -97,11 +93,7 @@ class Serveo(WebRoute):
 
 
 def _server(around: Surroundings) -> Server:
-    path = around.value(KEY)
-    key = around.private_copy("serveo.key", Path(path)) if path else None
-    return parse_server(
-        around.value(SERVER), fingerprint=around.value(HOST_KEY), key=key, rsa=HOST_KEY.default
-    )
+    return LOGIN.read(around)
 
 
 @asynccontextmanager

@@ -6,20 +6,17 @@ import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from towline.core.address import Address, BadAddressError, Jump, Tcp, check_host, split_place
 from towline.routes.base import About, Route, Setting, Surroundings, Tunnel, opening
 from towline.routes.errors import Saying
 from towline.routes.reverse import (
     NO_SSH,
+    Login,
     Server,
     check_pin,
     open_reverse,
-    parse_server,
     plain,
-    why_no_key,
-    why_no_server,
 )
 
 SERVER = Setting("sish.server", "TOWLINE_SISH_SERVER", "[user@]host[:port] of the sish server")
@@ -30,6 +27,7 @@ HOST_KEY = Setting(
 ALIAS = Setting(
     "sish.alias", "TOWLINE_SISH_ALIAS", "a name that only that server knows; no public port then"
 )
+LOGIN = Login(SERVER, KEY, HOST_KEY)
 PORT = "2222"  # Asked for; the server gives any other that is free.
 
 TCP = re.compile(r"\bTCP: (\S+)")
@@ -72,9 +70,7 @@ class Sish(Route):
             check_host(around.value(ALIAS) or "none")
         except BadAddressError as error:
             return f"{ALIAS.variable}: {error}"
-        return why_no_server(around.value(SERVER), SERVER.variable) or why_no_key(
-            around.value(KEY), KEY.variable
-        )
+        return LOGIN.why_not(around)
 
     def open(self, port: int, around: Surroundings) -> AbstractAsyncContextManager[Tunnel]:
         return _open(port, around)
@@ -96,9 +92,7 @@ class _Announced:
 
 @asynccontextmanager
 async def _open(port: int, around: Surroundings) -> AsyncGenerator[Tunnel]:
-    path = around.value(KEY)
-    key = around.private_copy("sish.key", Path(path)) if path else None
-    server = parse_server(around.value(SERVER), fingerprint=around.value(HOST_KEY), key=key)
+    server = LOGIN.read(around)
     alias = around.value(ALIAS)
     forward = f"{alias}:22:127.0.0.1:{port}" if alias else f"{PORT}:127.0.0.1:{port}"
     announced: Callable[[str], Address | None] = _Announced(server)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
-from pathlib import Path
 
 from towline.core.address import Address, Jump, Tcp
 from towline.routes.base import (
@@ -22,14 +21,11 @@ from towline.routes.base import (
 )
 from towline.routes.reverse import (
     NO_SSH,
+    Login,
     Server,
-    allocated_port,
     check_pin,
-    forward_stands,
     open_reverse,
-    parse_server,
-    why_no_key,
-    why_no_server,
+    port_there,
 )
 
 SERVER = Setting("ssh.server", "TOWLINE_SSH_SERVER", "[user@]host[:port] of your server")
@@ -43,6 +39,7 @@ PORT = Setting(
 PUBLIC = Setting(
     "ssh.public", "TOWLINE_SSH_PUBLIC", "yes: open the port to everybody (GatewayPorts)"
 )
+LOGIN = Login(SERVER, KEY, HOST_KEY)
 
 
 class Ssh(Route):
@@ -67,9 +64,7 @@ class Ssh(Route):
         port = around.value(PORT)
         if not (port.isdecimal() and int(port) < 1 << 16):
             return f"{PORT.variable}: not a port: {port!r}"
-        return why_no_server(around.value(SERVER), SERVER.variable) or why_no_key(
-            around.value(KEY), KEY.variable
-        )
+        return LOGIN.why_not(around)
 
     def open(self, port: int, around: Surroundings) -> AbstractAsyncContextManager[Tunnel]:
         return _open(port, around)
@@ -77,8 +72,7 @@ class Ssh(Route):
 
 @asynccontextmanager
 async def _open(port: int, around: Surroundings) -> AsyncGenerator[Tunnel]:
-    key = around.private_copy("ssh.key", Path(around.value(KEY)))
-    server = parse_server(around.value(SERVER), fingerprint=around.value(HOST_KEY), key=key)
+    server = LOGIN.read(around)
     public = around.value(PUBLIC) == "yes"
     async with AsyncExitStack() as stack:
         opener = partial(_open_at, around, server, port, public)
@@ -96,10 +90,7 @@ async def _open_at(
     forward = f"{bind}:{remote}:127.0.0.1:{port}"
     async with open_reverse("ssh", around, server, forward) as program:
         async with opening("ssh"):
-            if remote == 0:
-                remote = await program.wait_for(allocated_port)
-            else:
-                await program.wait_for(forward_stands)
+            remote = await port_there(program, remote)
         check_pin(around, "ssh", server)
         around.remember_port(server.alias, remote)
         address: Address = Jump(server.user, server.host, server.port, "127.0.0.1", remote)

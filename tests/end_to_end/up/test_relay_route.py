@@ -44,22 +44,14 @@ def relay(tmp_path: Path) -> Iterator[sshd.Machine]:
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Borrowed]:
-    with borrowed_in(tmp_path / "machine") as machine:
-        yield machine
-
-
-@pytest.fixture
-def laptop(tmp_path: Path, relay: sshd.Machine) -> Iterator[Laptop]:
-    laptop = Laptop(tmp_path / "laptop")
+def laptop(laptop: Laptop, relay: sshd.Machine) -> Laptop:
     laptop.config.parent.mkdir(mode=0o700)
     laptop.config.write_text(RELAY.format(address=relay.address, relay=relay.directory))
     wrapper = laptop.home / "ssh"
     wrapper.write_text(WRAPPER.format(config=laptop.config))
     wrapper.chmod(0o755)
     laptop.environment["TOWLINE_SSH"] = str(wrapper)
-    yield laptop
-    laptop.close()
+    return laptop
 
 
 def test_the_machine_is_reached_through_the_relay(

@@ -11,19 +11,16 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.borrowed import Borrowed, Laptop, borrowed_in, why_not
+from tests.end_to_end.borrowed import Borrowed, Laptop
 from tests.notebook.kernel import CELL_S, Kernel, kernel_in
 from towline.core.ticket import decode
 
-pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
-
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Borrowed]:
-    with borrowed_in(tmp_path / "machine") as machine:
-        machine.ticket()  # It chooses the port that the tunnel leads to.
-        machine.towline("down")
-        yield machine
+def machine(machine: Borrowed) -> Borrowed:
+    machine.ticket()  # It chooses the port that the tunnel leads to.
+    machine.towline("down")
+    return machine
 
 
 @pytest.fixture

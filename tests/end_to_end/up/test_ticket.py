@@ -10,19 +10,16 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 from anyio.from_thread import start_blocking_portal
 
-from tests.end_to_end.borrowed import Borrowed, Laptop, Tunnel, borrowed_in, why_not
+from tests.end_to_end.borrowed import WAIT_S, Borrowed, Laptop, Tunnel, borrowed_in
 from tests.end_to_end.laptop import is_alive, save, wait_content, wait_until
 from towline.core.address import WebSocket
 from towline.core.ticket import decode, encode
 from towline.routes.bridge import open_bridge
-
-pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
 
 SERVERS = [
     pytest.param((), id="sshd", marks=pytest.mark.skipif(
@@ -31,19 +28,6 @@ SERVERS = [
     pytest.param(("--embedded",), id="embedded"),
 ]  # fmt: skip
 BLOB = os.urandom(3 << 20)
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Borrowed]:
-    with borrowed_in(tmp_path / "machine") as machine:
-        yield machine
-
-
-@pytest.fixture
-def laptop(tmp_path: Path) -> Generator[Laptop]:
-    laptop = Laptop(tmp_path / "laptop")
-    yield laptop
-    laptop.close()
 
 
 # Up
@@ -76,6 +60,27 @@ def test_a_ticket_lets_an_engine_in_the_background_in_and_is_in_no_file_afterwar
         assert not (laptop.state / "machines/box/once").exists()
     finally:
         laptop.towline("stop", cwd=laptop.project)
+
+
+def test_a_key_of_our_own_that_does_not_open_is_told_while_the_line_stands(
+    machine: Borrowed, laptop: Laptop, tmp_path: Path
+) -> None:
+    ticket = machine.ticket()
+    wrapper = tmp_path / "ssh"  # Whatever it is that takes our key out again: it comes before us.
+    wrapper.write_text('#!/bin/sh\ncase "$*" in *host_config*) : >"$KEYS" ;; esac\nexec ssh "$@"\n')
+    wrapper.chmod(0o755)
+    laptop.environment |= {
+        "TOWLINE_SSH": str(wrapper), "KEYS": str(machine.place / "authorized_keys")
+    }  # fmt: skip
+    with laptop.linked(ticket):
+        [log] = laptop.state.glob("*.log")
+        told = "does not take this laptop's own key"
+        wait_until(lambda: told in log.read_text(), "it is told", WAIT_S)
+        save(laptop.project / "train.py", "goes on\n")
+        wait_content(machine.home / "vision/train.py", "goes on\n")
+    del laptop.environment["TOWLINE_SSH"]
+    again = machine.up("--invite")["ticket"]
+    assert laptop.towline("link", "--once", again, cwd=laptop.project).returncode == 0
 
 
 def test_a_ticket_that_lets_nobody_in_leaves_no_workspace(

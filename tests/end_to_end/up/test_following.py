@@ -6,29 +6,10 @@ One way is by a real bore server, the other a port of our own; by a relay see `t
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from tests.conformance.routes.bore_server import PLACE, bore_server, real
-from tests.end_to_end.borrowed import WAIT_S, Borrowed, Laptop, borrowed_in, why_not
+from tests.end_to_end.borrowed import WAIT_S, Borrowed, Laptop
 from tests.end_to_end.laptop import save, wait_content, wait_until
-
-pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Borrowed]:
-    with borrowed_in(tmp_path / "machine") as machine:
-        yield machine
-
-
-@pytest.fixture
-def laptop(tmp_path: Path) -> Iterator[Laptop]:
-    laptop = Laptop(tmp_path / "laptop")
-    yield laptop
-    laptop.close()
 
 
 def follows(machine: Borrowed, laptop: Laptop, text: str) -> None:

@@ -1,0 +1,76 @@
+"""Where jobs lie when the home cannot take them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from towline.agent.jobs.record import Request
+from towline.agent.jobs.shelf import Shelf, state_directory
+from towline.agent.place import beside_home
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The temporary directory, and a home in which nothing can be made, not by root either."""
+    (tmp_path / "file").touch()
+    temporary = tmp_path / "tmp"
+    monkeypatch.setattr("towline.agent.place._temporary", lambda: str(temporary))
+    monkeypatch.setenv("HOME", str(tmp_path / "file/ana"))
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    before = os.umask(0)  # Nothing may depend on it.
+    yield temporary
+    os.umask(before)
+
+
+def take_up(shelf: Shelf) -> None:
+    with shelf.locked():
+        shelf.take_up(shelf.stage(), Request(key="key", argv=("true",), cwd="/"))
+
+
+def test_each_home_has_jobs_of_its_own(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    take_up(Shelf("project"))
+    assert len(Shelf("project").jobs()) == 1
+    monkeypatch.setenv("HOME", str(temporary.parent / "file/ben"))
+    assert Shelf("project").jobs() == []
+    take_up(Shelf("project"))
+    assert len(Shelf("project").jobs()) == 1
+    made = [path for path in temporary.rglob("*") if path.name == "state"]
+    assert len(made) == 2
+    for path in (temporary, *(path.parent for path in made), *made):
+        assert path.stat().st_mode & 0o777 == 0o700
+
+
+def test_no_link_is_followed_to_where_jobs_would_lie(temporary: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir(mode=0o700)
+    beside = Path(beside_home())
+    for place in (temporary, beside, beside / "state"):
+        place.symlink_to(elsewhere)
+        with pytest.raises(OSError, match="can be used"):
+            state_directory()
+        assert list(elsewhere.iterdir()) == []
+        place.unlink()
+        place.mkdir(mode=0o700)
+    assert state_directory() == str(beside / "state")
+
+
+@pytest.mark.parametrize("part", ["", "beside", "state"])
+def test_what_others_can_enter_is_not_used(temporary: Path, part: str) -> None:
+    state = Path(state_directory())
+    {"": temporary, "beside": state.parent, "state": state}[part].chmod(0o755)
+    with pytest.raises(OSError, match="can be used"):
+        state_directory()
+
+
+def test_what_belongs_to_somebody_else_is_not_used(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state_directory()
+    somebody = os.getuid() + 1
+    monkeypatch.setattr("os.getuid", lambda: somebody)
+    with pytest.raises(OSError, match="can be used"):
+        state_directory()

@@ -1,0 +1,43 @@
+"""The laptop's half of a workspace, real and alone: what the machine says is the test's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from towline.core.direction import Direction
+from towline.core.gather import Gather
+from towline.core.ignore import DEFAULT_SOURCE, Rules, Source, SourceKind
+from towline.core.wire.messages import Begun
+from towline.disk.follow import Follower, News
+from towline.disk.replica import Replica
+from towline.disk.watch import open_watch
+from towline.engine import events
+from towline.engine.ancestor import Store
+from towline.engine.folder import Folder
+from towline.engine.live import Live
+from towline.engine.local import Local
+
+BEGUN = Begun("/srv/x", "gpu", "ab" * 16, new=True)
+RULES = Rules([DEFAULT_SOURCE, Source(SourceKind.GIT_IGNORE, "", ".gitignore", ("*.log",))])
+
+
+def live_over(
+    replica: Replica, report: Callable[[events.Event], None] = lambda event: None
+) -> Live:
+    watch = open_watch(replica.folder.root, lambda path: RULES.ignores(path, True))
+    watch.start()
+
+    def make_local(absorb: Callable[[News], None]) -> Local:
+        return Local(Follower(replica, watch, Gather()), absorb)
+
+    async def read_rules() -> Rules:
+        return RULES
+
+    return Live(
+        Folder(0, "~/x", "laptop", "life", lambda _: Direction.BOTH, lambda: False),
+        make_local,
+        Store(":memory:"),
+        read_rules=read_rules,
+        is_rule_file=lambda _: False,
+        report=report,
+    )

@@ -1,0 +1,104 @@
+"""A plan that is held is one plan, also where the machine told of it in pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import pytest
+
+from tests.engine.one_sided import BEGUN, RULES, live_over
+from towline.core.entry import File, digest_of
+from towline.core.wire.messages import Apply, Message, Observed, TreeEnd, TreePart, decode, encode
+from towline.disk.folder import Folder
+from towline.disk.replica import Replica
+from towline.engine import events
+from towline.engine.live import Live
+from towline.engine.remote import Lanes
+
+WAIT_S = 15
+NAMES = ("a", "b", "c", "d")
+CONTENT = b"x\n"
+
+
+class Emptied:
+    """The sync channel of a machine that holds what the laptop does, and is emptied in pieces."""
+
+    def __init__(self) -> None:
+        file = File(digest_of(CONTENT), False, len(CONTENT))
+        self._first: list[Message] = [BEGUN, TreePart(tuple((n, file) for n in NAMES)), TreeEnd()]
+        self._next: list[Message] = [Observed(NAMES[:2], ()), Observed(NAMES[2:], ())]
+        self._spoken_to = anyio.Event()
+        self._in_step = anyio.Event()
+        self.brought_back: set[str] = set()
+
+    def is_in_step(self) -> None:
+        self._in_step.set()
+
+    async def send(self, message: bytes) -> None:
+        told = decode(message)
+        if isinstance(told, Apply):
+            self.brought_back |= {change.path for change in told.changes if change.new is not None}
+        self._spoken_to.set()
+
+    async def receive(self) -> bytes:
+        await (self._spoken_to if self._first else self._in_step).wait()
+        if not (rest := self._first or self._next):
+            await anyio.sleep_forever()
+        return encode(rest.pop(0))
+
+
+class Mute:
+    async def send(self, message: bytes) -> None:
+        pass
+
+    async def receive(self) -> bytes:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+
+@pytest.fixture
+def replica(tmp_path: Path) -> Replica:
+    for name in NAMES:
+        (tmp_path / name).write_bytes(CONTENT)
+    return Replica(Folder(tmp_path), RULES, host="laptop")
+
+
+async def decide(
+    replica: Replica, decision: Callable[[Live], None], is_done: Callable[[Emptied], bool]
+) -> list[events.Event]:
+    """Decide as soon as the plan is held; return what was told by the time it is carried out."""
+    machine, held, told = Emptied(), anyio.Event(), list[events.Event]()
+
+    def report(event: events.Event) -> None:
+        told.append(event)
+        if isinstance(event, events.Ready):
+            machine.is_in_step()
+        if isinstance(event, events.Held):
+            held.set()
+
+    live = live_over(replica, report)
+    with anyio.fail_after(WAIT_S):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(live.follow_folder)
+            tasks.start_soon(live.run_life, Lanes(machine, Mute()))
+            await held.wait()
+            decision(live)
+            while not is_done(machine):  # noqa: ASYNC110 - a folder tells nothing.
+                await anyio.sleep(0.01)
+            tasks.cancel_scope.cancel()
+    return told
+
+
+def test_what_was_deleted_first_is_accepted_as_well(replica: Replica) -> None:
+    def is_empty(machine: Emptied) -> bool:
+        return not any((replica.folder.root / name).exists() for name in NAMES)
+
+    told = anyio.run(decide, replica, Live.accept, is_empty)
+    assert len([event for event in told if isinstance(event, events.Held)]) == 1
+
+
+def test_what_was_deleted_first_is_refused_as_well(replica: Replica) -> None:
+    anyio.run(decide, replica, Live.refuse, lambda machine: machine.brought_back == set(NAMES))
+    assert all((replica.folder.root / name).exists() for name in NAMES)

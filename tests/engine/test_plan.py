@@ -1,0 +1,88 @@
+"""What a plan sends beside a change that failed before and waits to be tried again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import pytest
+
+from towline.core.change import Change
+from towline.core.direction import Direction
+from towline.core.entry import DIRECTORY, Directory, Entry, File, digest_of
+from towline.core.ignore import NO_CHECKPOINTS
+from towline.core.problem import Problem, ProblemKind
+from towline.core.tree import Tree
+from towline.core.wire.messages import Apply, Message
+from towline.engine.ancestor import Store
+from towline.engine.coming import Coming
+from towline.engine.draft import Drafts
+from towline.engine.flights import Flights
+from towline.engine.notices import Notices
+from towline.engine.plan import Planner
+from towline.engine.pull import Puller
+from towline.engine.push import Pusher
+from towline.engine.trees import Trees
+
+pytestmark = pytest.mark.anyio
+
+CONTENT = b"text"
+FILE = File(digest_of(CONTENT), size=len(CONTENT))
+
+
+class Disk:
+    async def read(self, wanted: Sequence[tuple[str, File]]) -> list[bytes | None]:
+        return [CONTENT for _ in wanted]
+
+
+class Machine:
+    def __init__(self) -> None:
+        self.sent: list[Message] = []
+
+    async def send(self, message: Message) -> None:
+        self.sent.append(message)
+
+    def paths(self) -> list[str]:
+        applies = [message for message in self.sent if isinstance(message, Apply)]
+        return [change.path for apply in applies for change in apply.changes]
+
+
+def planner_over(local: Mapping[str, Entry], remote: Mapping[str, Entry]) -> Planner:
+    """Return a planner to which all of `local` is news."""
+    disk, store, flights = cast(Any, Disk()), Store(":memory:"), Flights()
+    trees = Trees(store, 0, lambda _: Direction.BOTH)
+    trees.local, trees.remote = Tree(Directory(local)), Tree(Directory(remote))
+    notices = Notices(store, lambda _: None)
+    coming = Coming(NO_CHECKPOINTS, trees, flights, notices, lambda: ())
+    flights.note(local)
+    return Planner(
+        trees,
+        flights,
+        Pusher(disk, trees, flights, Drafts(lambda _path, _basis: False)),
+        Puller(disk, flights, lambda _: None, coming, lambda _: False),
+        store,
+        direction_of=lambda _: Direction.BOTH,
+        hosts=lambda: ("laptop", "machine"),
+        wall_clock=lambda: 0.0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("beside", "sent"),
+    [
+        ({}, []),
+        ({"new": DIRECTORY}, ["d", "d/stuck", "new"]),
+        ({"new": Directory({"below": DIRECTORY})}, ["d", "d/stuck", "new", "new/below"]),
+        ({"file": FILE}, ["d", "d/stuck", "file"]),
+    ],
+    ids=["nothing", "a directory", "a directory in a directory", "a file"],
+)
+async def test_only_what_a_failed_change_needs_waits_with_it(
+    beside: dict[str, Entry], sent: list[str]
+) -> None:
+    planner = planner_over({"d": Directory({"stuck": FILE}), **beside}, {})
+    problem = Problem("d/stuck", ProblemKind.UNWRITABLE)
+    planner.failed(Change("d/stuck", None, FILE), problem, "machine", 0)
+    machine = Machine()
+    await planner.plan(cast(Any, machine))
+    assert machine.paths() == sent
