@@ -130,8 +130,8 @@ def simulate(seed: int) -> Report:
     """Run the world of a seed to its end."""
     report = Report(seed)
     place = _take_place(seed)
-    trio._core._run._r = _Order(seed)  # type: ignore[attr-defined]
-    trio._core._run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[attr-defined]
+    trio._core._run._r = _Order(seed)
+    trio._core._run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[misc]
     try:
         world = World(seed, place, report)
         with _patched(world):
