@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator, MutableSequence
@@ -79,7 +78,7 @@ def _patched(world: World) -> Iterator[None]:
         idle = Idle(world.clock)
         patch(trio._core._run, "TheIOManager", lambda: idle)
         patch(WakeupSocketpair, "wakeup_thread_and_signal_safe", lambda _: idle.wake())
-        patch(secrets, "token_hex", lambda size=16: random.randbytes(size).hex())
+        patch(os, "urandom", random.randbytes)
         if world.limits is SMALL_LIMITS:
             for target, name, value in _SMALL:
                 patch(target, name, value)
