@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import json
 import os
@@ -10,25 +11,32 @@ import subprocess
 import sys
 import zipfile
 import zlib
+from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 
 import anyio
 import pytest
 
+from lab.pythons import find_pythons
 from tests.line.conftest import Shell, echo_bundle
 from towline.core.wire.frames import Priority
 from towline.line.bootstrap import Bootstrap
-from towline.line.bundle import OWN_PYTHON, Bundle, agent_sources, load_bundle, pack
+from towline.line.bundle import (
+    LAPTOP_ONLY,
+    OWN_PYTHON,
+    Bundle,
+    agent_sources,
+    load_bundle,
+    pack,
+)
 from towline.line.errors import ConnectError, ConnectKind, LineLostError
 
 pytestmark = pytest.mark.anyio
 
-PYTHONS = sorted(
-    path
-    for path in Path("/root/.pyenv/versions").glob("3.*/bin/python3")
-    if int(path.parts[-3].split(".")[1]) >= 10
-)
-OLD_PYTHON = Path("/root/.pyenv/versions/3.8.18/bin/python3")
+PYTHONS = find_pythons((3, 10))
+OLD_PYTHON = next((old.path for old in find_pythons((3, 6)) if old.version < (3, 10)), None)
+needs_old = pytest.mark.skipif(OLD_PYTHON is None, reason="needs a Python older than 3.10")
 
 
 def runs(pid: int, program: Path) -> bool:
@@ -46,7 +54,7 @@ async def echo(shell: Shell, bootstrap: Bootstrap) -> int:
         return pid
 
 
-@pytest.mark.parametrize("python", PYTHONS, ids=lambda path: path.parts[-3])
+@pytest.mark.parametrize("python", [python.path for python in PYTHONS], ids=map(str, PYTHONS))
 async def test_a_machine_without_towline_gets_it_and_keeps_it(
     shell: Shell, bundle: Bundle, python: Path
 ) -> None:
@@ -86,14 +94,14 @@ async def test_a_machine_without_python_is_told_apart(shell: Shell, bundle: Bund
     assert not caught.value.retryable
 
 
-@pytest.mark.skipif(not OLD_PYTHON.exists(), reason="needs an old Python")
+@needs_old
 async def test_a_python_that_is_too_old_is_named(shell: Shell, bundle: Bundle) -> None:
     bootstrap = Bootstrap(bundle, "project", candidates=(str(OLD_PYTHON), "python4"))
     with pytest.raises(ConnectError, match=r"only 3\.8"):
         await echo(shell, bootstrap)
 
 
-@pytest.mark.skipif(not OLD_PYTHON.exists(), reason="needs an old Python")
+@needs_old
 async def test_a_configured_python_that_is_too_old_yields_to_another(
     shell: Shell, bundle: Bundle
 ) -> None:
@@ -250,6 +258,26 @@ def test_the_bundle_is_the_same_each_time_and_small() -> None:
     # A third of a second at 5 Mbit/s, once for each version: jobs and packages are in it, too.
     assert len(zlib.compress(pack(agent).content)) < 216 << 10
     assert len(zlib.compress(again.content)) < 280 << 10  # With what runs in kernels there.
+
+
+def test_what_stays_here_is_all_that_nothing_there_imports() -> None:
+    sources = agent_sources()
+    imported = {name for source in sources.values() for name in imports_of(source)}
+    absent = {path for path in LAPTOP_ONLY if path[:-3].replace("/", ".") in imported}
+    assert not absent
+    core = resources.files("towline.core")
+    known = {*imported, *(path[:-3].replace("/", ".") for path in LAPTOP_ONLY)}
+    names = {file.name[:-3] for file in core.iterdir() if file.name.endswith(".py")}
+    assert {f"towline.core.{name}" for name in names - {"__init__"}} <= known
+
+
+def imports_of(source: bytes) -> Iterator[str]:
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def test_bytecode_goes_only_to_a_python_of_the_same_kind() -> None:

@@ -7,7 +7,7 @@ import pytest
 from tests.simulation.mutations import MUTATIONS
 from tests.simulation.test_simulation import run_worlds
 
-SEEDS_MAX = {"old": 60, "planned": 60, "replay": 60, "incarnation": 200, "swap": 60, "changes": 60}
+SEEDS_MAX = {"old": 60, "planned": 60, "replay": 60, "incarnation": 200, "swap": 120, "changes": 60}
 
 
 @pytest.mark.parametrize("mutation", sorted(MUTATIONS))

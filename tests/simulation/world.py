@@ -40,6 +40,7 @@ from towline.disk.apply import IGNORED_IN_THE_WAY
 from towline.disk.folder import STAGE, Folder
 from towline.disk.replica import Replica
 from towline.engine.barrier import FlushError
+from towline.engine.live import Live
 from towline.engine.plan import Stuck
 
 QUIET_S = 300.0  # Virtual seconds in which all must have come to rest.
@@ -522,7 +523,7 @@ class World:
             return f"the machine's tree is not told ({live.state})"
         if unsettled := live._notices.unsettled:
             return f"being written: {list(unsettled)}"
-        if live.behind[0]:
+        if live.behind[0] and not _is_only_tried_again(live):
             return f"under way: {sorted(live.flights.waiting())[:5]} {live.pusher.waiting}"
         if stuck := {path: s for path, s in live.planner.stuck.items() if not _may_stay(s)}:
             return f"stuck: {stuck}"
@@ -596,6 +597,12 @@ class World:
 
 def _brief(entry: Entry | None) -> str:
     return "nothing" if entry is None else str(entry)[:80]
+
+
+def _is_only_tried_again(live: Live) -> bool:
+    """Whether nothing is under way but what may stay stuck: it is tried every few seconds."""
+    stays = {path for path, stuck in live.planner.stuck.items() if _may_stay(stuck)}
+    return not live.pusher.waiting[0] and stays.issuperset(live.flights.waiting())
 
 
 def _may_stay(stuck: Stuck) -> bool:

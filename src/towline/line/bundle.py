@@ -1,4 +1,4 @@
-"""The bundle: the program for the machine, one zip of exactly `core`, `disk` and `agent`.
+"""The bundle: the program for the machine, one zip of `core`, `disk` and `agent`.
 
 `notebook` travels in it for the kernels there; the agent does not import it.
 The same sources give the same bytes, so the digest names the version: same digest, same program.
@@ -22,6 +22,8 @@ from pathlib import Path
 
 RINGS = ("core", "disk", "agent")
 BESIDE = ("notebook",)
+LAPTOP_ONLY = frozenset(f"towline/core/{name}.py" for name in ("address", "safety", "ticket"))
+"""Of these rings, what nothing on the machine imports."""
 OWN_PYTHON = f"{sys.version_info[0] * 100 + sys.version_info[1]}"
 BYTECODE_HEADER = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + bytes(8)
 """Judged by nothing (flag 1, no hash): the source beside it came in the same zip."""
@@ -75,7 +77,7 @@ def agent_sources() -> dict[str, bytes]:
     sources = {"__main__.py": _MAIN.encode(), "towline/__init__.py": facade}
     for ring in (*RINGS, *BESIDE):
         sources.update(_sources_in(package / ring, f"towline/{ring}"))
-    return sources
+    return {path: source for path, source in sources.items() if path not in LAPTOP_ONLY}
 
 
 def pack(sources: Mapping[str, bytes]) -> Bundle:
