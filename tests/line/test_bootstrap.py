@@ -6,6 +6,7 @@ import ast
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from lab.pythons import find_pythons
+from lab.pythons import Python, find_pythons
 from tests.line.conftest import Shell, echo_bundle
 from towline.core.wire.frames import Priority
 from towline.line.bootstrap import Bootstrap
@@ -35,8 +36,8 @@ from towline.line.errors import ConnectError, ConnectKind, LineLostError
 pytestmark = pytest.mark.anyio
 
 PYTHONS = find_pythons((3, 10))
-OLD_PYTHON = next((old.path for old in find_pythons((3, 6)) if old.version < (3, 10)), None)
-needs_old = pytest.mark.skipif(OLD_PYTHON is None, reason="needs a Python older than 3.10")
+OLD = [python for python in find_pythons((3, 6)) if python.version < (3, 10)]
+each_old = pytest.mark.parametrize("old", OLD, ids=map(str, OLD))  # None: skipped, and told.
 
 
 def runs(pid: int, program: Path) -> bool:
@@ -94,18 +95,18 @@ async def test_a_machine_without_python_is_told_apart(shell: Shell, bundle: Bund
     assert not caught.value.retryable
 
 
-@needs_old
-async def test_a_python_that_is_too_old_is_named(shell: Shell, bundle: Bundle) -> None:
-    bootstrap = Bootstrap(bundle, "project", candidates=(str(OLD_PYTHON), "python4"))
-    with pytest.raises(ConnectError, match=r"only 3\.8"):
+@each_old
+async def test_a_python_that_is_too_old_is_named(shell: Shell, bundle: Bundle, old: Python) -> None:
+    bootstrap = Bootstrap(bundle, "project", candidates=(str(old.path), "python4"))
+    with pytest.raises(ConnectError, match=f"only {re.escape(str(old))}"):
         await echo(shell, bootstrap)
 
 
-@needs_old
+@each_old
 async def test_a_configured_python_that_is_too_old_yields_to_another(
-    shell: Shell, bundle: Bundle
+    shell: Shell, bundle: Bundle, old: Python
 ) -> None:
-    bootstrap = Bootstrap(bundle, "project", python=str(OLD_PYTHON))
+    bootstrap = Bootstrap(bundle, "project", python=str(old.path))
     await echo(shell, bootstrap)
     with pytest.raises(ConnectError, match=r"older than 3\.10"):  # The bundle is there by now.
         await echo(shell, bootstrap)
