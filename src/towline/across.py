@@ -129,10 +129,11 @@ def open_port(binding: Binding, port: int) -> socket.socket:
     return open_stream(binding, "channel", greeting={"forward": port})
 
 
-def ask_once(binding: Binding, greeting: Json, question: Json) -> Json:
+def ask_once(binding: Binding, greeting: Json, question: Json, *, bulk: bool = False) -> Json:
     """Put a question on a channel and wait for the one answer: lines of JSON. Raises UserError."""
     line = bytearray()
-    with open_stream(binding, "channel", greeting=greeting) as stream, suppress(ConnectionError):
+    channel = open_stream(binding, "channel", greeting=greeting, bulk=bulk)
+    with channel as stream, suppress(ConnectionError):
         stream.settimeout(None)
         stream.sendall(json.dumps(question).encode() + b"\n")
         while b"\n" not in line and len(line) < CONTENT_MAX and (part := stream.recv(CONTENT_MAX)):

@@ -18,11 +18,16 @@ from towline.places import Binding, ensure_private, state_dir, write_private
 from towline.services.base import Service
 
 
-def ask_agent(binding: Binding, name: str, title: str, request: Json) -> Json:
-    """Ask the machine's end of a service. Raises UserError for what it says is wrong."""
+def ask_agent(
+    binding: Binding, name: str, title: str, request: Json, *, behind: bool = False
+) -> Json:
+    """Ask the machine's end of a service, `behind` all else on the Line.
+
+    Raises UserError for what it says is wrong.
+    """
     given = json.dumps(request).encode() + b"\n"
     call = Call(["service", f"{name}-{binding.id}"], agent=True)
-    done = run(binding, call, given)
+    done = run(binding, call, given, bulk=behind)
     try:
         said: Any = json.loads(done.stdout)
         error = said.get("error")
@@ -74,7 +79,7 @@ def keep_settings(binding: Binding) -> None:
     """Keep the settings of what runs. Raises UserError."""
     for name, one in _known(binding).items():
         request = {"do": "status", "want": one["kept"]}
-        keep_files(name, ask_agent(binding, name, one["title"], request))
+        keep_files(name, ask_agent(binding, name, one["title"], request, behind=True))
 
 
 def take_gone(binding: Binding) -> dict[str, str]:

@@ -28,16 +28,20 @@ class Machine:
         self.asked: list[dict[str, int | None]] = []
         self.lasts: list[Any] = []
 
-    def look(self, _asked: Asked, verb: str, **more: Any) -> dict[str, Any]:
+    def look(self, _asked: Asked, verb: str, *, behind: bool, **more: Any) -> dict[str, Any]:
         assert verb == "capture"
+        assert behind
         self.lasts.append(more.get("last"))
         look = next(self._looks)
         if isinstance(look, UserError):
             raise look
         return {**NOTHING, "added": look, "executable": "/python", "files": FILES}
 
-    def changed(self, _binding: Binding, greeting: Any, question: Any) -> dict[str, Any]:
+    def changed(
+        self, _binding: Binding, greeting: Any, question: Any, *, bulk: bool
+    ) -> dict[str, Any]:
         assert greeting == {"stamps": True}
+        assert bulk
         self.asked.append(question["stamps"])
         return {"stamps": dict.fromkeys(FILES, len(self.asked))}
 

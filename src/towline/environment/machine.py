@@ -48,7 +48,7 @@ def capture(asked: Asked) -> Json:
 
 def hold(asked: Asked, captured: Json) -> None:
     """Have it noted there that the lock file lists what was captured. Raises UserError."""
-    _answer_to(asked, "hold", record=captured["record"])
+    _answer_to(asked, "hold", behind=True, record=captured["record"])
 
 
 def restore(asked: Asked, lock: Json) -> Iterator[Json]:
@@ -85,9 +85,10 @@ def watch(asked: Asked) -> Iterator[Json]:
             yield told
 
 
-def _answer_to(asked: Asked, verb: str, **more: Any) -> Json:
-    """Return what the machine answers, as it is. Raises UserError."""
-    with Program(asked.binding, asked.call(verb, **more)) as program:
+def _answer_to(asked: Asked, verb: str, *, behind: bool = False, **more: Any) -> Json:
+    """Return what the machine answers, as it is; `behind` all else. Raises UserError."""
+    call = asked.call(verb, behind=behind, **more)
+    with Program(asked.binding, call, bulk=behind) as program:
         answer = next(_answers(program), None)
     if answer is None:
         raise not_understood()
@@ -97,12 +98,13 @@ def _answer_to(asked: Asked, verb: str, **more: Any) -> Json:
 def _changed_times(asked: Asked, answer: Json, times: Times) -> Times:
     """Wait for an installation; return when its files were changed. Raises UserError."""
     python = "" if asked.options.environment.python else str(answer.get("executable"))
-    told = ask_once(asked.binding, {"stamps": True}, {"stamps": times, "python": python})
+    known = {"stamps": times, "python": python}
+    told = ask_once(asked.binding, {"stamps": True}, known, bulk=True)
     changed = told.get("stamps")
     if not isinstance(changed, dict):
         raise not_understood()
-    known = cast("Mapping[str, object]", changed)
-    return {file: at for file in times if isinstance(at := known.get(file), int)}
+    now = cast("Mapping[str, object]", changed)
+    return {file: at for file in times if isinstance(at := now.get(file), int)}
 
 
 def _files(answer: Json) -> list[str]:
