@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from towline.core.change import Change, Outcome, Result
-from towline.core.entry import Entry
+from towline.core.entry import Entry, shallow
 from towline.core.rename import Rename
 from towline.core.tree import Tree
 from towline.core.wire.frames import ProtocolError
@@ -50,17 +50,17 @@ class Landing:
             return self._rename(group.rename, results[0])
         agreed: Agreed = []
         for change, result in zip(group.changes, results, strict=True):
-            agreed += self._one(change, result, "machine", self._trees.remote)
+            agreed += self._one(change, result, "machine", self._trees.remote, self._trees.local)
         return agreed
 
     def here(self, landed: Sequence[tuple[Change, Result]]) -> Agreed:
         """Changes from the machine were carried out on the laptop."""
         agreed: Agreed = []
         for change, result in landed:
-            agreed += self._one(change, result, "laptop", self._trees.local)
+            agreed += self._one(change, result, "laptop", self._trees.local, self._trees.remote)
         return agreed
 
-    def _one(self, change: Change, result: Result, side: str, tree: Tree) -> Agreed:
+    def _one(self, change: Change, result: Result, side: str, tree: Tree, other: Tree) -> Agreed:
         path, agreed = change.path, Agreed()
         moment = self._flights.moment_of(path)
         if result.kept is not None:
@@ -81,7 +81,10 @@ class Landing:
                 if result.outcome is Outcome.REFUSED and not self._ignores(path, result.actual):
                     tree.put_shallow(path, result.actual)
                 self._planner.refused(path, side, moment)
-        self._flights.land(path)
+        is_last = self._flights.land(path)
+        if is_last and result.outcome is Outcome.DONE and shallow(other.get(path)) != change.new:
+            # It went on its way when nothing had to be done any more: undone before it was sent.
+            self._flights.restore({path: moment})
         return agreed
 
     def _rename(self, rename: Rename, result: Result) -> Agreed:
