@@ -16,7 +16,21 @@ ROOT = Path(__file__).parents[2]
 SEEDS = 320  # Some 0.2 s each.
 CHUNK = 40
 # Seeds at which a soak found a fault. What happens in them has moved on with the code, a little.
-FOUND = (165, 1205, 100064, 100167, 101076, 101324, 102610, 103722, 241775, 400450, 401619, 600903)
+FOUND = (
+    165,
+    1205,
+    100064,
+    100167,
+    101076,
+    101324,
+    102610,
+    103722,
+    241775,
+    400450,
+    401619,
+    600620,
+    600903,
+)
 SOAK_SEEDS = int(os.environ.get("TOWLINE_SOAK_SEEDS", "20000"))
 SOAK_FIRST = int(os.environ.get("TOWLINE_SOAK_FIRST", "100000"))
 SOAK_CHUNK = 500

@@ -369,6 +369,7 @@ class Live:
             case Gone(path):
                 self.puller.give_up(message.digest)
                 self.flights.note([path])
+                self._changed.ring()
             case Begun():
                 self._begun(message)
             case TreePart():
