@@ -74,6 +74,16 @@ def test_agreeing_on_a_directory_keeps_what_was_agreed_on_below_it(trees: Trees)
     assert trees.ancestor.get("d") == Directory({"x": A})
 
 
+def test_a_directory_is_agreed_on_with_all_in_it_where_it_is_new(
+    trees: Trees, store: Store
+) -> None:
+    store.open_ancestor(0, "life")
+    trees.agree([("d", Directory({"a": A, "e": Directory({"b": B})}))])
+    stored = store.open_ancestor(0, "life")
+    assert dict(stored.walk()) == dict(trees.ancestor.walk())
+    assert stored.get("d/e/b") == B
+
+
 def test_what_is_forgotten_counts_as_new_on_the_side_that_has_it(trees: Trees) -> None:
     trees.agree([("x", A)])
     trees.local = Tree(Directory({"x": A}))

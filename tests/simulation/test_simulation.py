@@ -30,6 +30,7 @@ FOUND = (
     401619,
     600620,
     600903,
+    602368,
 )
 SOAK_SEEDS = int(os.environ.get("TOWLINE_SOAK_SEEDS", "20000"))
 SOAK_FIRST = int(os.environ.get("TOWLINE_SOAK_FIRST", "100000"))

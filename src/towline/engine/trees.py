@@ -15,6 +15,7 @@ from towline.core.path import parent_of, parents_of
 from towline.core.reconcile import Step, reconcile
 from towline.core.tree import Tree
 from towline.core.wire.frames import ProtocolError
+from towline.core.wire.telling import rows_of
 from towline.engine.ancestor import Store
 
 ENTRIES_MAX = 1_000_000  # In the machine's tree, some 400 bytes each: ten times a large project.
@@ -84,7 +85,7 @@ class Trees:
     def agree(
         self, agreed: Iterable[tuple[str, Entry | None]], revision: int | None = None
     ) -> None:
-        """Both sides hold these entries now (shallow)."""
+        """Both sides hold these entries now; a directory that is new to both, with all in it."""
         made: list[tuple[str, Entry | None]] = []
         for path, entry in agreed:
             if not path:
@@ -93,7 +94,9 @@ class Trees:
                 made += [(parent, DIRECTORY) for parent in self._unknown_parents(path)]
                 if self._is_to_be_cleared(path, entry):
                     made.append((path, None))
-            made.append((path, shallow(entry)))
+            is_new = not isinstance(self.ancestor.get(path), Directory)
+            rows = rows_of(path, entry) if is_new else [(path, entry)]  # As `put_shallow` has it.
+            made += [(at, shallow(below)) for at, below in rows]
             self.ancestor.put_shallow(path, entry)
         if made:
             self._store.agree(self._mirror, made)
