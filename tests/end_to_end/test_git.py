@@ -304,10 +304,16 @@ def test_a_shell_there_may_use_the_agent_here(laptop: Laptop, tmp_path: Path) ->
     agent = laptop.directory / "agent.sock"
     with subprocess.Popen(["ssh-agent", "-D", "-a", str(agent)], stdout=subprocess.DEVNULL) as one:
         try:
-            wait_until(agent.exists, "the agent listens")
             keys = {"SSH_AUTH_SOCK": str(agent)}
+            environment = {**laptop.environment, **keys}
+
+            def answers() -> bool:  # That its socket is there is not enough: it listens later.
+                asked = subprocess.run(["ssh-add", "-l"], env=environment, capture_output=True)
+                return asked.returncode == 1  # It holds none.
+
+            wait_until(answers, "the agent answers")
             key = laptop.machine.directory / "user_key"
-            subprocess.run(["ssh-add", "-q", key], env={**laptop.environment, **keys}, check=True)
+            subprocess.run(["ssh-add", "-q", key], env=environment, check=True)
             with laptop.linked():
                 lent = laptop.run("ssh", "-A", "--", "ssh-add", "-l", environment=keys)
                 assert "user_key" in lent.stdout, lent.stderr
