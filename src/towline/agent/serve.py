@@ -287,7 +287,7 @@ class AgentService:
     def _take_messages(self, now: float) -> None:
         """Give mirrors what has arrived for them, small things first, a few at a time."""
         for lane, inbox in self._inbox.items():
-            for _ in range(min(MESSAGES_PER_TICK[lane], len(inbox)) if inbox else 0):
+            for _ in range(min(MESSAGES_PER_TICK[lane], len(inbox))):
                 channel, data = inbox.popleft()
                 number, _lane = self._lanes.get(channel, (-1, lane))
                 mirror = self._mirrors.get(number)

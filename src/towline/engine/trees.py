@@ -94,14 +94,18 @@ class Trees:
                 made += [(parent, DIRECTORY) for parent in self._unknown_parents(path)]
                 if self._is_to_be_cleared(path, entry):
                     made.append((path, None))
-            is_new = not isinstance(self.ancestor.get(path), Directory)
-            rows = rows_of(path, entry) if is_new else [(path, entry)]  # As `put_shallow` has it.
-            made += [(at, shallow(below)) for at, below in rows]
+            made += [(at, shallow(below)) for at, below in self._rows_put(path, entry)]
             self.ancestor.put_shallow(path, entry)
         if made:
             self._store.agree(self._mirror, made)
             if self._noted is not None:
                 self._noted(made, revision)
+
+    def _rows_put(self, path: str, entry: Entry | None) -> Iterable[tuple[str, Entry | None]]:
+        """What `put_shallow` puts: a directory that is there already keeps what is in it."""
+        if isinstance(entry, Directory) and not isinstance(self.ancestor.get(path), Directory):
+            return rows_of(path, entry)
+        return [(path, entry)]
 
     def _is_to_be_cleared(self, path: str, entry: Entry) -> bool:
         """Whether a directory was agreed on where there is none any more."""

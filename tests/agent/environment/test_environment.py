@@ -86,6 +86,14 @@ def test_an_environment_made_anew_at_the_same_place_is_another_one(home: Path) -
     assert Baseline(found({"six": {"version": "1"}}, second)).is_new
 
 
+def test_a_record_s_name_is_no_path(home: Path) -> None:
+    Baseline(found({}, home))
+    beside = home / ".cache/towline/beside.json"
+    beside.write_text('{"holds": []}')
+    hold("../beside", "/proj")
+    assert beside.read_text() == '{"holds": []}'
+
+
 def test_only_who_was_given_the_list_holds_it(home: Path) -> None:
     baseline = Baseline(found({}, home))
     assert not baseline.holds("/proj")

@@ -65,7 +65,7 @@ class Baseline:
 
 def hold(name: str, project: str) -> None:
     """Note that what the project's lock file lists is in the environment whose record this is."""
-    known = _read(name)
+    known = _read(name) if name.isalnum() else None  # The name came over the wire: no path.
     if known is not None and project not in known["holds"]:
         _write(name, {**known, "holds": [*known["holds"], project]})
 
