@@ -28,7 +28,7 @@ from towline.core.change import Change, Outcome, Result, changes_between
 from towline.core.entry import DIRECTORY, Directory, Entry, Symlink, Unsynced
 from towline.core.path import BadPathError
 from towline.core.problem import Problem, ProblemKind
-from towline.core.rename import digest_of_directory
+from towline.core.summary import digest_of_directory
 from towline.core.tree import Tree
 from towline.disk.folder import Folder
 from towline.disk.replica import Observation, Replica

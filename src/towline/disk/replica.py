@@ -20,7 +20,7 @@ from towline.core.entry import Directory, Entry, File, Unsynced, digest_of, shal
 from towline.core.ignore import NO_CHECKPOINTS
 from towline.core.path import BadPathError, check_path, is_below, join, parent_of
 from towline.core.problem import Problem, ProblemKind
-from towline.core.rename import digest_of_directory
+from towline.core.summary import digest_of_directory
 from towline.core.tree import Tree
 from towline.disk.apply import Apply
 from towline.disk.cache import Cache, Stamp, load_cache, stamp_of

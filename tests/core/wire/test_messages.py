@@ -23,13 +23,13 @@ FILE = File(digest_of(CONTENT), True, len(CONTENT))
 PROBLEM = Problem("x", ProblemKind.UNREADABLE, "Permission denied")
 
 EXAMPLES: list[Message] = [
-    messages.Begin("~/project", "laptop", "cd" * 16, 7, [["rules"]], "vision", 43200),
+    messages.Begin("~/project", "laptop", "cd" * 16, 7, [["rules"]], "vision", 43200, FILE.digest),
     messages.Begun(
         "/srv/project", "gpu", "ab" * 16, True, ((FILE.digest, 10),), "polled", "%run x"
     ),
     messages.SetRules({"any": "value"}),
     messages.TreePart((("d", DIRECTORY), ("d/x", FILE), ("l", Symlink("d/x")))),
-    messages.TreeEnd(False, (PROBLEM,), (("x", FILE), ("y", None))),
+    messages.TreeEnd(False, (PROBLEM,), (("x", FILE), ("y", None)), True),
     messages.Apply(
         3, 9, True, (Change("x", None, FILE, keep="x.conflict"),), {FILE.digest: CONTENT}
     ),
@@ -72,7 +72,7 @@ def test_every_kind_of_message_is_tried() -> None:
 @given(roots)
 def test_a_tree_told_in_parts_is_the_same_tree(root: Directory) -> None:
     told = Tree(DIRECTORY)
-    for part in telling.tree_parts(Tree(root)):
+    for part in telling.tree_parts(Tree(root).walk()):
         for path, entry in decode(encode(part)).rows:  # type: ignore[union-attr]
             told.put_shallow(path, entry)
     assert told.root == root
@@ -157,7 +157,7 @@ def test_the_longest_rows_still_fit_their_messages() -> None:
     tree = Tree(DIRECTORY)
     for number in range(300):
         tree.put(f"{number}/{LONG}"[:4000].rstrip("/"), FILE)
-    parts = list(telling.tree_parts(tree))
+    parts = list(telling.tree_parts(tree.walk()))
     assert len(parts) > 1
     assert all(len(encode(part)) <= PLAIN_MAX for part in parts)
 
