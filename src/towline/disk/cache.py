@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import os
 import struct
-import sys
 import zlib
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,9 +21,11 @@ GRANULARITY_NS = 20_000_000  # The kernel's clock for file times ticks at up to 
 COARSE_GRANULARITY_NS = 2_000_000_000  # FAT keeps times to 2 s; HFS+ and old ext3 to 1 s.
 FILE_MAX = 512 << 20  # Bytes when unpacked: some 4 million entries; more is not one of ours.
 
-_MAGIC = b"towline cache 2\n"
+_MAGIC = b"towline cache 3\n"
 _STAMP = struct.Struct(">QqqQI")
-_LENGTH = struct.Struct(">H")
+_KNOWN_SIZE = _STAMP.size + DIGEST_SIZE
+_HEAD = struct.Struct(">HII")  # Bytes of the path, bytes of the names, how many.
+_INO_MASK = (1 << 64) - 1
 
 
 class Stamp(NamedTuple):
@@ -42,7 +43,7 @@ def stamp_of(status: os.stat_result) -> Stamp:
         status.st_size,
         status.st_mtime_ns,
         status.st_ctime_ns,
-        status.st_ino & (1 << 64) - 1,
+        status.st_ino & _INO_MASK,
         status.st_mode,
     )
 
@@ -56,6 +57,26 @@ def is_settled(stamp: Stamp, now_ns: int) -> bool:
     coarse = stamp.mtime_ns % 1_000_000_000 == 0 and stamp.ctime_ns % 1_000_000_000 == 0
     limit = now_ns - (COARSE_GRANULARITY_NS if coarse else GRANULARITY_NS)
     return stamp.ctime_ns < limit and not limit <= stamp.mtime_ns <= now_ns
+
+
+_NOTHING: dict[str, bytes] = {}
+
+
+def digest_if(known: bytes | None, status: os.stat_result) -> bytes | None:
+    """Return the digest of a file of which this is known, if its stamp is still that one.
+
+    As `Cache.digest` with `stamp_of`, for a whole folder at a time.
+    """
+    if known is None:
+        return None
+    stamp = _STAMP.pack(
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+        status.st_ino & _INO_MASK,
+        status.st_mode,
+    )
+    return known[_STAMP.size :] if known.startswith(stamp) else None
 
 
 class Cache:
@@ -76,6 +97,10 @@ class Cache:
         if known is None or not known.startswith(_STAMP.pack(*stamp)):
             return None
         return known[_STAMP.size :]
+
+    def known_in(self, directory: str) -> Mapping[str, bytes]:
+        """Return what is known of the files in a directory, name by name: for `digest_if`."""
+        return self._known.get(directory, _NOTHING)
 
     def last_digest(self, path: str) -> bytes | None:
         """Return the digest last known of the file, whether it is still true or not."""
@@ -139,11 +164,6 @@ class Cache:
             del self._known[directory]
         return known
 
-    def _rows(self) -> Iterator[tuple[str, bytes]]:
-        for directory, names in self._known.items():
-            for name, known in names.items():
-                yield join(directory, name), known
-
     def save(self, file: Path) -> None:
         """Write all to `file` in one step. Raises OSError."""
         body = zlib.compress(b"".join(self._packed()), 1)
@@ -157,23 +177,23 @@ class Cache:
 
     def take(self, body: bytes) -> None:
         """Take in what was saved. Raises `struct.error` or `ValueError` where it is cut short."""
-        at, size = 0, _STAMP.size + DIGEST_SIZE
-        encoding, errors = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
-        last, names = None, dict[str, bytes]()  # What comes next lies most often in the same one.
+        at = 0
         while at < len(body):
-            known = body[at : at + size]
-            (length,) = _LENGTH.unpack_from(body, at + size)
-            at += size + _LENGTH.size
-            directory, _, name = str(body[at : at + length], encoding, errors).rpartition("/")
-            if directory != last:
-                last, names = directory, self._known.setdefault(directory, {})
-            names[shared(name)] = known
-            at += length
+            directory_size, names_size, count = _HEAD.unpack_from(body, at)
+            names_at = at + _HEAD.size + directory_size
+            known_at = names_at + names_size
+            directory = os.fsdecode(body[names_at - directory_size : names_at])
+            names = os.fsdecode(body[names_at:known_at]).split("\0")
+            at = known_at + count * _KNOWN_SIZE
+            known = [body[one : one + _KNOWN_SIZE] for one in range(known_at, at, _KNOWN_SIZE)]
+            self._known[directory] = dict(zip(map(shared, names), known, strict=True))
 
     def _packed(self) -> Iterator[bytes]:
-        for path, known in self._rows():
-            name = os.fsencode(path)
-            yield known + _LENGTH.pack(len(name)) + name
+        """Yield directory after directory: its path, its names, then what is known of each."""
+        for directory, known in self._known.items():
+            path, names = os.fsencode(directory), os.fsencode("\0".join(known))
+            yield _HEAD.pack(len(path), len(names), len(known)) + path + names
+            yield from known.values()
 
 
 def load_cache(file: Path) -> Cache:

@@ -19,7 +19,7 @@ from towline.core.entry import DIRECTORY, Entry, File, Symlink, Unsynced
 from towline.core.ignore import NO_CHECKPOINTS
 from towline.core.path import parent_of
 from towline.core.problem import ProblemKind
-from towline.disk.cache import Cache, Stamp, stamp_of
+from towline.disk.cache import Cache, Stamp, digest_if, stamp_of
 from towline.disk.folder import Folder
 from towline.disk.settle import Settling
 from towline.disk.signatures import LARGE, BlockReader, Signatures
@@ -29,6 +29,8 @@ SMALL_MAX = 64 << 10  # Bytes; up to this size a file is read at once.
 KEPT_MAX = 16 << 20  # Bytes of contents kept from one round of looks, until they are sent.
 KEPT_FILE_MAX = 256 << 10  # Larger ones travel in parts, which are read as they go.
 ATTEMPTS_MAX = 4  # Tries to read a file that is being written before it is left for later.
+
+_TYPE = stat.S_IFMT(0o777777)  # The bits of a mode that say what kind of thing it is.
 
 UNSETTLED = Unsynced(ProblemKind.UNSETTLED)
 
@@ -96,6 +98,16 @@ class Look:
         if digest is None and size <= SMALL_MAX and self._is_settled(path, status):
             digest = self._digest_at_once(path, stamp)
         return None if digest is None else File(digest, is_executable(status), size)
+
+    def if_known(self, known: bytes | None, status: os.stat_result) -> File | None:
+        """Return a regular file whose digest the cache vouches for; None for anything else."""
+        if status.st_mode & _TYPE != stat.S_IFREG:
+            return None
+        digest = digest_if(known, status)
+        size = status.st_size
+        if digest is None or (self.size_max is not None and size > self.size_max):
+            return None
+        return File(digest, is_executable(status), size)
 
     def entry_steps(self, path: str, status: os.stat_result) -> Steps[Entry | None]:
         """Yield while reading; return the shallow entry, None if it vanished meanwhile."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from heapq import nlargest
 from typing import Protocol
 
 from towline.core.checkpoint import Checkpoints
-from towline.core.entry import Directory, Entry, File, Unsynced
+from towline.core.entry import Directory, Entry, Unsynced
 from towline.core.path import OWN_DIRECTORY, BadPathError, check_path, join, shared
 from towline.core.problem import Problem, ProblemKind
 from towline.disk.folder import BESIDE_PREFIX, is_own_name
@@ -36,6 +37,7 @@ class DirectoryRules(Protocol):
     """The ignore rules as they apply in one directory."""
 
     def ignores(self, name: str, is_directory: bool) -> bool: ...
+    def spares(self, names: Sequence[str]) -> bool: ...
     def below(self, name: str) -> DirectoryRules: ...
 
 
@@ -85,7 +87,7 @@ class Scan:
         except OSError as error:
             unreadable = Unsynced(ProblemKind.UNREADABLE, error.strerror or str(error))
             return self._noted(path, unreadable)
-        others = [(name, status) for name, status in found if not self._is_own(path, name)]
+        others = [one for one in found if one[0][0] != "." or not self._is_own(path, one[0])]
         is_bare = not others
         children: dict[str, Entry] = {}
         others = yield from self._files_steps(path, others, rules, children)
@@ -108,30 +110,63 @@ class Scan:
     ) -> Steps[Found]:
         """Take in the files of a directory that one look suffices for; return all the others."""
         others: Found = []
-        try:
-            for name, status in found:
-                self._seen += 1
-                if self._seen % ENTRIES_PER_STEP == 0:
-                    self._folder.release()  # What is done meanwhile finds its own way.
-                    yield
-                file = self._file_at_once(path, name, status, rules)
-                if file is None:
-                    others.append((name, status))
-                else:
-                    children[shared(name)] = file
-        finally:
-            self._folder.release()
+        known = self._look.cache.known_in(path)
+        for start in range(0, len(found), ENTRIES_PER_STEP):
+            some = found[start : start + ENTRIES_PER_STEP]
+            self._seen += len(some)
+            if self._seen >= ENTRIES_PER_STEP:
+                self._seen = 0
+                yield
+            others += self._take_files(path, some, known, rules, children)
         return others
 
-    def _file_at_once(
-        self, parent: str, name: str, status: os.stat_result, rules: DirectoryRules
-    ) -> File | None:
-        path = join(parent, name)
-        if not stat.S_ISREG(status.st_mode) or _may_be_unusable(path) or rules.ignores(name, False):
-            return None
+    def _take_files(
+        self,
+        path: str,
+        found: Found,
+        known: Mapping[str, bytes],
+        rules: DirectoryRules,
+        children: dict[str, Entry],
+    ) -> Found:
+        """Take in those that the cache knows, then those that have to be read; return the rest."""
+        unknown: Found = []
+        if_known = self._look.if_known
+        spares = rules.spares([name for name, _ in found])
+        for name, status in found:
+            file = if_known(known.get(name), status)
+            if (
+                file is None
+                or _may_be_unusable(path, name)
+                or (not spares and rules.ignores(name, False))
+            ):
+                unknown.append((name, status))
+            else:
+                children[shared(name)] = file
+        try:
+            return [one for one in unknown if not self._take_file(path, *one, rules, children)]
+        finally:
+            self._folder.release()  # What is done meanwhile finds its own way.
+
+    def _take_file(
+        self,
+        parent: str,
+        name: str,
+        status: os.stat_result,
+        rules: DirectoryRules,
+        children: dict[str, Entry],
+    ) -> bool:
+        if (
+            not stat.S_ISREG(status.st_mode)
+            or _may_be_unusable(parent, name)
+            or rules.ignores(name, False)
+        ):
+            return False
         with suppress(OSError):  # Whatever it is, looking at the file tells it better.
             self._folder.hold(parent)
-        return self._look.at_once(path, status)
+        file = self._look.at_once(join(parent, name), status)
+        if file is not None:
+            children[shared(name)] = file
+        return file is not None
 
     def entry_steps(
         self, path: str, status: os.stat_result, below: DirectoryRules
@@ -171,7 +206,7 @@ class Scan:
             else:
                 self._leave_out(LeftOut(path, status.st_size, "ignored"))
             return None
-        if _may_be_unusable(path) and (detail := _why_unusable(path)):
+        if _may_be_unusable(parent, name) and (detail := _why_unusable(path)):
             return self._noted(path, Unsynced(ProblemKind.NAME, detail))
         below = rules.below(name) if is_directory else rules
         return (yield from self.entry_steps(path, status, below))
@@ -203,9 +238,9 @@ class Scan:
         return entry
 
 
-def _may_be_unusable(path: str) -> bool:
+def _may_be_unusable(parent: str, name: str) -> bool:
     """Whether `check_path` may refuse a path that a walk has found."""
-    return len(path) > _LONG_PATH or "/" not in path
+    return not parent or len(parent) + len(name) >= _LONG_PATH
 
 
 def _why_unusable(path: str) -> str | None:
