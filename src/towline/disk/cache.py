@@ -62,25 +62,23 @@ def is_settled(stamp: Stamp, now_ns: int) -> bool:
 _NOTHING: dict[str, bytes] = {}
 
 
-def digest_if(known: bytes | None, status: os.stat_result) -> bytes | None:
-    """Return the digest of a file of which this is known, if its stamp is still that one.
-
-    As `Cache.digest` with `stamp_of`, for a whole folder at a time.
-    """
-    if known is None:
-        return None
-    stamp = _STAMP.pack(
+def packed_stamp_of(status: os.stat_result) -> bytes:
+    """Return a stamp as a row of the cache begins with it."""
+    return _STAMP.pack(
         status.st_size,
         status.st_mtime_ns,
         status.st_ctime_ns,
         status.st_ino & _INO_MASK,
         status.st_mode,
     )
-    return known[_STAMP.size :] if known.startswith(stamp) else None
+
+
+def digest_in(row: bytes) -> bytes:
+    return row[_STAMP.size :]
 
 
 class Cache:
-    """Path → stamp and digest, for files only.
+    """Path → stamp and digest, for files only: a row.
 
     Kept packed, as they are saved, and by directory: a project may have a hundred thousand, whose
     names the tree has already.
@@ -99,8 +97,17 @@ class Cache:
         return known[_STAMP.size :]
 
     def known_in(self, directory: str) -> Mapping[str, bytes]:
-        """Return what is known of the files in a directory, name by name: for `digest_if`."""
+        """Return the rows of the files in a directory, by name: what is looked at as a whole."""
         return self._known.get(directory, _NOTHING)
+
+    def rows_by_stamp(self, directory: str) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the row of each file in a directory, and before it its packed stamp."""
+        for row in self.known_in(directory).values():
+            yield row[: _STAMP.size], row
+
+    def put_row(self, directory: str, name: str, row: bytes) -> None:
+        """Remember a file whose row was that of another path: it was moved."""
+        self._known.setdefault(directory, {})[shared(name)] = row
 
     def last_digest(self, path: str) -> bytes | None:
         """Return the digest last known of the file, whether it is still true or not."""
@@ -117,11 +124,6 @@ class Cache:
     def put_own(self, path: str, stamp: Stamp, digest: bytes) -> None:
         """Remember a file written here whose mtime was set by hand: any write would change it."""
         self._put(path, _STAMP.pack(*stamp) + digest)
-
-    def stamp(self, path: str) -> Stamp | None:
-        """Return the stamp under which the digest of `path` is known."""
-        known = self._get(path)
-        return None if known is None else Stamp(*_STAMP.unpack_from(known))
 
     def move(self, source: str, target: str) -> None:
         """A directory above has another name: the file at `source` is at `target` now, the same."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from towline.core.change import Change, Outcome, Result, moved_contents
-from towline.core.entry import Directory, Entry, File, Unsynced, digest_of, shallow
+from towline.core.entry import Directory, Entry, File, Unsynced, digest_of, directories_in, shallow
 from towline.core.ignore import NO_CHECKPOINTS
 from towline.core.path import BadPathError, check_path, is_below, join, parent_of
 from towline.core.problem import Problem, ProblemKind
@@ -158,7 +158,7 @@ class Replica:
         if self._noted is not None:
             self._noted.update(subjects)
         changed: set[str] = set()
-        self._look.moved = self._digests_moved(subjects)
+        self._look.moved = self._rows_moved(subjects)
         with self._look.keeping(contents), self._look.postponing(self._postpone):
             try:
                 for path in subjects:
@@ -360,15 +360,14 @@ class Replica:
 
     # Observing.
 
-    def _digests_moved(self, subjects: Iterable[str]) -> dict[Stamp, bytes]:
+    def _rows_moved(self, subjects: Iterable[str]) -> dict[bytes, bytes]:
         """Return what is known of files in directories that are gone: they may be elsewhere."""
-        moved: dict[Stamp, bytes] = {}
+        moved: dict[bytes, bytes] = {}
         for path in subjects:
-            if isinstance(self.tree.get(path), Directory) and not self._is_there(path):
-                for below, entry in self.tree.walk(path):
-                    stamp = self._cache.stamp(below)
-                    if stamp is not None and isinstance(entry, File):
-                        moved[stamp] = entry.digest
+            entry = self.tree.get(path)
+            if isinstance(entry, Directory) and not self._is_there(path):
+                for directory in directories_in(path, entry):
+                    moved.update(self._cache.rows_by_stamp(directory))
         return moved
 
     def _is_there(self, path: str) -> bool:
@@ -380,7 +379,7 @@ class Replica:
 
     def _subjects(self, paths: set[str]) -> list[str]:
         """Return what to look at for these paths: where one is new, its uppermost new parent."""
-        usable = [path for path in paths if not path or _is_usable(path)]
+        usable = [path for path in _uppermost(paths) if not path or _is_usable(path)]
         return _uppermost({self._uppermost_new(path) for path in usable})
 
     def _hold_parent(self, path: str) -> None:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from heapq import nlargest
 from typing import Protocol
 
 from towline.core.checkpoint import Checkpoints
-from towline.core.entry import Directory, Entry, Unsynced
+from towline.core.entry import Directory, Entry, File, Unsynced
 from towline.core.path import OWN_DIRECTORY, BadPathError, check_path, join, shared
 from towline.core.problem import Problem, ProblemKind
 from towline.disk.folder import BESIDE_PREFIX, is_own_name
@@ -110,63 +110,37 @@ class Scan:
     ) -> Steps[Found]:
         """Take in the files of a directory that one look suffices for; return all the others."""
         others: Found = []
-        known = self._look.cache.known_in(path)
         for start in range(0, len(found), ENTRIES_PER_STEP):
             some = found[start : start + ENTRIES_PER_STEP]
             self._seen += len(some)
             if self._seen >= ENTRIES_PER_STEP:
                 self._seen = 0
                 yield
-            others += self._take_files(path, some, known, rules, children)
+            files = self._files_among(path, some, rules)
+            children.update(files)
+            others += [one for one in some if one[0] not in files]
         return others
 
-    def _take_files(
-        self,
-        path: str,
-        found: Found,
-        known: Mapping[str, bytes],
-        rules: DirectoryRules,
-        children: dict[str, Entry],
-    ) -> Found:
-        """Take in those that the cache knows, then those that have to be read; return the rest."""
-        unknown: Found = []
-        if_known = self._look.if_known
-        spares = rules.spares([name for name, _ in found])
-        for name, status in found:
-            file = if_known(known.get(name), status)
-            if (
-                file is None
-                or _may_be_unusable(path, name)
-                or (not spares and rules.ignores(name, False))
-            ):
-                unknown.append((name, status))
-            else:
-                children[shared(name)] = file
+    def _files_among(self, path: str, found: Found, rules: DirectoryRules) -> dict[str, File]:
+        """Return the files that one look suffices for: the cache knows them, or they are small."""
+        able = [one for one in found if not _may_be_unusable(path, one[0])]
+        if not rules.spares([name for name, _ in able]):
+            able = [one for one in able if not rules.ignores(one[0], False)]
+        files = self._look.known_files(path, able)
         try:
-            return [one for one in unknown if not self._take_file(path, *one, rules, children)]
+            for name, status in able:
+                if name not in files and (file := self._file_at_once(path, name, status)):
+                    files[shared(name)] = file
         finally:
             self._folder.release()  # What is done meanwhile finds its own way.
+        return files
 
-    def _take_file(
-        self,
-        parent: str,
-        name: str,
-        status: os.stat_result,
-        rules: DirectoryRules,
-        children: dict[str, Entry],
-    ) -> bool:
-        if (
-            not stat.S_ISREG(status.st_mode)
-            or _may_be_unusable(parent, name)
-            or rules.ignores(name, False)
-        ):
-            return False
+    def _file_at_once(self, parent: str, name: str, status: os.stat_result) -> File | None:
+        if not stat.S_ISREG(status.st_mode):
+            return None
         with suppress(OSError):  # Whatever it is, looking at the file tells it better.
             self._folder.hold(parent)
-        file = self._look.at_once(join(parent, name), status)
-        if file is not None:
-            children[shared(name)] = file
-        return file is not None
+        return self._look.at_once(join(parent, name), status)
 
     def entry_steps(
         self, path: str, status: os.stat_result, below: DirectoryRules
