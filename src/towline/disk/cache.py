@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from towline.core.entry import DIGEST_SIZE, digest_of
-from towline.core.path import is_below, join, shared
+from towline.core.path import join, shared
 
 GRANULARITY_NS = 20_000_000  # The kernel's clock for file times ticks at up to 10 ms.
 COARSE_GRANULARITY_NS = 2_000_000_000  # FAT keeps times to 2 s; HFS+ and old ext3 to 1 s.
@@ -140,9 +140,9 @@ class Cache:
             for gone in [name for name in names if name not in kept]:
                 self._pop(join(directory, gone))
 
-    def forget_below(self, directory: str) -> None:
-        for at in [at for at in self._known if at == directory or is_below(at, directory)]:
-            del self._known[at]
+    def forget_in(self, directory: str) -> None:
+        """Drop what is known of the files in a directory; not of those further below."""
+        self._known.pop(directory, None)
 
     def _get(self, path: str) -> bytes | None:
         directory, _, name = path.rpartition("/")

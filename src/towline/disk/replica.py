@@ -460,7 +460,8 @@ class Replica:
         if not isinstance(new, (File, Directory)) and new != UNSETTLED:
             self._cache.forget(path)
         if isinstance(old, Directory) and not isinstance(new, Directory):
-            self._cache.forget_below(path)
+            for directory in directories_in(path, old):
+                self._cache.forget_in(directory)
 
     def _forget_problems(self, path: str, *, below: bool) -> None:
         self.problems.pop(path, None)
@@ -533,7 +534,7 @@ def _is_usable(path: str) -> bool:
 def _uppermost(paths: Iterable[str]) -> list[str]:
     """Return the paths in order, without those below another one."""
     kept: list[str] = []
-    for path in sorted(paths, key=lambda path: path.split("/") if path else []):
+    for path in sorted(paths, key=lambda path: path.replace("/", "\0")):  # Name by name.
         if not kept or not is_below(path, kept[-1]):
             kept.append(path)
     return kept
