@@ -45,10 +45,10 @@ WIRE = ["test_line.py", "test_replay.py", "test_frames.py", "test_resume.py", "t
 TESTED_BY = {
     "entry": ["test_entry.py", "test_tree.py", "test_change.py"],
     "change": ["test_change.py", "test_reconcile.py"],
-    **dict.fromkeys(("match", "pattern", "rule", "default"), RULES),
-    "ignore": RULES,
-    "wire/fields": ["wire/test_messages.py", "wire/test_hostile.py"],
-    "wire/messages": ["wire/test_messages.py", "wire/test_hostile.py", "wire/test_document.py"],
+    **dict.fromkeys(("match", "default", "ignore"), RULES),
+    "pattern": ["test_pattern.py", *RULES],
+    "rule": ["test_rule.py", *RULES],
+    **{f"wire/{name}": ["wire/test_messages.py"] for name in ("fields", "records", "telling")},
     **{
         f"wire/{name}": [f"wire/{test}" for test in WIRE]
         for name in ("line", "channel", "channels", "outbox", "transport", "limits", "events")
