@@ -46,9 +46,10 @@ TESTED_BY = {
     "entry": ["test_entry.py", "test_tree.py", "test_change.py"],
     "change": ["test_change.py", "test_reconcile.py"],
     **dict.fromkeys(("match", "default", "ignore"), RULES),
+    "wire/fields": ["wire/test_fields.py", "wire/test_messages.py"],
     "pattern": ["test_pattern.py", *RULES],
     "rule": ["test_rule.py", *RULES],
-    **{f"wire/{name}": ["wire/test_messages.py"] for name in ("fields", "records", "telling")},
+    "wire/records": ["wire/test_messages.py"],
     **{
         f"wire/{name}": [f"wire/{test}" for test in WIRE]
         for name in ("line", "channel", "channels", "outbox", "transport", "limits", "events")
