@@ -53,6 +53,14 @@ def test_of_too_many_rows_the_first_are_told() -> None:
     assert len(encode(messages.TreeEnd(True, told))) <= PLAIN_MAX
 
 
+def test_a_directory_is_told_before_what_is_in_it_and_that_in_order() -> None:
+    inner = Directory({"x": FILE})
+    outer = Directory({"b": inner, "a": FILE})
+    rows = [("at", outer), ("at/a", FILE), ("at/b", inner), ("at/b/x", FILE)]
+    assert list(telling.rows_of("at", outer)) == rows
+    assert list(telling.rows_of("at", None)) == [("at", None)]
+
+
 def test_a_usual_tree_is_one_message_and_more_rows_than_one_holds_are_two() -> None:
     names = [f"{number:04}" for number in range(telling.ROWS_MAX + 1)]
     tree = Tree(Directory(dict.fromkeys(names[:-1], FILE)))
