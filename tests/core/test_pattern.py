@@ -67,7 +67,7 @@ def test_what_a_pattern_matches(line: str, matched: str, others: str) -> None:
 
 @pytest.mark.parametrize(
     "line", ["", " ", "#a", "/", "!", "!/", "\\", "a\\", "[", "[a", "[!", "[]", "[a-", "[\\",
-             "[/]", "[[:none:]]", "[[:digit:", "a/[", "[[:digit:]"]
+             "[/]", "[[:none:]]", "[[::]]", "[[:digit:", "a/[", "[[:digit:]"]
 )  # fmt: skip
 def test_a_line_that_matches_nothing_is_no_pattern(line: str) -> None:
     assert parse(line) is None
