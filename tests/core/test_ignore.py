@@ -57,6 +57,15 @@ def test_a_nested_file_of_a_lower_layer_does_not_reach_a_higher_one() -> None:
     assert not rules.ignores("y", False)
 
 
+def test_the_first_path_asked_about_may_lie_deep() -> None:
+    sources = [source(GIT, "x", at="a/b"), source(OWN, "/y", at="a/b/c")]
+    for path in ("a/b/x", "a/b/c/x", "a/b/c/d/e/x", "a/b/c/y"):
+        assert Rules(sources).ignores(path, False)
+    for path in ("x", "a/x", "b/x", "c/x", "a/b/y", "a/b/c/d/y"):
+        assert not Rules(sources).ignores(path, False)
+    assert Rules(sources).at("a/b/c").path == "a/b/c"
+
+
 BACK = [
     # .gitignore, .towlineignore, path, ignored
     (["outputs/"], ["!outputs/"], "outputs/a.txt", False),

@@ -94,7 +94,7 @@ class Verdict:
         above = self.decided_at != self.path
         what = f"{self.decided_at}/ matches" if above else "it matches"
         reason = ""
-        if self.rule.kind is SourceKind.DEFAULT and 0 < self.rule.line <= len(DEFAULTS):
+        if self.rule.kind is SourceKind.DEFAULT and self.rule.line <= len(DEFAULTS):
             reason = f", {DEFAULTS[self.rule.line - 1][1]}"
         return f"{self.path} is not synced: {what} {self.rule}{reason}"
 
