@@ -343,7 +343,8 @@ NONSENSE: list[Any] = [
     wire(kind="NONE"), wire(kind="ALWAYS"), wire(kind=3), wire(kind="__class__"),
     wire(directory="../x"), wire(directory="/x"), wire(directory="a//b"), wire(directory=None),
     wire(prefix=".."), wire(prefix="a", directory="b"), wire(lines="abc"), wire(lines=[1]),
-    wire(lines=["a\nb"]), wire(lines=["\ud800"]), wire(lines=None), wire(origin=5),
+    wire(lines=["a\nb"]), wire(lines=["\ud800"]), wire(origin="\ud800"), wire(directory="\ud800"),
+    wire(lines=None), wire(origin=5),
 ]  # fmt: skip
 
 
@@ -351,6 +352,12 @@ NONSENSE: list[Any] = [
 def test_nonsense_from_the_wire_is_refused(value: Any) -> None:
     with pytest.raises(ValueError, match=r"."):
         Rules.from_wire(value)
+
+
+def test_a_source_of_another_shape_is_called_that() -> None:
+    for row in ([], ["GIT_IGNORE", "", "o", []], ["GIT_IGNORE", "", "o", [], "", ""], "abcde"):
+        with pytest.raises(ValueError, match="a source is kind, directory"):
+            Rules.from_wire(rules(sources=[row]))
 
 
 def test_rules_that_are_too_large_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -276,7 +276,6 @@ def _source_from_wire(value: object) -> Source:
     for text in (kind, directory, origin, prefix, *texts):
         if not isinstance(text, str) or "\n" in text:
             raise ValueError(f"expected a line of text, not {text!r:.80}")
-        encode_path(text)  # Raises where a surrogate stands for no byte.
     if kind not in SourceKind.__members__:
         raise ValueError(f"no such kind of source: {kind!r:.80}")
     return Source(
