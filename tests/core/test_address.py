@@ -107,6 +107,12 @@ def test_another_text_for_a_place_is_refused(text: str) -> None:
         parse_address(text)
 
 
+@pytest.mark.parametrize("text", ["", "box", "box:22", "tcp:/box:22"])
+def test_what_has_no_scheme_is_called_no_address(text: str) -> None:
+    with pytest.raises(BadAddressError, match="not an address"):
+        parse_address(text)
+
+
 @given(st.text(max_size=80))
 def test_what_is_no_address_is_refused_and_nothing_else_happens(text: str) -> None:
     with suppress(BadAddressError):

@@ -356,6 +356,14 @@ def test_credit_is_granted_in_batches():
     assert pair.left.line.sendable(channel) == WINDOW
 
 
+def test_a_sixteenth_of_the_window_is_granted_at_once():
+    pair = connected(replace(SMALL, window=16 * MESSAGE_OVERHEAD))
+    channel = open_both(pair)
+    pair.left.line.send(channel, b"")
+    pair.exchange()
+    assert pair.left.line.sendable(channel) == 16 * MESSAGE_OVERHEAD
+
+
 def test_grants_that_wait_go_as_one():
     pair = connected(SMALL)
     channel = open_both(pair)
