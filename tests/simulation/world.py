@@ -24,7 +24,7 @@ from tests.simulation.ledger import Ledger
 from tests.simulation.machine import OUTBOX_MAX, Agent, Machine
 from tests.simulation.side import Side
 from tests.simulation.users import Users
-from tests.simulation.weather import draw_weather
+from tests.simulation.weather import Crash, draw_weather
 from towline.agent import mirror, roots
 from towline.core.change import Outcome
 from towline.core.checkpoint import Checkpoints
@@ -268,7 +268,7 @@ class World:
             self.trace("the engine is stopped")
             try:
                 self.engine.stop()
-            except OSError:
+            except (OSError, Crash):  # It may be killed while it ends, too.
                 self.engine.kill()
 
     def _kill_agent(self) -> None:
@@ -348,6 +348,10 @@ class World:
             await engine.live.flush(5.0)
         except FlushError as error:
             self.trace(f"flush: {error}")
+            return
+        except Crash:
+            self.trace("the engine is killed while it flushes")
+            engine.kill()
             return
         if engine.is_dead or engine is not self.engine:
             return
