@@ -22,6 +22,7 @@ from tests.simulation.kernel import Kernel
 from tests.simulation.laptop import Engine
 from tests.simulation.ledger import Ledger
 from tests.simulation.machine import OUTBOX_MAX, Agent, Machine
+from tests.simulation.power import Past, Power
 from tests.simulation.side import Side
 from tests.simulation.users import Users
 from tests.simulation.weather import Crash, draw_weather
@@ -43,6 +44,8 @@ from towline.engine.barrier import FlushError
 from towline.engine.live import Live
 from towline.engine.plan import Stuck
 
+POWER_SHARE = 0.2  # Of the worlds: power cuts.
+POWER_CHANCES = (0.0002, 0.001)  # At each system call.
 QUIET_S = 300.0  # Virtual seconds in which all must have come to rest.
 SMALL_LIMITS = Limits(
     payload_max=256,
@@ -131,11 +134,20 @@ class World:
         ]
         self.bandwidth = self.random.choice([None, None, 20_000])
         self._state = place / "state.db"
+        self._past = Past(place, "state*", lambda: self.clock.now)
+        self._add_power(seed)
         self.engine: Engine | None = None
         self.machine: Machine | None = None
         self.kernel = Kernel(str(self.remote.root), self.remote.contents)
         self.frozen: dict[str, bytes] | None = None  # What must stay on the laptop while held.
         self._over = False
+
+    def _add_power(self, seed: int) -> None:
+        """In some worlds the laptop loses its power. It changes nothing in the others."""
+        drawn = Power(seed)
+        if drawn.random.random() < POWER_SHARE:
+            drawn.chance = drawn.random.choice(POWER_CHANCES)
+            self.laptop.power, self.laptop.unwritten.is_watched = drawn, True
 
     def _branch(self) -> Random:
         return Random(self.random.getrandbits(64))  # noqa: S311 - Not for secrets.
@@ -199,6 +211,7 @@ class World:
             chaos.cancel_scope.cancel()
         self.trace("-- everybody rests; nothing goes wrong any more --")
         self.weather.is_over = True
+        self.laptop.power.chance = 0.0
         self.laptop.mend()
         self.remote.mend()
         self.laptop.abandon_handles_softly()
@@ -228,8 +241,18 @@ class World:
                 checkpoints=self.checkpoints,
             )
             self.trace("the engine starts")
+            self._past.begin()
             await self.engine.run()
+            self._maybe_lose_power()
             await anyio.sleep(0.2 + self.random.random() * 2)
+
+    def _maybe_lose_power(self) -> None:
+        """Whatever the engine ended of may have been a power cut."""
+        power = self.laptop.power
+        if power.is_out or (power.chance and power.random.random() < 0.5):
+            self.trace("laptop: the power is gone")
+            self.laptop.lose_power()
+            self._past.bring_back(power.random)
 
     # Trouble.
 
@@ -449,6 +472,8 @@ class World:
     async def _look_after(self) -> None:
         while True:
             await anyio.sleep(2.0)
+            if self.laptop.power.chance:
+                self._past.note()
             self.check_owed()
             self.check_bounds()
 
