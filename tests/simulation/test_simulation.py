@@ -32,6 +32,7 @@ FOUND = (
     600903,
     602368,
     702153,
+    702740,
 )
 SOAK_SEEDS = int(os.environ.get("TOWLINE_SOAK_SEEDS", "20000"))
 SOAK_FIRST = int(os.environ.get("TOWLINE_SOAK_FIRST", "100000"))

@@ -33,6 +33,7 @@ from towline.core.conflict import is_conflict_copy
 from towline.core.direction import Direction, Directions
 from towline.core.entry import Directory, Entry, Unsynced
 from towline.core.ignore import NO_CHECKPOINTS, Rules
+from towline.core.path import parent_of
 from towline.core.reconcile import reconcile
 from towline.core.tree import Tree
 from towline.core.wire import messages
@@ -578,13 +579,13 @@ class World:
         hidden = _hidden(self.laptop, local) | _hidden(self.remote, remote)
         self._compare("the engine's local tree", live.trees.local, local, hidden)
         self._compare("the engine's remote tree", live.trees.remote, remote, hidden)
+        left = live.planner.stuck.keys() | _waiting_marks(live)
         for step in reconcile(
             live.trees.ancestor.root, local.root, remote.root, self.directions.of
         ):
             is_hidden = any(at in hidden for at in (step.path, *parents(step.path)))
-            if (
-                step.path and not is_hidden and step.path not in live.planner.stuck
-            ):  # The root itself is never agreed on.
+            # The root itself is never agreed on.
+            if step.path and not is_hidden and step.path not in left:
                 self.violated(f"at rest, but there is still to do: {step}")
         stored = live._store.open_ancestor(0, live._store.fact("life 0"))
         self._compare("the stored ancestor", stored, live.trees.ancestor, set())
@@ -630,8 +631,19 @@ def _brief(entry: Entry | None) -> str:
 
 def _is_only_tried_again(live: Live) -> bool:
     """Whether nothing is under way but what may stay stuck: it is tried every few seconds."""
-    stays = {path for path, stuck in live.planner.stuck.items() if _may_stay(stuck)}
+    stays = _staying(live) | _waiting_marks(live)
     return not live.pusher.waiting[0] and stays.issuperset(live.flights.waiting())
+
+
+def _staying(live: Live) -> set[str]:
+    return {path for path, stuck in live.planner.stuck.items() if _may_stay(stuck)}
+
+
+def _waiting_marks(live: Live) -> set[str]:
+    """Return the marks that wait for nothing but checkpoints that may stay stuck."""
+    turns, stays = live.puller._turns, _staying(live)
+    coming = ((path, set(turns._coming(parent_of(path)))) for path in turns._marks)
+    return {path for path, awaited in coming if awaited and awaited <= stays}
 
 
 def _may_stay(stuck: Stuck) -> bool:
