@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
@@ -77,6 +78,41 @@ def test_an_address_is_read_as_it_was_written(address: Address) -> None:
     assert parse_address(str(address)) == address
 
 
+FORMS = [
+    ("tcp://box:22", Tcp("box", 22)),
+    ("jump://me@hop:22/[::1]:40022", Jump("me", "hop", 22, "::1", 40022)),
+    ("jump://hop:2222/nb:22", Jump("", "hop", 2222, "nb", 22)),
+    ("wss://a.example/", WebSocket("a.example")),
+    ("wss://a.example:80/p#t0k", WebSocket("a.example", 80, "/p", "t0k")),
+    ("ws://a.example/", WebSocket("a.example", 80, secure=False)),
+    ("ws://a.example:443/", WebSocket("a.example", 443, secure=False)),
+    ("frp://box", Visit("frp", "box")),
+    ("frp://me@host.box/frp.example:7000#s", Visit("frp", "me@host.box", "s", "frp.example", 7000)),
+]
+
+
+@pytest.mark.parametrize(("text", "address"), FORMS, ids=[text for text, _ in FORMS])
+def test_every_form_has_one_text(text: str, address: Address) -> None:
+    assert str(address) == text
+    assert parse_address(text) == address
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "box", "box:22", "tcp:box:22", "tcp://box:022", "tcp://box", "tcp://box:22#x",
+     "wss://a.example:443/", "wss://a.example", "WSS://a.example/", "ssh://box:22", "frp://a/b"],
+)  # fmt: skip
+def test_another_text_for_a_place_is_refused(text: str) -> None:
+    with pytest.raises(BadAddressError):
+        parse_address(text)
+
+
+@pytest.mark.parametrize("text", ["", "box", "box:22", "tcp:/box:22"])
+def test_what_has_no_scheme_is_called_no_address(text: str) -> None:
+    with pytest.raises(BadAddressError, match="not an address"):
+        parse_address(text)
+
+
 @given(st.text(max_size=80))
 def test_what_is_no_address_is_refused_and_nothing_else_happens(text: str) -> None:
     with suppress(BadAddressError):
@@ -90,6 +126,7 @@ def test_a_hostile_host_is_refused_wherever_it_stands(host: str) -> None:
         lambda: Jump("me", host, 22, "box", 22),
         lambda: Jump("me", "box", 22, host, 22),
         lambda: WebSocket(host),
+        lambda: Visit("frp", "box", host=host or "-", port=22),
     ):
         with pytest.raises(BadAddressError):
             make()
@@ -104,10 +141,54 @@ def test_a_hostile_host_is_refused_in_text_too(form: str, host: str) -> None:
         parse_address(form.format(host))
 
 
+PORTED: list[Callable[[int], Address]] = [
+    lambda port: Tcp("box", port),
+    lambda port: Jump("me", "hop", port, "box", 22),
+    lambda port: Jump("me", "hop", 22, "box", port),
+    lambda port: WebSocket("box", port),
+    lambda port: Visit("frp", "box", host="frp.example", port=port),
+]
+
+
+@pytest.mark.parametrize("make", PORTED)
 @pytest.mark.parametrize("port", [0, -1, 65536, 99999, True])
-def test_a_port_out_of_range_is_refused(port: int) -> None:
+def test_a_port_out_of_range_is_refused(port: int, make: Callable[[int], Address]) -> None:
     with pytest.raises(BadAddressError):
-        Tcp("box", port)
+        make(port)
+
+
+@pytest.mark.parametrize("make", PORTED)
+def test_the_first_and_the_last_port_are_ports(make: Callable[[int], Address]) -> None:
+    for port in (1, 65535):
+        assert parse_address(str(make(port))) == make(port)
+
+
+@pytest.mark.parametrize("token", ["a b", "a#b", "a\n", "\u00e9", "x" * 129])
+def test_a_hostile_secret_is_refused(token: str) -> None:
+    with pytest.raises(BadAddressError, match="not a token"):
+        WebSocket("box", token=token)
+    with pytest.raises(BadAddressError, match="not a secret"):
+        Visit("frp", "box", token)
+
+
+@pytest.mark.parametrize("name", ["", "-x", "a b", "a/b", "a#b", "x" * 129])
+def test_a_hostile_name_of_a_tunnel_is_refused(name: str) -> None:
+    with pytest.raises(BadAddressError, match="name of a tunnel"):
+        Visit("frp", name)
+
+
+def test_a_visit_names_a_program_that_is_known_and_no_half_a_place() -> None:
+    with pytest.raises(BadAddressError, match="no such program"):
+        Visit("bash", "box")
+    with pytest.raises(BadAddressError, match="a port without a host"):
+        Visit("frp", "box", port=7000)
+
+
+def test_the_longest_host_is_one_that_dns_has() -> None:
+    longest = ".".join(["a" * 62] * 4) + ".a"  # 253 characters.
+    assert parse_address(f"tcp://{longest}:22") == Tcp(longest, 22)
+    with pytest.raises(BadAddressError, match="too long"):
+        Tcp(f"{longest}a", 22)
 
 
 @pytest.mark.parametrize("user", ["-l", "a b", "a@b", "a'b", "a$b", "a\n"])
@@ -122,6 +203,20 @@ def test_a_hostile_user_is_refused(user: str) -> None:
 def test_a_hostile_path_is_refused(path: str) -> None:
     with pytest.raises(BadAddressError):
         WebSocket("box", path=path)
+
+
+def test_the_longest_of_each_form_can_be_read_again() -> None:
+    host = ".".join(["a" * 62] * 4)
+    for longest in (
+        Jump("u" * 128, host, 65535, host, 65535),
+        WebSocket(host, 65535, "/" + "p" * 511, "t" * 128),
+        Visit("colab", "n" * 128, "s" * 128, host, 65535),
+    ):
+        assert parse_address(str(longest)) == longest
+    with pytest.raises(BadAddressError, match="path of a URL"):
+        WebSocket("box", path="/" + "p" * 512)
+    with pytest.raises(BadAddressError, match="an address is too long"):
+        parse_address("tcp://" + "a" * 1024)
 
 
 @pytest.mark.parametrize(

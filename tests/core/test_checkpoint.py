@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
-from towline.core.checkpoint import Checkpoints, natural, unfinished
+from towline.core.checkpoint import PATTERNS_MAX, SETTLE_MAX_S, Checkpoints, natural, unfinished
 from towline.core.ignore import Rules, Source, SourceKind
 
 
@@ -44,9 +47,41 @@ def test_a_pattern_that_says_nothing_is_refused(pattern: str) -> None:
 
 def test_too_much_is_refused() -> None:
     with pytest.raises(ValueError, match="more than"):
-        Checkpoints(["a"] * 1001)
-    with pytest.raises(ValueError, match="settled after"):
-        Checkpoints(settle_s=-1.0)
+        Checkpoints(["a"] * PATTERNS_MAX, ["b"])
+    for settle_s in (-0.1, SETTLE_MAX_S + 0.1):
+        with pytest.raises(ValueError, match="settled after"):
+            Checkpoints(settle_s=settle_s)
+
+
+def test_what_is_just_not_too_much_is_taken() -> None:
+    most = Checkpoints(["a"] * (PATTERNS_MAX - 1), ["b"], settle_s=SETTLE_MAX_S)
+    assert most.covers("a")
+    assert Checkpoints(settle_s=0.0).settle_s == 0.0
+
+
+def test_without_patterns_nothing_is_a_checkpoint_and_without_marks_nothing_a_mark() -> None:
+    assert not Checkpoints([], ["a"]).covers("a")
+    assert not Checkpoints(["a"], []).is_mark("a")
+
+
+@pytest.mark.parametrize(
+    "given", [Checkpoints(), Checkpoints([], [], 0.0, 0), Checkpoints(["a/"], ["b"], 0.25, 7)]
+)
+def test_checkpoints_survive_the_wire(given: Checkpoints) -> None:
+    assert Checkpoints.from_wire(json.loads(json.dumps(given.to_wire()))) == given
+
+
+NONSENSE: list[Any] = [
+    None, [], {}, "abcd", [["a"], [], 0], [["a"], [], 0, None, 1], [["a"], [], 0.5, None],
+    [["a"], [], True, None], [["a"], [], 0, -1], [["a"], [], 0, True], [["a"], [], 0, "1"],
+    ["a", [], 0, None], [["a"], "b", 0, None], [[1], [], 0, None], [["a"], ["a\nb"], 0, None],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", NONSENSE)
+def test_nonsense_from_the_wire_is_refused(value: Any) -> None:
+    with pytest.raises(ValueError, match=r"checkpoints are|a time is|a size is|a line of text"):
+        Checkpoints.from_wire(value)
 
 
 @pytest.mark.parametrize(
@@ -77,5 +112,7 @@ def test_numbers_in_names_count() -> None:
 def test_checkpoints_are_equal_when_made_of_the_same() -> None:
     assert Checkpoints() == Checkpoints()
     assert hash(Checkpoints()) == hash(Checkpoints())
-    assert Checkpoints(["a"]) != Checkpoints(["b"])
+    for other in (Checkpoints(["b"]), Checkpoints(["a"], []), Checkpoints(["a"], size_max=1)):
+        assert Checkpoints(["a"]) != other
+    assert Checkpoints(["a"]) != ["a"]
     assert "'a'" in repr(Checkpoints(["a"]))

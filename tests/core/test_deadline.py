@@ -42,3 +42,23 @@ def test_the_same_told_again_changes_nothing() -> None:
     assert countdown.due(END.at - HOUR)
     assert countdown.set(None)
     assert countdown.next_at() is None
+
+
+def test_another_time_or_another_reason_is_another_deadline() -> None:
+    countdown = Countdown()
+    assert not countdown.set(None), "none was known"
+    countdown.set(END)
+    later = Deadline(END.at + CHANGE_S, END.why)
+    assert countdown.set(later)
+    assert countdown.set(Deadline(later.at, "a notice"))
+    assert not countdown.set(Deadline(later.at, "a notice"))
+
+
+def test_a_later_deadline_is_warned_of_from_the_beginning() -> None:
+    countdown = Countdown()
+    countdown.set(END)
+    assert countdown.due(END.at)
+    assert countdown.next_at() is None
+    countdown.set(Deadline(END.at + 2 * HOUR, END.why))
+    assert countdown.next_at() == END.at + HOUR
+    assert not countdown.due(END.at)

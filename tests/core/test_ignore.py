@@ -57,6 +57,15 @@ def test_a_nested_file_of_a_lower_layer_does_not_reach_a_higher_one() -> None:
     assert not rules.ignores("y", False)
 
 
+def test_the_first_path_asked_about_may_lie_deep() -> None:
+    sources = [source(GIT, "x", at="a/b"), source(OWN, "/y", at="a/b/c")]
+    for path in ("a/b/x", "a/b/c/x", "a/b/c/d/e/x", "a/b/c/y"):
+        assert Rules(sources).ignores(path, False)
+    for path in ("x", "a/x", "b/x", "c/x", "a/b/y", "a/b/c/d/y"):
+        assert not Rules(sources).ignores(path, False)
+    assert Rules(sources).at("a/b/c").path == "a/b/c"
+
+
 BACK = [
     # .gitignore, .towlineignore, path, ignored
     (["outputs/"], ["!outputs/"], "outputs/a.txt", False),
@@ -316,25 +325,26 @@ EMPTY = NO_CHECKPOINTS.to_wire()
 
 def wire(**changes: object) -> dict[str, object]:
     row = {"kind": "GIT_IGNORE", "directory": "", "origin": "o", "lines": ["a"], "prefix": ""}
-    return plain(sources=[list((row | changes).values())])
+    return rules(sources=[list((row | changes).values())])
 
 
-def plain(**changes: object) -> dict[str, object]:
+def rules(**changes: object) -> dict[str, object]:
     return {"sources": [], "size_max": None, "checkpoints": EMPTY} | changes
 
 
 NONSENSE: list[Any] = [
-    None, [], {}, "x", {"sources": []}, plain(more=1),
-    plain(sources={}), plain(sources=[1]), plain(sources=[[]]), plain(size_max=-1),
-    plain(size_max=True), plain(size_max=1.5), plain(sources=[["GIT_IGNORE", "", "o", []]]),
-    plain(checkpoints=None), plain(checkpoints=[]), plain(checkpoints=[["!x"], [], 0, None]),
-    plain(checkpoints=[["x"], "y", 0, None]), plain(checkpoints=[["x"], [3], 0, None]),
-    plain(checkpoints=[["x"], [], 0.5, None]), plain(checkpoints=[["x"], [], -1, None]),
-    plain(checkpoints=[["x"], [], 0, -1]), plain(checkpoints=[["x"], ["a\nb"], 0, None]),
+    None, [], {}, "x", {"sources": []}, rules(more=1),
+    rules(sources={}), rules(sources=[1]), rules(sources=[[]]), rules(size_max=-1),
+    rules(size_max=True), rules(size_max=1.5), rules(sources=[["GIT_IGNORE", "", "o", []]]),
+    rules(checkpoints=None), rules(checkpoints=[]), rules(checkpoints=[["!x"], [], 0, None]),
+    rules(checkpoints=[["x"], "y", 0, None]), rules(checkpoints=[["x"], [3], 0, None]),
+    rules(checkpoints=[["x"], [], 0.5, None]), rules(checkpoints=[["x"], [], -1, None]),
+    rules(checkpoints=[["x"], [], 0, -1]), rules(checkpoints=[["x"], ["a\nb"], 0, None]),
     wire(kind="NONE"), wire(kind="ALWAYS"), wire(kind=3), wire(kind="__class__"),
     wire(directory="../x"), wire(directory="/x"), wire(directory="a//b"), wire(directory=None),
     wire(prefix=".."), wire(prefix="a", directory="b"), wire(lines="abc"), wire(lines=[1]),
-    wire(lines=["a\nb"]), wire(lines=["\ud800"]), wire(lines=None), wire(origin=5),
+    wire(lines=["a\nb"]), wire(lines=["\ud800"]), wire(origin="\ud800"), wire(directory="\ud800"),
+    wire(lines=None), wire(origin=5),
 ]  # fmt: skip
 
 
@@ -342,6 +352,12 @@ NONSENSE: list[Any] = [
 def test_nonsense_from_the_wire_is_refused(value: Any) -> None:
     with pytest.raises(ValueError, match=r"."):
         Rules.from_wire(value)
+
+
+def test_a_source_of_another_shape_is_called_that() -> None:
+    for row in ([], ["GIT_IGNORE", "", "o", []], ["GIT_IGNORE", "", "o", [], "", ""], "abcde"):
+        with pytest.raises(ValueError, match="a source is kind, directory"):
+            Rules.from_wire(rules(sources=[row]))
 
 
 def test_rules_that_are_too_large_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -353,7 +369,25 @@ def test_rules_that_are_too_large_are_refused(monkeypatch: pytest.MonkeyPatch) -
         Rules([Source(GIT, "", "o" * 11, ())])
     monkeypatch.setattr(ignore, "SOURCES_MAX", 1)
     with pytest.raises(ValueError, match="more than"):
-        Rules.from_wire(plain(sources=[None] * 2))
+        Rules.from_wire(rules(sources=[None] * 2))
+    one = Rules([Source(GIT, "", "o", ("a",))])
+    assert Rules.from_wire(one.to_wire()) == one
+    with pytest.raises(ValueError, match="more than"):
+        Rules([*one.sources, *one.sources])
+
+
+def test_rules_are_equal_when_all_that_they_are_made_of_is() -> None:
+    sources = [source(GIT, "a")]
+    assert Rules(sources, 0) == Rules(sources, 0)
+    for other in (
+        Rules([], 0),
+        Rules(sources, 1),
+        Rules(sources),
+        Rules(sources, 0, Checkpoints()),
+    ):
+        assert other != Rules(sources, 0)
+    assert Rules(sources, 0) != sources
+    assert Rules.from_wire(Rules(sources, 0).to_wire()).size_max == 0
 
 
 def test_a_source_that_names_no_place_is_refused() -> None:

@@ -173,7 +173,7 @@ NASTY: list[tuple[bytes, str]] = [
     (rb"[[:nonsense:]]", "n a ["),
     (rb"[[:]", "[ : a"),
     (rb"[[:a]x", "[x :x ax"),
-    (rb"[[::]]", "[ : ]"),
+    (rb"[[::]]", "[ : ] :] []"),
     (rb"[[:alpha:", "a"),
     (rb"[a-[:digit:]]", "a] [] :] d] 1"),
     (rb"[", "[ a"),

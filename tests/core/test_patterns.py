@@ -17,6 +17,17 @@ def test_the_last_one_that_matches(path: str, line: int | None) -> None:
     assert (rule.line if rule else None) == line
 
 
+@pytest.mark.parametrize(
+    ("path", "line"), [("a", 1), ("a/x", 1), ("x/a/y", 1), ("b/c", 2), ("b/c/d", 2), ("b", None)]
+)
+def test_a_pattern_for_directories_matches_whatever_stands_there(
+    path: str, line: int | None
+) -> None:
+    """Nobody says here what a path is: it is taken for what the pattern means."""
+    rule = Patterns("a test", ["a/", "/b/c/"]).last(path)
+    assert (rule.line if rule else None) == line
+
+
 def test_what_is_remembered_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patterns, "_MEMO_MAX", 3)
     asked = Patterns("a test", ["a"])

@@ -11,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from towline.core.address import Jump, Tcp, Visit, WebSocket
-from towline.core.ticket import Ticket, TicketError, decode, encode, looks_like_ticket, seal
+from towline.core.ticket import (
+    TICKET_MAX,
+    Ticket,
+    TicketError,
+    decode,
+    encode,
+    looks_like_ticket,
+    seal,
+)
 
 KEY = bytes(range(32))
 TICKET = Ticket(
@@ -56,6 +64,38 @@ def test_what_is_written_is_read(ticket: Ticket) -> None:
     text = encode(ticket)
     assert decode(text) == ticket
     assert set(text) <= set(string.ascii_letters + string.digits + "_-.")
+
+
+LONG_HOST = ".".join(["a" * 62] * 4)
+EXTREMES: list[dict[str, object]] = [
+    {"alias": "a"},
+    {"alias": "a" * 32},
+    {"user": "_" * 64},
+    {"addresses": (Tcp("h", 1),) * 16},
+    {"addresses": (Jump("u" * 128, LONG_HOST, 65535, LONG_HOST, 65535),) * 8},
+    {"folder": "/" + "x" * 1023},
+    {"folder": "/" + "\u2603" * 1023},
+    {"port": 0},
+    {"port": 1},
+    {"port": 65535},
+    {"expires": 0},
+    {"expires": (1 << 40) - 1},
+]
+
+
+@pytest.mark.parametrize("values", EXTREMES)
+def test_the_most_and_the_least_that_a_ticket_may_hold_is_read(values: dict[str, object]) -> None:
+    ticket = dataclasses.replace(TICKET, **values)  # type: ignore[arg-type]
+    text = encode(ticket)
+    assert decode(text) == ticket
+    assert len(text) <= TICKET_MAX
+
+
+def test_more_than_a_ticket_has_room_for_is_refused_as_it_is_made() -> None:
+    with pytest.raises(TicketError, match="no ticket may hold"):
+        dataclasses.replace(
+            TICKET, folder="/" + "\U0001f600" * 1023, addresses=(Tcp(LONG_HOST, 1),) * 8
+        )
 
 
 @given(tickets, st.data())
@@ -126,6 +166,32 @@ def test_half_a_ticket_is_meant_as_one() -> None:
 def test_absurd_lengths_are_refused_unread() -> None:
     with pytest.raises(TicketError, match="at most 8192"):
         decode(_sealed("A" * 10_000))
+    around = len(_sealed(""))
+    with pytest.raises(TicketError, match="at most 8192"):
+        decode(_sealed("A" * (TICKET_MAX + 1 - around)))
+    with pytest.raises(TicketError, match="no towline wrote"):  # Its records are nonsense.
+        decode(_sealed("A" * (TICKET_MAX - around)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [f"{TEXT}.", f"{TEXT}.more", TEXT.replace("colab", "c\u043elab"), f"{TEXT}x", TEXT.upper()],
+)
+def test_a_line_with_more_or_other_letters_is_no_ticket_any_more(text: str) -> None:
+    with pytest.raises(TicketError, match=r"was changed|is no ticket"):
+        decode(text)
+
+
+def test_a_record_that_promises_more_than_there_is_is_refused() -> None:
+    for payload in (b"\x01\0\x09\0\0\0\0\0\0\0\0", b"\x63\0\1"):
+        with pytest.raises(TicketError, match="longer than what there is"):
+            decode(_sealed(base64.urlsafe_b64encode(payload).rstrip(b"=").decode()))
+
+
+def test_of_two_records_of_a_kind_the_first_counts() -> None:
+    payload = base64.urlsafe_b64decode(TEXT.split(".")[2] + "==") + b"\4\0\5other"
+    twice = base64.urlsafe_b64encode(payload).rstrip(b"=").decode()
+    assert decode(_sealed(twice)) == TICKET
 
 
 def test_a_record_of_a_later_towline_is_skipped() -> None:

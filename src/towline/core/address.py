@@ -18,7 +18,7 @@ _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _NUMBERS = re.compile(r"[0-9.]+|0[xX][0-9a-fA-F.xX]*")  # What resolvers take for an IPv4 address.
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}")
-_PATH = re.compile(r"(?:/[A-Za-z0-9_.~-]*){1,16}")
+_PATH = re.compile(r"(?=.{1,512}\Z)(?:/[A-Za-z0-9_.~-]*){1,16}")  # Its text must be readable.
 _TUNNEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,127}")  # frp puts "me@host." before some.
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{0,128}")
 

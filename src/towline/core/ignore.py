@@ -94,7 +94,7 @@ class Verdict:
         above = self.decided_at != self.path
         what = f"{self.decided_at}/ matches" if above else "it matches"
         reason = ""
-        if self.rule.kind is SourceKind.DEFAULT and 0 < self.rule.line <= len(DEFAULTS):
+        if self.rule.kind is SourceKind.DEFAULT and self.rule.line <= len(DEFAULTS):
             reason = f", {DEFAULTS[self.rule.line - 1][1]}"
         return f"{self.path} is not synced: {what} {self.rule}{reason}"
 
@@ -276,7 +276,6 @@ def _source_from_wire(value: object) -> Source:
     for text in (kind, directory, origin, prefix, *texts):
         if not isinstance(text, str) or "\n" in text:
             raise ValueError(f"expected a line of text, not {text!r:.80}")
-        encode_path(text)  # Raises where a surrogate stands for no byte.
     if kind not in SourceKind.__members__:
         raise ValueError(f"no such kind of source: {kind!r:.80}")
     return Source(

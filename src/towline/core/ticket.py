@@ -22,6 +22,7 @@ from towline.core.address import Address, BadAddressError, parse_address
 
 VERSION = 1
 TICKET_MAX = 8192  # Characters: many times what a machine with every route there is would need.
+RECORDS_MAX = 6000  # Bytes: as text, with all around them, they stay below that.
 ADDRESSES_MAX = 16
 HOST_KEY_SIZE = 32  # Of ed25519, the only kind that machines of ours have.
 SECRET_SIZE = 16  # A guess of it succeeds once in 2**128.
@@ -68,6 +69,7 @@ class Ticket:
             and 0 <= self.port < 1 << 16
             and (self.secret is None or len(self.secret) == SECRET_SIZE)
             and 0 <= self.expires < (1 if self.secret is None else EXPIRES_MAX)
+            and sum(map(len, _records(self))) <= RECORDS_MAX
         )
         if not sound:
             raise TicketError("the ticket holds what no ticket may hold")

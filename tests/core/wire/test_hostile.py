@@ -110,9 +110,11 @@ def test_frames_before_the_fault_are_still_delivered():
 
 def test_what_is_within_the_limits_is_not_held_against_the_peer():
     line = victim(replace(SMALL, channels_max=3, message_max=1000, held_max=2500))
-    line.receive_bytes(OPEN + data(1, bytes(100), MORE) * 10 + data(1, b""), 0)
-    assert drain(line)[-1] == Message(1, bytes(1000))
-    line.consumed(1, 1000)
+    line.receive_bytes(OPEN, 0)
+    for _ in range(2):
+        line.receive_bytes(data(1, bytes(100), MORE) * 10 + data(1, b""), 0)
+        assert drain(line)[-1] == Message(1, bytes(1000))
+        line.consumed(1, 1000)
     for number in (3, 5):
         line.receive_bytes(encode_open(number, 0, b"") + data(number, bytes(1000)), 0)
         assert drain(line)[-1] == Message(number, bytes(1000))
@@ -130,9 +132,9 @@ def test_what_was_consumed_is_not_counted_twice_when_its_channel_closes():
     line.consumed(1, 1000)
     line.receive_bytes(encode_close(1, ""), 0)
     for number, size in ((3, 1000), (5, 1000), (7, 2500 - 2 * 1064 - 64)):
-        line.receive_bytes(encode_open(number, 0, b"") + data(number, bytes(size)), 0)
+        line.receive_bytes(encode_open(number, 0, b"") + data(number, bytes(size), MORE), 0)
         drain(line)
-    line.receive_bytes(encode_open(9, 0, b"") + data(9, b""), 0)
+    line.receive_bytes(data(7, b"x", MORE), 0)  # One byte too many.
     with pytest.raises(ProtocolError, match="nobody has read"):
         drain(line)
 

@@ -20,6 +20,7 @@ from towline.core.wire.frames import (
 )
 from towline.core.wire.limits import MESSAGE_OVERHEAD, Limits
 from towline.core.wire.line import ChannelClosedError, Line, NoCreditError
+from towline.core.wire.pace import WINDOW_AGAIN
 from towline.core.wire.transport import ACK_EVERY_S
 
 from .pair import LINE_ID, SMALL, Pair, connected, open_both
@@ -355,6 +356,14 @@ def test_credit_is_granted_in_batches():
     assert pair.left.line.sendable(channel) == WINDOW
 
 
+def test_a_sixteenth_of_the_window_is_granted_at_once():
+    pair = connected(replace(SMALL, window=16 * MESSAGE_OVERHEAD))
+    channel = open_both(pair)
+    pair.left.line.send(channel, b"")
+    pair.exchange()
+    assert pair.left.line.sendable(channel) == 16 * MESSAGE_OVERHEAD
+
+
 def test_grants_that_wait_go_as_one():
     pair = connected(SMALL)
     channel = open_both(pair)
@@ -676,3 +685,47 @@ def test_statistics_tell_what_waits_and_what_went():
     pair.detach()
     assert pair.left.line.statistics().rtt_s is None
     assert pair.left.line.statistics().bulk_window == 0
+
+
+def test_statistics_count_every_byte_and_when_the_last_came():
+    pair = Pair()
+    for end in (pair.left, pair.right):
+        statistics = end.line.statistics()
+        assert (statistics.bytes_in, statistics.bytes_out, statistics.heard_at) == (0, 0, None)
+        assert statistics.resumes == 0
+    pair.attach()
+    pair.now = 3.0
+    there, back = pair.exchange()
+    left, right = pair.left.line.statistics(), pair.right.line.statistics()
+    assert (left.bytes_out, left.bytes_in) == (there, back)
+    assert (right.bytes_in, right.bytes_out) == (there, back)
+    assert left.heard_at == right.heard_at == pair.now
+
+
+def test_after_a_pause_bulk_begins_anew_and_beside_other_bulk_it_does_not():
+    pair = connected()
+    bulk = open_both(pair, Priority.BULK)
+    pair.left.line.send(bulk, bytes(1000))
+    pair.exchange()
+    pair.now += 100.0
+    pair.left.line.send(bulk, bytes(1000))
+    pair.left.line.bytes_to_send(pair.now)
+    assert pair.left.line.statistics().bulk_window == WINDOW_AGAIN
+    pair.exchange()
+    pair = connected()
+    bulk = open_both(pair, Priority.BULK)
+    pair.left.line.send(bulk, bytes(1000))
+    pair.exchange()
+    pair.left.line.send(bulk, bytes(1000))
+    pair.left.line.bytes_to_send(pair.now)  # Under way, and long unanswered.
+    before = pair.left.line.statistics().bulk_window
+    pair.left.line.send(bulk, bytes(1000))
+    pair.left.line.bytes_to_send(pair.now + 100.0)
+    assert pair.left.line.statistics().bulk_window == before > WINDOW_AGAIN
+
+
+def test_without_a_limit_some_frames_go_and_the_rest_waits_for_the_next_choice():
+    pair = connected()
+    channel = open_both(pair)
+    pair.left.line.send(channel, bytes(1 << 20))
+    assert sizes(pair.left.line.bytes_to_send(0)) == [16 << 10] * 4

@@ -9,14 +9,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.core.trees import entries, roots
 from towline.core.change import Change, Outcome, Result
-from towline.core.entry import DIRECTORY, Directory, File, Symlink, Unsynced, digest_of
+from towline.core.entry import DIRECTORY, File, Symlink, Unsynced, digest_of
 from towline.core.problem import Problem, ProblemKind
-from towline.core.tree import Tree
-from towline.core.wire import messages, records, telling
+from towline.core.wire import fields, messages, records
 from towline.core.wire.frames import ProtocolError
-from towline.core.wire.messages import COMPRESSED, PLAIN_MAX, PREFIX, Message, decode, encode
+from towline.core.wire.messages import (
+    AHEAD_MAX,
+    CHANGES_MAX,
+    COMPRESSED,
+    COPY_SIZE,
+    PLAIN_MAX,
+    PREFIX,
+    Message,
+    decode,
+    encode,
+)
 
 CONTENT = b"print('hello')\n" * 100
 FILE = File(digest_of(CONTENT), True, len(CONTENT))
@@ -69,23 +77,6 @@ def test_every_kind_of_message_is_tried() -> None:
     assert {type(message) for message in EXAMPLES} == set(messages.Message.__args__)
 
 
-@given(roots)
-def test_a_tree_told_in_parts_is_the_same_tree(root: Directory) -> None:
-    told = Tree(DIRECTORY)
-    for part in telling.tree_parts(Tree(root)):
-        for path, entry in decode(encode(part)).rows:  # type: ignore[union-attr]
-            told.put_shallow(path, entry)
-    assert told.root == root
-
-
-@given(entries)
-def test_the_rows_of_an_entry_rebuild_it(entry: File) -> None:
-    tree = Tree(DIRECTORY)
-    for path, row in telling.rows_of("at", entry):
-        tree.put_shallow(path, row)
-    assert tree.get("at") == entry
-
-
 @given(st.binary(max_size=200))
 def test_noise_is_a_protocol_error_and_nothing_else(noise: bytes) -> None:
     with pytest.raises(ProtocolError):
@@ -100,41 +91,69 @@ def made(kind: int, header: object, body: bytes = b"") -> bytes:
 HEX = FILE.digest.hex()
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        made(77, []),
-        made(13, "no list"),
-        made(13, [1, 2]),
-        made(13, [True]),
-        made(13, [-1]),
-        made(13, [1 << 63]),
-        made(5, [1, [], []]),
-        made(10, ["../x", HEX]),
-        made(10, ["/etc/passwd", HEX]),
-        made(10, [".towline/lock", HEX]),
-        made(10, ["x", "ab"]),
-        made(10, ["x", "zz" * 16]),
-        made(4, [["x", ["f", HEX, 1, 5]]]),
-        made(4, [["x", ["q"]]]),
-        made(4, [["x", ["l", ""]]]),
-        made(4, [["x", ["l", "a\0b"]]]),
-        made(4, [["x", ["u", "NO_SUCH", ""]]]),
-        made(6, [1, 1, True, [["x", None, None, "../keep"]], []]),
-        made(6, [1, 1, True, [], [[HEX, 10]]], b"short"),
-        made(6, [1, 1, True, [], []], b"too much"),
-        made(7, [1, [["x", "perhaps", None, None, None]]]),
-        made(8, [HEX, 10, 8], b"beyond"),
-        made(9, [["x", ["d"], 0]]),
-        PREFIX.pack(13, 1000) + b"[1]",
-        PREFIX.pack(13 | COMPRESSED, 3) + b"not zlib",
-        PREFIX.pack(13, 100_000) + b"[" * 100_000,
-        b"\x01",
-    ],
-)
-def test_a_hostile_message_is_a_protocol_error(data: bytes) -> None:
-    with pytest.raises(ProtocolError):
+PART = fields.pack_entry(FILE)
+HOSTILE: list[tuple[bytes, str]] = [
+    (made(77, []), "unknown message kind 77"),
+    (made(13, "no list"), "expected 1 fields"),
+    (made(13, [1, 2]), "expected 1 fields"),
+    (made(13, [True]), "expected an integer"),
+    (made(13, [-1]), "expected an integer"),
+    (made(13, [1 << 63]), "expected an integer"),
+    (made(5, [1, [], []]), "expected true or false"),
+    (made(10, ["../x", HEX]), "not plain and relative"),
+    (made(10, ["/etc/passwd", HEX]), "not plain and relative"),
+    (made(10, [".towline/lock", HEX]), "own directory"),
+    (made(10, ["x", "ab"]), "expected a digest"),
+    (made(10, ["x", "zz" * 16]), "expected a digest"),
+    (made(4, [["x", ["f", HEX, 1, 5]]]), "expected true or false"),
+    (made(4, [["x", ["q"]]]), "expected an entry"),
+    (made(4, [["x", ["l", ""]]]), "text of a link"),
+    (made(4, [["x", ["l", "a\0b"]]]), "text of a link"),
+    (made(4, [["x", ["u", "NO_SUCH", ""]]]), "unknown problem"),
+    (made(6, [1, 1, True, [["x", None, None, "../keep"]], []]), "not plain and relative"),
+    (made(6, [1, 1, True, [], [[HEX, 10]]], b"short"), "contents of 10 bytes in a body of 5"),
+    (made(6, [1, 1, True, [], []], b"too much"), "contents of 0 bytes in a body of 8"),
+    (made(7, [1, 0, [["x", "perhaps", None, None, None]]]), "unknown outcome"),
+    (made(7, [1, CHANGES_MAX + 1, []]), "expected an integer"),
+    (made(8, [HEX, 10, 5], b"beyond"), "a part reaches beyond its content"),
+    (made(19, [HEX, 10, 6, 5, "x", HEX, 0]), "a copy reaches beyond its content"),
+    (made(19, [HEX, 10, 6, 0, "x", HEX, 0]), "expected an integer"),
+    (made(19, [HEX, 1 << 40, 0, COPY_SIZE + 1, "x", HEX, 0]), "expected an integer"),
+    (made(22, ["x", HEX, AHEAD_MAX - 1], b"ab"), "of a draft that nobody asked for"),
+    (made(15, [1, 3_600_001]), "expected an integer"),
+    (made(15, [1, -1]), "expected an integer"),
+    (made(9, [["x", ["d"], 0, None]]), "only files have content"),
+    (made(9, [["x", PART, 0]]), "expected 4 fields"),
+    (PREFIX.pack(13, 1000) + b"[1]", "shorter than its header"),
+    (PREFIX.pack(13 | COMPRESSED, 3) + b"not zlib", "does not decompress"),
+    (PREFIX.pack(13, 100_000) + b"[" * 100_000, "message of kind 13"),
+    (b"\x01", "shorter than its prefix"),
+    (PREFIX.pack(13, 0)[:-1], "shorter than its prefix"),
+    (PREFIX.pack(13, 0), "message of kind 13"),
+]
+
+
+@pytest.mark.parametrize(("data", "match"), HOSTILE)
+def test_a_hostile_message_is_a_protocol_error(data: bytes, match: str) -> None:
+    with pytest.raises(ProtocolError, match=match):
         decode(data)
+
+
+EDGES: list[Message] = [
+    messages.Part(FILE.digest, 10, 6, b"last"),
+    messages.Copy(FILE.digest, 10, 9, 1, "x", b"\1" * 16, 0),
+    messages.Copy(FILE.digest, COPY_SIZE, 0, COPY_SIZE, "x", b"\1" * 16, 0),
+    messages.Ahead("x.pt", b"\1" * 16, AHEAD_MAX - 4, b"last"),
+    messages.Applied(1, (), CHANGES_MAX),
+    messages.Flush(0, 0.0),
+    messages.Flush(0, 3600.0),
+    messages.Begin("~", "h" * 255, "l" * 64, 0, None, "n" * 64),
+]
+
+
+@pytest.mark.parametrize("message", EDGES)
+def test_what_just_fits_is_taken(message: Message) -> None:
+    assert decode(encode(message)) == message
 
 
 def test_a_compressed_bomb_is_refused_at_the_limit() -> None:
@@ -146,25 +165,3 @@ def test_a_compressed_bomb_is_refused_at_the_limit() -> None:
 def test_a_message_too_large_to_be_received_is_not_sent() -> None:
     with pytest.raises(ValueError, match="exceeds"):
         encode(messages.Part(FILE.digest, PLAIN_MAX, 0, bytes(PLAIN_MAX)))
-
-
-LONG = "/".join(
-    ["\ud7ff" * 85] * 16
-)  # As long as a path may be, and six bytes a character in JSON.
-
-
-def test_the_longest_rows_still_fit_their_messages() -> None:
-    tree = Tree(DIRECTORY)
-    for number in range(300):
-        tree.put(f"{number}/{LONG}"[:4000].rstrip("/"), FILE)
-    parts = list(telling.tree_parts(tree))
-    assert len(parts) > 1
-    assert all(len(encode(part)) <= PLAIN_MAX for part in parts)
-
-
-def test_of_too_many_rows_the_first_are_told() -> None:
-    problems = [Problem(f"{number}/{LONG[:1300]}", ProblemKind.SPECIAL) for number in range(1000)]
-    told = telling.fitting(problems, lambda at: telling.header_size_of(at.path, at))
-    assert list(told) == problems[: len(told)]
-    assert 0 < len(told) < len(problems)
-    assert len(encode(messages.TreeEnd(True, told))) <= PLAIN_MAX

@@ -103,9 +103,7 @@ def split(body: bytes, sizes: Iterable[tuple[bytes, int]]) -> Iterator[tuple[byt
     """Yield (digest, content) cut from the body, which must be used up exactly."""
     offset = 0
     for digest, size in sizes:
-        if offset + size > len(body):
-            raise FieldError("contents are longer than the body")
         yield digest, body[offset : offset + size]
         offset += size
     if offset != len(body):
-        raise FieldError("the body is longer than its contents")
+        raise FieldError(f"contents of {offset} bytes in a body of {len(body)}")
