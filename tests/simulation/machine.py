@@ -92,7 +92,7 @@ class Agent:
             return
         watches = self._watches()
         arrivals = [watch.next_arrival() for watch in watches]
-        due = [self._due_at, self.service.writes_at(), *arrivals]
+        due = [self._due_at, self.service.writes_at() if self._drains() else None, *arrivals]
         if any(watch.is_readable() for watch in watches):
             await self._clock.sleep(STEP_S)
             return
@@ -129,9 +129,13 @@ class Agent:
             self._violated("the agent is busy without end")
             raise RuntimeError("busy without end")
 
+    def _drains(self) -> bool:
+        wire = self._wire
+        return wire is not None and wire.down.has_room and not wire.is_cut
+
     def _feed(self) -> None:
         wire = self._wire
-        while wire is not None and wire.down.has_room and not wire.is_cut:
+        while wire is not None and self._drains():
             data = self.service.bytes_to_send(self._clock.current_time())
             if not data:
                 break

@@ -187,9 +187,13 @@ class Loop:
             return False
 
     def _timeout(self) -> float:
-        writes_at = self._service.writes_at()
+        writes_at = self._service.writes_at() if self._drains() else None
         wakes_at = self._due_at if writes_at is None else min(self._due_at, writes_at)
         return max(0.0, wakes_at - self._clock())
+
+    def _drains(self) -> bool:
+        """Whether the transport takes more. If not, no clock makes it, and the system tells."""
+        return self._transport is not None and not self._transport.outgoing
 
     def _next_due(self) -> float:
         deadlines = [self._place_check]
