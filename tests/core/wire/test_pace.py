@@ -150,6 +150,16 @@ def test_a_pause_halves_the_window_for_each_timeout_as_tcp_does(timeouts, share)
     assert pace.window == pytest.approx(before * share, abs=1)
 
 
+def test_on_a_long_route_a_timeout_is_two_round_trips():
+    pace = Pace(0.0, CEILING)
+    now = rounds(pace, 1.0, 3, 0.0)
+    before = pace.window
+    pace.resume(now + 1.9)
+    assert pace.window == before
+    pace.resume(now + 2.1)
+    assert pace.window == pytest.approx(before / 2, abs=1)
+
+
 def test_what_is_less_than_a_beginning_does_not_grow_by_a_pause():
     pace = Pace(0.0, WINDOW_AGAIN // 2)
     now = rounds(pace, RTT_S, 3, 0.0)
