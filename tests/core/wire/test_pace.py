@@ -313,6 +313,12 @@ def probed(
     return pace, now
 
 
+def test_three_late_rounds_at_the_least_window_are_a_reason_for_a_probe():
+    pace, now = least()
+    _, count = until_probe(pace, LATE_S, now)
+    assert count == 3
+
+
 def test_what_is_late_while_more_gets_through_a_larger_window_does_not_count():
     pace, now = probed(acknowledged=2 * WINDOW_MIN)
     assert pace.window == 2 * WINDOW_MIN
