@@ -127,6 +127,7 @@ ON_THE_WIRE = {
     "bool": "true or false",
     "float": "integer, in milliseconds",
     "bytes": "digest",
+    "bytes | None": "digest or null",
     "Any": "rules",
     "tuple[Row, ...]": "list of rows",
     "tuple[Problem, ...]": "list of problems",

@@ -182,6 +182,8 @@ class Workspace:
             await self._stop.wait()
             await self._forwards.end()
             tasks.cancel_scope.cancel()
+        for live in self._lives:
+            live.trees.remember_agreed()
         self._set_state(events.State.STOPPED)
         self._report(events.Stopped(self._stop_reason))
         self._tell(self.status())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from typing import Any
 
 from towline.agent.loop import TransportDeadError
@@ -50,11 +50,22 @@ class EchoService:
             self._take_events()
         return False
 
-    def writable(self) -> Collection[int]:
+    def writes_at(self) -> float | None:
+        return self._line.acks_at() if self._line else None
+
+    is_calm = True
+
+    def carry(self) -> None:
+        """There are no streams."""
+
+    def watched(self) -> Collection[int]:
         return ()
 
-    def watched(self) -> Mapping[int, Callable[[float], None]]:
-        return {}
+    def readable(self) -> Collection[int]:
+        return ()
+
+    def writable(self) -> Collection[int]:
+        return ()
 
     def request(self, request: dict[str, Any], reply: Callable[[dict[str, Any]], None]) -> None:
         reply({"echo": request})

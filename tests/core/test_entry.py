@@ -14,6 +14,7 @@ from towline.core.entry import (
     File,
     Symlink,
     digest_of,
+    directories_in,
     is_part_of,
     shallow,
 )
@@ -64,3 +65,9 @@ def test_a_part_holds_nothing_that_the_whole_does_not(
 
 def test_equal_directories_are_one_in_a_set() -> None:
     assert {AB, Directory({"y": B, "x": A}), DIRECTORY} == {AB, DIRECTORY}
+
+
+def test_the_directories_in_one_are_named_with_it() -> None:
+    root = Directory({"d": Directory({"e": Directory(), "x": A}), "y": A})
+    assert sorted(directories_in("", root)) == ["", "d", "d/e"]
+    assert sorted(directories_in("at", root)) == ["at", "at/d", "at/d/e"]

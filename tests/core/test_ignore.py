@@ -305,6 +305,23 @@ def test_a_walk_finds_what_the_full_answer_lets_through(rules: Rules) -> None:
     assert set(walk(rules.at(""), 2)) == expected
 
 
+@given(rules=rule_sets, path=paths)
+def test_a_name_that_is_plainly_spared_is_matched_by_no_rule(rules: Rules, path: str) -> None:
+    *above, name = path.split("/")
+    view = rules.at("/".join(above))
+    if view.spares([name, "unmatched"]):
+        assert view.last(name, False) is None
+
+
+def test_names_are_plainly_spared_in_most_directories() -> None:
+    rules = Rules([DEFAULT_SOURCE, source(GIT, "*.log", "/a/deep", "build/")])
+    assert rules.at("").spares(["x.py", "README"])
+    assert rules.at("a").spares(["x.py", "README"])
+    assert not rules.at("a").spares(["x.py", "deep"])
+    assert not rules.at("a").spares(["x.log", "x.py"])
+    assert not rules.at("").spares(["x.py", ".git"])
+
+
 @given(lines=st.lists(st.sampled_from(plain), max_size=6), path=paths.filter(str.isascii))
 def test_pathspec_agrees_where_nothing_is_included_again(lines: list[str], path: str) -> None:
     """Where it is, and in names that are not ASCII, pathspec differs from git."""

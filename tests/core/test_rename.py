@@ -1,15 +1,12 @@
-"""The rows say which steps of a plan are one rename; the properties, what its digest tells."""
+"""The rows say which steps of a plan are one rename."""
 
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
 
-from tests.core.trees import roots, three_trees
-from towline.core.entry import DIRECTORY, Directory, Entry, File, Symlink, Unsynced
-from towline.core.problem import ProblemKind
+from towline.core.entry import DIRECTORY, Directory, Entry, File
 from towline.core.reconcile import Step, Verdict
-from towline.core.rename import digest_of_directory, renames_among
+from towline.core.rename import renames_among
 from towline.core.tree import Tree
 
 A, B = File(b"a" * 16), File(b"b" * 16)
@@ -53,34 +50,3 @@ def test_renames_among(steps: Steps, renames: list[tuple[str, str]]) -> None:
     found = renames_among([Step(*step) for step in steps], remote.get)
     assert [(rename.source, rename.target) for rename in found] == renames
     assert all(rename.entry == remote.get(rename.source) for rename in found)
-
-
-@given(three_trees())
-def test_directories_have_the_same_digest_exactly_if_they_are_equal(
-    trees: tuple[Directory, Directory, Directory],
-) -> None:
-    one, other, _ = trees
-    assert (digest_of_directory(one) == digest_of_directory(other)) == (one == other)
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        (A, B),
-        (A, File(b"a" * 16, executable=True)),
-        (A, Symlink("a")),
-        (Symlink("a"), Symlink("b")),
-        (DIRECTORY, Unsynced(ProblemKind.UNREADABLE)),
-        (DIRECTORY, Directory({"x": A})),
-        (Directory({"x": DIRECTORY}), Directory({"x": Directory({"y": DIRECTORY})})),
-    ],
-)
-def test_the_digest_knows_every_difference(one: Entry, other: Entry) -> None:
-    digests = {digest_of_directory(Directory({"n": entry})) for entry in (one, other)}
-    assert len(digests) == 2
-
-
-@given(roots)
-def test_the_digest_knows_no_order(root: Directory) -> None:
-    backwards = Directory(dict(reversed(root.children.items())))
-    assert digest_of_directory(backwards) == digest_of_directory(root)

@@ -91,13 +91,18 @@ PATHS = ("x", "a", "a/x", "a/b/y", "ab/x")
 
 @pytest.mark.parametrize(
     ("directory", "left"),
-    [("a", ["x", "a", "ab/x"]), ("a/b", ["x", "a", "a/x", "ab/x"]), ("b", [*PATHS]), ("", [])],
+    [
+        ("a", ["x", "a", "a/b/y", "ab/x"]),
+        ("a/b", ["x", "a", "a/x", "ab/x"]),
+        ("b", [*PATHS]),
+        ("", ["a/x", "a/b/y", "ab/x"]),
+    ],
 )
-def test_what_lay_in_a_directory_is_forgotten_and_nothing_beside_it(
+def test_what_lay_in_a_directory_is_forgotten_and_nothing_beside_or_below_it(
     directory: str, left: list[str]
 ) -> None:
     cache = below(*PATHS)
-    cache.forget_below(directory)
+    cache.forget_in(directory)
     assert known(cache, *PATHS) == left
     assert len(cache) == len(left)
 

@@ -28,7 +28,7 @@ from towline.core.change import Change, Outcome, Result, changes_between
 from towline.core.entry import DIRECTORY, Directory, Entry, Symlink, Unsynced
 from towline.core.path import BadPathError
 from towline.core.problem import Problem, ProblemKind
-from towline.core.rename import digest_of_directory
+from towline.core.summary import digest_of_directory
 from towline.core.tree import Tree
 from towline.disk.folder import Folder
 from towline.disk.replica import Observation, Replica
@@ -430,3 +430,30 @@ def test_files_whose_directory_moved_are_not_read_again(tmp_path: Path) -> None:
         Observation("n", Directory({"x": OLD_FILE})),
     ]
     assert list(contents.values()) == [NEW]
+
+
+@pytest.mark.parametrize(
+    ("change", "placing"),
+    [
+        (Change("d/old", OLD_FILE, NEW_FILE), "exchange"),
+        (Change("d/new", None, NEW_FILE), "place"),
+        (Change("d/old", OLD_FILE, NEW_FILE, keep="kept"), "place"),
+        (Change("d/old", OLD_FILE, None), "place"),
+    ],
+    ids=["replaced", "new", "kept beside", "removed"],
+)
+def test_what_must_outlive_a_loss_of_power_is_on_the_disk_before_it_counts(
+    tmp_path: Path, change: Change, placing: str
+) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d/old").write_bytes(OLD)
+    folder = WatchedFolder(tmp_path)
+    replica = replica_of(folder, durable=True)
+    folder.calls.clear()
+    (result,) = replica.apply([change], contents_of(NEW))
+    assert result.outcome is Outcome.DONE
+    placed = [at for at, call in enumerate(folder.calls) if call == placing]
+    assert "sync_directory" in folder.calls[placed[-1] :]
+    if change.new is not None:
+        last_write = max(at for at, call in enumerate(folder.calls) if call == "write")
+        assert last_write < folder.calls.index("sync_file") < placed[-1]

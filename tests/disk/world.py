@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,9 @@ class PlainRules:
 
     def below(self, name: str) -> PlainRules:
         return self
+
+    def spares(self, names: Sequence[str]) -> bool:
+        return self._ignored.isdisjoint(names)
 
     def ignores(self, path: str, is_directory: bool) -> bool:
         return not self._ignored.isdisjoint(path.split("/"))

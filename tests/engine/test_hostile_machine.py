@@ -95,6 +95,12 @@ def test_a_tree_without_end_is_a_protocol_error(
     assert caught.group_contains(ProtocolError, match="more than 10 entries")
 
 
+def test_a_tree_by_a_name_that_was_not_given_is_a_protocol_error(replica: Replica) -> None:
+    with pytest.raises(BaseExceptionGroup) as caught:
+        anyio.run(hear, live_over(replica), [BEGUN, messages.TreeEnd(as_agreed=True)])
+    assert caught.group_contains(ProtocolError, match="not named")
+
+
 def test_a_sentence_from_the_machine_holds_nothing_a_terminal_would_obey() -> None:
     begun = messages.decode(encode(messages.Begun("/srv/\x1b[31mx\n", "gpu", "ab", new=False)))
     assert isinstance(begun, messages.Begun)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from towline.core.direction import Direction
-from towline.core.entry import DIRECTORY, Directory, File, digest_of
+from towline.core.entry import DIRECTORY, Directory, Entry, File, Unsynced, digest_of
 from towline.core.ignore import Rules, Source, SourceKind
+from towline.core.problem import ProblemKind
 from towline.core.reconcile import Step, Verdict
 from towline.core.tree import Tree
 from towline.engine.ancestor import Store
@@ -46,7 +47,7 @@ def test_where_a_file_stands_in_a_parents_place_the_parent_is_decided(trees: Tre
 
 def test_what_is_ignored_from_now_on_is_no_deletion_on_any_side(trees: Trees, store: Store) -> None:
     both = Directory({"data": Directory({"x": A}), "y": B})
-    trees.open_ancestor("life")
+    trees.open_ancestor("life", Rules([]))
     trees.local, trees.remote = Tree(both), Tree(both)
     trees.agree([("data", DIRECTORY), ("data/x", A), ("y", B)])
     trees.forget_ignored(Rules([Source(SourceKind.GIT_IGNORE, "", ".gitignore", ("data/",))]))
@@ -58,9 +59,10 @@ def test_what_the_machine_tells_of_ignored_things_is_dropped_and_so_is_what_was_
     trees: Trees, store: Store
 ) -> None:
     rules = Rules([Source(SourceKind.GIT_IGNORE, "", ".gitignore", ("data/", "*.log"))])
-    trees.open_ancestor("life")
+    store.open_ancestor(0, "life")
+    store.agree(0, [("data", DIRECTORY), ("data/x", A), ("y", B), ("a.log", A)])
     trees.local = Tree(Directory({"y": B}))
-    trees.agree([("data", DIRECTORY), ("data/x", A), ("y", B), ("a.log", A)])
+    trees.open_ancestor("life", rules)
     told = Tree(Directory({"data": Directory({"x": B}), "y": B, "b.log": A, "new": A}))
     trees.take_remote(told, rules)
     assert [path for path, _ in trees.remote.walk()] == ["new", "y"]
@@ -105,3 +107,82 @@ def test_no_path_is_decided_about_twice(trees: Trees) -> None:
     trees.remote = Tree(Directory({"d": Directory({"x": A})}))
     steps = list(trees.steps(["d/x", "d/was-there"]))
     assert steps == [Step("d", Verdict.PULL, Directory({"x": A}))]
+
+
+NO_RULES = Rules([])
+TROUBLE = Unsynced(ProblemKind.SPECIAL)
+
+
+def ended(trees: Trees, *agreed: tuple[str, Entry | None]) -> None:
+    """An engine agrees on this, and ends."""
+    trees.open_ancestor("life", NO_RULES)
+    trees.agree(agreed)
+    trees.remember_agreed()
+
+
+def again(store: Store, local: Directory) -> Trees:
+    """Another one begins, and finds this on the laptop."""
+    trees = Trees(store, 0, lambda _: Direction.BOTH)
+    trees.local = Tree(local)
+    return trees
+
+
+def test_a_tree_that_is_as_it_was_agreed_on_is_the_ancestor_unread(
+    trees: Trees, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended(trees, ("d", DIRECTORY), ("d/x", A))
+    unread = again(store, Directory({"d": Directory({"x": A}), "s": TROUBLE}))
+    monkeypatch.setattr(Store, "open_ancestor", None)
+    unread.open_ancestor("life", NO_RULES)
+    assert dict(unread.ancestor.walk()) == dict(trees.ancestor.walk())
+
+
+@pytest.mark.parametrize("life", ["life", "other"])
+def test_one_that_is_not_is_read_and_another_life_has_agreed_on_nothing(
+    trees: Trees, store: Store, life: str
+) -> None:
+    ended(trees, ("x", A))
+    changed = again(store, Directory({"x": B if life == "life" else A}))
+    changed.open_ancestor(life, NO_RULES)
+    assert dict(changed.ancestor.walk()) == ({"x": A} if life == "life" else {})
+
+
+def test_the_digest_holds_until_something_is_agreed_on_or_forgotten(
+    trees: Trees, store: Store
+) -> None:
+    ended(trees, ("x", A))
+    digest = trees.agreed
+    assert digest is not None
+    trees.forget([])
+    assert trees.agreed == digest
+    trees.agree([("y", B)])
+    assert trees.agreed is None
+    trees.remember_agreed()
+    assert trees.agreed not in (None, digest)
+    trees.forget(["y"])
+    assert trees.agreed is None
+    trees.remember_agreed()
+    assert trees.agreed == digest
+    store.open_ancestor(0, "other")
+    assert trees.agreed is None
+
+
+def test_an_engine_that_met_no_machine_leaves_the_digest_as_it_is(
+    trees: Trees, store: Store
+) -> None:
+    ended(trees, ("x", A))
+    alone = again(store, Directory({"x": B}))
+    alone.remember_agreed()
+    assert alone.agreed == trees.agreed
+
+
+def test_a_machine_that_holds_what_was_agreed_on_holds_what_cannot_be_synced_besides(
+    trees: Trees, store: Store
+) -> None:
+    ended(trees, ("x", A), ("d", DIRECTORY))
+    trees = again(store, Directory({"x": B}))
+    trees.open_ancestor("life", NO_RULES)
+    told = Tree(Directory({"d": Directory({"s": TROUBLE, "evil": A}), "x": B}))
+    trees.take_agreed(told, NO_RULES)
+    assert dict(trees.remote.walk()) == {"x": A, "d": Directory({"s": TROUBLE}), "d/s": TROUBLE}
+    assert list(trees.steps(["x"])) == [Step("x", Verdict.PUSH, B)]

@@ -107,6 +107,7 @@ class SimulatedFolder(Folder):
         self._side.files.names_changed(path)
         descriptor = self._opened(super().create(path, mode))
         self._stamp(path, content=True)
+        self._side.unwritten.wrote(os.fstat(descriptor).st_ino)
         return descriptor
 
     def _opened(self, descriptor: int) -> int:
@@ -133,20 +134,25 @@ class SimulatedFolder(Folder):
     def copy(self, source: int, target: int, size: int) -> int:
         self._enter("write")
         copied = super().copy(source, target, self._side.short_write(size))
-        self._side.stamp(os.fstat(target).st_ino, content=True)
+        self._wrote(target)
         return copied
 
     def truncate(self, descriptor: int, size: int) -> None:
         self._enter("write")
         super().truncate(descriptor, size)
-        self._side.stamp(os.fstat(descriptor).st_ino, content=True)
+        self._wrote(descriptor)
 
     def write(self, descriptor: int, content: bytes | memoryview) -> int:
         self._enter("write")
         some = self._side.short_write(len(content))
         written = super().write(descriptor, memoryview(content)[:some])
-        self._side.stamp(os.fstat(descriptor).st_ino, content=True)
+        self._wrote(descriptor)
         return written
+
+    def _wrote(self, descriptor: int) -> None:
+        ino = os.fstat(descriptor).st_ino
+        self._side.stamp(ino, content=True)
+        self._side.unwritten.wrote(ino)
 
     def set_mode(self, descriptor: int, mode: int) -> None:
         self._enter("set_mode")
@@ -169,9 +175,12 @@ class SimulatedFolder(Folder):
 
     def sync_file(self, descriptor: int) -> None:
         self._enter("sync_file")
+        self._side.unwritten.content_is_safe(os.fstat(descriptor).st_ino)
 
     def sync_directory(self, path: str) -> None:
         self._enter("sync_directory", path)
+        super().sync_directory(path)
+        self._side.unwritten.directory_is_safe(path)
 
     def is_open_for_writing(self, descriptor: int) -> bool | None:
         self._enter("is_open_for_writing")
@@ -183,6 +192,7 @@ class SimulatedFolder(Folder):
         self._enter("exchange", path)
         self._side.files.names_changed(staged, path)
         super().exchange(staged, path)
+        self._side.unwritten.exchanged(staged, path)
         self._stamp(staged)
         self._stamp(path)
         self._side.placed(path)
@@ -191,6 +201,7 @@ class SimulatedFolder(Folder):
         self._enter("place", source if is_own_path(target) else target)
         self._side.files.names_changed(source, target)
         super().place(source, target)
+        self._side.unwritten.moved(source, target)
         self._stamp(target)
         for path in (source, target):
             if not is_own_path(path):
@@ -200,6 +211,7 @@ class SimulatedFolder(Folder):
         self._enter("unlink", path)
         self._side.files.names_changed(path)
         super().unlink(path)
+        self._side.unwritten.removed(path)
         if not is_own_path(path):
             self._side.placed(path)
 
@@ -212,6 +224,7 @@ class SimulatedFolder(Folder):
         self._enter("mkdir", path)
         self._side.files.names_changed(path)
         super().mkdir(path, mode)
+        self._side.unwritten.made_directory(path)
         if not is_own_path(path):
             self._side.notify(path, "path")
 
@@ -219,6 +232,7 @@ class SimulatedFolder(Folder):
         self._enter("rmdir", path)
         self._side.files.names_changed(path)
         super().rmdir(path)
+        self._side.unwritten.removed_directory(path)
         if not is_own_path(path):
             self._side.notify(path, "path")
 

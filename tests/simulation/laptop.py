@@ -114,6 +114,8 @@ class Engine:
         if self.replica is not None and not self.is_dead:
             self.replica.tidy()
             self.replica.save_cache()
+        if self.live is not None and not self.is_dead:
+            self.live.trees.remember_agreed()
         self.kill()
 
     def _end(self) -> None:

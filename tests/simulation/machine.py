@@ -44,6 +44,8 @@ class Agent:
         self._stirred = Bell(side.clock)
         self._second = 0
         self._ticks = 0
+        self._is_stirred = True  # Something other than streams has moved since the last tick.
+        self._due_at: float | None = None
         self.is_dead = False
 
     def _open_watch(self, _path: object, skip: Callable[[str], bool]) -> Any:
@@ -81,16 +83,16 @@ class Agent:
         self._count_tick(now)
         busy = False
         try:
-            busy = self.service.tick(now)
+            busy = self._let_work(now)
         except _TRANSPORT_FAULTS as error:
             self._transport_failed(self._wire, error)
         self._feed()
         if busy:
             await self._clock.sleep(STEP_S)
             return
-        watched = self.service.watched()
-        watches = [watch for watch in self._side.watches if watch.fileno() in watched]
-        due = [self.service.deadline(), *(watch.next_arrival() for watch in watches)]
+        watches = self._watches()
+        arrivals = [watch.next_arrival() for watch in watches]
+        due = [self._due_at, self.service.writes_at(), *arrivals]
         if any(watch.is_readable() for watch in watches):
             await self._clock.sleep(STEP_S)
             return
@@ -99,6 +101,25 @@ class Agent:
             await self._stirred.wait()
         else:
             await self._stirred.wait(max(STEP_S, at - now))
+
+    def _let_work(self, now: float) -> bool:
+        """As the agent's loop does: nothing is due while only streams move."""
+        is_due = self._due_at is not None and now >= self._due_at
+        if not (is_due or self._is_stirred or self._can_look()) and self.service.is_calm:
+            self.service.carry()
+            return False
+        self._is_stirred = False
+        busy = self.service.tick(now)
+        self._is_stirred |= busy
+        self._due_at = self.service.deadline()
+        return busy
+
+    def _can_look(self) -> bool:
+        return any(watch.is_readable() for watch in self._watches())
+
+    def _watches(self) -> list[Any]:
+        watched = self.service.watched()
+        return [watch for watch in self._side.watches if watch.fileno() in watched]
 
     def _count_tick(self, now: float) -> None:
         if int(now) != self._second:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 from unittest import mock
 
+from tests.simulation.folder import SimulatedFolder
 from towline.agent import mirror
 from towline.core.change import Change
 from towline.core.wire import replay
@@ -92,11 +93,27 @@ def kernels_hear_of_the_laptop_only() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def names_are_not_made_durable() -> Iterator[None]:
+    """What the laptop did counts as done before the disk has its names."""
+    with mock.patch.object(apply.Apply, "_sync_touched", return_value=None):
+        yield
+
+
+@contextmanager
+def contents_are_not_made_durable() -> Iterator[None]:
+    """A content gets its name on the laptop before the disk has it."""
+    with mock.patch.object(SimulatedFolder, "sync_file", return_value=None):
+        yield
+
+
 MUTATIONS: dict[str, Mutation] = {
     "old": old_is_not_checked,
     "planned": planned_steps_are_agreed_on,
     "replay": nothing_is_sent_again,
     "incarnation": the_ancestor_outlives_the_machine,
     "changes": kernels_hear_of_the_laptop_only,
+    "names": names_are_not_made_durable,
+    "contents": contents_are_not_made_durable,
     "swap": nobody_looks_at_what_was_swapped_out,
 }

@@ -20,8 +20,9 @@ from tests.simulation.clock import VirtualClock
 from tests.simulation.files import Files, read
 from tests.simulation.folder import SimulatedFolder
 from tests.simulation.ledger import Ledger
+from tests.simulation.power import Power, Unwritten, spoil
 from tests.simulation.watch import SimulatedWatch
-from tests.simulation.weather import Weather
+from tests.simulation.weather import Crash, Weather
 from towline.core.path import OWN_DIRECTORY, is_below
 from towline.disk.folder import is_own_path
 
@@ -57,6 +58,8 @@ class Side:
         self.root = root
         self.clock = clock
         self.files = Files(root)
+        self.power = Power()
+        self.unwritten = Unwritten(root, lambda: clock.now)
         self.random = random
         self.weather = weather
         self.ledger = ledger
@@ -103,6 +106,9 @@ class Side:
                     self.intrude(path)
             finally:
                 self._is_intruding = False
+        if self.power.fails():
+            self.trace(f"{self.name}: the power fails at {call} {path!r}")
+            raise Crash
         code = self.weather.fault(call)
         if code:
             self.trace(f"{self.name}: {call} {path!r} fails with {errno.errorcode[code]}")
@@ -193,6 +199,7 @@ class Side:
                 watch.note(path, kind)
 
     def _act(self, path: str) -> None:
+        self.unwritten.somebody_acts(path)
         self.acts += 1
         self.touched[path] = self.acts
 
@@ -235,6 +242,7 @@ class Side:
         """Write through a handle, wherever its file is by now."""
         self.ledger.gave_up([self._content_of(handle)])  # It no longer is, whoever wants it.
         os.write(handle.descriptor, data)
+        self.unwritten.content_is_safe(handle.ino)
         self.files.content_changed(handle.ino)
         after = self._content_of(handle)
         self.ledger.known.add(after)
@@ -372,6 +380,20 @@ class Side:
                 os.unlink(place)
             self._act(name)
             self.notify(name, "path")
+
+    def lose_power(self) -> None:
+        """What the process did here and did not make durable is undone, or half there."""
+        self.power.is_out = False
+        lost = self.unwritten.lose(self.power.random)
+        self.files.forget()
+        for path, status in self.files.found().items():
+            if status.st_ino in lost:
+                self.violated(f"{self.name}: {path!r} was shown and was not on the disk")
+        for place in sorted((self.root / OWN_DIRECTORY).rglob("*")):
+            if place.lstat().st_ino in lost:
+                spoil(place, self.power.random)
+                with suppress(PermissionError):  # Then everybody knows it for half written.
+                    self.ledger.known.add(read(str(place)))  # Else it may be taken for an edit.
 
     def vanish(self, elsewhere: set[bytes]) -> None:
         """The whole machine is gone; only what is `elsewhere` is owed from now on."""

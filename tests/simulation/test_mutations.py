@@ -7,12 +7,22 @@ import pytest
 from tests.simulation.mutations import MUTATIONS
 from tests.simulation.test_simulation import run_worlds
 
-SEEDS_MAX = {"old": 60, "planned": 60, "replay": 60, "incarnation": 200, "swap": 120, "changes": 60}
+SEEDS = {
+    "old": (0, 60),
+    "planned": (0, 60),
+    "replay": (0, 60),
+    "incarnation": (0, 200),
+    "swap": (0, 120),
+    "changes": (0, 60),
+    "contents": (0, 60),
+    "names": (160, 500),  # The first one to notice is 168.
+}
 
 
 @pytest.mark.parametrize("mutation", sorted(MUTATIONS))
 def test_a_world_notices(mutation: str) -> None:
-    done = run_worlds(0, SEEDS_MAX[mutation], "--mutation", mutation)
-    assert done.returncode == 1, f"{SEEDS_MAX[mutation]} seeds ran without {mutation!r}"
+    first, end = SEEDS[mutation]
+    done = run_worlds(first, end, "--mutation", mutation)
+    assert done.returncode == 1, f"{end - first} seeds ran without {mutation!r}"
     caught = done.stdout[done.stdout.rindex("\nseed ") :].strip().splitlines()
     print(f"{mutation}: {caught[0]} {caught[1]}")  # noqa: T201 - Shown with `pytest -rP`.

@@ -31,6 +31,8 @@ FOUND = (
     600620,
     600903,
     602368,
+    702153,
+    702740,
 )
 SOAK_SEEDS = int(os.environ.get("TOWLINE_SOAK_SEEDS", "20000"))
 SOAK_FIRST = int(os.environ.get("TOWLINE_SOAK_FIRST", "100000"))

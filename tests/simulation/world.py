@@ -22,9 +22,10 @@ from tests.simulation.kernel import Kernel
 from tests.simulation.laptop import Engine
 from tests.simulation.ledger import Ledger
 from tests.simulation.machine import OUTBOX_MAX, Agent, Machine
+from tests.simulation.power import Past, Power
 from tests.simulation.side import Side
 from tests.simulation.users import Users
-from tests.simulation.weather import draw_weather
+from tests.simulation.weather import Crash, draw_weather
 from towline.agent import mirror, roots
 from towline.core.change import Outcome
 from towline.core.checkpoint import Checkpoints
@@ -32,6 +33,7 @@ from towline.core.conflict import is_conflict_copy
 from towline.core.direction import Direction, Directions
 from towline.core.entry import Directory, Entry, Unsynced
 from towline.core.ignore import NO_CHECKPOINTS, Rules
+from towline.core.path import parent_of
 from towline.core.reconcile import reconcile
 from towline.core.tree import Tree
 from towline.core.wire import messages
@@ -43,6 +45,8 @@ from towline.engine.barrier import FlushError
 from towline.engine.live import Live
 from towline.engine.plan import Stuck
 
+POWER_SHARE = 0.2  # Of the worlds: power cuts.
+POWER_CHANCES = (0.0002, 0.001)  # At each system call.
 QUIET_S = 300.0  # Virtual seconds in which all must have come to rest.
 SMALL_LIMITS = Limits(
     payload_max=256,
@@ -131,11 +135,20 @@ class World:
         ]
         self.bandwidth = self.random.choice([None, None, 20_000])
         self._state = place / "state.db"
+        self._past = Past(place, "state*", lambda: self.clock.now)
+        self._add_power(seed)
         self.engine: Engine | None = None
         self.machine: Machine | None = None
         self.kernel = Kernel(str(self.remote.root), self.remote.contents)
         self.frozen: dict[str, bytes] | None = None  # What must stay on the laptop while held.
         self._over = False
+
+    def _add_power(self, seed: int) -> None:
+        """In some worlds the laptop loses its power. It changes nothing in the others."""
+        drawn = Power(seed)
+        if drawn.random.random() < POWER_SHARE:
+            drawn.chance = drawn.random.choice(POWER_CHANCES)
+            self.laptop.power, self.laptop.unwritten.is_watched = drawn, True
 
     def _branch(self) -> Random:
         return Random(self.random.getrandbits(64))  # noqa: S311 - Not for secrets.
@@ -199,6 +212,7 @@ class World:
             chaos.cancel_scope.cancel()
         self.trace("-- everybody rests; nothing goes wrong any more --")
         self.weather.is_over = True
+        self.laptop.power.chance = 0.0
         self.laptop.mend()
         self.remote.mend()
         self.laptop.abandon_handles_softly()
@@ -228,8 +242,18 @@ class World:
                 checkpoints=self.checkpoints,
             )
             self.trace("the engine starts")
+            self._past.begin()
             await self.engine.run()
+            self._maybe_lose_power()
             await anyio.sleep(0.2 + self.random.random() * 2)
+
+    def _maybe_lose_power(self) -> None:
+        """Whatever the engine ended of may have been a power cut."""
+        power = self.laptop.power
+        if power.is_out or (power.chance and power.random.random() < 0.5):
+            self.trace("laptop: the power is gone")
+            self.laptop.lose_power()
+            self._past.bring_back(power.random)
 
     # Trouble.
 
@@ -268,7 +292,7 @@ class World:
             self.trace("the engine is stopped")
             try:
                 self.engine.stop()
-            except OSError:
+            except (OSError, Crash):  # It may be killed while it ends, too.
                 self.engine.kill()
 
     def _kill_agent(self) -> None:
@@ -348,6 +372,10 @@ class World:
             await engine.live.flush(5.0)
         except FlushError as error:
             self.trace(f"flush: {error}")
+            return
+        except Crash:
+            self.trace("the engine is killed while it flushes")
+            engine.kill()
             return
         if engine.is_dead or engine is not self.engine:
             return
@@ -445,6 +473,8 @@ class World:
     async def _look_after(self) -> None:
         while True:
             await anyio.sleep(2.0)
+            if self.laptop.power.chance:
+                self._past.note()
             self.check_owed()
             self.check_bounds()
 
@@ -549,13 +579,13 @@ class World:
         hidden = _hidden(self.laptop, local) | _hidden(self.remote, remote)
         self._compare("the engine's local tree", live.trees.local, local, hidden)
         self._compare("the engine's remote tree", live.trees.remote, remote, hidden)
+        left = live.planner.stuck.keys() | _waiting_marks(live)
         for step in reconcile(
             live.trees.ancestor.root, local.root, remote.root, self.directions.of
         ):
             is_hidden = any(at in hidden for at in (step.path, *parents(step.path)))
-            if (
-                step.path and not is_hidden and step.path not in live.planner.stuck
-            ):  # The root itself is never agreed on.
+            # The root itself is never agreed on.
+            if step.path and not is_hidden and step.path not in left:
                 self.violated(f"at rest, but there is still to do: {step}")
         stored = live._store.open_ancestor(0, live._store.fact("life 0"))
         self._compare("the stored ancestor", stored, live.trees.ancestor, set())
@@ -601,8 +631,19 @@ def _brief(entry: Entry | None) -> str:
 
 def _is_only_tried_again(live: Live) -> bool:
     """Whether nothing is under way but what may stay stuck: it is tried every few seconds."""
-    stays = {path for path, stuck in live.planner.stuck.items() if _may_stay(stuck)}
+    stays = _staying(live) | _waiting_marks(live)
     return not live.pusher.waiting[0] and stays.issuperset(live.flights.waiting())
+
+
+def _staying(live: Live) -> set[str]:
+    return {path for path, stuck in live.planner.stuck.items() if _may_stay(stuck)}
+
+
+def _waiting_marks(live: Live) -> set[str]:
+    """Return the marks that wait for nothing but checkpoints that may stay stuck."""
+    turns, stays = live.puller._turns, _staying(live)
+    coming = ((path, set(turns._coming(parent_of(path)))) for path in turns._marks)
+    return {path for path, awaited in coming if awaited and awaited <= stays}
 
 
 def _may_stay(stuck: Stuck) -> bool:

@@ -56,7 +56,7 @@ class Forwards:
             forward.ends = True
         else:
             forward.outgoing += data
-        self._move(channel, forward)
+        self._move(channel, forward, reads=False)
 
     def stir(self, channel: int) -> None:
         """There may be credit again."""
@@ -97,7 +97,7 @@ class Forwards:
 
     # -- Moving bytes -------------------------------------------------------------------------
 
-    def _move(self, channel: int, forward: Forward) -> None:
+    def _move(self, channel: int, forward: Forward, *, reads: bool = True) -> None:
         try:
             if forward.connect():
                 if forward.tells:
@@ -105,7 +105,8 @@ class Forwards:
                     self._line.send(channel, CONNECTED)  # The first message: there is credit.
                 if sent := forward.write():
                     self._line.consumed(channel, sent)
-                self._read(channel, forward)
+                if reads:
+                    self._read(channel, forward)
         except OSError as error:
             self._drop(channel, forward.why_not(error))
             return

@@ -12,7 +12,7 @@ import selectors
 import signal
 import socket
 import time
-from collections.abc import Callable, Collection, Generator, Mapping
+from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol, cast
 
@@ -61,16 +61,32 @@ class Service(Protocol):
         """When `tick` is due though nothing happens."""
         ...
 
+    def writes_at(self) -> float | None:
+        """When there are bytes to send though nothing happens."""
+        ...
+
     def tick(self, now: float) -> bool:
         """Do what is due, or one short step of long work; True asks to be called again at once."""
         ...
 
-    def watched(self) -> Mapping[int, Callable[[float], None]]:
-        """Descriptors to call back about when they are readable. Read after each tick."""
+    @property
+    def is_calm(self) -> bool:
+        """Whether nothing came since the last `tick` but for streams: none is due for it."""
+        ...
+
+    def carry(self) -> None:
+        """Move what can be moved on streams. A `tick` does so, too."""
+
+    def watched(self) -> Collection[int]:
+        """Descriptors to call `tick` for when they can be read. Asked for after each turn."""
+        ...
+
+    def readable(self) -> Collection[int]:
+        """Descriptors of streams, to call `carry` for when they can be read; as `watched`."""
         ...
 
     def writable(self) -> Collection[int]:
-        """Descriptors to wake up for when they can be written. Read after each tick."""
+        """Descriptors of streams, to call `carry` for when they can be written; as `watched`."""
         ...
 
     def request(self, request: dict[str, Any], reply: Reply) -> None:
@@ -105,13 +121,16 @@ class Loop:
         self._selector = selectors.PollSelector()
         self._clients: list[Client] = []
         self._transport: Client | None = None
-        self._watched: dict[int, Callable[[float], None]] = {}
         self._wanted: dict[int, int] = {}  # Descriptors of the service, and for what they wait.
+        self._watched: Collection[int] = ()  # Those of them that are of no stream.
+        self._is_stirred = True  # Something other than streams has moved since the last tick.
+        self._can_carry = False
         self._stopping = False
         now = clock()
         self._started = now
         self._idle_since = now
         self._place_check = now + PLACE_CHECK_S
+        self._due_at = now
 
     def run(self) -> None:
         """Serve. Whatever goes wrong in the service is written to the log, and ends the agent."""
@@ -130,11 +149,24 @@ class Loop:
     def _turn(self) -> None:
         busy = False
         with self._transport_faults(self._transport):
-            busy = self._service.tick(self._clock())
-        self._follow_watched()
+            busy = self._let_work(self._clock())
+        self._is_stirred |= busy
+        self._follow_wanted()
         self._feed_transport()
         for key, _ in self._selector.select(0 if busy else self._timeout()):
             key.data()
+
+    def _let_work(self, now: float) -> bool:
+        """A turn of streams alone leaves folders alone: there are a thousand in a second."""
+        is_stirred, self._is_stirred = self._is_stirred, False
+        can_carry, self._can_carry = self._can_carry, False
+        if is_stirred or now >= self._due_at or not self._service.is_calm:
+            busy = self._service.tick(now)
+            self._due_at = self._next_due()
+            return busy
+        if can_carry:
+            self._service.carry()
+        return False
 
     def _is_over(self) -> bool:
         now = self._clock()
@@ -155,16 +187,22 @@ class Loop:
             return False
 
     def _timeout(self) -> float:
+        writes_at = self._service.writes_at()
+        wakes_at = self._due_at if writes_at is None else min(self._due_at, writes_at)
+        return max(0.0, wakes_at - self._clock())
+
+    def _next_due(self) -> float:
         deadlines = [self._place_check]
         if self._transport is None:
             deadlines.append(self._idle_since + IDLE_LIFE_S)
         if (due := self._service.deadline()) is not None:
             deadlines.append(due)
-        return max(0.0, min(deadlines) - self._clock())
+        return min(deadlines)
 
     # Clients
 
     def _accept_client(self) -> None:
+        self._is_stirred = True
         try:
             sock, _ = self._listener.accept()
         except OSError:
@@ -184,6 +222,7 @@ class Loop:
     def _serve_client(self, client: Client) -> None:
         if client.closed:  # By an event earlier in the same turn.
             return
+        self._is_stirred |= client is not self._transport
         if client.role is Role.ATTACHING and not client.has_taken_over:
             self._take_over(client)
             return
@@ -285,6 +324,7 @@ class Loop:
     def _drop(self, client: Client) -> None:
         if client.closed:
             return
+        self._is_stirred = True
         for descriptor in client.descriptors & self._selector.get_map().keys():
             self._selector.unregister(descriptor)
         self._clients.remove(client)
@@ -386,27 +426,30 @@ class Loop:
 
     # Descriptors of the service
 
-    def _follow_watched(self) -> None:
-        watched = self._service.watched()
-        wanted = dict.fromkeys(watched, selectors.EVENT_READ)
-        for descriptor in self._service.writable():
+    def _follow_wanted(self) -> None:
+        self._watched = self._service.watched()
+        streams = (self._service.readable(), self._service.writable())
+        wanted = dict.fromkeys([*self._watched, *streams[0]], selectors.EVENT_READ)
+        for descriptor in streams[1]:
             wanted[descriptor] = wanted.get(descriptor, 0) | selectors.EVENT_WRITE
+        if wanted == self._wanted:
+            return
         for descriptor in [fd for fd in self._wanted if fd not in wanted]:
             self._selector.unregister(descriptor)
         for descriptor, events in wanted.items():
             if descriptor not in self._wanted:
-                self._selector.register(
-                    descriptor, events, lambda fd=descriptor: self._call_back(fd)
-                )
+                self._selector.register(descriptor, events, lambda fd=descriptor: self._note(fd))
             elif self._wanted[descriptor] != events:
                 key = self._selector.get_key(descriptor)
                 self._selector.modify(descriptor, events, key.data)
         self._wanted = wanted
-        self._watched = dict(watched)
 
-    def _call_back(self, descriptor: int) -> None:
-        if callback := self._watched.get(descriptor):
-            callback(self._clock())
+    def _note(self, descriptor: int) -> None:
+        """The service looks by itself; this says at what."""
+        if descriptor in self._watched:
+            self._is_stirred = True
+        else:
+            self._can_carry = True
 
     # The end
 

@@ -24,7 +24,7 @@ from towline.agent.changes import Changes
 from towline.agent.roots import Root, RootError
 from towline.core.change import Change, Outcome, Result
 from towline.core.delta import Stretch, from_offset, pieces
-from towline.core.entry import DIRECTORY, Directory, Entry, File
+from towline.core.entry import DIRECTORY, Directory, Entry, File, Unsynced
 from towline.core.ignore import Rules
 from towline.core.path import join
 from towline.core.wire.frames import ProtocolError
@@ -242,18 +242,23 @@ class Mirror:
                 notebook=self._notebook,
             )
         )
-        self._telling = self._tell_tree(root)
+        self._telling = self._tell_tree(root, begin.agreed)
         return None
 
-    def _tell_tree(self, root: Root) -> Iterator[Message | None]:
-        """Scan, unless the root is known to be as its replica has it; then tell the tree."""
+    def _tell_tree(self, root: Root, agreed: bytes | None = None) -> Iterator[Message | None]:
+        """Scan, unless the root is known to be as its replica has it; then tell the tree.
+
+        Where it is the one that was agreed on, only what cannot be synced is told of it.
+        """
         if not root.is_known:
             self._changes.note_all()  # What a scan finds is told to nobody path by path.
         yield from root.ensure_scanned()
-        yield from tree_parts(root.replica.tree)
+        as_agreed = yield from root.holds_steps(agreed)
+        rows = root.replica.tree.walk()
+        yield from tree_parts(filter(_is_unsynced, rows) if as_agreed else rows)
         problems = fitting(root.replica.problems.values(), lambda at: header_size_of(at.path, at))
         carried_out = fitting(root.carried_out(), lambda row: header_size_of(*row))
-        yield TreeEnd(root.exists, problems, carried_out)
+        yield TreeEnd(root.exists, problems, carried_out, as_agreed)
 
     def _go_on_telling(self) -> bool:
         try:
@@ -467,6 +472,10 @@ def _files_in(path: str, entry: Entry | None) -> Iterator[str]:
     if isinstance(entry, Directory):
         for name, child in entry.children.items():
             yield from _files_in(join(path, name), child)
+
+
+def _is_unsynced(row: Row) -> bool:
+    return isinstance(row[1], Unsynced)
 
 
 def _is_plain(result: Result) -> bool:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 
 from towline.core.change import Change, Outcome, Result, holds
 from towline.core.entry import Entry
 from towline.core.gather import Gather
 from towline.core.ignore import Rules
+from towline.core.summary import agreed_steps, life_of
 from towline.core.wire.messages import Begin
 from towline.core.wire.records import Row
 from towline.disk.folder import Folder
@@ -88,6 +89,13 @@ class Root:
             for path, entry in self._carried_out.items()
             if holds(tree.get(path), entry)
         )
+
+    def holds_steps(self, agreed: bytes | None) -> Generator[None, None, bool]:
+        """Return whether what is synced here is what both sides agreed on, by its digest."""
+        root = self.replica.tree.root
+        if root is None or agreed is None:
+            return False
+        return agreed == (yield from agreed_steps(life_of(self._life, self.incarnation.id), root))
 
     def set_rules(self, rules: Rules) -> None:
         if rules != self.replica.rules:

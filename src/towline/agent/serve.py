@@ -75,6 +75,7 @@ class AgentService:
         self._hung_up = HungUp()
         self._streams = self._streams_on(self._line)
         self._line_is_over = False
+        self._has_news = True  # Since the last tick, for what is no stream.
         self._laptop = Laptop(now, away_since=now)
         self._mirrors: dict[int, Mirror] = {}
         self._lanes: dict[int, tuple[int, Lane]] = {}  # Channel → (mirror, lane).
@@ -95,7 +96,7 @@ class AgentService:
 
     def accept(self, hello: Hello, now: float) -> None:
         """A transport begins. A Line that is not the one we hold is a new one: ours is dead."""
-        self._laptop.now = now
+        self._laptop.now, self._has_news = now, True
         self._beside = self._beside or self._start_beside()
         if self._line.line_id != hello.line_id or self._line_is_over:
             self._start_line(hello.line_id, now)
@@ -116,6 +117,7 @@ class AgentService:
         if self._laptop.is_here:
             self._line.detach(now)
         self._laptop.is_here, self._laptop.away_since = False, now
+        self._has_news = True
 
     def deadline(self) -> float | None:
         due = [mirror.deadline() for mirror in self._mirrors.values()]
@@ -123,9 +125,16 @@ class AgentService:
         if (end_at := self.ending.next_at()) is not None:
             due.append(self._laptop.now + end_at - self._wall())
         if self._laptop.is_here:
-            due += [self._line.deadline(), self._line.acks_at()]
+            due.append(self._line.deadline())
             due += [watch.deadline() for watch in self._watches]
         return min((at for at in due if at is not None), default=None)
+
+    def writes_at(self) -> float | None:
+        return self._line.acks_at() if self._laptop.is_here else None
+
+    @property
+    def is_calm(self) -> bool:
+        return not self._has_news
 
     def tick(self, now: float) -> bool:
         """Do what is due and one step of what is long. True: call again without waiting.
@@ -133,6 +142,7 @@ class AgentService:
         Raises `ProtocolError` as `receive` does, and `TransportDeadError` after long silence.
         """
         self._laptop.now = now
+        self._has_news = False
         with self._noting_the_end():
             if self._laptop.is_here:
                 self._line.handle_timer(now)
@@ -141,8 +151,7 @@ class AgentService:
         for watch in self._watches:
             watch.look(now)
         self._tell_end()
-        for streams in self._streams:
-            streams.step()
+        self.carry()
         more = False
         for number, mirror in self._mirrors.items():
             more = mirror.step(now, busy=bool(self._inbox[Lane.BULK])) or more
@@ -154,15 +163,21 @@ class AgentService:
         self._questions.step()
         return more or self._can_take()
 
-    def watched(self) -> Mapping[int, Callable[[float], None]]:
-        """The descriptors to wait for besides the transport. Readable: `tick` looks by itself.
+    def carry(self) -> None:
+        for streams in self._streams:
+            streams.step()
 
-        Only those it would look at: one that stays readable would keep the loop from sleeping.
+    def watched(self) -> Collection[int]:
+        """What the folders' watches have to tell.
+
+        Only those that would be looked at: one that stays readable would keep the loop from
+        sleeping.
         """
         roots = [mirror.watched for mirror in self._mirrors.values()]
-        watches = [root.follower.watch.fileno() for root in roots if root]
-        readable = [fd for streams in self._streams for fd in streams.readable()]
-        return dict.fromkeys([*watches, *readable], _look)
+        return [root.follower.watch.fileno() for root in roots if root]
+
+    def readable(self) -> Collection[int]:
+        return {fd for streams in self._streams for fd in streams.readable()}
 
     def writable(self) -> Collection[int]:
         return {fd for streams in self._streams for fd in streams.writable()}
@@ -173,6 +188,7 @@ class AgentService:
 
     def request(self, request: dict[str, Any], reply: Reply) -> None:
         """Answer a program on the machine, at once or when the answer is there."""
+        self._has_news = True
         if request.get("verb") == "stop":
             self.stopping = True
             return reply({"ok": True})
@@ -229,17 +245,14 @@ class AgentService:
 
     def _take_event(self, event: Event) -> None:
         match event:
-            case Opened(channel, greeting):
-                self._open(channel, greeting)
             case Message(channel, data) if channel in self._lanes:
                 self._inbox[self._lanes[channel][1]].append((channel, data))
             case Message(channel, data):
-                for streams in self._streams:
-                    if channel in streams:
-                        streams.put(channel, data)
-            case Sendable(channel):
-                for streams in self._streams:
-                    streams.stir(channel)
+                return self._put(channel, data)
+            case Sendable(channel) if channel not in self._lanes:
+                return self._stir(channel)
+            case Opened(channel, greeting):
+                self._open(channel, greeting)
             case Closed(channel):
                 for streams in self._streams:
                     streams.closed(channel)
@@ -251,6 +264,18 @@ class AgentService:
                 raise TransportDeadError("the laptop has forgotten this line")
             case _:
                 pass
+        self._has_news = True
+        return None
+
+    def _put(self, channel: int, data: bytes) -> None:
+        for streams in self._streams:
+            if channel in streams:
+                streams.put(channel, data)
+                self._has_news |= streams in self._watches  # It may be due to look.
+
+    def _stir(self, channel: int) -> None:
+        for streams in self._streams:
+            streams.stir(channel)
 
     def _open(self, channel: int, greeting: bytes) -> None:
         """Take a channel as its greeting says: a stream, or a lane of a mirror; refuse others."""
@@ -306,10 +331,6 @@ class AgentService:
             for lane, inbox in self._inbox.items()
             for channel, _ in list(inbox)[:1]
         )
-
-
-def _look(now: float) -> None:
-    """The next `tick` looks by itself."""
 
 
 def open_service(workspace: str) -> AgentService:

@@ -6,7 +6,7 @@ two sides agree exactly when their entries are equal.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from towline.core.digest import DIGEST_SIZE as DIGEST_SIZE
@@ -53,6 +53,14 @@ Entry = File | Symlink | Directory | Unsynced
 
 DIRECTORY = Directory()
 """A directory without regard to its children: how a `Change` names one."""
+
+
+def directories_in(path: str, directory: Directory) -> Iterator[str]:
+    """Yield the path of a directory, and those of all directories below it."""
+    yield path
+    for name, child in directory.children.items():
+        if isinstance(child, Directory):
+            yield from directories_in(f"{path}/{name}" if path else name, child)
 
 
 def shallow(entry: Entry | None) -> Entry | None:

@@ -16,7 +16,7 @@ and times.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
@@ -118,6 +118,13 @@ class DirectoryRules:
     def ignores(self, name: str, is_directory: bool) -> bool:
         rule = self.last(name, is_directory)
         return rule is not None and rule.excludes
+
+    def spares(self, names: Sequence[str]) -> bool:
+        """Whether it is plain that no file of these names is ignored; if not, ask for each."""
+        is_top = not self._view.path
+        if is_top and any(_opens(name, OWN_DIRECTORY) for name in names):
+            return False
+        return self._view.spares(names)
 
     def last(self, name: str, is_directory: bool) -> Rule | None:
         """Return the rule that decides about a name in this directory, None if none matches."""

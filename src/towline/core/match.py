@@ -35,6 +35,14 @@ class _NameIndex:
         self._endings = tuple(self._suffixes)
         self._any_of_rest = _any_of(rest)
 
+    def spares(self, names: Sequence[bytes]) -> bool:
+        """Whether no rule matches any of these names."""
+        if not self._literals.keys().isdisjoint(names):
+            return False
+        if any(name.endswith(self._endings) for name in names):
+            return False
+        return self._any_of_rest is None or not any(map(self._any_of_rest.fullmatch, names))
+
     def last(self, name: bytes) -> Rule | None:
         found = self._literals.get(name)
         if name.endswith(self._endings):
@@ -63,13 +71,26 @@ def later(one: Rule | None, other: Rule | None) -> Rule | None:
     return one if one.order > other.order else other
 
 
-_Last = Callable[[str, bool], Rule | None]
+RuleFor = Callable[[str], Rule | None]
+
+
+class _Top:
+    """Above all rules of names: one for each of some names, which a function knows."""
+
+    def __init__(self, rule_for: RuleFor) -> None:
+        self._rule_for = rule_for
+
+    def last(self, name: str, is_directory: bool) -> Rule | None:
+        return self._rule_for(name)
+
+    def spares(self, names: Sequence[str]) -> bool:
+        return not any(map(self._rule_for, names))
 
 
 class _Names:
     """The rules without a slash that hold in some directories, and their answers so far."""
 
-    def __init__(self, above: _Last, rules: Sequence[Rule]) -> None:
+    def __init__(self, above: _Names | _Top, rules: Sequence[Rule]) -> None:
         self._above = above
         self._for_files = _NameIndex([r for r in rules if not r.pattern.directory_only])
         self._for_directories = _NameIndex(rules)
@@ -83,11 +104,16 @@ class _Names:
         except KeyError:
             pass
         index = self._for_directories if is_directory else self._for_files
-        found = later(index.last(encode_path(name)), self._above(name, is_directory))
+        found = later(index.last(encode_path(name)), self._above.last(name, is_directory))
         if len(memo) >= _MEMO_MAX:
             memo.clear()
         memo[name] = found
         return found
+
+    def spares(self, names: Sequence[str]) -> bool:
+        """Whether no rule matches a file of any of these names: told sooner than one by one."""
+        encoded = encode_path("\0".join(names)).split(b"\0")
+        return self._for_files.spares(encoded) and self._above.spares(names)
 
 
 class _PathRule:
@@ -132,9 +158,9 @@ class View:
                 self._literals.setdefault(name, []).append(at.rule)
 
     @classmethod
-    def empty(cls, rule_for: Callable[[str], Rule | None] = lambda _: None) -> View:
+    def empty(cls, rule_for: RuleFor = lambda _: None) -> View:
         """Return the view of a root without other rules than those `rule_for` has for a name."""
-        return cls("", _Names(lambda name, _: rule_for(name), ()), ())
+        return cls("", _Names(_Top(rule_for), ()), ())
 
     def adding(self, rules: Iterable[tuple[Rule, str]]) -> View:
         """Return the view with (rule, prefix) pairs, relative to `prefix` above this directory."""
@@ -146,13 +172,18 @@ class View:
                 named.append(rule)
             elif rule.pattern.can_match_below(lead):
                 paths.append(_PathRule(rule, lead))
-        names = _Names(self._names.last, named) if named else self._names
+        names = _Names(self._names, named) if named else self._names
         return View(self.path, names, paths)
 
     def below(self, name: str) -> View:
         encoded = encode_path(name)
         paths = [at for above in self._paths if (at := above.below(encoded))]
         return View(join(self.path, name), self._names, paths)
+
+    def spares(self, names: Sequence[str]) -> bool:
+        """Whether it is plain that no rule matches a file of any of these names here."""
+        no_path = not self._here and self._literals.keys().isdisjoint(names)
+        return no_path and self._names.spares(names)
 
     def last(self, name: str, is_directory: bool) -> Rule | None:
         """Return the rule that decides about a name in this directory, or None."""

@@ -121,13 +121,11 @@ def _reconcile_children(
     path: str,
 ) -> Iterator[Step]:
     for name in sorted({*ancestor.children, *local.children, *remote.children}):
-        yield from reconcile(
-            ancestor.children.get(name),
-            local.children.get(name),
-            remote.children.get(name),
-            direction,
-            join(path, name),
-        )
+        before = ancestor.children.get(name)
+        here, there = local.children.get(name), remote.children.get(name)
+        if before is here and here is there:  # Most of a tree that was just found to be the same.
+            continue
+        yield from reconcile(before, here, there, direction, join(path, name))
 
 
 def _is_mixed(

@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from towline.core.digest import Hasher
-from towline.core.entry import Directory, Entry, File, Symlink
-from towline.core.path import encode_path, is_below, join
+from towline.core.entry import Directory, Entry
+from towline.core.path import is_below
 from towline.core.reconcile import Step, Verdict
 
 
@@ -47,25 +46,3 @@ def renames_among(steps: Sequence[Step], remote: Callable[[str], Entry | None]) 
 def _arrives(step: Step) -> bool:
     is_filled = isinstance(step.entry, Directory) and bool(step.entry.children)
     return is_filled and step.verdict is Verdict.PUSH
-
-
-def digest_of_directory(directory: Directory) -> bytes:
-    """Return a digest of all that is in it: equal for equal directories on both sides."""
-    hasher = Hasher()
-    pending = [("", directory)]
-    while pending:
-        at, here = pending.pop()
-        for name in sorted(here.children):
-            path, child = join(at, name), here.children[name]
-            hasher.update(b"%s\0%s\0" % (encode_path(path), _mark(child)))
-            if isinstance(child, Directory):
-                pending.append((path, child))
-    return hasher.digest()
-
-
-def _mark(entry: Entry) -> bytes:
-    if isinstance(entry, File):
-        return b"fx"[entry.executable : entry.executable + 1] + entry.digest
-    if isinstance(entry, Symlink):
-        return b"l" + encode_path(entry.target)
-    return b"d" if isinstance(entry, Directory) else b"u"

@@ -9,22 +9,23 @@ from __future__ import annotations
 
 import os
 import struct
-import sys
 import zlib
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from towline.core.entry import DIGEST_SIZE, digest_of
-from towline.core.path import is_below, join, shared
+from towline.core.path import join, shared
 
 GRANULARITY_NS = 20_000_000  # The kernel's clock for file times ticks at up to 10 ms.
 COARSE_GRANULARITY_NS = 2_000_000_000  # FAT keeps times to 2 s; HFS+ and old ext3 to 1 s.
 FILE_MAX = 512 << 20  # Bytes when unpacked: some 4 million entries; more is not one of ours.
 
-_MAGIC = b"towline cache 2\n"
+_MAGIC = b"towline cache 3\n"
 _STAMP = struct.Struct(">QqqQI")
-_LENGTH = struct.Struct(">H")
+_KNOWN_SIZE = _STAMP.size + DIGEST_SIZE
+_HEAD = struct.Struct(">HII")  # Bytes of the path, bytes of the names, how many.
+_INO_MASK = (1 << 64) - 1
 
 
 class Stamp(NamedTuple):
@@ -42,7 +43,7 @@ def stamp_of(status: os.stat_result) -> Stamp:
         status.st_size,
         status.st_mtime_ns,
         status.st_ctime_ns,
-        status.st_ino & (1 << 64) - 1,
+        status.st_ino & _INO_MASK,
         status.st_mode,
     )
 
@@ -58,8 +59,26 @@ def is_settled(stamp: Stamp, now_ns: int) -> bool:
     return stamp.ctime_ns < limit and not limit <= stamp.mtime_ns <= now_ns
 
 
+_NOTHING: dict[str, bytes] = {}
+
+
+def packed_stamp_of(status: os.stat_result) -> bytes:
+    """Return a stamp as a row of the cache begins with it."""
+    return _STAMP.pack(
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+        status.st_ino & _INO_MASK,
+        status.st_mode,
+    )
+
+
+def digest_in(row: bytes) -> bytes:
+    return row[_STAMP.size :]
+
+
 class Cache:
-    """Path → stamp and digest, for files only.
+    """Path → stamp and digest, for files only: a row.
 
     Kept packed, as they are saved, and by directory: a project may have a hundred thousand, whose
     names the tree has already.
@@ -77,6 +96,19 @@ class Cache:
             return None
         return known[_STAMP.size :]
 
+    def known_in(self, directory: str) -> Mapping[str, bytes]:
+        """Return the rows of the files in a directory, by name: what is looked at as a whole."""
+        return self._known.get(directory, _NOTHING)
+
+    def rows_by_stamp(self, directory: str) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the row of each file in a directory, and before it its packed stamp."""
+        for row in self.known_in(directory).values():
+            yield row[: _STAMP.size], row
+
+    def put_row(self, directory: str, name: str, row: bytes) -> None:
+        """Remember a file whose row was that of another path: it was moved."""
+        self._known.setdefault(directory, {})[shared(name)] = row
+
     def last_digest(self, path: str) -> bytes | None:
         """Return the digest last known of the file, whether it is still true or not."""
         known = self._get(path)
@@ -93,11 +125,6 @@ class Cache:
         """Remember a file written here whose mtime was set by hand: any write would change it."""
         self._put(path, _STAMP.pack(*stamp) + digest)
 
-    def stamp(self, path: str) -> Stamp | None:
-        """Return the stamp under which the digest of `path` is known."""
-        known = self._get(path)
-        return None if known is None else Stamp(*_STAMP.unpack_from(known))
-
     def move(self, source: str, target: str) -> None:
         """A directory above has another name: the file at `source` is at `target` now, the same."""
         if (known := self._pop(source)) is not None:
@@ -113,9 +140,9 @@ class Cache:
             for gone in [name for name in names if name not in kept]:
                 self._pop(join(directory, gone))
 
-    def forget_below(self, directory: str) -> None:
-        for at in [at for at in self._known if at == directory or is_below(at, directory)]:
-            del self._known[at]
+    def forget_in(self, directory: str) -> None:
+        """Drop what is known of the files in a directory; not of those further below."""
+        self._known.pop(directory, None)
 
     def _get(self, path: str) -> bytes | None:
         directory, _, name = path.rpartition("/")
@@ -139,11 +166,6 @@ class Cache:
             del self._known[directory]
         return known
 
-    def _rows(self) -> Iterator[tuple[str, bytes]]:
-        for directory, names in self._known.items():
-            for name, known in names.items():
-                yield join(directory, name), known
-
     def save(self, file: Path) -> None:
         """Write all to `file` in one step. Raises OSError."""
         body = zlib.compress(b"".join(self._packed()), 1)
@@ -157,23 +179,23 @@ class Cache:
 
     def take(self, body: bytes) -> None:
         """Take in what was saved. Raises `struct.error` or `ValueError` where it is cut short."""
-        at, size = 0, _STAMP.size + DIGEST_SIZE
-        encoding, errors = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
-        last, names = None, dict[str, bytes]()  # What comes next lies most often in the same one.
+        at = 0
         while at < len(body):
-            known = body[at : at + size]
-            (length,) = _LENGTH.unpack_from(body, at + size)
-            at += size + _LENGTH.size
-            directory, _, name = str(body[at : at + length], encoding, errors).rpartition("/")
-            if directory != last:
-                last, names = directory, self._known.setdefault(directory, {})
-            names[shared(name)] = known
-            at += length
+            directory_size, names_size, count = _HEAD.unpack_from(body, at)
+            names_at = at + _HEAD.size + directory_size
+            known_at = names_at + names_size
+            directory = os.fsdecode(body[names_at - directory_size : names_at])
+            names = os.fsdecode(body[names_at:known_at]).split("\0")
+            at = known_at + count * _KNOWN_SIZE
+            known = [body[one : one + _KNOWN_SIZE] for one in range(known_at, at, _KNOWN_SIZE)]
+            self._known[directory] = dict(zip(map(shared, names), known, strict=True))
 
     def _packed(self) -> Iterator[bytes]:
-        for path, known in self._rows():
-            name = os.fsencode(path)
-            yield known + _LENGTH.pack(len(name)) + name
+        """Yield directory after directory: its path, its names, then what is known of each."""
+        for directory, known in self._known.items():
+            path, names = os.fsencode(directory), os.fsencode("\0".join(known))
+            yield _HEAD.pack(len(path), len(names), len(known)) + path + names
+            yield from known.values()
 
 
 def load_cache(file: Path) -> Cache:

@@ -104,11 +104,11 @@ class Folder:
 
     def scan_directory(self, path: str) -> list[tuple[str, os.stat_result]]:
         """Return names with their lstat, sorted. What vanishes meanwhile is left out."""
-        found: list[tuple[str, os.stat_result]] = []
-        with self._opened_directory(path) as directory, os.scandir(directory) as entries:
-            for entry in entries:
-                with suppress(FileNotFoundError):
-                    found.append((entry.name, entry.stat(follow_symlinks=False)))
+        with self._opened_directory(path) as directory:
+            try:
+                found = _listing(directory)
+            except FileNotFoundError:  # Of one of them, if not of the directory.
+                found = _listing_of_what_stays(directory)
         found.sort()
         return found
 
@@ -304,6 +304,20 @@ class _At:
     def __exit__(self, *_: object) -> None:
         if self._closes and self._parent is not None:
             os.close(self._parent)
+
+
+def _listing(directory: int | str) -> list[tuple[str, os.stat_result]]:
+    with os.scandir(directory) as entries:
+        return [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
+
+
+def _listing_of_what_stays(directory: int | str) -> list[tuple[str, os.stat_result]]:
+    found: list[tuple[str, os.stat_result]] = []
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):
+                found.append((entry.name, entry.stat(follow_symlinks=False)))
+    return found
 
 
 def _number(descriptor: int | None) -> int:

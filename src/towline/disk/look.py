@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from mmap import mmap
 from typing import TypeVar, cast
@@ -17,9 +17,9 @@ from typing import TypeVar, cast
 from towline.core.digest import digest_of
 from towline.core.entry import DIRECTORY, Entry, File, Symlink, Unsynced
 from towline.core.ignore import NO_CHECKPOINTS
-from towline.core.path import parent_of
+from towline.core.path import name_of, parent_of, shared
 from towline.core.problem import ProblemKind
-from towline.disk.cache import Cache, Stamp, stamp_of
+from towline.disk.cache import Cache, Stamp, digest_in, packed_stamp_of, stamp_of
 from towline.disk.folder import Folder
 from towline.disk.settle import Settling
 from towline.disk.signatures import LARGE, BlockReader, Signatures
@@ -29,6 +29,8 @@ SMALL_MAX = 64 << 10  # Bytes; up to this size a file is read at once.
 KEPT_MAX = 16 << 20  # Bytes of contents kept from one round of looks, until they are sent.
 KEPT_FILE_MAX = 256 << 10  # Larger ones travel in parts, which are read as they go.
 ATTEMPTS_MAX = 4  # Tries to read a file that is being written before it is left for later.
+
+_TYPE = stat.S_IFMT(0o777777)  # The bits of a mode that say what kind of thing it is.
 
 UNSETTLED = Unsynced(ProblemKind.UNSETTLED)
 
@@ -56,7 +58,7 @@ class Look:
         self.settling = Settling(folder)
         self._postpone: Postpone | None = None
         self._buffer = mmap(-1, PIECE)  # One for all: new memory for each piece costs more.
-        self.moved: dict[Stamp, bytes] = {}  # Digests of files whose directory is gone, or moved.
+        self.moved: dict[bytes, bytes] = {}  # Rows of the cache, of files whose directory is gone.
         self._contents: dict[bytes, bytes] | None = None
         self._room = 0  # Bytes that `_contents` may still get.
 
@@ -96,6 +98,26 @@ class Look:
         if digest is None and size <= SMALL_MAX and self._is_settled(path, status):
             digest = self._digest_at_once(path, stamp)
         return None if digest is None else File(digest, is_executable(status), size)
+
+    def known_files(
+        self, directory: str, found: Iterable[tuple[str, os.stat_result]]
+    ) -> dict[str, File]:
+        """Return the files of a directory, by name, that are known by their stamps alone."""
+        known, moved, size_max = self.cache.known_in(directory), self.moved, self.size_max
+        files: dict[str, File] = {}
+        for name, status in found:
+            size = status.st_size
+            if status.st_mode & _TYPE != stat.S_IFREG or (size_max is not None and size > size_max):
+                continue
+            stamp = packed_stamp_of(status)
+            row = known.get(name, b"")
+            if not row.startswith(stamp):
+                if stamp not in moved:
+                    continue
+                row = moved[stamp]
+                self.cache.put_row(directory, name, row)
+            files[shared(name)] = File(row[len(stamp) :], is_executable(status), size)
+        return files
 
     def entry_steps(self, path: str, status: os.stat_result) -> Steps[Entry | None]:
         """Yield while reading; return the shallow entry, None if it vanished meanwhile."""
@@ -181,11 +203,11 @@ class Look:
 
         The stamp holds the inode, and the ctime of any write or rename of the file itself.
         """
-        stamp = stamp_of(status)
-        digest = self.moved.get(stamp)
-        if digest is not None:
-            self.cache.put_own(path, stamp, digest)
-        return digest
+        row = self.moved.get(packed_stamp_of(status))
+        if row is None:
+            return None
+        self.cache.put_row(parent_of(path), name_of(path), row)
+        return digest_in(row)
 
     def _hash_steps(
         self, path: str

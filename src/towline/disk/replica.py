@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from towline.core.change import Change, Outcome, Result, moved_contents
-from towline.core.entry import Directory, Entry, File, Unsynced, digest_of, shallow
+from towline.core.entry import Directory, Entry, File, Unsynced, digest_of, directories_in, shallow
 from towline.core.ignore import NO_CHECKPOINTS
 from towline.core.path import BadPathError, check_path, is_below, join, parent_of
 from towline.core.problem import Problem, ProblemKind
-from towline.core.rename import digest_of_directory
+from towline.core.summary import digest_of_directory
 from towline.core.tree import Tree
 from towline.disk.apply import Apply
 from towline.disk.cache import Cache, Stamp, load_cache, stamp_of
@@ -158,7 +158,7 @@ class Replica:
         if self._noted is not None:
             self._noted.update(subjects)
         changed: set[str] = set()
-        self._look.moved = self._digests_moved(subjects)
+        self._look.moved = self._rows_moved(subjects)
         with self._look.keeping(contents), self._look.postponing(self._postpone):
             try:
                 for path in subjects:
@@ -360,15 +360,14 @@ class Replica:
 
     # Observing.
 
-    def _digests_moved(self, subjects: Iterable[str]) -> dict[Stamp, bytes]:
+    def _rows_moved(self, subjects: Iterable[str]) -> dict[bytes, bytes]:
         """Return what is known of files in directories that are gone: they may be elsewhere."""
-        moved: dict[Stamp, bytes] = {}
+        moved: dict[bytes, bytes] = {}
         for path in subjects:
-            if isinstance(self.tree.get(path), Directory) and not self._is_there(path):
-                for below, entry in self.tree.walk(path):
-                    stamp = self._cache.stamp(below)
-                    if stamp is not None and isinstance(entry, File):
-                        moved[stamp] = entry.digest
+            entry = self.tree.get(path)
+            if isinstance(entry, Directory) and not self._is_there(path):
+                for directory in directories_in(path, entry):
+                    moved.update(self._cache.rows_by_stamp(directory))
         return moved
 
     def _is_there(self, path: str) -> bool:
@@ -380,7 +379,7 @@ class Replica:
 
     def _subjects(self, paths: set[str]) -> list[str]:
         """Return what to look at for these paths: where one is new, its uppermost new parent."""
-        usable = [path for path in paths if not path or _is_usable(path)]
+        usable = [path for path in _uppermost(paths) if not path or _is_usable(path)]
         return _uppermost({self._uppermost_new(path) for path in usable})
 
     def _hold_parent(self, path: str) -> None:
@@ -461,7 +460,8 @@ class Replica:
         if not isinstance(new, (File, Directory)) and new != UNSETTLED:
             self._cache.forget(path)
         if isinstance(old, Directory) and not isinstance(new, Directory):
-            self._cache.forget_below(path)
+            for directory in directories_in(path, old):
+                self._cache.forget_in(directory)
 
     def _forget_problems(self, path: str, *, below: bool) -> None:
         self.problems.pop(path, None)
@@ -534,7 +534,7 @@ def _is_usable(path: str) -> bool:
 def _uppermost(paths: Iterable[str]) -> list[str]:
     """Return the paths in order, without those below another one."""
     kept: list[str] = []
-    for path in sorted(paths, key=lambda path: path.split("/") if path else []):
+    for path in sorted(paths, key=lambda path: path.replace("/", "\0")):  # Name by name.
         if not kept or not is_below(path, kept[-1]):
             kept.append(path)
     return kept

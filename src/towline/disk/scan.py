@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from heapq import nlargest
@@ -36,6 +37,7 @@ class DirectoryRules(Protocol):
     """The ignore rules as they apply in one directory."""
 
     def ignores(self, name: str, is_directory: bool) -> bool: ...
+    def spares(self, names: Sequence[str]) -> bool: ...
     def below(self, name: str) -> DirectoryRules: ...
 
 
@@ -85,7 +87,7 @@ class Scan:
         except OSError as error:
             unreadable = Unsynced(ProblemKind.UNREADABLE, error.strerror or str(error))
             return self._noted(path, unreadable)
-        others = [(name, status) for name, status in found if not self._is_own(path, name)]
+        others = [one for one in found if one[0][0] != "." or not self._is_own(path, one[0])]
         is_bare = not others
         children: dict[str, Entry] = {}
         others = yield from self._files_steps(path, others, rules, children)
@@ -108,30 +110,37 @@ class Scan:
     ) -> Steps[Found]:
         """Take in the files of a directory that one look suffices for; return all the others."""
         others: Found = []
-        try:
-            for name, status in found:
-                self._seen += 1
-                if self._seen % ENTRIES_PER_STEP == 0:
-                    self._folder.release()  # What is done meanwhile finds its own way.
-                    yield
-                file = self._file_at_once(path, name, status, rules)
-                if file is None:
-                    others.append((name, status))
-                else:
-                    children[shared(name)] = file
-        finally:
-            self._folder.release()
+        for start in range(0, len(found), ENTRIES_PER_STEP):
+            some = found[start : start + ENTRIES_PER_STEP]
+            self._seen += len(some)
+            if self._seen >= ENTRIES_PER_STEP:
+                self._seen = 0
+                yield
+            files = self._files_among(path, some, rules)
+            children.update(files)
+            others += [one for one in some if one[0] not in files]
         return others
 
-    def _file_at_once(
-        self, parent: str, name: str, status: os.stat_result, rules: DirectoryRules
-    ) -> File | None:
-        path = join(parent, name)
-        if not stat.S_ISREG(status.st_mode) or _may_be_unusable(path) or rules.ignores(name, False):
+    def _files_among(self, path: str, found: Found, rules: DirectoryRules) -> dict[str, File]:
+        """Return the files that one look suffices for: the cache knows them, or they are small."""
+        able = [one for one in found if not _may_be_unusable(path, one[0])]
+        if not rules.spares([name for name, _ in able]):
+            able = [one for one in able if not rules.ignores(one[0], False)]
+        files = self._look.known_files(path, able)
+        try:
+            for name, status in able:
+                if name not in files and (file := self._file_at_once(path, name, status)):
+                    files[shared(name)] = file
+        finally:
+            self._folder.release()  # What is done meanwhile finds its own way.
+        return files
+
+    def _file_at_once(self, parent: str, name: str, status: os.stat_result) -> File | None:
+        if not stat.S_ISREG(status.st_mode):
             return None
         with suppress(OSError):  # Whatever it is, looking at the file tells it better.
             self._folder.hold(parent)
-        return self._look.at_once(path, status)
+        return self._look.at_once(join(parent, name), status)
 
     def entry_steps(
         self, path: str, status: os.stat_result, below: DirectoryRules
@@ -171,7 +180,7 @@ class Scan:
             else:
                 self._leave_out(LeftOut(path, status.st_size, "ignored"))
             return None
-        if _may_be_unusable(path) and (detail := _why_unusable(path)):
+        if _may_be_unusable(parent, name) and (detail := _why_unusable(path)):
             return self._noted(path, Unsynced(ProblemKind.NAME, detail))
         below = rules.below(name) if is_directory else rules
         return (yield from self.entry_steps(path, status, below))
@@ -203,9 +212,9 @@ class Scan:
         return entry
 
 
-def _may_be_unusable(path: str) -> bool:
+def _may_be_unusable(parent: str, name: str) -> bool:
     """Whether `check_path` may refuse a path that a walk has found."""
-    return len(path) > _LONG_PATH or "/" not in path
+    return not parent or len(parent) + len(name) >= _LONG_PATH
 
 
 def _why_unusable(path: str) -> str | None:

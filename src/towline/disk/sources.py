@@ -105,23 +105,21 @@ class _Reader:
         while waiting:
             rules = waiting.pop()
             try:
-                with os.scandir(self._root / rules.path) as entries:
-                    found = sorted(entries, key=lambda entry: entry.name)
+                files, directories = self._listed(rules.path)
             except OSError as error:
                 self._unreadable(rules.path, error)
                 continue
-            sources = [
-                source
-                for entry in found
-                if entry.name in _KINDS and (source := self._source(rules.path, entry))
-            ]
+            sources = [source for file in files if (source := self._source(rules.path, file))]
             yield from sources
             rules = rules.adding(sources)
-            waiting += [
-                rules.below(entry.name)
-                for entry in found
-                if _is_directory(entry) and not rules.ignores(entry.name, True)
-            ]
+            waiting += [rules.below(name) for name in directories if not rules.ignores(name, True)]
+
+    def _listed(self, directory: str) -> tuple[list[os.DirEntry[str]], list[str]]:
+        """Return what may be ignore files in a directory, and the directories in it; in order."""
+        with os.scandir(os.path.join(self._root, directory)) as entries:
+            found = list(entries)
+        files = sorted((one for one in found if one.name in _KINDS), key=lambda one: one.name)
+        return files, sorted(one.name for one in found if _is_directory(one))
 
     def _source(self, directory: str, entry: os.DirEntry[str]) -> Source | None:
         if _is_directory(entry) or entry.is_symlink():

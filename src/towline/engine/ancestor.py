@@ -11,6 +11,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -98,6 +99,7 @@ class Store:
             with self._db:
                 self._db.execute("BEGIN")
                 self._db.execute("DELETE FROM ancestor WHERE mirror = ?", (mirror,))
+                self._forget_agreed(mirror)
                 self.set_fact(name, life)
                 self._db.execute("COMMIT")
         tree = Tree()
@@ -116,12 +118,24 @@ class Store:
         """
         self._db.execute("BEGIN")
         try:
+            self._forget_agreed(mirror)
             for is_gone, rows in groupby(agreed, lambda row: row[1] is None):
                 (self._forget if is_gone else self._keep)(mirror, rows)
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             self._db.execute("ROLLBACK")
             raise StoreError(f"the workspace's state cannot be written: {error}") from None
+
+    def agreed(self, mirror: int) -> bytes | None:
+        """Return the digest of the whole ancestor, if it was set since that changed last."""
+        return bytes.fromhex(self.fact(f"agreed {mirror}")) or None
+
+    def set_agreed(self, mirror: int, digest: bytes) -> None:
+        with suppress(sqlite3.Error):  # A full disk, say: the next link takes longer.
+            self.set_fact(f"agreed {mirror}", digest.hex())
+
+    def _forget_agreed(self, mirror: int) -> None:
+        self._db.execute("DELETE FROM fact WHERE name = ?", (f"agreed {mirror}",))
 
     def _keep(self, mirror: int, rows: Iterable[tuple[str, Entry | None]]) -> None:
         packed = (

@@ -23,6 +23,7 @@ from towline.core.entry import Directory, Entry, File
 from towline.core.ignore import Rules, Verdict
 from towline.core.problem import Problem
 from towline.core.safety import count_files
+from towline.core.summary import life_of
 from towline.core.tree import Tree
 from towline.core.wire.frames import ProtocolError
 from towline.core.wire.messages import (
@@ -78,6 +79,7 @@ class _Life:
     telling: Tree = field(default_factory=Tree)
     begun_with_rules: bool = False  # The machine knows some: news must follow.
     trees_awaited: int = 0  # That the machine has yet to tell whole, or to tell again.
+    agreed: bytes | None = None  # The digest of the tree that the machine may just call by it.
     ready_told: bool = False
     began: float = 0.0
     first_plan: tuple[int, int] = (0, 0)  # Changes, and bytes of content.
@@ -333,6 +335,7 @@ class Live:
         self.state = events.State.SCANNING
         self._life.began = anyio.current_time()
         self._life.begun_with_rules, self._life.trees_awaited = True, 1
+        self._life.agreed = self.trees.agreed
         begin = Begin(
             self.folder.machine_path,
             self.folder.host,
@@ -341,6 +344,7 @@ class Live:
             self._known.rules.to_wire(),
             self.folder.name,
             self.folder.lives_s,
+            self._life.agreed,
         )
         await remote.send(begin)
 
@@ -377,7 +381,7 @@ class Live:
                     self._life.telling.put_shallow(path, entry)
                 check_size(self._life.telling)
             case TreeEnd():
-                await self._tree_told(message)
+                await self._tree_told(message, remote)
             case Rescan(reason):
                 self.safe.note()
                 self._report(events.Note(f"looking at the whole machine folder again: {reason}"))
@@ -403,8 +407,6 @@ class Live:
             raise ProtocolError("Begun was not asked for")
         self.machine = begun
         self.pusher.begin_life(begun.partials)
-        life = f"{self.folder.local_life} {begun.incarnation}"
-        self.trees.open_ancestor(life)
 
     def _synced(self, rows: Sequence[Row]) -> Iterator[Row]:
         """Leave out what the laptop does not sync, whatever the machine tells of it."""
@@ -412,13 +414,20 @@ class Live:
             if self.trees.holds_here(path, entry) or not self._known.ignores(path, entry):
                 yield path, entry
 
-    async def _tree_told(self, end: TreeEnd) -> None:
+    async def _tree_told(self, end: TreeEnd, remote: Remote) -> None:
         if self.machine is None:
             raise ProtocolError("a tree before Begun")
         while not self._known.is_scanned or self._known.rules is None:
             await self._changed.wait()
+        rules = self._known.rules
+        if end.as_agreed and not self._is_still_agreed():
+            return await remote.send(SetRules(rules.to_wire()))  # Which has it told whole.
         told, self._life.telling = self._life.telling, Tree()
-        self.trees.take_remote(told, self._known.rules)
+        self.trees.open_ancestor(life_of(self.folder.local_life, self.machine.incarnation), rules)
+        if end.as_agreed:
+            self.trees.take_agreed(told, rules)
+        else:
+            self.trees.take_remote(told, rules)
         if end.exists and self.trees.remote.root is None:
             self.trees.remote.put("", Directory({}))
         self._recognise_own(end.carried_out)
@@ -430,12 +439,22 @@ class Live:
             self.state = events.State.FIRST_SYNC
         self.flights.note_all()
         self._changed.ring()
+        return None
+
+    def _is_still_agreed(self) -> bool:
+        """Whether nothing was agreed on, or forgotten, since `Begin` named the tree."""
+        if self._life.agreed is None:
+            raise ProtocolError("a tree that was not named")
+        return self._life.agreed == self.trees.agreed
 
     def _recognise_own(self, carried_out: Sequence[tuple[str, Entry | None]]) -> None:
         """What the machine holds because we sent it, though its answer got lost, is agreed on."""
-        remote = self.trees.remote
-        sent = [*carried_out, *self._sent_before]
-        self.trees.agree((path, entry) for path, entry in sent if holds(remote.get(path), entry))
+        remote, ancestor = self.trees.remote, self.trees.ancestor
+        self.trees.agree(
+            (path, entry)
+            for path, entry in (*carried_out, *self._sent_before)
+            if holds(remote.get(path), entry) and not holds(ancestor.get(path), entry)
+        )
         self._sent_before.clear()
 
     def _observed(self, observed: Observed) -> None:

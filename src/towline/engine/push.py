@@ -14,7 +14,8 @@ from towline.core.change import Change, holds, is_moved, moved_contents
 from towline.core.delta import Stretch, from_offset, pieces
 from towline.core.entry import DIRECTORY, Entry, File
 from towline.core.path import is_below
-from towline.core.rename import Rename, digest_of_directory
+from towline.core.rename import Rename
+from towline.core.summary import digest_of_directory
 from towline.core.wire import messages
 from towline.core.wire.messages import (
     COPY_SIZE,

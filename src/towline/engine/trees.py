@@ -12,7 +12,8 @@ from towline.core.direction import Direction
 from towline.core.entry import DIRECTORY, Directory, Entry, Unsynced, shallow
 from towline.core.ignore import Rules
 from towline.core.path import parent_of, parents_of
-from towline.core.reconcile import Step, reconcile
+from towline.core.reconcile import Step, reconcile, syncable
+from towline.core.summary import digest_of_agreed
 from towline.core.tree import Tree
 from towline.core.wire.frames import ProtocolError
 from towline.core.wire.telling import rows_of
@@ -40,21 +41,54 @@ class Trees:
         self._mirror = mirror
         self._direction_of = direction_of
         self._noted = noted
+        self._life = ""  # Whose ancestor this is.
 
-    def open_ancestor(self, life: str) -> None:
-        """Take up the ancestor of this life."""
-        self.ancestor = self._store.open_ancestor(self._mirror, life)
+    @property
+    def agreed(self) -> bytes | None:
+        """The digest of the whole ancestor, if it is known: so the machine need not tell its tree.
+
+        It is known from the end of an engine until something is agreed on.
+        """
+        return self._store.agreed(self._mirror)
+
+    def remember_agreed(self) -> None:
+        """Write down the digest of the ancestor: this engine ends."""
+        if self._life and self.ancestor.root is not None and self.agreed is None:
+            self._store.set_agreed(self._mirror, digest_of_agreed(self._life, self.ancestor.root))
+
+    def open_ancestor(self, life: str, rules: Rules) -> None:
+        """Take up the ancestor of this life, without what is no longer synced.
+
+        The local tree is to be known: most often that is the very tree that was agreed on, and
+        nothing has to be read. And a rule is asked only about what is not in it, which with every
+        file of a large folder would take longer than all else.
+        """
+        if life == self._life:  # Nothing but `agree` and `forget` has changed it since.
+            return
+        local, agreed = self.local.root, self.agreed
+        if local is not None and agreed is not None and digest_of_agreed(life, local) == agreed:
+            self.ancestor = Tree(syncable(local))
+        else:
+            self.ancestor = self._store.open_ancestor(self._mirror, life)
+            self.forget(self._left_out(self.ancestor, rules))
+        self._life = life
 
     def take_remote(self, told: Tree, rules: Rules) -> None:
-        """Take up what the machine has told, and drop from both what is no longer synced.
+        """Take up what the machine has told, without what is not synced.
 
-        The local tree is to be known: a rule is asked only about what is not in it, which with
-        every file of a large folder would take longer than all else.
+        The local tree is to be known.
         """
         for path in self._left_out(told, rules):
             told.put(path, None)
         self.remote = told
-        self.forget(self._left_out(self.ancestor, rules))
+
+    def take_agreed(self, unsynced: Tree, rules: Rules) -> None:
+        """Take up that the machine holds the ancestor, and what cannot be synced besides."""
+        told = Tree(self.ancestor.root)
+        for path, entry in unsynced.walk():
+            if isinstance(entry, Unsynced):
+                told.put(path, entry)
+        self.take_remote(told, rules)
 
     def _left_out(self, tree: Tree, rules: Rules) -> list[str]:
         return [
@@ -139,7 +173,8 @@ class Trees:
         gone: list[tuple[str, Entry | None]] = [(path, None) for path in paths if path]
         for path, _ in gone:
             self.ancestor.put(path, None)
-        self._store.agree(self._mirror, gone)
+        if gone:
+            self._store.agree(self._mirror, gone)
 
     def blocked_there(self, paths: Iterable[str]) -> Iterator[str]:
         """Yield those of `paths` where a change of the laptop cannot go.

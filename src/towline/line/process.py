@@ -7,19 +7,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
-import sys
 from collections.abc import AsyncGenerator, Generator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 
 import anyio
 import anyio.lowlevel
 from anyio.abc import ByteStream, Process
 
 from towline.line.errors import ConnectError, ConnectKind
-
-if sys.platform != "win32":
-    import fcntl
 
 STDERR_MAX = 16 << 10  # Bytes kept, the last ones: where the reason stands.
 EXIT_S = 2.0  # For a program whose stdout has ended, or that was asked to end, to do so.
@@ -29,7 +26,7 @@ EXIT_S = 2.0  # For a program whose stdout has ended, or that was asked to end, 
 _WITHOUT_INTERRUPT = ("/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh")
 
 
-PIPE_SIZE = 256 << 10  # Bytes: a program that writes on need not wake us for every 32 KiB.
+BUFFER = 256 << 10  # Bytes on their way to the other end: fewer turns of both for the same bytes.
 
 
 class PipeReader:
@@ -41,7 +38,6 @@ class PipeReader:
 
     def __init__(self, descriptor: int) -> None:
         os.set_blocking(descriptor, False)
-        _widen(descriptor)
         self._descriptor: int | None = descriptor
         self._has_waited = False
 
@@ -84,7 +80,6 @@ class PipeWriter:
 
     def __init__(self, descriptor: int) -> None:
         os.set_blocking(descriptor, False)
-        _widen(descriptor)
         self._descriptor: int | None = descriptor
 
     async def send(self, item: bytes) -> None:
@@ -107,13 +102,6 @@ class PipeWriter:
             descriptor, self._descriptor = self._descriptor, None
             anyio.notify_closing(descriptor)
             os.close(descriptor)
-
-
-def _widen(descriptor: int) -> None:
-    """Let the pipe hold more, where that can be: the system may refuse, and nothing is lost."""
-    if sys.platform == "linux":
-        with suppress(OSError):
-            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
 
 
 class ProcessStream(ByteStream):
@@ -247,10 +235,21 @@ def _pipes() -> Generator[tuple[tuple[int, int], PipeWriter | None, PipeReader |
     if os.name != "posix":
         yield (subprocess.PIPE, subprocess.PIPE), None, None
         return
-    its_input, ours_out = os.pipe()
-    ours_in, its_output = os.pipe()
+    its_input, ours_out = _pipe()
+    ours_in, its_output = _pipe()
     try:
         yield (its_input, its_output), PipeWriter(ours_out), PipeReader(ours_in)
     finally:
         os.close(its_input)
         os.close(its_output)
+
+
+def _pipe() -> tuple[int, int]:
+    """Return where to read and where to write: a pair of sockets, of which one way is used.
+
+    A pipe takes more as soon as one page is free, and wakes the writer for it; a socket when three
+    quarters of it are.
+    """
+    reads, writes = socket.socketpair()
+    writes.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+    return reads.detach(), writes.detach()

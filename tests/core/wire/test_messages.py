@@ -31,13 +31,13 @@ FILE = File(digest_of(CONTENT), True, len(CONTENT))
 PROBLEM = Problem("x", ProblemKind.UNREADABLE, "Permission denied")
 
 EXAMPLES: list[Message] = [
-    messages.Begin("~/project", "laptop", "cd" * 16, 7, [["rules"]], "vision", 43200),
+    messages.Begin("~/project", "laptop", "cd" * 16, 7, [["rules"]], "vision", 43200, FILE.digest),
     messages.Begun(
         "/srv/project", "gpu", "ab" * 16, True, ((FILE.digest, 10),), "polled", "%run x"
     ),
     messages.SetRules({"any": "value"}),
     messages.TreePart((("d", DIRECTORY), ("d/x", FILE), ("l", Symlink("d/x")))),
-    messages.TreeEnd(False, (PROBLEM,), (("x", FILE), ("y", None))),
+    messages.TreeEnd(False, (PROBLEM,), (("x", FILE), ("y", None)), True),
     messages.Apply(
         3, 9, True, (Change("x", None, FILE, keep="x.conflict"),), {FILE.digest: CONTENT}
     ),
@@ -103,7 +103,7 @@ HOSTILE: list[tuple[bytes, str]] = [
     (made(13, [True]), "expected an integer"),
     (made(13, [-1]), "expected an integer"),
     (made(13, [1 << 63]), "expected an integer"),
-    (made(5, [1, [], []]), "expected true or false"),
+    (made(5, [1, [], [], False]), "expected true or false"),
     (made(10, ["../x", HEX]), "not plain and relative"),
     (made(10, ["/etc/passwd", HEX]), "not plain and relative"),
     (made(10, [".towline/lock", HEX]), "own directory"),

@@ -17,7 +17,7 @@ FILE = File(digest_of(b""), True, 0)
 @given(roots)
 def test_a_tree_told_in_parts_is_the_same_tree(root: Directory) -> None:
     told = Tree(DIRECTORY)
-    for part in telling.tree_parts(Tree(root)):
+    for part in telling.tree_parts(Tree(root).walk()):
         for path, entry in decode(encode(part)).rows:  # type: ignore[union-attr]
             told.put_shallow(path, entry)
     assert told.root == root
@@ -40,7 +40,7 @@ def test_the_longest_rows_still_fit_their_messages() -> None:
     tree = Tree(DIRECTORY)
     for number in range(300):
         tree.put(f"{number}/{LONG}"[:4000].rstrip("/"), FILE)
-    parts = list(telling.tree_parts(tree))
+    parts = list(telling.tree_parts(tree.walk()))
     assert len(parts) > 1
     assert all(len(encode(part)) <= PLAIN_MAX for part in parts)
 
@@ -64,10 +64,10 @@ def test_a_directory_is_told_before_what_is_in_it_and_that_in_order() -> None:
 def test_a_usual_tree_is_one_message_and_more_rows_than_one_holds_are_two() -> None:
     names = [f"{number:04}" for number in range(telling.ROWS_MAX + 1)]
     tree = Tree(Directory(dict.fromkeys(names[:-1], FILE)))
-    assert [len(part.rows) for part in telling.tree_parts(tree)] == [telling.ROWS_MAX]
+    assert [len(part.rows) for part in telling.tree_parts(tree.walk())] == [telling.ROWS_MAX]
     tree.put(names[-1], FILE)
-    assert [len(part.rows) for part in telling.tree_parts(tree)] == [telling.ROWS_MAX, 1]
-    assert list(telling.tree_parts(Tree(Directory({})))) == []
+    assert [len(part.rows) for part in telling.tree_parts(tree.walk())] == [telling.ROWS_MAX, 1]
+    assert list(telling.tree_parts(Tree(Directory({})).walk())) == []
 
 
 def test_a_row_takes_no_more_than_is_reckoned() -> None:

@@ -22,8 +22,8 @@ class Limits:
     channels_max: int = 1024  # Opened by one side at a time: as many files as a process may open.
     replay_max: int = 16 << 20  # Sent and unacknowledged: 100 ms at 1.3 Gbit/s.
     bulk_max: int = 12 << 20  # The part of it bulk may take, so that small saves find room.
-    held_max: int = 256 << 20  # Received and not consumed, over all channels: 64 stalled bulk ones.
-    window: int = 1 << 20  # Credit of a channel: 100 ms at 80 Mbit/s for each stream.
+    held_max: int = 512 << 20  # Received and not consumed, over all channels: 256 stalled streams.
+    window: int = 2 << 20  # Credit of a channel: 100 ms at 160 Mbit/s for each stream.
     bulk_window: int = 4 << 20  # As one message: the next one is made while this one travels.
     ping_after_s: float = 2.0  # Of hearing nothing. Cheap enough for an idle line to be watched.
     silence_s: float = 6.0  # Of hearing nothing: a PING had four seconds to be answered.

@@ -42,14 +42,16 @@ class Begin:
     rules: Any  # `Rules.to_wire()`.
     name: str = ""  # Of the workspace, for people on the machine.
     lives_s: int = 0  # How long the machine lives, from its start, as the person says; 0: unsaid.
+    agreed: bytes | None = None  # The digest of the tree both sides held last, if that is known.
 
     def pack(self) -> tuple[list[Any], bytes]:
         told = (self.root, self.host, self.life, self.revision, self.rules, self.name)
-        return [*told, self.lives_s], b""
+        agreed = None if self.agreed is None else self.agreed.hex()
+        return [*told, self.lives_s, agreed], b""
 
     @classmethod
     def unpack(cls, header: list[Any], body: bytes) -> Begin:
-        root, host, life, revision, rules, name, lives_s = fields.record(header, 7)
+        root, host, life, revision, rules, name, lives_s, agreed = fields.record(header, 8)
         return cls(
             fields.text(root),
             fields.text(host, 255),
@@ -58,6 +60,7 @@ class Begin:
             rules,
             fields.text(name, 64),
             fields.integer(lives_s),
+            fields.optional(agreed, fields.digest),
         )
 
 
@@ -129,24 +132,29 @@ class TreeEnd:
 
     `carried_out` tells again what was lately done for this life of the laptop's folder, for an
     engine that ended before the answers reached it: both sides did agree on these entries.
+    With `as_agreed` the tree is the one that `Begin` named, and what was told of it is only what
+    cannot be synced.
     """
 
     kind: ClassVar[int] = 5
     exists: bool = True  # False: the root itself is gone.
     problems: tuple[Problem, ...] = ()
     carried_out: tuple[Row, ...] = ()
+    as_agreed: bool = False
 
     def pack(self) -> tuple[list[Any], bytes]:
         problems = [fields.pack_problem(problem) for problem in self.problems]
-        return [self.exists, problems, records.pack_rows(self.carried_out)], b""
+        carried_out = records.pack_rows(self.carried_out)
+        return [self.exists, problems, carried_out, self.as_agreed], b""
 
     @classmethod
     def unpack(cls, header: list[Any], body: bytes) -> TreeEnd:
-        exists, problems, carried_out = fields.record(header, 3)
+        exists, problems, carried_out, as_agreed = fields.record(header, 4)
         return cls(
             fields.boolean(exists),
             fields.sequence(problems, fields.problem),
             fields.sequence(carried_out, records.row),
+            fields.boolean(as_agreed),
         )
 
 

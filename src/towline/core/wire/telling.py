@@ -10,7 +10,6 @@ from typing import TypeVar
 
 from towline.core.entry import Directory, Entry, Symlink, Unsynced
 from towline.core.problem import Problem
-from towline.core.tree import Tree
 from towline.core.wire.messages import HEADER_SIZE, TreePart
 from towline.core.wire.records import Row
 
@@ -19,11 +18,11 @@ ROWS_MAX = 4096  # Entries per message when a tree is told in parts.
 T = TypeVar("T")
 
 
-def tree_parts(tree: Tree) -> Iterator[TreePart]:
-    """Yield a tree as messages of bounded size."""
+def tree_parts(told: Iterable[Row]) -> Iterator[TreePart]:
+    """Yield the rows of a tree as messages of bounded size."""
     rows: list[Row] = []
     size = 0
-    for row in tree.walk():
+    for row in told:
         rows.append(row)
         size += header_size_of(*row)
         if len(rows) >= ROWS_MAX or size >= HEADER_SIZE:

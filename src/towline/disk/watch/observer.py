@@ -139,7 +139,7 @@ class ObserverWatch(Watch):
     def _take_directory(self, path: str) -> None:
         """Note what is in a directory that came: the system need not tell of each name."""
         walked = walk(path, self._skip, lambda found: list_directory(self._place(found)))
-        self._found.paths |= walked.found
+        self._found.paths.update(walked.found)
 
     def _take_settled(self) -> None:
         due = [name for name, at in self._settling.items() if at <= self._now()]

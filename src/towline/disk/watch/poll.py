@@ -108,5 +108,5 @@ class PollWatch(Watch):
         for path in looked.departed:
             self._forget(path)
         for path in looked.arrived:
-            self._found.paths |= walk(path, self._skip, self._look_after).found
+            self._found.paths.update(walk(path, self._skip, self._look_after).found)
         self._found.cookies.update(looked.answered)

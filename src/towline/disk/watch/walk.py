@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -18,8 +18,15 @@ Listing = list[tuple[str, bool]]
 
 @dataclass(slots=True)
 class Walked:
-    reached: set[str] = field(default_factory=set[str])  # Directories that are looked after now.
-    found: set[str] = field(default_factory=set[str])  # Everything in them.
+    reached: dict[str, Listing] = field(default_factory=dict[str, Listing])
+    """The directories that are looked after now, with what they hold."""
+
+    @property
+    def found(self) -> Iterator[str]:
+        """Everything in them."""
+        for directory, listing in self.reached.items():
+            for name, _ in listing:
+                yield join(directory, name)
 
 
 def walk(top: str, skip: Skip, look_after: Callable[[str], Listing | None]) -> Walked:
@@ -33,12 +40,8 @@ def walk(top: str, skip: Skip, look_after: Callable[[str], Listing | None]) -> W
         directory = pending.popleft()
         if is_left_out(directory, skip) or (listing := look_after(directory)) is None:
             continue
-        walked.reached.add(directory)
-        for name, is_directory in listing:
-            path = join(directory, name)
-            walked.found.add(path)
-            if is_directory:
-                pending.append(path)
+        walked.reached[directory] = listing
+        pending += [join(directory, name) for name, is_directory in listing if is_directory]
     return walked
 
 

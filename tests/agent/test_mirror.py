@@ -1,0 +1,92 @@
+"""What a machine tells of its folder when a laptop comes: all of it, or that it is as agreed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from towline.agent.changes import Changes
+from towline.agent.mirror import Lane, Mirror
+from towline.agent.roots import Roots
+from towline.core.entry import Directory, File, Unsynced, digest_of
+from towline.core.ignore import Rules
+from towline.core.problem import ProblemKind
+from towline.core.summary import digest_of_agreed, life_of
+from towline.core.tree import Tree
+from towline.core.wire.messages import Begin, Begun, Message, TreeEnd, TreePart
+
+X = File(digest_of(b"x"), size=1)
+LARGE = 10
+
+
+class Told:
+    """An outlet that always has room."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+
+    def room(self, lane: Lane) -> bool:
+        return True
+
+    def send(self, lane: Lane, message: Message) -> None:
+        self.messages.append(message)
+
+
+@pytest.fixture
+def roots() -> Iterator[Roots]:
+    roots = Roots()
+    yield roots
+    roots.close()
+
+
+def told(
+    roots: Roots, root: Path, agreed: bytes | None, laptop: str = "laptop"
+) -> tuple[str, dict[str, object], bool]:
+    """Begin a life; return the incarnation, the rows told, and whether they are as agreed."""
+    outlet = Told()
+    mirror = Mirror(outlet, roots.open, Changes("life"))
+    rules = Rules([], LARGE).to_wire()
+    mirror.receive(Begin(str(root), "host", laptop, 0, rules, agreed=agreed), 0.0)
+    while not isinstance(outlet.messages[-1], TreeEnd):
+        mirror.step(0.0)
+    begun, *parts, end = outlet.messages
+    assert isinstance(begun, Begun)
+    assert isinstance(end, TreeEnd)
+    rows = Tree()
+    for part in parts:
+        assert isinstance(part, TreePart)
+        for path, entry in part.rows:
+            rows.put_shallow(path, entry)
+    return begun.incarnation, dict(rows.walk()), end.as_agreed
+
+
+def test_a_tree_that_is_as_agreed_is_not_told_but_for_what_cannot_be_synced(
+    roots: Roots, tmp_path: Path
+) -> None:
+    root = tmp_path / "root"
+    (root / "d").mkdir(parents=True)
+    (root / "d/x").write_bytes(b"x")
+    (root / "d/large").write_bytes(bytes(LARGE + 1))
+    too_large = Unsynced(ProblemKind.TOO_LARGE)
+    incarnation, rows, as_agreed = told(roots, root, None)
+    assert not as_agreed
+    assert rows == {"d": rows["d"], "d/x": X, "d/large": too_large}
+    tree = Directory({"d": Directory({"x": X})})
+    agreed = digest_of_agreed(life_of("laptop", incarnation), tree)
+    _, rows, as_agreed = told(roots, root, agreed)
+    assert as_agreed
+    assert rows == {"d": Directory({"large": too_large}), "d/large": too_large}
+    _, rows, as_agreed = told(roots, root, agreed, laptop="another")
+    assert not as_agreed
+    assert rows["d/x"] == X
+
+
+def test_a_tree_that_is_not_is_told_whole(roots: Roots, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "x").write_bytes(b"x")
+    incarnation, _, _ = told(roots, root, None)
+    before = digest_of_agreed(life_of("laptop", incarnation), Directory({"y": X}))
+    assert told(roots, root, before) == (incarnation, {"x": X}, False)
