@@ -34,6 +34,7 @@ from towline.engine.folder import Folder
 from towline.engine.history import History
 from towline.engine.live import Live
 from towline.engine.local import Local
+from towline.engine.push import HOT_SIZE_MAX
 from towline.errors import ExitCode, UserError
 from towline.places import places_of
 from towline.request import LinkRequest
@@ -139,7 +140,8 @@ def _open_root(
             f"{root} cannot be watched: {error.strerror}", "`towline doctor` may know why"
         ) from None
     gather = Gather(quiet_lone_s=options.debounce_s)
-    return Follower(replica, watch, gather, is_watching=False), incarnation
+    follower = Follower(replica, watch, gather, is_watching=False, ahead_size=HOT_SIZE_MAX)
+    return follower, incarnation
 
 
 def _direction_of(pair: Pair, options: Options) -> Callable[[str], Direction]:

@@ -200,3 +200,39 @@ def test_the_order_of_what_is_noted_at_one_time_does_not_matter(
     shuffled = list(steps)
     random.shuffle(shuffled)
     assert taken_at_each_time(shuffled) == taken_at_each_time(steps)
+
+
+def test_a_group_goes_on_without_those_taken_ahead_and_has_an_end(gather: Gather) -> None:
+    gather.note(["a", "b", "c"], now=10)
+    assert gather.take_ahead(["a", "b", "c", "unknown"], now=11) == {"a", "b"}
+    assert gather.is_part
+    assert gather.deadline() == 15, "one that is left of several is no lone path"
+    gather.note(["a"], now=12)
+    assert gather.take(now=16.9) == frozenset()
+    assert gather.take(now=17) == {"a", "c"}
+    assert not gather.is_part
+
+
+def test_nothing_is_taken_ahead_of_a_lone_path(gather: Gather) -> None:
+    gather.note(["a"], now=10)
+    assert gather.take_ahead(["a"], now=10.5) == frozenset()
+    assert not gather.is_part
+    assert gather.take(now=11) == {"a"}
+
+
+def test_nothing_is_taken_ahead_while_held_or_from_a_group_that_goes_on_for_too_long(
+    gather: Gather,
+) -> None:
+    gather.note(["a", "b"], now=10)
+    gather.hold(now=10)
+    assert gather.take_ahead(["a"], now=11) == frozenset()
+    gather.release()
+    assert gather.take_ahead(["a"], now=10 + 4 * 50) == frozenset()
+    assert gather.take(now=10 + 4 * 50) == {"a", "b"}
+
+
+def test_all_that_is_taken_ends_a_group_of_which_parts_were(gather: Gather) -> None:
+    gather.note(["a", "b"], now=10)
+    assert gather.take_ahead(["a"], now=10) == {"a"}
+    assert gather.take_all() == {"b"}
+    assert not gather.is_part

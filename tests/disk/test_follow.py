@@ -16,7 +16,7 @@ from towline.core.gather import Gather
 from towline.core.ignore import Rules
 from towline.core.problem import ProblemKind
 from towline.disk.folder import Folder
-from towline.disk.follow import RETRY_INTERVAL_S, SETTLE_MAX_S, Follower
+from towline.disk.follow import AHEAD_MIN, RETRY_INTERVAL_S, SETTLE_MAX_S, Follower
 from towline.disk.own import ensure_own_directory
 from towline.disk.replica import Observation, Replica
 from towline.disk.retired import REVIEW_FIRST_S
@@ -211,3 +211,35 @@ def test_what_could_not_be_read_is_tried_again(
     assert observed_by(follower, 1.1 + 2 * RETRY_INTERVAL_S) == [
         Observation("x.bin", File(digest_of(b"after!"), size=6))
     ]
+
+
+def test_known_files_of_a_large_group_are_looked_at_while_others_still_come(
+    follower: Follower, watch: Deaf, tmp_path: Path
+) -> None:
+    ahead = Follower(follower.replica, watch, Gather(), ahead_size=6 * AHEAD_MIN)
+    names = [f"{number:02}" for number in range(AHEAD_MIN + 2)]
+    for name in names:
+        (tmp_path / name).write_bytes(b"before")
+    follower.replica.scan()
+    for name in [*names, "new"]:
+        (tmp_path / name).write_bytes(b"after")
+    written = frozenset([*names, "new"])
+    watch.seen = Seen(paths=written, closed=written)
+    told = [observation.path for observation in ahead.step(1.0).observations]
+    assert ahead.is_part
+    assert set(told) < set(names), "what is new waits for what belongs to it, and one in any case"
+    assert len(told) >= AHEAD_MIN
+    rest = [observation.path for observation in ahead.step(2.0).observations]
+    assert not ahead.is_part
+    assert sorted([*told, *rest]) == sorted(written)
+
+
+def test_a_small_group_is_looked_at_once_it_is_complete(
+    follower: Follower, watch: Deaf, tmp_path: Path
+) -> None:
+    ahead = Follower(follower.replica, watch, Gather(), ahead_size=100)
+    for name in ("x.bin", "y"):
+        (tmp_path / name).write_bytes(b"after!")
+    watch.seen = Seen(paths=frozenset(["x.bin", "y"]), closed=frozenset(["x.bin", "y"]))
+    assert ahead.step(1.0).observations == []
+    assert len(ahead.step(2.0).observations) == 2

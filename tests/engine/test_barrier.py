@@ -31,6 +31,8 @@ pytestmark = pytest.mark.anyio
 class SlowDisk:
     """A project folder whose files are read only once `may_read` is set."""
 
+    awaits_more = False
+
     def __init__(self, contents: dict[str, bytes]) -> None:
         self.contents = contents
         self.reading: set[str] = set()  # Nothing so large that it is read in steps.
@@ -57,6 +59,8 @@ class Machine:
 
     async def send(self, message: Message) -> None:
         self.sent.append(message)
+
+    send_bulk = send
 
 
 class Laptop:
@@ -102,6 +106,11 @@ class Laptop:
     async def plan(self) -> None:
         await self.planner.plan(cast(Any, self.machine))
         self.landed.ring()
+
+    def applied(self) -> list[tuple[list[str], int, bool]]:
+        """Return paths, revision and whether it was the last of it, for each message sent."""
+        sent = [message for message in self.machine.sent if isinstance(message, Apply)]
+        return [([c.path for c in apply.changes], apply.revision, apply.last) for apply in sent]
 
     async def flush(self) -> int:
         """Return how much had been sent when it was told that all of it had."""
@@ -184,3 +193,41 @@ async def flushed_only_after_a_read(laptop: Laptop) -> None:
         assert told == []
         laptop.disk.may_read.set()
     assert told == [before + 1]
+
+
+async def test_parts_of_a_group_are_sent_as_they_come_and_are_one_revision() -> None:
+    laptop = Laptop({})
+    laptop.trees.remote = Tree(Directory({}))
+    laptop.disk.may_read.set()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(laptop.pusher.run, laptop.machine)
+        laptop.disk.awaits_more = True
+        laptop.saves("a", b"first part")
+        await laptop.plan()
+        await anyio.wait_all_tasks_blocked()
+        assert laptop.applied() == [(["a"], 1, False)]
+        laptop.saves("b", b"the rest")
+        laptop.disk.awaits_more = False
+        await laptop.plan()
+        await anyio.wait_all_tasks_blocked()
+        assert laptop.applied()[1:] == [(["b"], 1, True)]
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_group_whose_rest_is_no_change_ends_its_revision_all_the_same() -> None:
+    laptop = Laptop({})
+    laptop.trees.remote = Tree(Directory({}))
+    laptop.disk.may_read.set()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(laptop.pusher.run, laptop.machine)
+        laptop.disk.awaits_more = True
+        laptop.saves("a", b"first part")
+        await laptop.plan()
+        await anyio.wait_all_tasks_blocked()
+        assert not laptop.planner.is_whole
+        laptop.disk.awaits_more = False
+        assert laptop.planner.is_whole, "so that whoever sees it plans once more"
+        await laptop.plan()
+        await anyio.wait_all_tasks_blocked()
+        assert laptop.applied() == [(["a"], 1, False), ([], 1, True)]
+        tasks.cancel_scope.cancel()

@@ -31,6 +31,8 @@ FILE = File(digest_of(CONTENT), size=len(CONTENT))
 
 
 class Disk:
+    awaits_more = False
+
     async def read(self, wanted: Sequence[tuple[str, File]]) -> list[bytes | None]:
         return [CONTENT for _ in wanted]
 

@@ -157,7 +157,7 @@ class Engine:
             await watch.wait_readable()
 
         def make_local(absorb: Callable[[News], None]) -> Local:
-            follower = Follower(replica, watch, gather)
+            follower = Follower(replica, watch, gather, ahead_size=0)
             return Local(follower, absorb, run=self._run_blocking, readable=readable, rest=None)
 
         async def read_rules() -> Rules:

@@ -61,7 +61,8 @@ from towline.disk.versions import Basis
 
 OBSERVED_ROWS = 2048  # Rows per message: keeps each far below the limit of a message.
 ASKED_MAX = 1024  # Flushes that were not answered: beyond it the oldest was given up long ago.
-LOOK_LATE_S = 0.05  # How much later a change here may be told while much arrives.
+LOOK_LATE_S = 0.1  # How much later a change here may be told while much arrives.
+SOON_S = 0.005  # After a part of a revision the next one is here by then, if it is on its way.
 WANTS_MAX = 100_000  # Files asked for and not yet sent: bounds memory.
 
 
@@ -119,6 +120,8 @@ class Mirror:
         self._partly: set[int] = set()  # Revisions of which something is applied, not all.
         self._is_refused = False
         self._looked_at = -math.inf
+        self._looks_at = -math.inf  # Not before; the watch is not waited for until then.
+        self._more_until = -math.inf  # Until then, more of a revision is awaited.
         self.is_over = False  # The folder is gone: whoever wants one has to begin anew.
 
     @property
@@ -132,7 +135,7 @@ class Mirror:
     @property
     def watched(self) -> Root | None:
         """The folder whose watch the next `step` reads: none while there is no room for news."""
-        return self._root if self.takes() else None
+        return self._root if self.takes() and self._looks_at <= self._looked_at else None
 
     def receive(self, message: Message, now: float) -> None:
         """Carry out what the laptop asks. Raises `ProtocolError` if it may not ask that."""
@@ -201,13 +204,15 @@ class Mirror:
 
     def deadline(self) -> float | None:
         """When to call `step` even if nothing arrives and nothing is seen."""
-        return None if self.watched is None else self.watched.follower.deadline()
+        if self._root is None or not self.takes():
+            return None
+        return self._looks_at if self.watched is None else self._root.follower.deadline()
 
     def step(self, now: float, *, busy: bool = False) -> bool:
         """Do the next bit of work. True: there is more that need not wait.
 
-        While `busy`, with more to carry out at once, the folder is looked at now and then only:
-        most of what the watch tells then is our own doing.
+        While `busy`, with more to carry out at once, or soon, the folder is looked at now and then
+        only: most of what the watch tells then is our own doing.
         """
         while self._outbox and self._outlet.room(Lane.SYNC):
             self._outlet.send(Lane.SYNC, self._outbox.popleft())
@@ -215,7 +220,9 @@ class Mirror:
             return False
         if self._telling is not None:
             return self._go_on_telling()
-        if not busy or now >= self._looked_at + LOOK_LATE_S:
+        late = self._looked_at + LOOK_LATE_S
+        self._looks_at = late if busy else min(late, self._more_until)
+        if now >= self._looks_at:
             self._looked_at = now
             self._look(self._root, now)
         return self._supply(self._root)
@@ -277,6 +284,7 @@ class Mirror:
         # Also what failed: half-way through, say, where the disk is full.
         self._changes.note(f"{root.path}/{result.path}" for result in results)
         self._partly.add(apply.revision)
+        self._more_until = -math.inf if apply.last else now + SOON_S
         self._answer(root, apply.group, results, observations)
         if apply.last:
             self._partly.discard(apply.revision)

@@ -32,7 +32,7 @@ from towline.agent.streams import Streams
 from towline.agent.watches import Watches
 from towline.agent.ways import Ways, status_file
 from towline.core.deadline import Deadline
-from towline.core.wire.events import Closed, Event, Lost, Message, Opened, Sendable, Silent
+from towline.core.wire.events import Closed, Event, Late, Lost, Message, Opened, Sendable, Silent
 from towline.core.wire.frames import LINE_ID_SIZE, Hello, ProtocolError
 from towline.core.wire.line import Line
 from towline.core.wire.messages import Message as SyncMessage
@@ -259,6 +259,8 @@ class AgentService:
                 self._close(channel)
             case Silent(silent_s):
                 raise TransportDeadError(f"the laptop has been silent for {silent_s:.0f} s")
+            case Late():
+                raise TransportDeadError("the laptop gave this transport up before the last one")
             case Lost():
                 self._line_is_over = True
                 raise TransportDeadError("the laptop has forgotten this line")

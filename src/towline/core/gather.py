@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+_PARTS_LONGEST = 4  # Times as long a group may go on of which parts are taken.
 QUEUE_MAX = 100_000  # Paths. Beyond it a scan is cheaper than looking at each.
 
 
@@ -49,6 +50,7 @@ class Gather:
         self._first = 0.0  # When the group began, and when it last grew: if there is one.
         self._last = 0.0
         self._is_whole = False  # The group came at once, and nothing is to follow.
+        self._is_part = False  # Some of the group were taken ahead.
         self._writing: dict[str, _Written] = {}
         self._writing_due = math.inf  # Not later than any of them is due.
         self._held_since: float | None = None
@@ -61,6 +63,11 @@ class Gather:
         Nothing is gathered any more until `take_all`, to be called before that scan.
         """
         return self._overflowed
+
+    @property
+    def is_part(self) -> bool:
+        """Whether some of a group were taken ahead, and the rest is still to come."""
+        return self._is_part
 
     def note(self, paths: Iterable[str], now: float, *, whole: bool = False) -> None:
         """Note paths that are to be looked at; one that was being written no longer is.
@@ -121,7 +128,23 @@ class Gather:
         if now >= self._group_due():
             taken.update(self._ready)
             self._ready.clear()
+            self._is_part = False
         return frozenset(taken)
+
+    def take_ahead(self, paths: Iterable[str], now: float) -> frozenset[str]:
+        """Return those of the paths that are in the group, which goes on without them.
+
+        One always stays in: so the group has an end. While held nothing goes, nor from a group
+        that has gone on for too long: its end is due.
+        """
+        if now < self._hold_ends() or now >= self._first + _PARTS_LONGEST * self._longest_s:
+            return frozenset()
+        stays = next(reversed(self._ready), None)
+        taken = frozenset(path for path in paths if path in self._ready and path != stays)
+        for path in taken:
+            del self._ready[path]
+        self._is_part |= bool(taken)
+        return taken
 
     def take_all(self) -> frozenset[str]:
         """Return everything at once, also what is held or being written. Ends an overflow."""
@@ -133,7 +156,7 @@ class Gather:
     def _group_due(self) -> float:
         if not self._ready:
             return math.inf
-        if len(self._ready) == 1 or self._is_whole:
+        if (len(self._ready) == 1 or self._is_whole) and not self._is_part:
             return self._first + self._quiet_lone_s
         return min(self._last + self._quiet_burst_s, self._first + self._longest_s)
 
@@ -151,5 +174,6 @@ class Gather:
 
     def _clear(self) -> None:
         self._ready.clear()
+        self._is_part = False
         self._writing.clear()
         self._writing_due = math.inf

@@ -13,6 +13,7 @@ import stat
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 from towline.core.change import Change, Outcome, Result, holds
 from towline.core.entry import DIRECTORY, Directory, Entry, File, Symlink, Unsynced, shallow
@@ -57,6 +58,15 @@ _PLACE_IS_NOT_AS_SEEN = (
 _Move = Callable[[Folder, str, str], None]
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A file that is what its change expects."""
+
+    entry: File
+    status: os.stat_result
+    stamp: Stamp
+
+
 class _RefusedError(Exception):
     """`old` does not hold. `kept`: where an edit found in between lives on."""
 
@@ -85,6 +95,8 @@ class Apply:
         self._supply = Supply(look.folder, stage, displaced, durable=durable)
         self._durable = durable
         self._touched: set[str] = set()
+        self._seen: dict[str, _Seen] = {}  # What is to be replaced, as it was while staging.
+        self._began_ns = 0  # Before anything of this group was looked at.
         self._bare: set[str] = set()  # Directories without bytecode, in this group's time.
         self._spelling = Spelling(look.folder)
 
@@ -98,6 +110,7 @@ class Apply:
         """
         for change in changes:
             _check(change)
+        self._began_ns = self._look.now_ns()
         try:
             if full := self._ensure_stage() or self._stage_all(changes, contents):
                 return [_failed(change, full) for change in changes]
@@ -106,6 +119,8 @@ class Apply:
             self._supply.finish()
             self._grafts.finish()
             self._bare.clear()
+            self._seen.clear()
+            self._folder.release()
             self._sync_touched()
 
     def rename(self, source: str, target: str) -> Result:
@@ -181,11 +196,15 @@ class Apply:
         if _is_addition(change):  # Not looked at: what stands there shows when the name is taken.
             self._supply.prepare(change.path, None, new, None, contents, is_last_use=is_last_use)
             return
+        with suppress(OSError):  # Whatever it is, looking at the path tells it better.
+            self._folder.hold(parent_of(change.path))
         actual, status = self._look.at(change.path)
         if holds(actual, new) or (_is_mode_only(actual, new) and change.keep is None):
             return
         old = change.old if change.keep is None else None
         self._supply.prepare(change.path, old, new, status, contents, is_last_use=is_last_use)
+        if isinstance(actual, File) and status is not None and holds(actual, old):
+            self._seen[change.path] = _Seen(actual, status, stamp_of(status))
 
     # Then: one change after the other.
 
@@ -200,12 +219,18 @@ class Apply:
             return self._refused(change, None)
         except OSError as error:
             return _failed(change, error)
+        finally:
+            self._folder.release()
 
     def _decide(self, change: Change, contents: Mapping[bytes, bytes], rules: Rules) -> Result:
         path, new = change.path, change.new
         if problem := self._why_impossible(path, new):
             return Result(path, Outcome.FAILED, problem=problem)
         if self._grafts.put(path) or (_is_addition(change) and self._add(path, new)):
+            return Result(path, Outcome.DONE)
+        if (seen := self._seen.get(path)) is not None and self._stands(path, seen):
+            self._touched.add(parent_of(path))
+            self._put(path, seen.entry, seen.status, new)
             return Result(path, Outcome.DONE)
         actual, status = self._look.at(path)
         if holds(actual, new):
@@ -228,6 +253,11 @@ class Apply:
             actual = status = None
         self._put(path, actual, status, new)
         return Result(path, Outcome.DONE)
+
+    def _stands(self, path: str, seen: _Seen) -> bool:
+        """Whether a file is as it was seen; its directory is held then, to put another there."""
+        self._folder.hold(parent_of(path))
+        return stamp_of(self._folder.lstat(path)) == seen.stamp
 
     def _add(self, path: str, new: Entry | None) -> bool:
         """Put something new where nothing stands: taking the name is all the look it needs.
@@ -304,7 +334,8 @@ class Apply:
             self._replace_in_two(staged, actual, status)
             return
         try:
-            verdict = self._displaced.examine(staged.name, actual, self._trusted(status))
+            trusted = self._trusted(status)
+            verdict = self._displaced.examine(staged.name, actual, trusted, is_first=True)
         except OSError:
             raise _RefusedError(self._swap_back(staged)) from None
         if not verdict.as_expected:
@@ -314,6 +345,7 @@ class Apply:
     def _swap_back(self, staged: Staged) -> str | None:
         """Undo an exchange; return the name of an edit that could not return to its path."""
         path = staged.path
+        self._folder.release()  # Its directory, too, may be another by now.
         try:
             self._folder.exchange(staged.name, path)
         except OSError:  # The path is gone, most likely.
@@ -369,6 +401,7 @@ class Apply:
 
     def _put_back(self, name: str, path: str) -> str | None:
         """Return what was taken out; name its place if that is not `path`."""
+        self._folder.release()
         kept = self._displaced.rescue(name, path, may_return=True)
         return None if kept == path else kept
 
@@ -390,19 +423,22 @@ class Apply:
     def _placed(self, staged: Staged) -> None:
         """Remember an own write, so that its event is not taken for somebody's edit."""
         self._supply.placed(staged)
-        self._look.cache.forget(staged.path)
+        cache, path = self._look.cache, staged.path
         try:
-            status = self._folder.lstat(staged.path)
+            status = self._folder.lstat(path)
         except OSError:
-            return
+            return cache.forget(path)
         seen = (status.st_ino, status.st_size, status.st_mtime_ns)
-        if seen == (staged.ino, staged.size, staged.mtime_ns) and isinstance(staged.entry, File):
-            self._look.cache.put_own(staged.path, stamp_of(status), staged.entry.digest)
+        if seen != (staged.ino, staged.size, staged.mtime_ns) or not isinstance(staged.entry, File):
+            return cache.forget(path)
+        return cache.put_own(path, stamp_of(status), staged.entry.digest)
 
     def _trusted(self, status: os.stat_result | None) -> Stamp | None:
-        if status is None or not is_settled(stamp_of(status), self._look.now_ns()):
+        """Return the stamp of a file that was looked at, if it vouches for what was found."""
+        if status is None:
             return None
-        return stamp_of(status)
+        stamp = stamp_of(status)
+        return stamp if is_settled(stamp, self._began_ns) else None
 
     def _change_mode(self, path: str, new: File) -> None:
         descriptor = self._folder.open(path)

@@ -34,7 +34,7 @@ from towline.core.path import (
 )
 from towline.disk.cache import Stamp, is_settled, stamp_of
 from towline.disk.folder import BESIDE_PREFIX, STAGE, Folder
-from towline.disk.look import PIECE
+from towline.disk.look import PIECE, SMALL_MAX
 from towline.disk.retired import GRACE_S, Retired, Retirement
 
 RETIRED_S = 60  # How long, where the system cannot say whether anybody has a file open.
@@ -96,20 +96,22 @@ class Displaced:
         expected: Entry | None,
         trusted: Stamp | None = None,
         seen: Stamp | None = None,
+        is_first: bool = False,
     ) -> Verdict:
         """Look at what was displaced to `name`. Raises OSError if it cannot be looked at.
 
         `trusted` is a stamp that vouched for `expected` before, settled but for a rename, which
-        keeps all of it but ctime. It is believed of large files that nobody has open. `seen` is the
-        stamp of an earlier verdict; it is believed as long as the file stays anyway.
+        keeps all of it but ctime. It is believed of files that nobody has open, if they are large
+        or `is_first`: the next look reads them. `seen` is the stamp of an earlier verdict; it is
+        believed as long as the file stays anyway.
         """
+        if isinstance(expected, File):
+            rehash_max = -1 if is_first and not _is_beside(name) else REHASH_MAX
+            return self._examine_file(name, expected.digest, trusted, seen, rehash_max)
         status = self._folder.lstat(name)
-        if stat.S_ISLNK(status.st_mode):
-            same = isinstance(expected, Symlink) and self._folder.readlink(name) == expected.target
-            return Verdict(same, is_safe=True)
-        if not stat.S_ISREG(status.st_mode) or not isinstance(expected, File):
-            return Verdict(as_expected=False)
-        return self._examine_file(name, expected.digest, trusted, seen)
+        if stat.S_ISLNK(status.st_mode) and isinstance(expected, Symlink):
+            return Verdict(self._folder.readlink(name) == expected.target, is_safe=True)
+        return Verdict(as_expected=False)
 
     def let_go(self, name: str, path: str, expected: Entry | None, verdict: Verdict) -> None:
         """Drop what is as expected: at once if it is safe, or else when nobody can write to it.
@@ -117,8 +119,7 @@ class Displaced:
         What lies beside its place has no grace: its directory may have to go next.
         """
         name = self._as_done(name, path, expected)
-        is_beside = name_of(name).startswith(BESIDE_PREFIX)
-        if not verdict.is_safe and not (is_beside and verdict.is_open is False):
+        if not verdict.is_safe and not (_is_beside(name) and verdict.is_open is False):
             self._retire(name, path, expected, verdict)
             return
         try:
@@ -193,20 +194,28 @@ class Displaced:
     # Reading what was displaced.
 
     def _examine_file(
-        self, name: str, digest: bytes, trusted: Stamp | None, seen: Stamp | None
+        self,
+        name: str,
+        digest: bytes,
+        trusted: Stamp | None,
+        seen: Stamp | None,
+        rehash_max: int,
     ) -> Verdict:
         descriptor = self._folder.open(name)
         try:
             status = self._folder.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                return Verdict(as_expected=False)
             is_open = self._is_open(descriptor, status)  # Before reading: what is read then stays.
             stamp = stamp_of(status)
             is_safe = status.st_nlink > 1
             if is_open is not False and stamp == seen:
                 return Verdict(as_expected=True, is_open=is_open, stamp=seen)
-            if is_open is False and stamp.size > REHASH_MAX and _is_renamed(trusted, stamp):
+            is_small = stamp.size <= (REHASH_MAX if is_safe else rehash_max)
+            if is_open is False and not is_small and _is_renamed(trusted, stamp):
                 return Verdict(as_expected=True, is_open=False, stamp=trusted, is_safe=is_safe)
             now_ns = self._now_ns()
-            same = self._digest(descriptor) == digest
+            same = self._digest(descriptor, stamp.size) == digest
             vouching = stamp if is_open is not False else stamp._replace(ctime_ns=0)
             settled = vouching if is_settled(vouching, now_ns) else None
             return Verdict(same, is_open, settled, is_safe)
@@ -217,8 +226,13 @@ class Displaced:
         """A file with further names loses nothing by losing this one."""
         return status.st_nlink == 1 and self._folder.is_open_for_writing(descriptor)
 
-    def _digest(self, descriptor: int) -> bytes:
+    def _digest(self, descriptor: int, size: int) -> bytes:
         hasher = Hasher()
+        if size <= SMALL_MAX:
+            piece = self._folder.read(descriptor, size + 1)
+            if len(piece) == size:  # And no more: that was all.
+                return digest_of(piece)
+            hasher.update(piece)
         while piece := self._folder.read(descriptor, PIECE):
             hasher.update(piece)
         return hasher.digest()
@@ -231,7 +245,7 @@ class Displaced:
         descriptor = self._folder.open(name)
         try:
             is_open = self._is_open(descriptor, status)
-            return _mark(File(self._digest(descriptor))), is_open
+            return _mark(File(self._digest(descriptor, status.st_size))), is_open
         finally:
             self._folder.close_file(descriptor)
 
@@ -303,8 +317,7 @@ class Displaced:
         parsed = _parsed(name)
         if parsed is None or (parsed.old == _mark(expected) and not _returns(parsed)):
             return name
-        beside = name_of(name).startswith(BESIDE_PREFIX)
-        done = self.staged_name(path, expected, None, out=True, beside=beside)
+        done = self.staged_name(path, expected, None, out=True, beside=_is_beside(name))
         try:
             self._folder.place(name, done)
         except OSError:
@@ -359,7 +372,20 @@ class _Name:
     token: str
     old: str
     new: str
-    path: str
+    beside: str | None  # The directory it lies in, if that is not the stage.
+    where: str  # Its path, quoted, or of that what there was room for.
+
+    @property
+    def path(self) -> str:
+        where = self.where.replace("%2F", "/").replace("%25", "%")
+        try:
+            return check_path(where if self.beside is None else join(self.beside, where))
+        except BadPathError:
+            return "recovered"
+
+
+def _is_beside(name: str) -> bool:
+    return name_of(name).startswith(BESIDE_PREFIX)
 
 
 def _parsed(name: str) -> _Name | None:
@@ -368,12 +394,8 @@ def _parsed(name: str) -> _Name | None:
     parts = base[len(BESIDE_PREFIX) if beside else 0 :].split("-", 5)
     if len(parts) != 6 or parts[0] not in ("new", "out"):
         return None
-    where = parts[5].replace("%2F", "/").replace("%25", "%")
-    try:
-        path = check_path(join(parent_of(name), where) if beside else where)
-    except BadPathError:
-        path = "recovered"
-    return _Name(parts[0] == "out", parts[1], parts[3], parts[4], path)
+    kind, token, _, old, new, where = parts
+    return _Name(kind == "out", token, old, new, parent_of(name) if beside else None, where)
 
 
 def _returns(parsed: _Name) -> bool:
@@ -396,4 +418,4 @@ def _mark(entry: Entry | None) -> str:
 
 def _is_renamed(before: Stamp | None, after: Stamp) -> bool:
     """Whether only the name changed between two stamps."""
-    return before is not None and before._replace(ctime_ns=0) == after._replace(ctime_ns=0)
+    return before is not None and before[:2] == after[:2] and before[3:] == after[3:]

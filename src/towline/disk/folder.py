@@ -71,9 +71,9 @@ class Folder:
                 os.close(before)
 
     def hold(self, directory: str) -> None:
-        """Keep a directory open until `release`: looking, opening and making in it need no walk.
+        """Keep a directory open until `release`: what is done in it needs no walk.
 
-        For reading, or in the stage, and not for long: it may be moved away while it is held.
+        For reading, or in the stage, or for one change: it may be moved away while it is held.
         """
         if _HAS_AT and directory != self._held_path:
             self.release()
@@ -260,6 +260,8 @@ class Folder:
             return _At(None, os.path.join(self.root, path))
         if not parent:
             return _At(self._descriptor, name)
+        if parent == self._held_path:
+            return _At(self._held, name)
         if parent == STAGE and self._stage >= 0:
             return _At(self._stage, name)
         return _At(descend(self._descriptor, parent, WALK), name, closes=True)

@@ -8,11 +8,12 @@ a scan can tell what happened. It sends nothing and decides nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
 from towline.core.change import Change, Result
+from towline.core.entry import File
 from towline.core.gather import Gather
 from towline.core.problem import ProblemKind
 from towline.disk.displaced import Kept
@@ -25,6 +26,10 @@ RETRIES_MAX = 256  # Paths each time: a share of a broken disk must not keep us 
 VERIFY_INTERVAL_S = 600.0  # What no notice tells, a write through a map say, is found by then.
 INSTANT_S = 0.002  # Not worth another turn of a loop, whose timers may be 1 ms late.
 SETTLE_MAX_S = 1.0  # A cookie's event takes milliseconds; past this the watch has failed us.
+
+
+AHEAD_MIN = 24  # Files of a large group that are looked at ahead together, after the first ones.
+AHEAD_MAX = 48  # Their contents fill a message or two, and others have their turn.
 
 
 UNREAD = (ProblemKind.UNREADABLE, ProblemKind.CHANGING)
@@ -52,9 +57,16 @@ class Follower:
         *,
         verify_interval_s: float = VERIFY_INTERVAL_S,
         is_watching: bool = True,
+        ahead_size: float = math.inf,
     ) -> None:
-        """`is_watching`: the watch was started. If not, the first scan does that, by its rules."""
+        """`is_watching`: the watch was started. If not, the first scan does that, by its rules.
+
+        Of a group in which known files of more than `ahead_size` bytes were written, these are
+        looked at while others still come.
+        """
         self._is_watching = is_watching
+        self._ahead_size = ahead_size
+        self._ahead: dict[str, int] = {}  # Known files that were written, and their sizes before.
         self.replica = replica
         self.watch = watch
         self._gather = gather
@@ -73,6 +85,7 @@ class Follower:
         """When to call `step` even if the watch stays silent."""
         due = [self.watch.deadline(), self._gather.deadline(), self._review_at, self._verify_at]
         due += [self._retry_at, self._reading_due(), self._settle_at]
+        due += [-math.inf] if self._is_ahead_due() else []
         due += [limit for _, limit in self._cookies.values()]
         return min((at for at in due if at is not None), default=None)
 
@@ -87,7 +100,7 @@ class Follower:
         """Take in what the watch tells; look at the paths whose time has come."""
         self._take_in(self.watch.read(), now)
         news, self._news = self._news, News()
-        paths = self._gather.take_all() if news.settled else self._gather.take(now)
+        paths = self._take_all() if news.settled else self._take_due(now)
         if paths and not news.scan_reason:
             news.observations = self.replica.observe(paths, news.contents)
         self._look_at_settled(now, news)
@@ -112,12 +125,17 @@ class Follower:
         self._withhold(news)
         return news
 
+    @property
+    def is_part(self) -> bool:
+        """Whether what was told last is part of a group, the rest of which is still to come."""
+        return self._gather.is_part
+
     def quiet_at(self) -> float | None:
         """When the paths gathered so far have been quiet for long enough."""
         return self._gather.deadline()
 
     def _has_work(self, now: float) -> bool:
-        if self._news.settled and self.replica.has_retired:
+        if (self._news.settled and self.replica.has_retired) or self._is_ahead_due():
             return True
         gathered = self.quiet_at()
         if gathered is not None and (self._news.settled or gathered <= now + INSTANT_S):
@@ -136,11 +154,42 @@ class Follower:
 
     def _note(self, seen: Seen, now: float) -> None:
         self.replica.settling.note_closed(seen.closed)
+        self._note_ahead(seen.closed)
         self._gather.note(seen.paths, now, whole=seen.is_rename)
         self._gather.note_writing(seen.writing, now)
         if seen.git_busy is not None:
             self._hold(seen.git_busy, now)
         self._news.root_gone |= seen.root_gone
+
+    def _note_ahead(self, closed: Iterable[str]) -> None:
+        if self._ahead_size == math.inf:
+            return
+        for path in closed:
+            known = self.replica.tree.get(path)
+            if isinstance(known, File):
+                self._ahead[path] = known.size
+
+    def _take_all(self) -> frozenset[str]:
+        self._ahead.clear()
+        return self._gather.take_all()
+
+    def _take_due(self, now: float) -> frozenset[str]:
+        """Take what is due: of a large group the next files that were written, or else the rest."""
+        if self._is_ahead_due():
+            chosen = list(islice(self._ahead, AHEAD_MAX))
+            for path in chosen:
+                del self._ahead[path]
+            if taken := self._gather.take_ahead(chosen, now):
+                return taken
+        taken = self._gather.take(now)
+        if taken:
+            self._ahead.clear()
+        return taken
+
+    def _is_ahead_due(self) -> bool:
+        if self._gather.is_part:
+            return len(self._ahead) >= AHEAD_MIN
+        return bool(self._ahead) and sum(self._ahead.values()) > self._ahead_size
 
     def unread(self) -> list[str]:
         """Return the paths, or some of them, that could not be read when last looked at."""
@@ -150,7 +199,7 @@ class Follower:
 
     def scan_steps(self) -> Iterator[None]:
         """Scan the whole folder; afterwards the replica's tree holds what was found."""
-        self._gather.take_all()
+        self._take_all()
         self._verifying = None
         if self._is_watching:
             self.watch.rewatch()

@@ -86,6 +86,8 @@ class Look:
             status = self.folder.lstat(path)
         except (FileNotFoundError, NotADirectoryError):
             return None, None
+        if stat.S_ISREG(status.st_mode) and (file := self.at_once(path, status)) is not None:
+            return file, status
         return run_to_end(self.entry_steps(path, status)), status
 
     def at_once(self, path: str, status: os.stat_result) -> File | None:
@@ -203,7 +205,7 @@ class Look:
 
         The stamp holds the inode, and the ctime of any write or rename of the file itself.
         """
-        row = self.moved.get(packed_stamp_of(status))
+        row = self.moved.get(packed_stamp_of(status)) if self.moved else None
         if row is None:
             return None
         self.cache.put_row(parent_of(path), name_of(path), row)

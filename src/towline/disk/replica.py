@@ -28,7 +28,7 @@ from towline.disk.displaced import Displaced, Kept
 from towline.disk.folder import STAGE, Folder, is_own_path
 from towline.disk.graft import Grafts
 from towline.disk.incarnation import RootState, root_state
-from towline.disk.look import UNSETTLED, Look, is_executable, run_to_end
+from towline.disk.look import UNSETTLED, Look, run_to_end
 from towline.disk.reading import Progress, Reading
 from towline.disk.scan import LeftOut, Rules, Scan
 from towline.disk.signatures import Signatures
@@ -399,8 +399,8 @@ class Replica:
 
     def _observe_one(self, path: str) -> list[Observation]:
         old = self.tree.get(path)
-        if isinstance(old, File) and self._stands(path, old):
-            return []
+        if isinstance(old, File) and (file := self._file_now(path, old)) is not None:
+            return self._note_file(path, old, file)
         scan = Scan(self._look)
         new = self._entry_now(path, scan)
         changed = list(_differences(path, old, new))
@@ -414,14 +414,23 @@ class Replica:
             changed += self._observe_one(parent)
         return changed
 
-    def _stands(self, path: str, known: File) -> bool:
-        """Whether its stamp alone says that a file is as known: most often of our own writing."""
+    def _file_now(self, path: str, known: File) -> File | None:
+        """Return the file at `path` as far as one look tells; None where it takes more."""
         try:
             status = self.folder.lstat(path)
         except OSError:
-            return False
-        is_same = self._cache.digest(path, stamp_of(status)) == known.digest
-        return is_same and is_executable(status) == known.executable and path not in self.problems
+            return None
+        file = self._look.at_once(path, status) if stat.S_ISREG(status.st_mode) else None
+        return None if file != known and self._rules.ignores(path, False) else file
+
+    def _note_file(self, path: str, old: File, new: File) -> list[Observation]:
+        """A file is one still: often the same, of our own writing."""
+        if self.problems:
+            self._forget_problems(path, below=True)
+        if new == old:
+            return []
+        self.tree.put(path, new)
+        return [Observation(path, new)]
 
     def _entry_now(self, path: str, scan: Scan) -> Entry | None:
         try:

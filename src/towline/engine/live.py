@@ -276,6 +276,8 @@ class Live:
         if news.observations or news.root_gone or news.scan_reason:
             self.changes_here += 1
             self._changed.ring()
+        elif self.planner.is_whole:
+            self._changed.ring()
         elif not self._local.reading:
             self._landed.ring()  # Whoever waited for a file to be read knows now: it is the same.
 

@@ -37,7 +37,10 @@ async def wait_readable(watch: Watch) -> None:
 
 
 class Local:
-    """`absorb` gets all news, in the loop, before anything else is done to the folder."""
+    """`absorb` gets all news, in the loop, before anything else is done to the folder.
+
+    `awaits_more`: what was absorbed last is part of a group, the rest of which is still to come.
+    """
 
     def __init__(
         self,
@@ -54,10 +57,11 @@ class Local:
         self._run = self.run_blocking = run
         self._readable = readable
         self._rest = rest
+        self.awaits_more = False
         self._turn = anyio.Lock()
         self._scanning = anyio.Event()  # The first scan, which begins to watch, has its turn.
         self._idle: anyio.CancelScope | None = None  # Around the wait for news.
-        self._fresh: dict[bytes, bytes] = {}  # Contents read in the last look, by digest.
+        self._fresh: dict[bytes, bytes] = {}  # Contents of the last group, by digest.
         self._token = 0
         self._settled: dict[int, anyio.Event] = {}
 
@@ -273,7 +277,8 @@ class Local:
             if news is None:
                 news = await self._run(lambda: self._step(now))
             if news.observations:
-                self._fresh = news.contents
+                self._fresh = {**(self._fresh if self.awaits_more else {}), **news.contents}
+            self.awaits_more = self._follower.is_part
             self._absorb(news)
             for token in news.settled:
                 if token in self._settled:

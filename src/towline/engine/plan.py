@@ -48,8 +48,6 @@ class Stuck:
 
 
 class Planner:
-    """`name_copy` gives the name under which a conflict's other version lives on."""
-
     def __init__(
         self,
         trees: Trees,
@@ -72,6 +70,7 @@ class Planner:
         self._direction_of = direction_of
         self._hosts = hosts
         self._wall_clock = wall_clock
+        self._growing: int | None = None  # The revision of a group that goes on.
         self._accepted = False
         self._noticed_at: float | None = None
         self._planning: int | None = None  # The oldest moment of what is being planned and sent.
@@ -85,6 +84,7 @@ class Planner:
     def begin_life(self) -> None:
         """The next plan is a first one: it sees all deletions at once and needs no pen."""
         self._planning = None
+        self._growing = None
         self._pen.clear()
         self._ripe.clear()
         self._refusals.clear()
@@ -103,8 +103,20 @@ class Planner:
         """Whether nothing noted up to `moment` has been taken up but not sent yet."""
         return self._planning is None or self._planning > moment
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether a group that was sent in parts has come to its end, which `plan` is to learn."""
+        return self._growing is not None and not self._pusher.awaits_more
+
     async def plan(self, remote: Remote) -> None:
         """Take what is dirty and free to go, and set it going."""
+        is_whole = self.is_whole
+        await self._plan(remote)
+        if is_whole and self._growing is not None:
+            self._pusher.end_revision(self._growing)
+            self._growing = None
+
+    async def _plan(self, remote: Remote) -> None:
         self._take_back(anyio.current_time())
         began, self._noticed_at = self._noticed_at or anyio.current_time(), None
         chained, since = self._take_chained()
@@ -131,16 +143,17 @@ class Planner:
         at_once = self._accepted or "" in dirty
         self.held, self._accepted = "", False
         moment = min(dirty.values(), default=self._flights.moment)
-        blocked = [step.path for step in steps if self._flights.blocks(step.path)]
+        blocked = dict.fromkeys(s.path for s in steps if self._flights.blocks(s.path))
         self._flights.restore(dict.fromkeys(blocked, moment))
-        steps = [step for step in steps if not self._flights.blocks(step.path)]
+        steps = [step for step in steps if step.path not in blocked]
         renames, steps = self._take_renames(steps)
         pushes, pulls = self._carry_out(steps, at_once)
         self._ripe.difference_update(dirty)
         self._let_go(dirty, [*pushes, *pulls])
         self._puller.queue(pulls, moment)
         if renames or not self._is_hopeless(pushes):
-            await self._push(remote, pushes, moment, began, renames)
+            rest = pushes if renames else self._grow(pushes, moment, began)
+            await self._push(remote, rest, moment, began, renames)
 
     def noticed(self, now: float) -> None:
         """Something was noticed on the laptop: the next revision is as old as the first of it."""
@@ -229,6 +242,8 @@ class Planner:
         But for the directories it needs: one may be gone again at once, where the machine has in
         it only what is ignored. The two would go on then as fast as the network does.
         """
+        if not self.stuck:
+            return False
         files = [change for change in pushes if change.new != DIRECTORY]
         needed = {parent for change in files for parent in parents_of(change.path)}
         return (
@@ -313,6 +328,21 @@ class Planner:
         changes.append(Change(path, shallow(loser), shallow(winner), keep=copy))
         if isinstance(winner, Directory):
             changes += changes_between(path, DIRECTORY, syncable(winner))
+
+    def _grow(self, changes: Sequence[Change], moment: int, began: float) -> Sequence[Change]:
+        """Queue the next part of a group that goes on; return what it is not to wait for.
+
+        It was too large to go at once before its end was known.
+        """
+        if self._growing is None and not self._pusher.awaits_more:
+            return changes
+        part, large = self._pusher.without_large(changes)
+        if part:
+            if self._growing is None:
+                self._growing = self._store.next_revision()
+                self._pusher.open_revision(self._growing, began, (), grows=True)
+            self._pusher.grow_revision(self._growing, part, moment)
+        return large
 
     async def _push(
         self,

@@ -37,6 +37,7 @@ from towline.engine.trees import Trees
 
 HOT_SIZE_MAX = 1 << 20  # Bytes. 80 ms of a 100 Mbit/s line: as long as a save may be held up.
 HOT_CHANGES_MAX = 2000  # Renames of so many files take the machine some 50 ms.
+PATHS_SHOWN = 8  # Of a revision.
 BATCH_SIZE = 256 << 10  # Bytes of content per message on the bulk lane.
 BATCH_CHANGES = 512
 LARGE_SIZE = BATCH_SIZE  # A larger file travels in parts and is staged before it is applied.
@@ -63,6 +64,12 @@ class OpenRevision:
     paths: list[str] = field(default_factory=list[str])  # The first few, for people.
     bulk: bool = False  # Something of it goes by the lane that others overtake.
     size: int = 0  # Bytes of content that were queued for it.
+    grows: bool = False  # More is to come that belongs to it.
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether nothing of it waits, and nothing more will."""
+        return not self.queued and not self.grows
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +110,11 @@ class Pusher:
         """How many changes wait in the queue, and their bytes of content."""
         return len(self._queue), self._queue_size
 
+    @property
+    def awaits_more(self) -> bool:
+        """Whether what was noticed last is part of a group that goes on."""
+        return self._local.awaits_more
+
     def begin_life(self, partials: Iterable[tuple[bytes, int]]) -> None:
         """A new life of the Line: nothing is queued or under way any more."""
         self._queue.clear()
@@ -136,12 +148,37 @@ class Pusher:
         """Return what may go at once, and what has to wait for its turn."""
         if self.is_small(changes):
             return changes, ()
-        rest, large = large_apart(changes, LARGE_SIZE)
+        rest, large = self.without_large(changes)
         return (rest, large) if self.is_small(rest) else ((), changes)
 
-    def open_revision(self, number: int, began: float, changes: Sequence[Change]) -> None:
-        paths = [change.path for change in changes[:8]]
-        self._revisions[number] = OpenRevision(began, changes=len(changes), paths=paths)
+    def without_large(self, changes: Sequence[Change]) -> tuple[Sequence[Change], Sequence[Change]]:
+        """Return the changes that no large file holds up, and the others."""
+        return large_apart(changes, LARGE_SIZE)
+
+    def open_revision(
+        self, number: int, began: float, changes: Sequence[Change], *, grows: bool = False
+    ) -> None:
+        """`grows`: until `end_revision`, more may come."""
+        self._revisions[number] = OpenRevision(began, grows=grows)
+        self._add_to(number, changes)
+
+    def grow_revision(self, number: int, changes: Sequence[Change], moment: int) -> None:
+        """Queue changes as part of a revision that grows."""
+        self._add_to(number, changes)
+        self.queue(changes, number, moment)
+
+    def end_revision(self, number: int) -> None:
+        """Nothing more belongs to a revision that grew."""
+        self._revisions[number].grows = False
+        if not self._revisions[number].queued:
+            self._emptied.append(number)
+            self._queued.ring()
+
+    def _add_to(self, number: int, changes: Sequence[Change]) -> None:
+        revision = self._revisions[number]
+        revision.changes += len(changes)
+        room = PATHS_SHOWN - len(revision.paths)
+        revision.paths += [change.path for change in changes[:room]]
 
     async def send_small(
         self, remote: Remote, changes: Sequence[Change], revision: int, moment: int
@@ -230,7 +267,7 @@ class Pusher:
         for path in current:
             self._unqueue(path, sent=True)
         ready = [change for change in ready if change.path in current]
-        last, size = self._revisions[revision].queued == 0, self._revisions[revision].size
+        last, size = self._revisions[revision].is_sent, self._revisions[revision].size
         for change in ready:
             self._flights.start(change.path, Way.BULK, change.new, moment)
         group = self._open_group(ready, revision, last=last)
@@ -337,7 +374,7 @@ class Pusher:
         self._queue_size -= queued.change.content_size
         revision = self._revisions[queued.revision]
         revision.queued -= 1
-        if not sent and not revision.queued:
+        if not sent and revision.is_sent:
             self._emptied.append(queued.revision)
 
 

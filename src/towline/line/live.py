@@ -329,6 +329,8 @@ class LiveLine:
                         ConnectKind.UNREACHABLE, f"the machine has been silent for {silent_s:.0f} s"
                     )
                 )
+            case events.Late():  # For the machine's end only.
+                carrier.end(_CUT)
             case events.Lost():
                 self.end(LineLostError("the agent on the machine was started anew"))
                 carrier.end(_CUT)

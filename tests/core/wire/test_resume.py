@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from towline.core.wire.events import Connected, Lost, Sendable
+from towline.core.wire.events import Connected, Late, Lost, Sendable
 from towline.core.wire.frames import Hello, Kind, Priority, ProtocolError, encode_count
 from towline.core.wire.line import Line
 
@@ -262,6 +262,22 @@ def test_resume_with_an_impossible_count_is_refused(received):
     with pytest.raises(ProtocolError):
         line.next_event()
     assert line.bytes_to_send(0) == b""
+
+
+def test_a_hello_that_comes_late_costs_its_transport_and_not_the_line():
+    pair = scripted()
+    pair.attach()
+    early = Hello(LINE_ID, pair.left.line.statistics().resumes, True, "late")
+    pair.exchange(lambda: None)
+    right = pair.right.line
+    pair.detach()
+    right.attach(pair.now)
+    right.receive_bytes(early.encode(), pair.now)
+    assert right.next_event() == Late()
+    right.detach(pair.now)
+    pair.attach()
+    pair.exchange(lambda: None)
+    assert pair.left.line.statistics().unacknowledged == 0
 
 
 def test_half_a_frame_from_the_last_transport_is_forgotten():

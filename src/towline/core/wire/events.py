@@ -38,6 +38,13 @@ class Silent:
 
 
 @dataclass(frozen=True, slots=True)
+class Late:
+    """A HELLO came that was said before others that we have had: the peer has given its transport
+    up. Drop it, and `detach`: the line lives.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class Opened:
     """The peer opened a channel. Refuse it with `close_channel`."""
 
@@ -68,4 +75,4 @@ class Sendable:
     channel: int
 
 
-Event = Connected | Lost | Silent | Opened | Message | Closed | Sendable
+Event = Connected | Lost | Silent | Late | Opened | Message | Closed | Sendable

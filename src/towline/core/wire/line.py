@@ -27,6 +27,7 @@ from towline.core.wire.events import (
     Closed,
     Connected,
     Event,
+    Late,
     Lost,
     Message,
     Opened,
@@ -255,6 +256,8 @@ class Line:
             self._lost = True
             self._refuse()
             return Lost()
+        if not self._initiator and hello.received < self._replay.acknowledged:
+            return Late()
         self._replay.rewind(hello.received)
         if not self._initiator:
             transport.greet(self._own_hello())
