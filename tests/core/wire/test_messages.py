@@ -93,6 +93,10 @@ HEX = FILE.digest.hex()
 
 PART = fields.pack_entry(FILE)
 HOSTILE: list[tuple[bytes, str]] = [
+    (encode(messages.Begin("~", "h" * 256, "l", 0, None, "n")), "at most 255 characters"),
+    (encode(messages.Begin("~", "h", "l" * 65, 0, None, "n")), "at most 64 characters"),
+    (encode(messages.Begin("~", "h", "l", 0, None, "n" * 65)), "at most 64 characters"),
+    (encode(messages.Begun("/", "h", "i" * 65, True)), "at most 64 characters"),
     (made(77, []), "unknown message kind 77"),
     (made(13, "no list"), "expected 1 fields"),
     (made(13, [1, 2]), "expected 1 fields"),

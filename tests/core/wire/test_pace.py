@@ -150,6 +150,16 @@ def test_a_pause_halves_the_window_for_each_timeout_as_tcp_does(timeouts, share)
     assert pace.window == pytest.approx(before * share, abs=1)
 
 
+def test_on_a_long_route_a_timeout_is_two_round_trips():
+    pace = Pace(0.0, CEILING)
+    now = rounds(pace, 1.0, 3, 0.0)
+    before = pace.window
+    pace.resume(now + 1.9)
+    assert pace.window == before
+    pace.resume(now + 2.1)
+    assert pace.window == pytest.approx(before / 2, abs=1)
+
+
 def test_what_is_less_than_a_beginning_does_not_grow_by_a_pause():
     pace = Pace(0.0, WINDOW_AGAIN // 2)
     now = rounds(pace, RTT_S, 3, 0.0)
@@ -301,6 +311,12 @@ def probed(
     for _ in range(2):
         now = one_round(pace, late_s, now, acknowledged)
     return pace, now
+
+
+def test_three_late_rounds_at_the_least_window_are_a_reason_for_a_probe():
+    pace, now = least()
+    _, count = until_probe(pace, LATE_S, now)
+    assert count == 3
 
 
 def test_what_is_late_while_more_gets_through_a_larger_window_does_not_count():

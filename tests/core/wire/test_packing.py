@@ -53,3 +53,17 @@ def test_more_than_a_message_holds_is_refused() -> None:
     assert packed is not None
     with pytest.raises(ProtocolError):
         decompressed(memoryview(packed))
+
+
+def test_anything_but_the_whole_of_it_is_refused() -> None:
+    packed = compressed(CODE)
+    assert packed is not None
+    for other in (b"", b"not zlib", packed[:-1], packed + b"x", CODE):
+        with pytest.raises(ProtocolError, match=r"does not decompress|cut short"):
+            decompressed(memoryview(other))
+
+
+def test_as_much_as_a_message_holds_comes_back() -> None:
+    packed = compressed(bytes(PLAIN_MAX))
+    assert packed is not None
+    assert decompressed(memoryview(packed)) == bytes(PLAIN_MAX)
