@@ -167,3 +167,21 @@ def test_a_removed_root_is_absent_not_empty(tmp_path: Path) -> None:
 )
 def test_links_lead_out_by_their_text(path: str, target: str, out: bool) -> None:
     assert leads_out(path, target) is out
+
+
+@pytest.mark.parametrize("at_call", ["open", "read"])
+def test_what_grows_beyond_the_limit_while_it_is_looked_at_is_too_large(
+    tmp_path: Path, at_call: str
+) -> None:
+    file = tmp_path / "x"
+    file.write_bytes(b"1234")
+    folder = WatchedFolder(tmp_path)
+
+    def grow() -> None:
+        if folder.calls[-1] == at_call:
+            file.write_bytes(b"12345")
+
+    folder.before_each = grow
+    replica = replica_of(folder, PlainRules(size_max=4))
+    assert dict(replica.tree.walk()) == {"x": Unsynced(ProblemKind.TOO_LARGE)}
+    assert replica.problems["x"].kind is ProblemKind.TOO_LARGE

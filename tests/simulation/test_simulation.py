@@ -33,6 +33,7 @@ FOUND = (
     602368,
     702153,
     702740,
+    704662,
 )
 SOAK_SEEDS = int(os.environ.get("TOWLINE_SOAK_SEEDS", "20000"))
 SOAK_FIRST = int(os.environ.get("TOWLINE_SOAK_FIRST", "100000"))

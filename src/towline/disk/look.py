@@ -165,6 +165,8 @@ class Look:
         for _ in range(ATTEMPTS_MAX):
             read_at_ns = self.now_ns()
             digest, status = yield from self._hash_steps(path)
+            if self._is_too_large(path, status.st_size):  # It grew since it was looked at.
+                return Unsynced(ProblemKind.TOO_LARGE)
             if digest is not None:
                 self.cache.put(path, stamp_of(status), digest, read_at_ns=read_at_ns)
                 return File(digest, is_executable(status), status.st_size)
