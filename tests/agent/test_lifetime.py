@@ -1,4 +1,4 @@
-"""What a machine knows of its own end."""
+"""What a machine knows of its own start and end."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from towline.agent.lifetime import HOURS_12, age_s, deadline_of, environment
+from towline.agent.lifetime import HOURS_12, age_s, boot_id, deadline_of, environment
 
 COLAB = {"COLAB_RELEASE_TAG": "release-colab-external_20261101"}
 
@@ -48,3 +48,11 @@ def test_this_machine_has_an_age_and_an_environment(monkeypatch: pytest.MonkeyPa
     assert 0 < age_s() < 1e9
     monkeypatch.setenv("SOMETHING", "here")
     assert environment()["SOMETHING"] == "here"
+
+
+def test_a_start_has_no_name_where_nothing_gives_it_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object, **__: object) -> None:
+        raise FileNotFoundError
+
+    monkeypatch.setattr("builtins.open", missing)
+    assert boot_id() == "", "as on macOS"

@@ -83,6 +83,17 @@ def test_a_tree_that_is_as_agreed_is_not_told_but_for_what_cannot_be_synced(
     assert rows["d/x"] == X
 
 
+def test_it_says_which_start_of_the_machine_this_is(roots: Roots, tmp_path: Path) -> None:
+    outlet = Told()
+    mirror = Mirror(outlet, roots.open, Changes("life"))
+    rules = Rules([], LARGE).to_wire()
+    mirror.receive(Begin(str(tmp_path / "root"), "host", "laptop", 0, rules), 0.0)
+    (begun,) = outlet.messages
+    assert isinstance(begun, Begun)
+    kernels = Path("/proc/sys/kernel/random/boot_id")
+    assert begun.boot == (kernels.read_text().strip() if kernels.exists() else "")
+
+
 def test_a_tree_that_is_not_is_told_whole(roots: Roots, tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir()

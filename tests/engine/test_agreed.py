@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -11,7 +12,16 @@ import pytest
 from tests.engine.one_sided import BEGUN, RULES, live_over
 from towline.core.entry import File, digest_of
 from towline.core.summary import life_of
-from towline.core.wire.messages import Begin, Message, SetRules, TreeEnd, TreePart, decode, encode
+from towline.core.wire.messages import (
+    Apply,
+    Begin,
+    Message,
+    SetRules,
+    TreeEnd,
+    TreePart,
+    decode,
+    encode,
+)
 from towline.disk.folder import Folder
 from towline.disk.replica import Replica
 from towline.engine.live import Live
@@ -86,3 +96,22 @@ def test_it_has_to_tell_all_if_something_was_forgotten_meanwhile(live: Live) -> 
     assert [type(message) for message in heard] == [Begin, SetRules]
     assert dict(live.trees.remote.walk()) == {"x.py": FILE}
     assert dict(live.trees.ancestor.walk()) == {"x.py": FILE}
+
+
+def test_what_a_machine_lost_that_was_started_anew_is_no_edit_made_there(live: Live) -> None:
+    live.trees.doubt_lately_agreed("one", ())
+    empty = File(digest_of(b""), size=0)
+    said = [replace(BEGUN, boot="two"), TreePart((("x.py", empty),)), TreeEnd()]
+    heard = spoken(live, said)
+    change = next(m.changes[0] for m in heard if isinstance(m, Apply))
+    assert (change.path, change.old, change.new) == ("x.py", empty, FILE)
+    assert change.keep is not None
+    assert live.trees.local.get("x.py") == FILE
+
+
+def test_what_it_has_kept_stays_agreed_on(live: Live) -> None:
+    live.trees.doubt_lately_agreed("one", ())
+    agreed = live.trees.agreed
+    (begin,) = spoken(live, [replace(BEGUN, boot="two"), AS_AGREED])
+    assert isinstance(begin, Begin)
+    assert live.trees.agreed == agreed is not None

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.core.trees import roots
 from towline.core.entry import DIRECTORY, Directory, File, digest_of
 from towline.core.tree import Tree
-from towline.engine.ancestor import Store, StoreError
+from towline.core.wire import fields
+from towline.engine.ancestor import UNSYNCED_S, Store, StoreError
 
 A, B = File(digest_of(b"a"), True, 1), File(digest_of(b"b"), size=1)
 
@@ -84,3 +89,80 @@ def test_conflicts_are_kept_in_order() -> None:
     store.keep_conflict("x", "x.conflict", "machine")
     store.keep_conflict("y\udcff", "y", "laptop")
     assert [kept.copy for kept in store.conflicts()] == ["x.conflict", "y"]
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_what_was_agreed_on_lately_is_known_and_in_the_end_no_longer() -> None:
+    clock = Clock()
+    store = Store(":memory:", clock)
+    store.agree(0, [("old", A)])
+    clock.now += 2 * UNSYNCED_S
+    assert store.lately(0) == ["old"], "nothing was heard of the machine since"
+    store.agree(0, [("x", A)])
+    clock.now += UNSYNCED_S - 1
+    store.agree(0, [("y", A)])
+    assert {"x", "y"} <= set(store.lately(0))
+    clock.now += 1
+    store.agree(0, [("z", A)])
+    assert set(store.lately(0)) == {"x", "y", "z"}
+    store.agree(0, [("y", None)])
+    assert set(store.lately(0)) == {"x", "z"}
+
+
+@settings(max_examples=30)
+@given(st.lists(st.tuples(st.floats(0, 2 * UNSYNCED_S), st.booleans(), st.booleans()), max_size=20))
+def test_nothing_is_forgotten_too_soon_whatever_becomes_of_engines_and_clocks(
+    steps: list[tuple[float, bool, bool]],
+) -> None:
+    """In each step time goes by, an engine may start, its clock may, and a path is agreed on."""
+    with TemporaryDirectory() as place:
+        clock, passed, agreed = Clock(), 0.0, list[float]()
+        store = Store(Path(place, "state"), clock)
+        for number, (seconds, restarts, resets) in enumerate(steps):
+            passed += seconds
+            clock.now += seconds
+            if restarts:
+                store.close()
+                clock.now = 0.0 if resets else clock.now
+                store = Store(Path(place, "state"), clock)
+            store.agree(0, [(str(number), A)])
+            agreed.append(passed)
+            young = {str(n) for n, at in enumerate(agreed) if at > passed - UNSYNCED_S}
+            assert young <= set(store.lately(0))
+        store.close()
+
+
+def test_the_folders_have_turns_of_their_own() -> None:
+    clock = Clock()
+    store = Store(":memory:", clock)
+    store.agree(0, [("x", A)])
+    for _ in range(5):
+        clock.now += 2 * UNSYNCED_S
+        store.agree(1, [("y", A)])
+    assert store.lately(0) == ["x"]
+
+
+def test_a_state_without_turns_is_taken_over_as_agreed_on_lately(tmp_path: Path) -> None:
+    old = sqlite3.connect(tmp_path / "state")
+    old.executescript(
+        "CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
+        "CREATE TABLE ancestor (mirror INTEGER NOT NULL, path BLOB NOT NULL, entry TEXT NOT NULL,"
+        " PRIMARY KEY (mirror, path)) WITHOUT ROWID;"
+        "INSERT INTO fact VALUES ('schema', '1'), ('life 0', 'life');"
+    )
+    row = (0, b"x", json.dumps(fields.pack_entry(A)))
+    old.execute("INSERT INTO ancestor VALUES (?, ?, ?)", row)
+    old.commit()
+    old.close()
+    for _ in range(2):
+        store = Store(tmp_path / "state")
+        assert dict(store.open_ancestor(0, "life").walk()) == {"x": A}
+        assert store.lately(0) == ["x"]
+        store.close()

@@ -186,3 +186,57 @@ def test_a_machine_that_holds_what_was_agreed_on_holds_what_cannot_be_synced_bes
     trees.take_agreed(told, NO_RULES)
     assert dict(trees.remote.walk()) == {"x": A, "d": Directory({"s": TROUBLE}), "d/s": TROUBLE}
     assert list(trees.steps(["x"])) == [Step("x", Verdict.PUSH, B)]
+
+
+def seen_after(trees: Trees, boots: tuple[str, str], lost: Directory) -> dict[str, Verdict]:
+    """Return what is to be done when `boots[0]` agreed, and `boots[1]` has this and no more."""
+    trees.doubt_lately_agreed(boots[0], ())
+    both = Directory({"d": Directory({"x": A}), "y": A})
+    trees.agree([("d", both.children["d"]), ("y", A)])
+    trees.local, trees.remote = Tree(both), Tree(lost)
+    trees.doubt_lately_agreed(boots[1], ())
+    return {step.path: step.verdict for step in trees.steps([""])}
+
+
+@pytest.mark.parametrize(
+    ("lost", "wanted"),
+    [
+        (Directory({"d": Directory({"x": A}), "y": A}), {}),
+        (Directory({"d": Directory({"x": B}), "y": A}), {"d/x": Verdict.CONFLICT}),
+        (Directory({"d": Directory({}), "y": A}), {"d/x": Verdict.PUSH}),
+        (Directory({"y": A}), {"d": Verdict.PUSH}),
+        (Directory({"d": B, "y": A}), {"d": Verdict.CONFLICT}),
+        (Directory({"d": Directory({"x": A}), "y": A, "z": B}), {"z": Verdict.PULL}),
+    ],
+)
+def test_what_a_machine_lost_with_its_power_is_no_edit(
+    trees: Trees, lost: Directory, wanted: dict[str, Verdict]
+) -> None:
+    assert seen_after(trees, ("one", "two"), lost) == wanted
+
+
+@pytest.mark.parametrize("boots", [("one", "one"), ("", "two"), ("", "")])
+def test_without_another_start_of_the_machine_it_is(trees: Trees, boots: tuple[str, str]) -> None:
+    wanted = {"d": Verdict.PULL, "y": Verdict.PULL}
+    assert seen_after(trees, boots, Directory({"y": B})) == wanted
+
+
+def test_each_start_is_doubted_once(trees: Trees) -> None:
+    seen_after(trees, ("one", "two"), Directory({"d": Directory({"x": A}), "y": A}))
+    trees.remote.put("y", B)
+    trees.doubt_lately_agreed("two", ())
+    assert [step.verdict for step in trees.steps(["y"])] == [Verdict.PULL]
+
+
+def test_what_was_sent_and_not_answered_may_be_lost_as_well() -> None:
+    clock = iter(range(0, 10_000, 1000))
+    store = Store(":memory:", lambda: next(clock))
+    trees = Trees(store, 0, lambda _: Direction.BOTH)
+    trees.doubt_lately_agreed("one", ())
+    for path in ("x", "y", "z"):
+        trees.agree([(path, A)])
+    assert store.lately(0) == ["y", "z"]
+    trees.local = Tree(Directory({"x": A, "y": A, "z": A}))
+    trees.remote = Tree(Directory({"x": B, "y": A, "z": A}))
+    trees.doubt_lately_agreed("two", ["x"])
+    assert [step.verdict for step in trees.steps(["x"])] == [Verdict.CONFLICT]

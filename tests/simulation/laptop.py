@@ -85,7 +85,7 @@ class Engine:
         store: Store | None = None
         with self._scope:
             try:
-                store = Store(self._state)
+                store = Store(self._state, lambda: self.side.clock.now)
                 self.live = self._open(store)
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self.live.follow_folder)

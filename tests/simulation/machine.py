@@ -31,10 +31,16 @@ class Agent:
     """One process on the machine."""
 
     def __init__(
-        self, side: Side, tasks: TaskGroup, violated: Callable[[str], None], number: int
+        self,
+        side: Side,
+        tasks: TaskGroup,
+        violated: Callable[[str], None],
+        number: int,
+        ended: Callable[[], None],
     ) -> None:
         self._side = side
         self._violated = violated
+        self._ended = ended
         self._roots = Roots(watch_for=self._open_watch)
         self.service = AgentService(self._roots, f"agent {number}", side.clock.current_time())
         self._tasks = tasks
@@ -214,6 +220,7 @@ class Agent:
             self._wire.cut()
         self.stir()
         self._scope.cancel()
+        self._ended()
 
     def failed(self, error: BaseException) -> None:
         if isinstance(error, Crash):
@@ -241,19 +248,29 @@ class _Survival:
 
 
 class Machine:
-    """What is at the other end: an agent, started when somebody connects."""
+    """What is at the other end: an agent, started when somebody connects.
 
-    def __init__(self, side: Side, tasks: TaskGroup, violated: Callable[[str], None]) -> None:
+    `ended` is called whenever one has died.
+    """
+
+    def __init__(
+        self,
+        side: Side,
+        tasks: TaskGroup,
+        violated: Callable[[str], None],
+        ended: Callable[[], None],
+    ) -> None:
         self.side = side
         self.agent: Agent | None = None
         self._tasks = tasks
         self._violated = violated
+        self._ended = ended
         self._count = 0
 
     def connect(self, wire: Wire) -> None:
         if self.agent is None or self.agent.is_dead:
             self._count += 1
-            self.agent = Agent(self.side, self._tasks, self._violated, self._count)
+            self.agent = Agent(self.side, self._tasks, self._violated, self._count, self._ended)
             self._tasks.start_soon(self.agent.run)
         self.agent.attach(wire)
 

@@ -16,7 +16,7 @@ from towline.agent import mirror
 from towline.core.change import Change
 from towline.core.wire import replay
 from towline.disk import apply, displaced
-from towline.engine import ancestor, plan
+from towline.engine import ancestor, plan, trees
 from towline.engine.remote import Remote
 
 Mutation = Callable[[], Any]
@@ -107,6 +107,13 @@ def contents_are_not_made_durable() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def a_machine_is_believed_after_a_power_cut() -> Iterator[None]:
+    """What it lost, having been started anew, is taken for what somebody did there."""
+    with mock.patch.object(trees.Trees, "doubt_lately_agreed", return_value=None):
+        yield
+
+
 MUTATIONS: dict[str, Mutation] = {
     "old": old_is_not_checked,
     "planned": planned_steps_are_agreed_on,
@@ -114,6 +121,7 @@ MUTATIONS: dict[str, Mutation] = {
     "incarnation": the_ancestor_outlives_the_machine,
     "changes": kernels_hear_of_the_laptop_only,
     "names": names_are_not_made_durable,
+    "boot": a_machine_is_believed_after_a_power_cut,
     "contents": contents_are_not_made_durable,
     "swap": nobody_looks_at_what_was_swapped_out,
 }

@@ -1,8 +1,9 @@
-"""A laptop that loses its power: what of the engine's work was not on the disk yet is undone.
+"""A computer that loses its power: what of our work was not on the disk yet is undone.
 
 As on a disk with a journal: of the names the last ones are undone, back to one that was made
 durable, in the order opposite to that in which they were given; and a content that was not made
 durable is another one. What users do counts as durable, for that is their program's affair.
+The laptop makes durable what it shows; the machine makes nothing durable.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from towline.disk import rename
 
 NAMES_S = 5.0  # How long a disk takes to write names by itself,
 CONTENTS_S = 30.0  # and contents.
+THERE_S = 4.0  # Both, on a machine: so short that worlds last for longer.
+UNSYNCED_S = 8.0  # What the engine believes of that: as in earnest, somewhat more.
 
 
 class Power:
     """Whether it fails at a system call: never, unless there is a `chance`."""
 
-    def __init__(self, seed: int = 0, chance: float = 0.0) -> None:
+    def __init__(self, seed: int | str = 0, chance: float = 0.0) -> None:
         self.random = Random(f"power {seed}")  # noqa: S311 - Not for secrets.
         self.chance = chance
         self.is_out = False
@@ -43,6 +46,8 @@ class _Naming(NamedTuple):
 
 class Unwritten:
     """What the process did to a folder and the disk may forget. `now` in seconds."""
+
+    names_s, contents_s = NAMES_S, CONTENTS_S
 
     def __init__(self, root: Path, now: Callable[[], float]) -> None:
         self.is_watched = False  # Most worlds have no power cuts, and need not know.
@@ -82,16 +87,24 @@ class Unwritten:
         """A user makes durable what is done to this path, and what was done near it before."""
         self._are_safe(lambda naming: any(_are_near(path, at) for at in naming.paths))
 
+    def forget(self) -> None:
+        """The folder is gone, with its disk."""
+        self._names.clear()
+        self._contents.clear()
+
+    def young_names(self) -> list[str]:
+        """Return the paths that may not be on the disk."""
+        return [path for naming in self._names for path in naming.paths]
+
     def lose(self, random: Random) -> set[int]:
         """The power is gone. Return the inodes of which the content is not on the disk."""
         now = self._now()
-        names = [naming for naming in self._names if now - naming.at < NAMES_S]
+        names = [naming for naming in self._names if now - naming.at < self.names_s]
         for naming in reversed(names[random.randint(0, len(names)) :]):
             with suppress(OSError):
                 naming.undo()
-        lost = {ino for ino, since in self._contents.items() if now - since < CONTENTS_S}
-        self._names.clear()
-        self._contents.clear()
+        lost = {ino for ino, since in self._contents.items() if now - since < self.contents_s}
+        self.forget()
         return lost
 
     def _named(self, undo: Callable[[], None], *paths: str) -> None:

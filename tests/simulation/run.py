@@ -24,6 +24,7 @@ from trio._core._wakeup_socketpair import WakeupSocketpair
 
 from tests.simulation.clock import Idle
 from tests.simulation.folder import SimulatedFolder
+from tests.simulation.power import UNSYNCED_S
 from tests.simulation.world import SMALL_LIMITS, CountingMirror, Report, World
 from towline.agent import mirror, roots, serve
 from towline.core import delta, digest
@@ -31,7 +32,7 @@ from towline.core.wire import line as wire_line
 from towline.core.wire import telling
 from towline.disk import displaced, look, reading, signatures, sources, stage, versions
 from towline.disk.replica import Replica
-from towline.engine import draft, pull, push
+from towline.engine import ancestor, draft, pull, push
 
 _SMALL: tuple[tuple[Any, str, Any], ...] = (
     (push, "HOT_SIZE_MAX", 4096),
@@ -74,6 +75,8 @@ def _patched(world: World) -> Iterator[None]:
         )
         patch(serve, "Mirror", lambda *rest: CountingMirror(world, *rest))
         patch(roots, "socket", SimpleNamespace(gethostname=lambda: "machine"))
+        patch(mirror, "boot_id", lambda: f"boot {world.boots}")
+        patch(ancestor, "UNSYNCED_S", UNSYNCED_S)
         patch(sources, "_excludes_file", lambda root: root / ".towline" / "no-such-file")
         idle = Idle(world.clock)
         patch(trio._core._run, "TheIOManager", lambda: idle)

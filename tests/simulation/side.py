@@ -395,6 +395,35 @@ class Side:
                 with suppress(PermissionError):  # Then everybody knows it for half written.
                     self.ledger.known.add(read(str(place)))  # Else it may be taken for an edit.
 
+    def lose_power_there(self, elsewhere: set[bytes]) -> None:
+        """As `lose_power`, where nothing is made durable: what is not `elsewhere` is lost."""
+        self.power.is_out = False
+        self.abandon_handles_softly()
+        young = self.unwritten.young_names()
+        lost = self.unwritten.lose(self.power.random)
+        self.files.forget()
+        for path, status in self.files.found().items():
+            if status.st_ino in lost:
+                self._spoil(path, elsewhere)
+                young.append(path)
+        for place in sorted((self.root / OWN_DIRECTORY).rglob("*")):
+            if place.lstat().st_ino in lost:
+                spoil(place, self.power.random)
+                with suppress(PermissionError):
+                    self.ledger.known.add(read(str(place)))
+        self.files.forget()
+        for path in young:
+            self.acts += 1
+            self.touched[path] = self.acts
+
+    def _spoil(self, path: str, elsewhere: set[bytes]) -> None:
+        place = self.root / path
+        self.ledger.gave_up({read(str(place))} - elsewhere)
+        spoil(place, self.power.random)
+        self.trace(f"{self.name}: {path!r} has lost its content")
+        self.stamp(place.lstat().st_ino, content=True)
+        self.ledger.known.add(read(str(place)))
+
     def vanish(self, elsewhere: set[bytes]) -> None:
         """The whole machine is gone; only what is `elsewhere` is owed from now on."""
         self.ledger.gave_up(self.everything() - elsewhere)
@@ -405,6 +434,7 @@ class Side:
         self.abandon_handles()
         shutil.rmtree(self.root)
         self.files.forget()
+        self.unwritten.forget()
         for watch in self.watches:
             watch.note_root_gone()
 

@@ -14,6 +14,7 @@ SEEDS = {
     "incarnation": (0, 200),
     "swap": (0, 120),
     "changes": (0, 60),
+    "boot": (30, 60),
     "contents": (0, 60),
     "names": (160, 500),  # The first one to notice is 168.
 }

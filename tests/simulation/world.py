@@ -22,7 +22,7 @@ from tests.simulation.kernel import Kernel
 from tests.simulation.laptop import Engine
 from tests.simulation.ledger import Ledger
 from tests.simulation.machine import OUTBOX_MAX, Agent, Machine
-from tests.simulation.power import Past, Power
+from tests.simulation.power import THERE_S, Past, Power
 from tests.simulation.side import Side
 from tests.simulation.users import Users
 from tests.simulation.weather import Crash, draw_weather
@@ -45,7 +45,7 @@ from towline.engine.barrier import FlushError
 from towline.engine.live import Live
 from towline.engine.plan import Stuck
 
-POWER_SHARE = 0.2  # Of the worlds: power cuts.
+POWER_SHARE = 0.2  # Of the worlds: power cuts on the laptop, and, drawn apart, on the machine.
 POWER_CHANCES = (0.0002, 0.001)  # At each system call.
 QUIET_S = 300.0  # Virtual seconds in which all must have come to rest.
 SMALL_LIMITS = Limits(
@@ -137,6 +137,8 @@ class World:
         self._state = place / "state.db"
         self._past = Past(place, "state*", lambda: self.clock.now)
         self._add_power(seed)
+        self.boots = 0  # Of the machine, but for the first.
+        self._add_power_there(seed)
         self.engine: Engine | None = None
         self.machine: Machine | None = None
         self.kernel = Kernel(str(self.remote.root), self.remote.contents)
@@ -149,6 +151,14 @@ class World:
         if drawn.random.random() < POWER_SHARE:
             drawn.chance = drawn.random.choice(POWER_CHANCES)
             self.laptop.power, self.laptop.unwritten.is_watched = drawn, True
+
+    def _add_power_there(self, seed: int) -> None:
+        """In some worlds the machine loses its power and keeps its disk."""
+        drawn = Power(f"there {seed}")
+        if drawn.random.random() < POWER_SHARE:
+            drawn.chance = drawn.random.choice(POWER_CHANCES)
+            self.remote.power, unwritten = drawn, self.remote.unwritten
+            unwritten.is_watched, unwritten.names_s, unwritten.contents_s = True, THERE_S, THERE_S
 
     def _branch(self) -> Random:
         return Random(self.random.getrandbits(64))  # noqa: S311 - Not for secrets.
@@ -196,7 +206,7 @@ class World:
                 self.machine.kill()
 
     async def _live(self, tasks: anyio.abc.TaskGroup) -> None:
-        self.machine = Machine(self.remote, tasks, self.violated)
+        self.machine = Machine(self.remote, tasks, self.violated, self._agent_ended)
         for users in self.users:
             for _ in range(self.random.randrange(12)):
                 await users.act()
@@ -212,7 +222,7 @@ class World:
             chaos.cancel_scope.cancel()
         self.trace("-- everybody rests; nothing goes wrong any more --")
         self.weather.is_over = True
-        self.laptop.power.chance = 0.0
+        self.laptop.power.chance = self.remote.power.chance = 0.0
         self.laptop.mend()
         self.remote.mend()
         self.laptop.abandon_handles_softly()
@@ -254,6 +264,15 @@ class World:
             self.trace("laptop: the power is gone")
             self.laptop.lose_power()
             self._past.bring_back(power.random)
+
+    def _agent_ended(self) -> None:
+        """Whatever it died of may have been a power cut."""
+        power = self.remote.power
+        is_out = power.is_out or (power.chance and power.random.random() < 0.5)
+        if is_out and self.remote.root.exists():
+            self.trace("machine: the power is gone")
+            self.boots += 1
+            self.remote.lose_power_there(self._kept_by_laptop())
 
     # Trouble.
 
@@ -308,13 +327,17 @@ class World:
         if not self.remote.root.exists():
             return
         self.trace("the machine is taken away; an empty one takes its place")
-        here, there = self.laptop.contents(), self.remote.contents()
-        # What was moved there is, for the laptop, a deletion that it may carry out yet.
-        moved = set(there.values()) - {c for path, c in there.items() if here.get(path) == c}
-        self.remote.vanish(self.laptop.arrived() - moved)
+        self.remote.vanish(self._kept_by_laptop())
         assert self.machine is not None
         if self.random.random() < 0.7:
             self.machine.kill()
+
+    def _kept_by_laptop(self) -> set[bytes]:
+        """Return the contents that are not lost, whatever happens to those on the machine."""
+        here, there = self.laptop.contents(), self.remote.contents()
+        # What was moved there is, for the laptop, a deletion that it may carry out yet.
+        moved = set(there.values()) - {c for path, c in there.items() if here.get(path) == c}
+        return self.laptop.arrived() - moved
 
     def _empty_machine(self) -> None:
         if self.remote.root.exists():

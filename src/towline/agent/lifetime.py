@@ -1,4 +1,4 @@
-"""How long this machine lives: by what its environment says, and by the rules of its provider.
+"""Which life of the machine this is, and how long it is: by its environment, by its provider.
 
 Nothing is asked over a network, and nothing is remembered here.
 """
@@ -46,6 +46,18 @@ def environment() -> dict[str, str]:
             name, _, value = os.fsdecode(item).partition("=")
             found[name] = value
     return {**found, **os.environ}
+
+
+def boot_id() -> str:
+    """Return what names this start of the machine; empty where nothing does.
+
+    Containers have the one of their host: ending one loses nothing that was written.
+    """
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
 
 
 def age_s() -> float:

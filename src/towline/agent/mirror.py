@@ -21,6 +21,7 @@ from typing import Protocol
 
 from towline.agent.ahead import Vanguard
 from towline.agent.changes import Changes
+from towline.agent.lifetime import boot_id
 from towline.agent.roots import Root, RootError
 from towline.core.change import Change, Outcome, Result
 from towline.core.delta import Stretch, from_offset, pieces
@@ -247,6 +248,7 @@ class Mirror:
                 partials=tuple(sorted(root.replica.stage.partials().items())),
                 watching=root.watching,
                 notebook=self._notebook,
+                boot=boot_id(),
             )
         )
         self._telling = self._tell_tree(root, begin.agreed)

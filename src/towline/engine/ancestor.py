@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
@@ -21,15 +21,21 @@ from towline.core.entry import Entry
 from towline.core.tree import Tree
 from towline.core.wire import fields
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 ROWS_AT_ONCE = 4096  # Read as one JSON text: far quicker than each, and no more than 2 MB.
 CACHE_KIB = 512  # Of the file, in memory: paths come in order. SQLite would take 2 MB.
+# What a machine may not have on its disk yet. Linux begins to write after 30 s, looks every 5 s
+# (vm.dirty_expire_centisecs, dirty_writeback_centisecs), and commits the names after as long again
+# (ext4's `commit`); and for silence_s a machine is believed to be there that is not. That makes
+# some 50 s; the rest is for disks that are busy.
+UNSYNCED_S = 120.0
 _JSON = json.JSONEncoder(separators=(",", ":"))
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS ancestor (
     mirror INTEGER NOT NULL, path BLOB NOT NULL, entry TEXT NOT NULL,
+    turn INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (mirror, path)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS conflict (
@@ -51,9 +57,15 @@ class StoreError(Exception):
 
 
 class Store:
-    """The state of one workspace. Use from one thread."""
+    """The state of one workspace. Use from one thread.
 
-    def __init__(self, file: Path | str) -> None:
+    Each row of an ancestor has the number of the *turn* in which it was agreed on. A turn lasts
+    for UNSYNCED_S or more, and until something is agreed on; so what is older than the last one
+    but one was agreed on that long before the last agreement. No clock outlives the engine: to
+    the next one all of the turn is new.
+    """
+
+    def __init__(self, file: Path | str, clock: Callable[[], float] = time.monotonic) -> None:
         """Open or create the file. Raises `StoreError`, also for a file of a newer towline."""
         try:
             self._db = sqlite3.connect(file, isolation_level=None)
@@ -64,10 +76,21 @@ class Store:
             self._db.executescript(_SCHEMA)
         except sqlite3.Error as error:
             raise StoreError(f"the state in {file} cannot be used: {error}") from None
+        self._clock = clock
+        self._began = clock()
+        self._turns: dict[int, tuple[int, float]] = {}  # By mirror: the turn, and when it began.
         version = int(self.fact("schema", str(SCHEMA_VERSION)))
         if version > SCHEMA_VERSION:
             raise StoreError(f"the state in {file} was written by a newer towline")
-        self.set_fact("schema", str(SCHEMA_VERSION))
+        self._bring_up(version)
+
+    def _bring_up(self, version: int) -> None:
+        with self._db:
+            self._db.execute("BEGIN")
+            if version < 2:
+                self._db.execute("ALTER TABLE ancestor ADD COLUMN turn INTEGER NOT NULL DEFAULT 0")
+            self.set_fact("schema", str(SCHEMA_VERSION))
+            self._db.execute("COMMIT")
 
     def close(self) -> None:
         self._db.close()
@@ -134,14 +157,42 @@ class Store:
         with suppress(sqlite3.Error):  # A full disk, say: the next link takes longer.
             self.set_fact(f"agreed {mirror}", digest.hex())
 
+    def lately(self, mirror: int) -> list[str]:
+        """Return what was agreed on within UNSYNCED_S before the last agreement, or somewhat more.
+
+        So the machine had it, and may not have had it on its disk when it was last heard of.
+        """
+        query = "SELECT path FROM ancestor WHERE mirror = ? AND turn >= ?"
+        since = int(self.fact(f"turn {mirror}", "0")) - 1
+        return [_decode(raw) for (raw,) in self._db.execute(query, (mirror, since))]
+
+    def boot(self, mirror: int) -> str:
+        """Return which start of the machine was seen last; empty if none was."""
+        return self.fact(f"boot {mirror}")
+
+    def set_boot(self, mirror: int, boot: str) -> None:
+        self.set_fact(f"boot {mirror}", boot)
+
     def _forget_agreed(self, mirror: int) -> None:
         self._db.execute("DELETE FROM fact WHERE name = ?", (f"agreed {mirror}",))
 
     def _keep(self, mirror: int, rows: Iterable[tuple[str, Entry | None]]) -> None:
+        turn = self._turn(mirror)
         packed = (
-            (mirror, _encode(path), _JSON.encode(fields.pack_entry(entry))) for path, entry in rows
+            (mirror, _encode(path), _JSON.encode(fields.pack_entry(entry)), turn)
+            for path, entry in rows
         )
-        self._db.executemany("INSERT OR REPLACE INTO ancestor VALUES (?, ?, ?)", packed)
+        self._db.executemany("INSERT OR REPLACE INTO ancestor VALUES (?, ?, ?, ?)", packed)
+
+    def _turn(self, mirror: int) -> int:
+        """Return the turn of what is agreed on now, and write it down if it is another one."""
+        now, name = self._clock(), f"turn {mirror}"
+        turn, began = self._turns.get(mirror) or (int(self.fact(name, "0")), self._began)
+        if now - began >= UNSYNCED_S:
+            turn, began = turn + 1, now
+            self.set_fact(name, str(turn))
+        self._turns[mirror] = turn, began
+        return turn
 
     def _forget(self, mirror: int, rows: Iterable[tuple[str, Entry | None]]) -> None:
         gone = [(mirror, _encode(path)) for path, _ in rows]

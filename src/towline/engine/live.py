@@ -432,6 +432,7 @@ class Live:
             self.trees.take_remote(told, rules)
         if end.exists and self.trees.remote.root is None:
             self.trees.remote.put("", Directory({}))
+        self.trees.doubt_lately_agreed(self.machine.boot, (path for path, _ in self._sent_before))
         self._recognise_own(end.carried_out)
         self._notices.gone("machine", [""], self.trees.remote)
         for problem in end.problems:

@@ -176,6 +176,27 @@ class Trees:
         if gone:
             self._store.agree(self._mirror, gone)
 
+    def doubt_lately_agreed(self, boot: str, sent: Iterable[str]) -> None:
+        """Forget what the machine lost, if it was started anew: that is nobody's edit there.
+
+        When its power fails, files that were written lately may be left empty, old or absent. So
+        what was agreed lately, or `sent` and not answered, counts only if it is still there. The
+        machine's tree is to be known, and nothing agreed on in this life yet.
+        """
+        before = self._store.boot(self._mirror)
+        if boot == before:
+            return
+        if before:
+            self.forget(
+                path
+                for path in (*self._store.lately(self._mirror), *sent)
+                if self._differs_there(path)
+            )
+        self._store.set_boot(self._mirror, boot)
+
+    def _differs_there(self, path: str) -> bool:
+        return shallow(self.remote.get(path)) != shallow(self.ancestor.get(path))
+
     def blocked_there(self, paths: Iterable[str]) -> Iterator[str]:
         """Yield those of `paths` where a change of the laptop cannot go.
 

@@ -33,7 +33,7 @@ PROBLEM = Problem("x", ProblemKind.UNREADABLE, "Permission denied")
 EXAMPLES: list[Message] = [
     messages.Begin("~/project", "laptop", "cd" * 16, 7, [["rules"]], "vision", 43200, FILE.digest),
     messages.Begun(
-        "/srv/project", "gpu", "ab" * 16, True, ((FILE.digest, 10),), "polled", "%run x"
+        "/srv/project", "gpu", "ab" * 16, True, ((FILE.digest, 10),), "polled", "%run x", "12-34"
     ),
     messages.SetRules({"any": "value"}),
     messages.TreePart((("d", DIRECTORY), ("d/x", FILE), ("l", Symlink("d/x")))),

@@ -15,8 +15,9 @@ from contextlib import suppress
 
 from towline.agent.jobs.hold import hold
 from towline.agent.jobs.record import Request
-from towline.agent.jobs.shelf import Job, Shelf, boot_id
+from towline.agent.jobs.shelf import Job, Shelf
 from towline.agent.jobs.supervise import supervise
+from towline.agent.lifetime import boot_id
 
 
 def begin(workspace: str, asked: Request) -> Job:

@@ -32,6 +32,7 @@ from towline.agent.jobs.record import (
     read_record,
     write_record,
 )
+from towline.agent.lifetime import boot_id
 from towline.agent.place import beside_home, ensure_private
 
 JOBS_KEPT = 200  # Jobs that are over; the oldest go when another begins.
@@ -224,15 +225,6 @@ def _ensure_in_home(directory: str) -> bool:
     except OSError:
         return False
     return ours and os.access(directory, os.W_OK)
-
-
-def boot_id() -> str:
-    """Return what names this start of the machine; empty where nothing does."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read().strip()
-    except OSError:
-        return ""
 
 
 def _keeps_files(job: Job) -> bool:

@@ -76,15 +76,17 @@ class Begun:
     partials: tuple[tuple[bytes, int], ...] = ()  # Digest → bytes already staged.
     watching: str = ""  # How changes are noticed, where it is not simply by notification.
     notebook: str = ""  # What to type in a notebook there to load the extension.
+    boot: str = ""  # Which start of the machine this is; empty where nobody knows.
 
     def pack(self) -> tuple[list[Any], bytes]:
         partials = [[digest.hex(), size] for digest, size in self.partials]
         about = [self.root, self.host, self.incarnation, self.new]
-        return [*about, partials, self.watching, self.notebook], b""
+        return [*about, partials, self.watching, self.notebook, self.boot], b""
 
     @classmethod
     def unpack(cls, header: list[Any], body: bytes) -> Begun:
-        root, host, incarnation, new, partials, watching, notebook = fields.record(header, 7)
+        root, host, incarnation, new, *rest = fields.record(header, 8)
+        partials, watching, notebook, boot = rest
         return cls(
             fields.sentence(root),
             fields.sentence(host),
@@ -93,6 +95,7 @@ class Begun:
             fields.sequence(partials, records.partial),
             fields.sentence(watching),
             fields.sentence(notebook),
+            fields.text(boot, 64),
         )
 
 
