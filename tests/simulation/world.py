@@ -604,7 +604,8 @@ class World:
         agent = self.machine.agent if self.machine else None
         if agent is None or agent.mirror is None:
             return
-        if agent.mirror.revision != live._store.revision:
+        is_tried_again = bool(live.flights.waiting())
+        if agent.mirror.revision != live._store.revision and not is_tried_again:
             self.violated(
                 f"the agent counts {agent.mirror.revision} revisions of {live._store.revision}"
             )
