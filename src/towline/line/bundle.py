@@ -23,7 +23,7 @@ from pathlib import Path
 RINGS = ("core", "disk", "agent")
 BESIDE = ("notebook",)
 LAPTOP_ONLY = frozenset(
-    f"towline/core/{name}.py" for name in ("address", "rename", "safety", "ticket")
+    f"towline/core/{name}.py" for name in ("address", "reconcile", "rename", "safety", "ticket")
 )
 """Of these rings, what nothing on the machine imports."""
 OWN_PYTHON = f"{sys.version_info[0] * 100 + sys.version_info[1]}"
