@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.trees import entries, names, roots
-from towline.core.entry import DIRECTORY, Directory, Entry, File
+from towline.core.entry import DIRECTORY, Directory, Entry, File, Unsynced
+from towline.core.problem import ProblemKind
 from towline.core.tree import Tree
 
 A, B = File(b"a"), File(b"b")
+UNREADABLE = Unsynced(ProblemKind.UNREADABLE)
 paths = st.lists(names, min_size=1, max_size=3).map("/".join)
 
 
@@ -112,3 +114,16 @@ def test_trees_that_hold_the_same_share_its_names() -> None:
         tree.put("".join(["new", "/", "x.py"]), A)
     names = [next(iter(tree.get("new").children)) for tree in (here, there)]
     assert names[0] is names[1]
+
+
+def test_nothing_is_put_below_what_is_not_synced() -> None:
+    tree = Tree(Directory({"d": UNREADABLE, "e": A}))
+    tree.put("d/x", A)
+    tree.put_shallow("d/y/z", A)
+    assert tree.root == Directory({"d": UNREADABLE, "e": A})
+    assert len(tree) == 2
+    tree.put("e/x", B)
+    assert tree.get("e/x") == B, "a file gives way"
+    tree.put("d", Directory({"x": A}))
+    tree.put("d/y", B)
+    assert tree.get("d") == Directory({"x": A, "y": B}), "once it is known"

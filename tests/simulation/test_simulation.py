@@ -34,6 +34,8 @@ FOUND = (
     702153,
     702740,
     704662,
+    705402,
+    910966,
 )
 SOAK_SEEDS = int(os.environ.get("TOWLINE_SOAK_SEEDS", "20000"))
 SOAK_FIRST = int(os.environ.get("TOWLINE_SOAK_FIRST", "100000"))

@@ -84,14 +84,20 @@ def changes_between(path: str, old: Entry | None, new: Entry | None) -> Iterator
 
 
 def _make_children(path: str, directory: Directory, made: list[Change]) -> None:
-    """Add what makes a directory's children; a first copy is nothing else, so it is kept short."""
+    """Add what makes a directory's children; a first copy is nothing else, so it is kept short.
+
+    What is in the directory itself comes together: it can be made whole by whoever carries it out.
+    """
+    below: list[tuple[str, Directory]] = []
     for name, child in sorted(directory.children.items()):
         at = join(path, name)
         if isinstance(child, Directory):
-            made.append(Change(at, None, DIRECTORY))
-            _make_children(at, child, made)
+            below.append((at, child))
         else:
             made.append(Change(at, None, child))
+    for at, child in below:
+        made.append(Change(at, None, DIRECTORY))
+        _make_children(at, child, made)
 
 
 def moved_contents(changes: Sequence[Change]) -> dict[bytes, tuple[str, File]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import cast
 
-from towline.core.entry import Directory, Entry
+from towline.core.entry import Directory, Entry, Unsynced
 from towline.core.path import join, shared
 
 
@@ -47,7 +47,9 @@ class Tree:
     def put(self, path: str, entry: Entry | None) -> None:
         """Set or, with None, remove what is at `path`, with everything below it.
 
-        Missing directories on the way are made, and what stood in their place is replaced.
+        Missing directories on the way are made, and what stood in their place is replaced: but for
+        what is not synced. Nothing is put below that, as a directory of it alone would say that
+        there is nothing else, and what is missing from a tree was deleted.
         """
         owned = _copy(entry) if isinstance(entry, Directory) else entry
         parent, _, name = path.rpartition("/")
@@ -102,8 +104,11 @@ class Tree:
         self._last, self._children = path, _own(entry)
         return self._children
 
-    def _make(self, path: str) -> dict[str, Entry]:
-        """Return what is in a directory, made with those above it where they are missing."""
+    def _make(self, path: str) -> dict[str, Entry] | None:
+        """Return what is in a directory, made with those above it where they are missing.
+
+        None if one of them is not synced.
+        """
         if (found := self._children_of(path)) is not None:
             return found
         if self._root is None:
@@ -111,6 +116,8 @@ class Tree:
         children = _own(self._root)
         for name in path.split("/") if path else ():
             child = children.get(name)
+            if isinstance(child, Unsynced):
+                return None
             if not isinstance(child, Directory):
                 self._count += child is None
                 child = children[shared(name)] = Directory({})

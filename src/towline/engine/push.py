@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from towline.core.change import Change, holds, is_moved, moved_contents
 from towline.core.delta import Stretch, from_offset, pieces
-from towline.core.entry import DIRECTORY, Entry, File
+from towline.core.entry import DIRECTORY, Directory, Entry, File
 from towline.core.path import is_below
 from towline.core.rename import Rename
 from towline.core.summary import digest_of_directory
@@ -287,8 +287,10 @@ class Pusher:
             size += queued.change.content_size
             header_size += _header_size(queued.change)
             full = len(batch) == BATCH_CHANGES or size > BATCH_SIZE or header_size > HEADER_SIZE
-            if batch and (full or queued.revision != head.revision):
+            if batch and queued.revision != head.revision:
                 break
+            if batch and full:
+                return _to_whole_directories([*batch, queued])
             batch.append(queued)
         return batch
 
@@ -376,6 +378,19 @@ class Pusher:
         revision.queued -= 1
         if not sent and revision.is_sent:
             self._emptied.append(queued.revision)
+
+
+def _to_whole_directories(batch: Sequence[Queued]) -> list[Queued]:
+    """Leave out the last, and what belongs to a new directory that goes on after it.
+
+    The machine makes a new directory with what comes along by one rename, and one by one whatever
+    comes later. So a directory is not divided if that leaves half of the batch.
+    """
+    last = len(batch) - 1
+    for at in range(last, last // 2, -1):
+        if isinstance(batch[at].change.new, Directory):
+            return list(batch[:at])
+    return list(batch[:last])
 
 
 def rename_as_change(rename: Rename) -> Change:

@@ -22,7 +22,9 @@ from pathlib import Path
 
 RINGS = ("core", "disk", "agent")
 BESIDE = ("notebook",)
-LAPTOP_ONLY = frozenset(f"towline/core/{name}.py" for name in ("address", "safety", "ticket"))
+LAPTOP_ONLY = frozenset(
+    f"towline/core/{name}.py" for name in ("address", "reconcile", "rename", "safety", "ticket")
+)
 """Of these rings, what nothing on the machine imports."""
 OWN_PYTHON = f"{sys.version_info[0] * 100 + sys.version_info[1]}"
 BYTECODE_HEADER = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + bytes(8)
