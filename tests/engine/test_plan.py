@@ -88,3 +88,15 @@ async def test_only_what_a_failed_change_needs_waits_with_it(
     machine = Machine()
     await planner.plan(cast(Any, machine))
     assert machine.paths() == sent
+
+
+async def test_what_failed_before_is_tried_once_a_person_accepts_a_held_plan() -> None:
+    planner = planner_over({"stuck": FILE}, {})
+    planner.failed(
+        Change("stuck", None, FILE), Problem("stuck", ProblemKind.DISK_FULL), "machine", 0
+    )
+    machine = Machine()
+    planner.held = "the folder on the machine is empty"
+    planner.accept()
+    await planner.plan(cast(Any, machine))
+    assert machine.paths() == ["stuck"]

@@ -36,6 +36,7 @@ FOUND = (
     704662,
     705402,
     910966,
+    921962,
 )
 SOAK_SEEDS = int(os.environ.get("TOWLINE_SOAK_SEEDS", "20000"))
 SOAK_FIRST = int(os.environ.get("TOWLINE_SOAK_FIRST", "100000"))

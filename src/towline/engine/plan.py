@@ -210,8 +210,9 @@ class Planner:
             self._flights.note(self._pen)
             self._ripe |= self._pen
             self._pen.clear()
-        self._is_retrying = now >= self._retry_at
-        if self._is_retrying:
+        self._is_retrying = self._accepted  # What a person has decided on is not put off.
+        if now >= self._retry_at:
+            self._is_retrying = True
             self._retry_at = now + RETRY_S
             self._flights.note(self.stuck)
 
