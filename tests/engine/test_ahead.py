@@ -86,3 +86,14 @@ async def test_what_is_gone_there_is_dropped_unless_somebody_waits(
     assert disk.staged == {DIGEST: b"one two "}
     await vanguard.look(tree, set)
     assert disk.staged == {}
+
+
+async def test_of_what_the_machine_has_no_more_nothing_is_kept(
+    disk: Disk, vanguard: Vanguard
+) -> None:
+    await vanguard.take(Ahead("a.pt", DRAFT, 0, b"one two "))
+    await vanguard.adopt(Adopt(DRAFT, DIGEST, 8))
+    vanguard.give_up(OTHER)
+    assert vanguard.goes_on(Part(DIGEST, SIZE, 8, b"three"))
+    vanguard.give_up(DIGEST)
+    assert not vanguard.goes_on(Part(DIGEST, SIZE, 8, b"three"))

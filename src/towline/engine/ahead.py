@@ -46,6 +46,11 @@ class Vanguard:
         self._draft, self._digest = None, adopt.digest if adopt.size else None
         await self._local.adopt(adopt.draft, adopt.digest, adopt.size)
 
+    def give_up(self, digest: bytes) -> None:
+        """The machine has this content no more: what still comes of it is not kept."""
+        if digest == self._digest:
+            self._digest = None
+
     def goes_on(self, part: Part) -> bool:
         """Whether this content, which nobody has asked for yet, is what the draft became."""
         is_bounded = part.size > PART_SIZE and part.offset + len(part.data) <= AHEAD_MAX

@@ -27,6 +27,7 @@ from towline.core.summary import life_of
 from towline.core.tree import Tree
 from towline.core.wire.frames import ProtocolError
 from towline.core.wire.messages import (
+    Adopt,
     Applied,
     Begin,
     Begun,
@@ -402,6 +403,8 @@ class Live:
     async def _take_contents(self, remote: Remote) -> None:
         async for message in remote.contents():
             await self.puller.take(message)
+            if isinstance(message, Adopt):  # It may have been told before that this is gone.
+                await self.puller.look_at_told(self.trees.remote)
             self._touched()
 
     def _begun(self, begun: Begun) -> None:

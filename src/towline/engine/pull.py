@@ -173,6 +173,7 @@ class Puller:
     def give_up(self, digest: bytes) -> None:
         """The machine has this content no more."""
         self._given_up.append(digest)
+        self._vanguard.give_up(digest)
         self._is_here(digest)
 
     def _note_received(self, digest: bytes, end: int, size: int, *, kept: bool) -> None:
