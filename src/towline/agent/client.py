@@ -100,6 +100,17 @@ class Client:
                 return
             del self.outgoing[:sent]
 
+    def send(self, data: bytes) -> None:
+        """Send what the other side takes of `data`, after what waits; the rest waits, too.
+
+        Raises OSError when it is gone.
+        """
+        sent = 0
+        if not self.outgoing:  # So that most of it is not copied once more.
+            with suppress(BlockingIOError, InterruptedError):
+                sent = os.write(self.target, data)
+        self.outgoing += memoryview(data)[sent:]
+
     def write_last(self, data: bytes, timeout_s: float) -> None:
         """Send all of `data`, waiting for it. Raises OSError, and TimeoutError among them."""
         self.outgoing += data

@@ -396,8 +396,7 @@ class Loop:
                 if not data:
                     break
                 fed += len(data)
-                transport.outgoing += data
-                transport.write()
+                transport.send(data)
         except OSError:
             self._drop(transport)
             return
