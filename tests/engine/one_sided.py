@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import anyio
+
 from towline.core.direction import Direction
 from towline.core.gather import Gather
 from towline.core.ignore import DEFAULT_SOURCE, Rules, Source, SourceKind
@@ -19,6 +21,17 @@ from towline.engine.local import Local
 
 BEGUN = Begun("/srv/x", "gpu", "ab" * 16, new=True)
 RULES = Rules([DEFAULT_SOURCE, Source(SourceKind.GIT_IGNORE, "", ".gitignore", ("*.log",))])
+
+
+class Mute:
+    """A channel on which the machine never says anything."""
+
+    async def send(self, message: bytes) -> None:
+        pass
+
+    async def receive(self) -> bytes:
+        await anyio.sleep_forever()
+        raise AssertionError
 
 
 def live_over(

@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from tests.engine.one_sided import BEGUN, RULES, live_over
+from tests.engine.one_sided import BEGUN, RULES, Mute, live_over
 from towline.core.entry import File, digest_of
 from towline.core.wire.messages import Apply, Message, Observed, TreeEnd, TreePart, decode, encode
 from towline.disk.folder import Folder
@@ -47,15 +47,6 @@ class Emptied:
         if not (rest := self._first or self._next):
             await anyio.sleep_forever()
         return encode(rest.pop(0))
-
-
-class Mute:
-    async def send(self, message: bytes) -> None:
-        pass
-
-    async def receive(self) -> bytes:
-        await anyio.sleep_forever()
-        raise AssertionError
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import anyio
 
-from tests.engine.one_sided import BEGUN, RULES, live_over
+from tests.engine.one_sided import BEGUN, RULES, Mute, live_over
 from towline.core.entry import DIRECTORY, Entry, File, Unsynced, digest_of
 from towline.core.problem import ProblemKind
 from towline.core.wire.messages import (
@@ -54,15 +54,6 @@ class Closing:
 
 def tree_of(rows: dict[str, Entry]) -> TreePart:
     return TreePart(tuple(rows.items()))
-
-
-class Mute:
-    async def send(self, message: bytes) -> None:
-        pass
-
-    async def receive(self) -> bytes:
-        await anyio.sleep_forever()
-        raise AssertionError
 
 
 async def save_as_it_closes(replica: Replica) -> None:

@@ -431,9 +431,9 @@ class Loop:
 
     def _follow_wanted(self) -> None:
         self._watched = self._service.watched()
-        streams = (self._service.readable(), self._service.writable())
-        wanted = dict.fromkeys([*self._watched, *streams[0]], selectors.EVENT_READ)
-        for descriptor in streams[1]:
+        readable, writable = self._service.readable(), self._service.writable()
+        wanted = dict.fromkeys([*self._watched, *readable], selectors.EVENT_READ)
+        for descriptor in writable:
             wanted[descriptor] = wanted.get(descriptor, 0) | selectors.EVENT_WRITE
         if wanted == self._wanted:
             return

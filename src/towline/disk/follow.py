@@ -26,8 +26,6 @@ RETRIES_MAX = 256  # Paths each time: a share of a broken disk must not keep us 
 VERIFY_INTERVAL_S = 600.0  # What no notice tells, a write through a map say, is found by then.
 INSTANT_S = 0.002  # Not worth another turn of a loop, whose timers may be 1 ms late.
 SETTLE_MAX_S = 1.0  # A cookie's event takes milliseconds; past this the watch has failed us.
-
-
 AHEAD_MIN = 24  # Files of a large group that are looked at ahead together, after the first ones.
 AHEAD_MAX = 48  # Their contents fill a message or two, and others have their turn.
 

@@ -19,14 +19,12 @@ from anyio.abc import ByteStream, Process
 from towline.line.errors import ConnectError, ConnectKind
 
 STDERR_MAX = 16 << 10  # Bytes kept, the last ones: where the reason stands.
+BUFFER = 256 << 10  # Bytes on their way to the other end: fewer turns of both for the same bytes.
 EXIT_S = 2.0  # For a program whose stdout has ended, or that was asked to end, to do so.
 
 # The person's Ctrl-C is for towline, which ends the program itself and in order. A program that
 # starts with SIGINT ignored leaves it so; its own terminal must stay, for it may ask a password.
 _WITHOUT_INTERRUPT = ("/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh")
-
-
-BUFFER = 256 << 10  # Bytes on their way to the other end: fewer turns of both for the same bytes.
 
 
 class PipeReader:
