@@ -384,7 +384,7 @@ class Workspace:
         async with open_line(self._connect, software=SOFTWARE, on_state=self._note_line) as line:
             self._line = line
             self._life += 1
-            await line.wait_connected()
+            await line.wait_begun()
             await self._live_on(line)
 
     async def _live_on(self, line: LiveLine) -> NoReturn:
@@ -443,8 +443,10 @@ class Workspace:
     def _compresses(self) -> bool:
         if self._options.compression is not Compression.AUTO:
             return self._options.compression is not Compression.NONE
-        rtt_s = self._line.statistics().rtt_min_s if self._line else None
-        return rtt_s is not None and rtt_s >= COMPRESS_RTT_S
+        if self._line is None:
+            return False
+        rtt_s = self._line.statistics().rtt_min_s
+        return rtt_s is None or rtt_s >= COMPRESS_RTT_S  # Yet to be measured: a moment, if short.
 
     # -- Telling ------------------------------------------------------------------------------
 
