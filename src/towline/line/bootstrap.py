@@ -27,10 +27,10 @@ from towline.line.errors import ConnectError, ConnectKind
 NOISE_MAX = 64 << 10  # Bytes before the nonce line: a long message of the day, no endless stream.
 ANSWER_MAX = 4 << 10  # Bytes of one line that begins with the nonce.
 
-AHEAD = 40_000
+AHEAD = 100_000
 """Bytes of the bundle that go before the answer comes: what a new TCP connection lets go in its
-first two round trips (RFC 6928). With less there would be a gap before the rest; what is more
-would only be read past where the bundle is there after all, after some round trips more."""
+first three round trips (RFC 6928). With less there could be a gap before the rest. Where the bundle
+is there after all they are read past while the agent starts, and have opened TCP's window."""
 
 PACKING = 6  # A level of zlib. Three takes 60 ms less, and 70 KB more: a whole flight of packets.
 
