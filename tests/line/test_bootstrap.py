@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import io
 import json
+import marshal
 import os
 import re
 import signal
@@ -290,6 +292,25 @@ def test_bytecode_goes_only_to_a_python_of_the_same_kind() -> None:
         names = set(archive.namelist())
         assert {"towline/agent/loop.py", "towline/agent/loop.pyc", "__main__.py"} <= names
         assert "__main__.pyc" not in names
+
+
+@pytest.mark.parametrize("writes", [True, False])
+def test_what_is_compiled_for_a_bundle_is_kept_where_python_keeps_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: bool
+) -> None:
+    monkeypatch.setattr("towline.line.bundle._ROOT", tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", not writes)
+    source = b"ANSWER = 42\n"
+    module = tmp_path / "towline" / "agent" / "never_imported.py"
+    module.parent.mkdir(parents=True)
+    module.write_bytes(source)
+    bundle = pack({"__main__.py": b"", "towline/agent/never_imported.py": source})
+    with zipfile.ZipFile(io.BytesIO(bundle.for_python(OWN_PYTHON))) as archive:
+        sent = archive.read("towline/agent/never_imported.pyc")[16:]
+    assert 42 in marshal.loads(sent).co_consts  # noqa: S302 - our own.
+    kept = Path(importlib.util.cache_from_source(str(module)))
+    assert kept.exists() is writes
+    assert not writes or kept.read_bytes()[16:] == sent
 
 
 async def test_commands_on_the_machine_reach_the_agent(shell: Shell, bootstrap: Bootstrap) -> None:
