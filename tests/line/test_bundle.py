@@ -1,4 +1,4 @@
-"""Where the bytecode in the bundle comes from; tests/line/test_bootstrap.py runs the whole of it."""
+"""Where the bundle's bytecode comes from; tests/line/test_bootstrap.py runs it all."""
 
 from __future__ import annotations
 
