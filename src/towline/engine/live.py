@@ -145,7 +145,12 @@ class Live:
             self.flights, self.planner, self.puller, self._notices, lambda: self._is_known, heard_at
         )
         self._landing = Landing(
-            self.trees, self.flights, self.planner, self._notices, self._known.ignores
+            self.trees,
+            self.flights,
+            self.planner,
+            self._notices,
+            self._known.ignores,
+            self._known.spares,
         )
         self._remote: Remote | None = None
         self._life = _Life()
