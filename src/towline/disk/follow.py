@@ -67,6 +67,7 @@ class Follower:
         self._ahead: dict[str, int] = {}  # Known files that were written, and their sizes before.
         self.replica = replica
         self.watch = watch
+        replica.follow_by(watch.move_in)
         self._gather = gather
         self._cookies: dict[str, tuple[int, float]] = {}  # Name → (token, deadline).
         self._met: list[tuple[int, set[str]]] = []  # Tokens, and what is read before they are told.

@@ -34,6 +34,7 @@ from towline.disk.scan import LeftOut, Rules, Scan
 from towline.disk.signatures import Signatures
 from towline.disk.stage import TOTAL_MAX, Stage
 from towline.disk.versions import Versions
+from towline.disk.watch.base import MoveIn
 
 __all__ = ["Kept", "Observation", "Replica"]
 
@@ -107,6 +108,10 @@ class Replica:
         self._rules = rules
         self._look.size_max, self._look.checkpoints = rules.size_max, rules.checkpoints
         self.settling.checkpoints = rules.checkpoints if self._settles else NO_CHECKPOINTS
+
+    def follow_by(self, move_in: MoveIn) -> None:
+        """Have new directories get their places by `move_in`: so a watch can follow them there."""
+        self._grafts.move_in = move_in
 
     def scan(self) -> None:
         for _ in self.scan_steps():
