@@ -79,6 +79,10 @@ class Grafts:
             self._look.cache.put_own(file, stamp, digest)  # Renaming what it is in leaves a stamp.
         return True
 
+    def has_put(self, path: str) -> bool:
+        """Whether `path` stands where it belongs since the directory above it was put there."""
+        return path in self._placed
+
     def finish(self) -> None:
         """Drop what was not put in place."""
         while self._ready:

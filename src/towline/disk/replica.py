@@ -18,7 +18,15 @@ from pathlib import Path
 from towline.core.change import Change, Outcome, Result, moved_contents
 from towline.core.entry import Directory, Entry, File, Unsynced, digest_of, directories_in, shallow
 from towline.core.ignore import NO_CHECKPOINTS
-from towline.core.path import BadPathError, check_path, is_below, join, parent_of
+from towline.core.path import (
+    BadPathError,
+    by_directory,
+    check_path,
+    is_below,
+    join,
+    name_of,
+    parent_of,
+)
 from towline.core.problem import Problem, ProblemKind
 from towline.core.summary import digest_of_directory
 from towline.core.tree import Tree
@@ -258,7 +266,7 @@ class Replica:
 
         The next `observe` tells the conflict copies (`Result.kept`), as anything new.
         """
-        ignored = [self._ignores(change) for change in changes]
+        ignored = self._ignored(changes)
         allowed = [change for change, no in zip(changes, ignored, strict=True) if not no]
         at_hand = {**dict(self._moved(allowed, contents)), **contents}
         carried_out = iter(self._apply.carry_out(allowed, at_hand, self._rules))
@@ -307,6 +315,22 @@ class Replica:
         is_known = isinstance(self.tree.get(parent_of(result.path)), Directory)
         if result.outcome is Outcome.REFUSED and is_known:
             self.tree.put_shallow(result.path, result.actual)
+
+    def _ignored(self, changes: Sequence[Change]) -> list[bool]:
+        """Return of each change whether its path is ignored here."""
+        ignored: list[bool] = []
+        for directory, some in by_directory(changes, _path_of):
+            are_files = all(isinstance(change.new or change.old, File) for change in some)
+            if are_files and self._spares(directory, [name_of(change.path) for change in some]):
+                ignored += [False] * len(some)
+            else:
+                ignored += map(self._ignores, some)
+        return ignored
+
+    def _spares(self, directory: str, names: Sequence[str]) -> bool:
+        """Whether it is plain that no file of these names is ignored: told sooner than of each."""
+        rules = self._rules
+        return not rules.ignores(directory, True) and rules.at(directory).spares(names)
 
     def _ignores(self, change: Change) -> bool:
         is_directory = isinstance(change.new or change.old, Directory)
@@ -530,6 +554,10 @@ class Replica:
             pieces.append(piece)
             size -= len(piece)
         return b"".join(pieces)
+
+
+def _path_of(change: Change) -> str:
+    return change.path
 
 
 def _signatures_file(cache_file: Path) -> Path:
