@@ -208,10 +208,6 @@ class Rules:
             return False  # The root.
         return self._ignores_directory(directory) or self.at(directory).ignores(name, is_directory)
 
-    def spares(self, directory: str, names: Sequence[str]) -> bool:
-        """Whether it is plain that no file of these names is left out; if not, ask for each."""
-        return not self._ignores_directory(directory) and self.at(directory).spares(names)
-
     def at(self, directory: str) -> DirectoryRules:
         """Return the rules as `directory` sees them, supposing that it is not ignored."""
         if not directory:

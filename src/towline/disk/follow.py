@@ -196,8 +196,11 @@ class Follower:
         unread = (path for path, problem in problems if problem.kind in UNREAD)
         return list(islice(unread, RETRIES_MAX))
 
-    def scan_steps(self) -> Iterator[None]:
-        """Scan the whole folder; afterwards the replica's tree holds what was found."""
+    def scan_steps(self, contents: dict[bytes, bytes] | None = None) -> Iterator[None]:
+        """Scan the whole folder; afterwards the replica's tree holds what was found.
+
+        `contents` gets some of what is read on the way.
+        """
         self._take_all()
         self._verifying = None
         if self._is_watching:
@@ -205,7 +208,7 @@ class Follower:
         else:
             self.watch.start()
             self._is_watching = True
-        yield from self.replica.scan_steps()
+        yield from self.replica.scan_steps(contents)
         self._verify_at = -math.inf  # The next step, which knows the time, sets it.
 
     def apply(

@@ -63,9 +63,11 @@ class Look:
         self._room = 0  # Bytes that `_contents` may still get.
 
     @contextmanager
-    def keeping(self, contents: dict[bytes, bytes] | None) -> Generator[None, None, None]:
-        """Put what is read of small files meanwhile into `contents`, by digest."""
-        self._contents, self._room = contents, KEPT_MAX
+    def keeping(
+        self, contents: dict[bytes, bytes] | None, room: int = KEPT_MAX
+    ) -> Generator[None, None, None]:
+        """Put what is read of small files meanwhile into `contents`, by digest, up to `room`."""
+        self._contents, self._room = contents, room
         try:
             yield
         finally:

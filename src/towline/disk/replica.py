@@ -46,6 +46,7 @@ from towline.disk.watch.base import MoveIn
 
 __all__ = ["Kept", "Observation", "Replica"]
 
+SCANNED_MAX = 64 << 20  # Bytes of contents kept from a scan; the rest is read again to be sent.
 READ_MAX = 64 << 20  # Bytes that `read` returns at most; larger files are read in parts.
 
 
@@ -125,16 +126,18 @@ class Replica:
         for _ in self.scan_steps():
             pass
 
-    def scan_steps(self) -> Iterator[None]:
+    def scan_steps(self, contents: dict[bytes, bytes] | None = None) -> Iterator[None]:
         """Look at everything again, step by step; `tree` is replaced at the end.
 
-        Between steps the replica can be used as ever.
+        Between steps the replica can be used as ever. `contents` gets what is read of small files
+        on the way, as far as SCANNED_MAX goes.
         """
         self._recover(self._leftovers())
         noted = self._noted = set()
         scan = Scan(self._look)
         try:
-            root = yield from scan.directory_steps("", self._rules.at(""))
+            with self._look.keeping(contents, SCANNED_MAX):
+                root = yield from scan.directory_steps("", self._rules.at(""))
             left_out = yield from scan.left_out_steps()
         finally:
             self._noted = None

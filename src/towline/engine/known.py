@@ -6,7 +6,7 @@ before both are read again. The machine's side is not known here.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 from towline.core.entry import Directory, Entry
 from towline.core.ignore import Rules, Verdict
@@ -53,10 +53,6 @@ class Known:
     def ignores(self, path: str, entry: Entry | None) -> bool:
         rules = self.rules
         return rules is not None and rules.ignores(path, isinstance(entry, Directory))
-
-    def spares(self, directory: str, names: Sequence[str]) -> bool:
-        """Whether it is plain that none of these files is ignored; if not, ask for each."""
-        return self.rules is None or self.rules.spares(directory, names)
 
     def verdict_on(self, path: str) -> Verdict | None:
         """Say whether `path` is ignored, and by which rule; None while the rules are unknown."""

@@ -25,10 +25,7 @@ Agreed = list[tuple[str, Entry | None]]
 
 
 class Landing:
-    """`ignores` goes by the rules of now: they may have changed since a change was sent.
-
-    `spares` says of the names of files in a directory whether it is plain that none is ignored.
-    """
+    """`ignores` goes by the rules of now: they may have changed since a change was sent."""
 
     def __init__(
         self,
@@ -37,14 +34,12 @@ class Landing:
         planner: Planner,
         notices: Notices,
         ignores: Callable[[str, Entry | None], bool],
-        spares: Callable[[str, Sequence[str]], bool],
     ) -> None:
         self._trees = trees
         self._flights = flights
         self._planner = planner
         self._notices = notices
         self._ignores = ignores
-        self._spares = spares
 
     def there(self, group: Group, applied: Applied) -> Agreed:
         """The machine has answered. Raises `ProtocolError` if that is no answer to the group."""
@@ -70,9 +65,12 @@ class Landing:
 
     def _as_planned(self, directory: str, changes: Sequence[Change]) -> Agreed:
         """These went as planned on the machine, all in one directory."""
-        new = {name_of(change.path): change.new for change in changes}
-        files = {name: entry for name, entry in new.items() if isinstance(entry, File)}
-        if len(files) == len(changes) and self._is_plain(directory, changes, files):
+        files = {
+            name_of(change.path): change.new
+            for change in changes
+            if change.old is None and isinstance(change.new, File)
+        }
+        if len(files) == len(changes) and self._is_plain(directory, files):
             self._trees.remote.add(directory, files)
             self._flights.land_in(directory, [change.path for change in changes])
             return [(change.path, change.new) for change in changes]
@@ -82,22 +80,22 @@ class Landing:
             agreed += self._one(change, done, "machine", self._trees.remote, self._trees.local)
         return agreed
 
-    def _is_plain(
-        self, directory: str, changes: Sequence[Change], files: Mapping[str, Entry]
-    ) -> bool:
+    def _is_plain(self, directory: str, files: Mapping[str, Entry]) -> bool:
         """Whether these files are new to the machine, as they are on the laptop, and no trouble.
 
-        As in a first copy, where asking for each file would take longer than all else.
+        As in a first copy, where asking for each file would take longer than all else. What the
+        laptop holds is not ignored.
         """
-        is_smooth = self._planner.is_smooth and self._notices.is_quiet
-        if not is_smooth or any(change.old is not None for change in changes):
+        if not (self._planner.is_smooth and self._notices.is_quiet):
             return False
         here = self._trees.local.children_in(directory) or {}
-        if any(here.get(name) != entry for name, entry in files.items()):
+        if any(here.get(name) is not new and here.get(name) != new for name, new in files.items()):
             return False
-        known = [tree.children_in(directory) for tree in (self._trees.remote, self._trees.ancestor)]
-        is_new = all(not children or children.keys().isdisjoint(files) for children in known)
-        return is_new and self._spares(directory, [*files])
+        known = (
+            self._trees.remote.children_in(directory),
+            self._trees.ancestor.children_in(directory),
+        )
+        return all(not children or children.keys().isdisjoint(files) for children in known)
 
     def _one(self, change: Change, result: Result, side: str, tree: Tree, other: Tree) -> Agreed:
         path, agreed = change.path, Agreed()

@@ -145,12 +145,7 @@ class Live:
             self.flights, self.planner, self.puller, self._notices, lambda: self._is_known, heard_at
         )
         self._landing = Landing(
-            self.trees,
-            self.flights,
-            self.planner,
-            self._notices,
-            self._known.ignores,
-            self._known.spares,
+            self.trees, self.flights, self.planner, self._notices, self._known.ignores
         )
         self._remote: Remote | None = None
         self._life = _Life()
@@ -524,6 +519,7 @@ class Live:
             self._become_live()
 
     def _become_live(self) -> None:
+        self._local.let_go()
         self.state = events.State.LIVE
         if self._life.ready_told:  # It was only held for a while.
             return
