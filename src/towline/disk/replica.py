@@ -277,18 +277,36 @@ class Replica:
             Result(change.path, Outcome.REFUSED) if no else next(carried_out)
             for change, no in zip(changes, ignored, strict=True)
         ]
-        for change, result in zip(changes, results, strict=True):
-            if result.outcome is Outcome.DONE:
-                self.tree.put_shallow(change.path, change.new)
-                self._forget_problems(change.path, below=not isinstance(change.new, Directory))
-            else:
-                self._note_told(result)
-                self._to_observe.add(change.path)
-            if result.kept is not None:
-                self._to_observe.add(result.kept)
-            if self._noted is not None:
-                self._noted.add(change.path)
+        for directory, some in by_directory(zip(changes, results, strict=True), _path_of_pair):
+            self._note_results(directory, some)
         return results
+
+    def _note_results(self, directory: str, some: Sequence[tuple[Change, Result]]) -> None:
+        """Take in what became of changes in one directory: most often new files, as planned."""
+        files = {
+            name_of(change.path): change.new
+            for change, result in some
+            if isinstance(change.new, File) and result.outcome is Outcome.DONE and not result.kept
+        }
+        known = self.tree.children_in(directory) or {}
+        is_quiet = not self.problems and self._noted is None
+        if is_quiet and len(files) == len(some) and known.keys().isdisjoint(files):
+            self.tree.add(directory, files)
+        else:
+            for change, result in some:
+                self._note_result(change, result)
+
+    def _note_result(self, change: Change, result: Result) -> None:
+        if result.outcome is Outcome.DONE:
+            self.tree.put_shallow(change.path, change.new)
+            self._forget_problems(change.path, below=not isinstance(change.new, Directory))
+        else:
+            self._note_told(result)
+            self._to_observe.add(change.path)
+        if result.kept is not None:
+            self._to_observe.add(result.kept)
+        if self._noted is not None:
+            self._noted.add(change.path)
 
     def rename(self, source: str, target: str, digest: bytes) -> Result:
         """Give a directory another name, if all that is known to be in it has this digest.
@@ -518,7 +536,9 @@ class Replica:
         descriptor = self.folder.open(path)
         try:
             content = self.folder.read(descriptor, size + 1)
-            return content + self._read_exactly(descriptor, size - len(content))
+            if len(content) < size:
+                content += self._read_exactly(descriptor, size - len(content))
+            return content
         finally:
             self.folder.close_file(descriptor)
 
@@ -561,6 +581,10 @@ class Replica:
 
 def _path_of(change: Change) -> str:
     return change.path
+
+
+def _path_of_pair(pair: tuple[Change, Result]) -> str:
+    return pair[0].path
 
 
 def _signatures_file(cache_file: Path) -> Path:

@@ -121,7 +121,9 @@ class Live:
         self._touched = touched
         self._local = make_local(self._absorb)
         record = Record(history, folder.mirror, lambda: store.revision)
-        self.trees = Trees(store, folder.mirror, folder.direction_of, record.agreed)
+        self.trees = Trees(
+            store, folder.mirror, folder.direction_of, record.agreed, folder.direction
+        )
         self._known = Known(
             self._local,
             self.trees,

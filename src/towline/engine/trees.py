@@ -26,7 +26,10 @@ Noted = Callable[[Sequence[tuple[str, Entry | None]], "int | None"], None]
 
 
 class Trees:
-    """`noted` is called with what was agreed on, and the revision that brought it, if one did."""
+    """`noted` is called with what was agreed on, and the revision that brought it, if one did.
+
+    `direction`, if there is only one: so that nobody has to ask for that of each path.
+    """
 
     def __init__(
         self,
@@ -34,6 +37,7 @@ class Trees:
         mirror: int,
         direction_of: Callable[[str], Direction],
         noted: Noted | None = None,
+        direction: Direction | None = None,
     ) -> None:
         self.ancestor = Tree()
         self.local = Tree()
@@ -42,6 +46,7 @@ class Trees:
         self._mirror = mirror
         self._direction_of = direction_of
         self._noted = noted
+        self._direction = direction
         self._life = ""  # Whose ancestor this is.
 
     @property
@@ -232,7 +237,7 @@ class Trees:
                 self.ancestor.get(scope),
                 self.local.get(scope),
                 self.remote.get(scope),
-                self._direction_of,
+                self._direction or self._direction_of,
                 scope,
             )
 
