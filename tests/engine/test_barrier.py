@@ -60,7 +60,8 @@ class Machine:
     async def send(self, message: Message) -> None:
         self.sent.append(message)
 
-    send_bulk = send
+    async def send_bulk(self, message: Message, *, more: bool = False) -> None:
+        self.sent.append(message)
 
 
 class Laptop:

@@ -413,6 +413,8 @@ class Live:
         if self._known.rules is None or self.machine is not None:
             raise ProtocolError("Begun was not asked for")
         self.machine = begun
+        if begun.zstd and self._remote is not None:
+            self._remote.use_zstd()
         self.pusher.begin_life(begun.partials)
 
     def _synced(self, rows: Sequence[Row]) -> Iterator[Row]:

@@ -274,7 +274,8 @@ class Pusher:
         for change in ready:
             self._flights.start(change.path, Way.BULK, change.new, moment)
         group = self._open_group(ready, revision, last=last)
-        await remote.send_bulk(Apply(group, revision, last, tuple(ready), contents))
+        message = Apply(group, revision, last, tuple(ready), contents)
+        await remote.send_bulk(message, more=bool(self._queue))
         if size <= PENDING_MAX:  # Of a larger one, such as a first copy, most would be dropped.
             self._keep(contents)
 
@@ -316,7 +317,7 @@ class Pusher:
                 message = await self._stretch(path, old, new, piece)
                 if message is None:
                     return await self._local.look_again([path])
-                await remote.send_bulk(message)
+                await remote.send_bulk(message, more=True)
         return None
 
     async def _delta(self, path: str, old: Entry | None, new: File) -> list[Stretch] | None:
