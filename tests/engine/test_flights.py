@@ -118,3 +118,20 @@ def test_a_path_is_always_dirty_in_flight_or_landed(steps: list[tuple[str, str]]
 
 def _overlap(one: str, other: str) -> bool:
     return one == other or one.startswith(f"{other}/") or other.startswith(f"{one}/")
+
+
+@given(st.lists(st.sampled_from(["d/x", "d/y", "d/e/x", "x"])), st.sampled_from(["", "d", "d/e"]))
+def test_what_lands_in_a_directory_is_as_if_it_landed_one_by_one(
+    flying: list[str], directory: str
+) -> None:
+    together, apart = Flights(), Flights()
+    for flights in (together, apart):
+        for path in flying:
+            flights.start(path, Way.BULK, A, 1)
+    landed = [f"{directory}/{name}" if directory else name for name in ("x", "y")]
+    together.land_in(directory, landed)
+    for path in landed:
+        apart.land(path)
+    assert sorted(together.waiting()) == sorted(apart.waiting())
+    for path in ("d", "d/e", "d/e/x", "d/x", "d/y", "x"):
+        assert together.blocks(path) is apart.blocks(path)

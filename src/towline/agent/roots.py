@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -49,7 +50,7 @@ class Root:
         self.follower = follower
         self.host = host
         self._life = ""  # Of the laptop's folder; what was carried out was for that one.
-        self._carried_out: dict[str, Entry | None] = {}
+        self._carried_out: OrderedDict[str, Entry | None] = OrderedDict()  # As `Changes` has it.
         self._known = False  # Whether the replica's tree, plus what the watch tells, is true.
 
     @property
@@ -80,7 +81,7 @@ class Root:
             if result.outcome is Outcome.DONE:
                 self._carried_out[change.path] = change.new
         while len(self._carried_out) > CARRIED_OUT_MAX:
-            del self._carried_out[next(iter(self._carried_out))]
+            self._carried_out.popitem(last=False)
 
     def carried_out(self) -> tuple[Row, ...]:
         """Return what was lately done and still stands."""

@@ -115,7 +115,12 @@ class Apply:
         try:
             if full := self._ensure_stage() or self._stage_all(changes, contents):
                 return [_failed(change, full) for change in changes]
-            return [self._carry_out(change, contents, rules) for change in changes]
+            return [
+                Result(change.path, Outcome.DONE)
+                if self._grafts.has_put(change.path)
+                else self._carry_out(change, contents, rules)
+                for change in changes
+            ]
         finally:
             self._supply.finish()
             self._grafts.finish()

@@ -68,6 +68,7 @@ class Follower:
         self._ahead: dict[str, int] = {}  # Known files that were written, and their sizes before.
         self.replica = replica
         self.watch = watch
+        replica.follow_by(watch.move_in)
         self._gather = gather
         self._cookies: dict[str, tuple[int, float]] = {}  # Name → (token, deadline).
         self._met: list[tuple[int, set[str]]] = []  # Tokens, and what is read before they are told.
@@ -196,8 +197,11 @@ class Follower:
         unread = (path for path, problem in problems if problem.kind in UNREAD)
         return list(islice(unread, RETRIES_MAX))
 
-    def scan_steps(self) -> Iterator[None]:
-        """Scan the whole folder; afterwards the replica's tree holds what was found."""
+    def scan_steps(self, contents: dict[bytes, bytes] | None = None) -> Iterator[None]:
+        """Scan the whole folder; afterwards the replica's tree holds what was found.
+
+        `contents` gets some of what is read on the way.
+        """
         self._take_all()
         self._verifying = None
         if self._is_watching:
@@ -205,7 +209,7 @@ class Follower:
         else:
             self.watch.start()
             self._is_watching = True
-        yield from self.replica.scan_steps()
+        yield from self.replica.scan_steps(contents)
         self._verify_at = -math.inf  # The next step, which knows the time, sets it.
 
     def apply(

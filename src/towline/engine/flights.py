@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from towline.core.entry import Entry
-from towline.core.path import parents_of
+from towline.core.path import parent_of, parents_of
 
 
 class Way(enum.Enum):
@@ -117,12 +117,29 @@ class Flights:
         if flight.count:
             return False
         del self._flying[path]
-        below = self._flying_below
-        for parent in parents_of(path):
-            below[parent] -= 1
-            if not below[parent]:
-                del below[parent]
+        self._leave(parent_of(path), 1)
         return True
+
+    def land_in(self, directory: str, paths: Iterable[str]) -> None:
+        """As `land` for paths that lie in one directory."""
+        landed = 0
+        for path in paths:
+            flight = self._flying.get(path)
+            if flight is None:
+                continue
+            flight.count -= 1
+            if not flight.count:
+                del self._flying[path]
+                landed += 1
+        self._leave(directory, landed)
+
+    def _leave(self, directory: str, count: int) -> None:
+        """So many flights that were in a directory are no more."""
+        below = self._flying_below
+        for at in (directory, *parents_of(directory)) if directory and count else ():
+            below[at] -= count
+            if not below[at]:
+                del below[at]
 
     def ground(self) -> list[tuple[str, Entry | None]]:
         """Give up what is in flight: its paths are dirty. Return what the machine was sent."""

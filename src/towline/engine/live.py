@@ -121,7 +121,9 @@ class Live:
         self._touched = touched
         self._local = make_local(self._absorb)
         record = Record(history, folder.mirror, lambda: store.revision)
-        self.trees = Trees(store, folder.mirror, folder.direction_of, record.agreed)
+        self.trees = Trees(
+            store, folder.mirror, folder.direction_of, record.agreed, folder.direction
+        )
         self._known = Known(
             self._local,
             self.trees,
@@ -521,6 +523,7 @@ class Live:
             self._become_live()
 
     def _become_live(self) -> None:
+        self._local.let_go()
         self.state = events.State.LIVE
         if self._life.ready_told:  # It was only held for a while.
             return

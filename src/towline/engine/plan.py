@@ -183,6 +183,11 @@ class Planner:
         else:
             self._flights.restore({path: moment})
 
+    @property
+    def is_smooth(self) -> bool:
+        """Whether nothing was refused or has failed: nobody has to be told of a success."""
+        return not self._refusals and not self.stuck
+
     def succeeded(self, path: str) -> None:
         self._refusals.pop(path, None)
         self.stuck.pop(path, None)
