@@ -34,7 +34,7 @@ from towline.disk.apply import Apply
 from towline.disk.cache import Cache, Stamp, load_cache, stamp_of
 from towline.disk.displaced import Displaced, Kept
 from towline.disk.folder import STAGE, Folder, is_own_path
-from towline.disk.graft import Grafts
+from towline.disk.graft import Grafts, MoveIn
 from towline.disk.ignored import ignored_among
 from towline.disk.incarnation import RootState, root_state
 from towline.disk.look import UNSETTLED, Look, run_to_end
@@ -43,7 +43,6 @@ from towline.disk.scan import LeftOut, Rules, Scan
 from towline.disk.signatures import Signatures
 from towline.disk.stage import TOTAL_MAX, Stage
 from towline.disk.versions import Versions
-from towline.disk.watch.base import MoveIn
 
 __all__ = ["Kept", "Observation", "Replica"]
 
