@@ -107,7 +107,10 @@ def test_only_a_tree_without_a_root_is_none() -> None:
     assert not tree
 
 
-@pytest.mark.skipif(sys.version_info[:2] == (3, 12), reason="it would keep each name for ever")
+@pytest.mark.skipif(
+    sys.version_info[:2] == (3, 12),
+    reason="Python 3.12 keeps each name it has once interned for ever",
+)
 def test_trees_that_hold_the_same_share_its_names() -> None:
     here, there = Tree(), Tree()
     for tree in (here, there):

@@ -62,6 +62,22 @@ def test_what_goes_hot_counts_as_sent_and_bulk_does_not() -> None:
     assert not flights.is_sent(flights.moment)
 
 
+def test_what_comes_from_the_machine_is_under_way_and_yet_all_is_there() -> None:
+    flights = Flights()
+    flights.note(["a", "b"])
+    taken = flights.take_free()
+    flights.start("a", Way.PULL, A, taken["a"])
+    flights.start("b", Way.HOT, A, taken["b"])
+    assert not flights.is_there(flights.moment)
+    assert flights.not_there() == {"b"}
+    flights.land("b")
+    assert flights.is_there(flights.moment)
+    assert not flights.is_done(flights.moment)
+    flights.note(["a"])  # A save, which the pull is in the way of.
+    assert not flights.is_there(flights.moment)
+    assert flights.not_there() == {"a"}
+
+
 def test_a_path_noted_again_keeps_its_first_moment() -> None:
     flights = Flights()
     flights.note(["a"])

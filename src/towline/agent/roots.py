@@ -10,13 +10,14 @@ import contextlib
 import os
 import socket
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from towline.core.change import Change, Outcome, Result, holds
 from towline.core.entry import Entry
 from towline.core.gather import Gather
 from towline.core.ignore import Rules
+from towline.core.steps import Steps
 from towline.core.summary import agreed_steps, life_of
 from towline.core.wire.messages import Begin
 from towline.core.wire.records import Row
@@ -91,7 +92,7 @@ class Root:
             if holds(tree.get(path), entry)
         )
 
-    def holds_steps(self, agreed: bytes | None) -> Generator[None, None, bool]:
+    def holds_steps(self, agreed: bytes | None) -> Steps[bool]:
         """Return whether what is synced here is what both sides agreed on, by its digest."""
         root = self.replica.tree.root
         if root is None or agreed is None:

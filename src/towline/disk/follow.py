@@ -8,7 +8,7 @@ a scan can tell what happened. It sends nothing and decides nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -16,6 +16,7 @@ from towline.core.change import Change, Result
 from towline.core.entry import File
 from towline.core.gather import Gather
 from towline.core.problem import ProblemKind
+from towline.core.steps import Steps
 from towline.disk.displaced import Kept
 from towline.disk.reading import Progress
 from towline.disk.replica import Observation, Replica
@@ -77,7 +78,7 @@ class Follower:
         self._retry_at: float | None = None
         self._verify_interval_s = verify_interval_s
         self._verify_at = math.inf  # From the first scan on: when everything is looked at again.
-        self._verifying: Generator[None, None, list[Observation]] | None = None
+        self._verifying: Steps[list[Observation]] | None = None
         self._news = News()  # Taken in, and not told yet.
 
     def deadline(self) -> float | None:

@@ -12,13 +12,14 @@ import sys
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from mmap import mmap
-from typing import TypeVar, cast
+from typing import cast
 
 from towline.core.digest import digest_of
 from towline.core.entry import DIRECTORY, Entry, File, Symlink, Unsynced
 from towline.core.ignore import NO_CHECKPOINTS
 from towline.core.path import join, name_of, parent_of, shared
 from towline.core.problem import ProblemKind
+from towline.core.steps import Steps, run_to_end
 from towline.disk.cache import Cache, digest_in, packed_stamp_of, stamp_of
 from towline.disk.folder import Folder
 from towline.disk.settle import Settling
@@ -34,8 +35,6 @@ _TYPE = stat.S_IFMT(0o777777)  # The bits of a mode that say what kind of thing 
 
 UNSETTLED = Unsynced(ProblemKind.UNSETTLED)
 
-T = TypeVar("T")
-Steps = Generator[None, None, T]
 Postpone = Callable[[str, os.stat_result], Entry | None]
 
 
@@ -285,18 +284,6 @@ class Look:
         if self._contents is not None and len(content) <= min(KEPT_FILE_MAX, self._room):
             self._contents[digest] = content
             self._room -= len(content)
-
-
-def run_to_end(steps: Steps[T]) -> T:
-    """Run a generator without stopping in between; return its value."""
-    ended: list[T] = []
-
-    def remember() -> Generator[None, None, None]:
-        ended.append((yield from steps))
-
-    for _ in remember():
-        pass
-    return ended[0]
 
 
 def is_executable(status: os.stat_result) -> bool:

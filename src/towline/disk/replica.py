@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ from towline.core.path import (
     parent_of,
 )
 from towline.core.problem import Problem, ProblemKind
+from towline.core.steps import Steps, run_to_end
 from towline.core.summary import digest_of_directory
 from towline.core.tree import Tree
 from towline.disk.apply import Apply
@@ -37,7 +38,7 @@ from towline.disk.folder import STAGE, Folder, is_own_path
 from towline.disk.graft import Grafts, MoveIn
 from towline.disk.ignored import ignored_among
 from towline.disk.incarnation import RootState, root_state
-from towline.disk.look import UNSETTLED, Look, run_to_end
+from towline.disk.look import UNSETTLED, Look
 from towline.disk.reading import Progress, Reading
 from towline.disk.scan import LeftOut, Rules, Scan
 from towline.disk.signatures import Signatures
@@ -150,7 +151,7 @@ class Replica:
         self._recover(scan.beside)
         self.observe(noted)
 
-    def verify_steps(self) -> Generator[None, None, list[Observation]]:
+    def verify_steps(self) -> Steps[list[Observation]]:
         """Look at everything again, step by step; return what had changed without being told.
 
         Between steps the replica can be used as ever.

@@ -17,8 +17,9 @@ from towline.core.checkpoint import Checkpoints
 from towline.core.entry import Directory, Entry, File, Unsynced
 from towline.core.path import OWN_DIRECTORY, BadPathError, check_path, join, shared
 from towline.core.problem import Problem, ProblemKind
+from towline.core.steps import Steps
 from towline.disk.folder import BESIDE_PREFIX, is_own_name
-from towline.disk.look import Look, Steps
+from towline.disk.look import Look
 
 ENTRIES_PER_STEP = 256  # About a millisecond of lstat.
 LEFT_OUT_MAX = 5  # Told at link time; more would not be read.

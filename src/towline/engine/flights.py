@@ -7,7 +7,7 @@ than a moment is left. Pure bookkeeping: nothing is sent or decided here.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from towline.core.entry import Entry
@@ -155,15 +155,20 @@ class Flights:
         return sent
 
     def is_done(self, moment: int) -> bool:
-        """Whether all that was noted up to `moment` has landed."""
-        return all(at > moment for at in self._dirty.values()) and all(
-            flight.moment > moment for flight in self._flying.values()
-        )
+        """Whether all that was noted up to `moment` has landed, on either side."""
+        return self._has_landed(moment, (Way.HOT, Way.BULK, Way.PULL))
+
+    def is_there(self, moment: int) -> bool:
+        """As `is_done`, but what comes from the machine may be under way."""
+        return self._has_landed(moment, (Way.HOT, Way.BULK))
 
     def is_sent(self, moment: int) -> bool:
-        """As `is_done`, but what is on its way hot has arrived before all that is sent later."""
+        """As `is_there`, but what is on its way hot has arrived before all that is sent later."""
+        return self._has_landed(moment, (Way.BULK,))
+
+    def _has_landed(self, moment: int, ways: Collection[Way]) -> bool:
         return all(at > moment for at in self._dirty.values()) and all(
-            flight.moment > moment or flight.way is not Way.BULK for flight in self._flying.values()
+            flight.moment > moment or flight.way not in ways for flight in self._flying.values()
         )
 
     def moment_of(self, path: str) -> int:
@@ -173,6 +178,11 @@ class Flights:
     def waiting(self) -> Iterator[str]:
         yield from self._dirty
         yield from self._flying
+
+    def not_there(self) -> set[str]:
+        """Return the paths that `is_there` waits for."""
+        flying = (path for path, flight in self._flying.items() if flight.way is not Way.PULL)
+        return {*self._dirty, *flying}
 
     def __len__(self) -> int:
         return len(self._flying) + sum(path not in self._flying for path in self._dirty)
