@@ -19,7 +19,9 @@ from towline.core.path import join, name_of, parent_of
 from towline.disk.cache import Stamp, stamp_of
 from towline.disk.folder import STAGE, Folder, mode_of_new
 from towline.disk.look import Look
-from towline.disk.watch.base import MoveIn
+
+MoveIn = Callable[[Mapping[str, str], Callable[[], None]], None]
+"""Gives directories, all by one move, their places: as staged → the path. As a watch does it."""
 
 _PREFIX = f"{STAGE}/graft-"
 

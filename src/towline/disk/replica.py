@@ -35,7 +35,8 @@ from towline.disk.apply import Apply
 from towline.disk.cache import Cache, Stamp, load_cache, stamp_of
 from towline.disk.displaced import Displaced, Kept
 from towline.disk.folder import STAGE, Folder, is_own_path
-from towline.disk.graft import Grafts
+from towline.disk.graft import Grafts, MoveIn
+from towline.disk.ignored import ignored_among
 from towline.disk.incarnation import RootState, root_state
 from towline.disk.look import UNSETTLED, Look
 from towline.disk.reading import Progress, Reading
@@ -43,7 +44,6 @@ from towline.disk.scan import LeftOut, Rules, Scan
 from towline.disk.signatures import Signatures
 from towline.disk.stage import TOTAL_MAX, Stage
 from towline.disk.versions import Versions
-from towline.disk.watch.base import MoveIn
 
 __all__ = ["Kept", "Observation", "Replica"]
 
@@ -270,7 +270,7 @@ class Replica:
 
         The next `observe` tells the conflict copies (`Result.kept`), as anything new.
         """
-        ignored = self._ignored(changes)
+        ignored = ignored_among(changes, self._rules)
         allowed = [change for change, no in zip(changes, ignored, strict=True) if not no]
         at_hand = {**dict(self._moved(allowed, contents)), **contents}
         carried_out = iter(self._apply.carry_out(allowed, at_hand, self._rules))
@@ -337,26 +337,6 @@ class Replica:
         is_known = isinstance(self.tree.get(parent_of(result.path)), Directory)
         if result.outcome is Outcome.REFUSED and is_known:
             self.tree.put_shallow(result.path, result.actual)
-
-    def _ignored(self, changes: Sequence[Change]) -> list[bool]:
-        """Return of each change whether its path is ignored here."""
-        ignored: list[bool] = []
-        for directory, some in by_directory(changes, _path_of):
-            are_files = all(isinstance(change.new or change.old, File) for change in some)
-            if are_files and self._spares(directory, [name_of(change.path) for change in some]):
-                ignored += [False] * len(some)
-            else:
-                ignored += map(self._ignores, some)
-        return ignored
-
-    def _spares(self, directory: str, names: Sequence[str]) -> bool:
-        """Whether it is plain that no file of these names is ignored: told sooner than of each."""
-        rules = self._rules
-        return not rules.ignores(directory, True) and rules.at(directory).spares(names)
-
-    def _ignores(self, change: Change) -> bool:
-        is_directory = isinstance(change.new or change.old, Directory)
-        return self._rules.ignores(change.path, is_directory)
 
     def _moved(
         self, changes: Sequence[Change], given: Mapping[bytes, bytes]
@@ -578,10 +558,6 @@ class Replica:
             pieces.append(piece)
             size -= len(piece)
         return b"".join(pieces)
-
-
-def _path_of(change: Change) -> str:
-    return change.path
 
 
 def _path_of_pair(pair: tuple[Change, Result]) -> str:

@@ -120,10 +120,8 @@ class Live:
         self._notices = Notices(store, report)
         self._touched = touched
         self._local = make_local(self._absorb)
-        record = Record(history, folder.mirror, lambda: store.revision)
-        self.trees = Trees(
-            store, folder.mirror, folder.direction_of, record.agreed, folder.direction
-        )
+        past = Record(history, folder.mirror, lambda: store.revision)
+        self.trees = Trees(store, folder.mirror, folder.direction_of, past.agreed, folder.direction)
         self._known = Known(
             self._local,
             self.trees,
@@ -134,7 +132,7 @@ class Live:
         )
         self.flights = Flights()
         self._drafts = Drafts(self._is_wanted_there)
-        self.pusher = Pusher(self._local, self.trees, self.flights, self._drafts, record.keep)
+        self.pusher = Pusher(self._local, self.trees, self.flights, self._drafts, past.keep)
         coming = Coming(
             folder.checkpoints, self.trees, self.flights, self._notices, lambda: self.planner.stuck
         )

@@ -81,10 +81,17 @@ class Upkeep:
             await self._touched.wait()
 
     async def _give_memory_back(self) -> None:
-        """Give back what the work of a while has left. An idle engine is not woken for it."""
+        """Give back what the work of a while has left. An idle engine is not woken for it.
+
+        What a first sync has left, all that the scan kept to be sent, is given back at its end.
+        """
         while True:
             await self._touched.wait()
-            await anyio.sleep(MEMORY_INTERVAL_S)
+            with anyio.move_on_after(MEMORY_INTERVAL_S):
+                if self._is_live():
+                    await anyio.sleep(MEMORY_INTERVAL_S)
+                while not self._is_live():
+                    await self._touched.wait()
             await self._give_back()
 
     async def _give_back(self) -> None:

@@ -22,10 +22,6 @@ Skip = Callable[[str], bool]
 Clock = Callable[[], float]
 
 
-MoveIn = Callable[[Mapping[str, str], Callable[[], None]], None]
-"""See `Watch.move_in`."""
-
-
 class ModeKind(enum.Enum):
     NOTIFIED = "notified"  # The system tells of every change.
     POLLED = "polled"  # Nothing tells; the tree is looked over again and again.
