@@ -115,8 +115,10 @@ def _shown(entry: Entry | None) -> str:
 
 LANES = {
     "Begin": "sync", "Begun": "sync", "SetRules": "sync", "TreePart": "sync", "TreeEnd": "sync",
-    "Apply": "sync if small, else bulk", "Applied": "sync", "Part": "bulk", "Copy": "bulk",
-    "Adopt": "bulk", "Ahead": "bulk", "Fetch": "sync",
+    "Apply": "sync if small, else bulk", "Applied": "sync", "Part": "bulk",
+    "Copy": "bulk, or sync before anything new of a draft was sent",
+    "Adopt": "bulk, or sync to clear a name that a draft will have",
+    "Ahead": "bulk", "Fetch": "sync",
     "Gone": "sync", "Observed": "sync", "Rescan": "sync", "Settle": "sync", "Settled": "sync",
     "Ends": "sync", "Flush": "sync", "Flushed": "sync", "Refusal": "sync", "Rename": "sync",
 }  # fmt: skip
@@ -140,7 +142,7 @@ ON_THE_WIRE = {
 }
 OTHERWISE = {
     ("Part", "data"): "the body", ("Observed", "path"): "path", ("Gone", "path"): "path",
-    ("Copy", "path"): "path",
+    ("Copy", "path"): "path or empty",
     ("Rename", "source"): "path", ("Rename", "target"): "path",
 }  # fmt: skip
 

@@ -49,6 +49,10 @@ class Machine:
         return [change.path for apply in applies for change in apply.changes]
 
 
+async def never_read(path: str, offset: int, size: int) -> bytes:
+    raise AssertionError(path)
+
+
 def planner_over(local: Mapping[str, Entry], remote: Mapping[str, Entry]) -> Planner:
     """Return a planner to which all of `local` is news."""
     disk, store, flights = cast(Any, Disk()), Store(":memory:"), Flights()
@@ -60,7 +64,7 @@ def planner_over(local: Mapping[str, Entry], remote: Mapping[str, Entry]) -> Pla
     return Planner(
         trees,
         flights,
-        Pusher(disk, trees, flights, Drafts(lambda _path, _basis: False)),
+        Pusher(disk, trees, flights, Drafts(lambda *_: False, never_read)),
         Puller(disk, flights, lambda _: None, coming, lambda _: False),
         store,
         direction_of=lambda _: Direction.BOTH,
