@@ -50,6 +50,7 @@ _SMALL: tuple[tuple[Any, str, Any], ...] = (
     (telling, "ROWS_MAX", 5),
     (stage, "MEMORY_ITEM_MAX", 512),
     (look, "PIECE", 512),
+    (look, "SMALL_MAX", 1500),  # As LARGE: what is larger is read in steps.
     (displaced, "PIECE", 512),
     *((module, "BLOCK", 256) for module in (digest, delta, look, signatures, stage, versions)),
     *((module, "LARGE", 1500) for module in (look, stage)),
