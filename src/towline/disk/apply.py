@@ -19,6 +19,7 @@ from towline.core.change import Change, Outcome, Result, holds
 from towline.core.entry import DIRECTORY, Directory, Entry, File, Symlink, Unsynced, shallow
 from towline.core.path import check_path, join, name_of, parent_of
 from towline.core.problem import Problem, ProblemKind
+from towline.core.steps import run_to_end
 from towline.disk.cache import Stamp, is_settled, stamp_of
 from towline.disk.displaced import (
     COPIES_MAX,
@@ -29,7 +30,7 @@ from towline.disk.displaced import (
 )
 from towline.disk.folder import Folder
 from towline.disk.graft import Grafts
-from towline.disk.look import Look, leads_out, run_to_end
+from towline.disk.look import Look, leads_out
 from towline.disk.mtime import new_mtime
 from towline.disk.remove import Removal, remove_directory
 from towline.disk.rename import UNSUPPORTED
@@ -114,7 +115,12 @@ class Apply:
         try:
             if full := self._ensure_stage() or self._stage_all(changes, contents):
                 return [_failed(change, full) for change in changes]
-            return [self._carry_out(change, contents, rules) for change in changes]
+            return [
+                Result(change.path, Outcome.DONE)
+                if self._grafts.has_put(change.path)
+                else self._carry_out(change, contents, rules)
+                for change in changes
+            ]
         finally:
             self._supply.finish()
             self._grafts.finish()

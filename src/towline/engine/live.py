@@ -121,7 +121,9 @@ class Live:
         self._touched = touched
         self._local = make_local(self._absorb)
         record = Record(history, folder.mirror, lambda: store.revision)
-        self.trees = Trees(store, folder.mirror, folder.direction_of, record.agreed)
+        self.trees = Trees(
+            store, folder.mirror, folder.direction_of, record.agreed, folder.direction
+        )
         self._known = Known(
             self._local,
             self.trees,
@@ -411,6 +413,8 @@ class Live:
         if self._known.rules is None or self.machine is not None:
             raise ProtocolError("Begun was not asked for")
         self.machine = begun
+        if begun.zstd and self._remote is not None:
+            self._remote.use_zstd()
         self.pusher.begin_life(begun.partials)
 
     def _synced(self, rows: Sequence[Row]) -> Iterator[Row]:
@@ -519,6 +523,7 @@ class Live:
             self._become_live()
 
     def _become_live(self) -> None:
+        self._local.let_go()
         self.state = events.State.LIVE
         if self._life.ready_told:  # It was only held for a while.
             return

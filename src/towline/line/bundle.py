@@ -111,7 +111,10 @@ def _bytecode(sources: Mapping[str, bytes]) -> dict[str, bytes]:
 
 
 def _kept_bytecode(path: str, source: bytes) -> bytes | None:
-    """Return what Python keeps of a module of this towline, if it is of this very source."""
+    """Return what Python keeps of a module of this towline, if it is of this very source.
+
+    For all of them that takes 5 ms where compiling takes 150. An installer need not have left any.
+    """
     file = _ROOT / path
     try:
         kept = Path(importlib.util.cache_from_source(str(file))).read_bytes()

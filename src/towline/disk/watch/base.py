@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -20,6 +20,10 @@ Skip = Callable[[str], bool]
 """Whether the directory at a path (relative to the root) is left unwatched."""
 
 Clock = Callable[[], float]
+
+
+MoveIn = Callable[[Mapping[str, str], Callable[[], None]], None]
+"""See `Watch.move_in`."""
 
 
 class ModeKind(enum.Enum):
@@ -158,6 +162,15 @@ class Watch(ABC):
         For a loop that must not be held up.
         """
         return None
+
+    def move_in(self, directories: Mapping[str, str], move: Callable[[], None]) -> None:
+        """Do `move`, which gives directories of our own making their places, all by one rename.
+
+        `directories` says by what path each is staged, and what its path will be, the uppermost
+        first. A watch that can follow them tells only what others do there, from that instant on.
+        Raises what `move` raises.
+        """
+        move()
 
     @abstractmethod
     def rewatch(self) -> None:
