@@ -115,10 +115,9 @@ def _shown(entry: Entry | None) -> str:
 
 LANES = {
     "Begin": "sync", "Begun": "sync", "SetRules": "sync", "TreePart": "sync", "TreeEnd": "sync",
-    "Apply": "sync if small, else bulk", "Applied": "sync", "Part": "bulk",
-    "Copy": "bulk, or sync before anything new of a draft was sent",
-    "Adopt": "bulk, or sync to clear a name that a draft will have",
-    "Ahead": "bulk", "Fetch": "sync",
+    "Apply": "sync if small, else bulk", "Applied": "sync", "Copy": "bulk",
+    "Part": "bulk, or sync of what was appended to a file that is still read",
+    "Adopt": "bulk, or sync before such a Part", "Ahead": "bulk", "Fetch": "sync",
     "Gone": "sync", "Observed": "sync", "Rescan": "sync", "Settle": "sync", "Settled": "sync",
     "Ends": "sync", "Flush": "sync", "Flushed": "sync", "Refusal": "sync", "Rename": "sync",
 }  # fmt: skip

@@ -46,6 +46,7 @@ _SMALL: tuple[tuple[Any, str, Any], ...] = (
     (pull, "PART_SIZE", 1024),
     *((module, "PART_SIZE", 1024) for module in (mirror, draft)),
     (draft, "SENT_MAX", 4096),
+    (draft, "TAIL_MAX", 2048),
     (mirror, "OBSERVED_ROWS", 4),
     (telling, "ROWS_MAX", 5),
     (stage, "MEMORY_ITEM_MAX", 512),

@@ -4,8 +4,8 @@ What is read to be the same as before is copied there from the version before, w
 under a name that the two agree on without knowing the new content's digest: that of a draft. Once
 the digest is known the draft becomes the start of the content, or is dropped. One file at a time.
 
-What seems to be appended is sent meanwhile, as a draft of its own. Copies do not wait behind it:
-until something new is in their way they go by the other lane.
+What little seems to be appended goes first, as a draft of its own and like a save of that size: it
+arrives while the rest is read.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from towline.disk.reading import Progress
 from towline.engine.bell import Bell
 from towline.engine.remote import Remote
 
+TAIL_MAX = 1 << 20  # Bytes, on the sync lane: as much as the largest group of small saves.
 SENT_MAX = AHEAD_MAX  # Bytes of what is new: it may have moved after all, by less than a block.
 _SIZE = 1 << 50  # Bytes: a draft is a content without an end.
 
@@ -35,7 +36,7 @@ class Draft:
 
     progress: Progress
     size: int = 0  # Bytes that the machine was asked to stage.
-    sent: int = 0  # Of them those that went over the line. Once there are some, all go by bulk.
+    sent: int = 0  # Of them those that went over the line.
     tail_sent: int = 0
     is_begun: bool = False
     is_broken: bool = False  # The file has become shorter, say. It will be read anew.
@@ -52,7 +53,7 @@ class Draft:
     def next_of_tail(self) -> Stretch | None:
         """Return what to send next of what was appended."""
         tail = self.progress.tail
-        if tail is None or tail.size > SENT_MAX or self.is_broken:
+        if tail is None or tail.size > TAIL_MAX or self.is_broken:
             return None
         left = from_offset([tail], tail.offset + self.tail_sent)
         return next((p for stretch in left for p in pieces(stretch, COPY_SIZE, PART_SIZE)), None)
@@ -158,26 +159,24 @@ class Drafts:
             if not draft.is_begun:
                 draft.is_begun = True
                 await self._clear(remote, draft)
+            if (tail := draft.next_of_tail()) is not None:
+                return await self._send_tail(remote, draft, tail)
             piece = draft.next()
-            if piece is None or piece.source is None:
-                tail = draft.next_of_tail()
-                if tail is not None:
-                    return await self._send_tail(remote, draft, tail)
             return piece is not None and await self._stage(remote, draft, piece)
 
     async def _clear(self, remote: Remote, draft: Draft) -> None:
         """Drop what an earlier life has left under the draft's names."""
-        for name in (draft.name, draft.tail_name):
-            await remote.send(Adopt(name, name, 0))
+        await remote.send(Adopt(draft.tail_name, draft.tail_name, 0))
+        await remote.send_bulk(Adopt(draft.name, draft.name, 0))
 
     async def _stage(self, remote: Remote, draft: Draft, piece: Stretch) -> bool:
         message = await self._message(draft, piece)
         if message is None:
             return False
         draft.size += piece.size
-        if piece.source is None:
+        if isinstance(message, Part):
             draft.sent += piece.size
-        await (remote.send_bulk if draft.sent else remote.send)(message)
+        await remote.send_bulk(message)
         return True
 
     async def _message(self, draft: Draft, piece: Stretch) -> Copy | Part | None:
@@ -195,7 +194,7 @@ class Drafts:
             return False
         offset = draft.tail_sent
         draft.tail_sent += piece.size
-        await remote.send_bulk(Part(draft.tail_name, _SIZE, offset, data))
+        await remote.send(Part(draft.tail_name, _SIZE, offset, data))
         return True
 
     async def _data(self, draft: Draft, piece: Stretch) -> bytes | None:
