@@ -115,8 +115,9 @@ def _shown(entry: Entry | None) -> str:
 
 LANES = {
     "Begin": "sync", "Begun": "sync", "SetRules": "sync", "TreePart": "sync", "TreeEnd": "sync",
-    "Apply": "sync if small, else bulk", "Applied": "sync", "Part": "bulk", "Copy": "bulk",
-    "Adopt": "bulk", "Ahead": "bulk", "Fetch": "sync",
+    "Apply": "sync if small, else bulk", "Applied": "sync", "Copy": "bulk",
+    "Part": "bulk, or sync of what was appended to a file that is still read",
+    "Adopt": "bulk, or sync before such a Part", "Ahead": "bulk", "Fetch": "sync",
     "Gone": "sync", "Observed": "sync", "Rescan": "sync", "Settle": "sync", "Settled": "sync",
     "Ends": "sync", "Flush": "sync", "Flushed": "sync", "Refusal": "sync", "Rename": "sync",
 }  # fmt: skip
@@ -140,7 +141,7 @@ ON_THE_WIRE = {
 }
 OTHERWISE = {
     ("Part", "data"): "the body", ("Observed", "path"): "path", ("Gone", "path"): "path",
-    ("Copy", "path"): "path",
+    ("Copy", "path"): "path or empty",
     ("Rename", "source"): "path", ("Rename", "target"): "path",
 }  # fmt: skip
 

@@ -141,12 +141,7 @@ def test_the_lanes_are_those_that_the_sources_use() -> None:
     stretches = re.findall(r"return (Copy|Part)\(", engine + mirror)  # Made first, sent as bulk.
     ahead = re.findall(r"yield (Ahead)\(", (SOURCE / "agent/ahead.py").read_text("utf-8"))
     assert {name for name, lane in LANES.items() if "bulk" in lane} == {*sent, *stretches, *ahead}
-    assert {name for name, lane in LANES.items() if lane == "bulk"} == {
-        "Part",
-        "Copy",
-        "Adopt",
-        "Ahead",
-    }
+    assert {name for name, lane in LANES.items() if lane == "bulk"} == {"Copy", "Ahead"}
 
 
 def test_the_readme_names_both_front_doors() -> None:

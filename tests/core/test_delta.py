@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towline.core.delta import Stretch, common_start, delta, from_offset, pieces
+from towline.core.delta import Matching, Stretch, common_start, delta, from_offset, pieces
 from towline.core.digest import BLOCK, DIGEST_SIZE, Hasher, Signature
 
 BLOCKS = [bytes([number]) * BLOCK for number in range(5)]
@@ -122,6 +124,18 @@ def test_other_bytes_put_in_send_the_blocks_around_them() -> None:
     new = old[: BLOCK + 5] + b"!" + old[BLOCK + 5 :]
     stretches = delta(signature_of(old), signature_of(new), 2 * BLOCK)
     assert sum(s.size for s in stretches if s.source is None) == BLOCK + 1
+
+
+@given(contents, edits)
+def test_what_is_matched_block_by_block_is_a_delta(old: bytes, edits: Any) -> None:
+    new = edited(old, edits)
+    known, matching = signature_of(old), Matching(signature_of(old))
+    for number in range(-(-len(new) // BLOCK)):
+        block = new[number * BLOCK : (number + 1) * BLOCK]
+        leaf = signature_of(block).leaves
+        matching.add(leaf if leaf in map(known.leaf, range(known.count)) else None, len(block))
+        assert applied(matching.stretches(), old, new) == new[: matching.size]
+    assert matching.size == len(new)
 
 
 def test_the_common_start_is_one_of_whole_blocks() -> None:

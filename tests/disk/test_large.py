@@ -20,7 +20,7 @@ from towline.core.problem import ProblemKind
 from towline.disk.folder import Folder
 from towline.disk.follow import Follower
 from towline.disk.look import PIECE
-from towline.disk.reading import PIECES, Progress
+from towline.disk.reading import PIECES
 from towline.disk.replica import Observation, Replica
 from towline.disk.signatures import LARGE, BlockReader, Known, Signatures
 from towline.disk.versions import Basis
@@ -131,10 +131,10 @@ def test_progress_tells_how_much_of_the_start_is_as_before(
     read_all(replica)
     (tmp_path / PATH).write_bytes(LONG[: 70 * BLOCK] + b"x" + LONG[70 * BLOCK :])
     replica.observe([PATH])
-    progress = replica.read_on()[1]
-    assert progress == Progress(PATH, digest_of(LONG), PIECES * PIECE)
-    progress = replica.read_on()[1]
-    assert progress == Progress(PATH, digest_of(LONG), 70 * BLOCK)
+    told = [replica.read_on()[1] for _ in range(2)]
+    assert all(one and (one.path, one.basis) == (PATH, digest_of(LONG)) for one in told)
+    sames = [one.stretches[0] for one in told if one]
+    assert sames == [Stretch(0, PIECES * PIECE, 0), Stretch(0, 70 * BLOCK, 0)]
 
 
 # Knowing.
@@ -317,3 +317,23 @@ def test_a_draft_is_dropped_where_more_is_there_already(replica: Replica) -> Non
     replica.stage.rename(draft, digest, BLOCK)
     assert replica.stage.held(digest) == 3 * BLOCK
     assert replica.stage.held(draft) == 0
+
+
+def test_a_draft_that_is_all_of_a_content_need_not_be_whole_blocks(replica: Replica) -> None:
+    draft, digest = digest_of(b"draft"), digest_of(BEFORE)
+    basis = Basis(PATH, digest_of(BEFORE))
+    assert replica.versions.stage_copy(draft, 1 << 40, basis, Stretch(0, len(BEFORE), 0))
+    replica.stage.rename(draft, digest, len(BEFORE))
+    assert replica.stage.is_whole(digest, len(BEFORE))
+
+
+def test_a_stretch_is_taken_out_of_what_is_staged(replica: Replica) -> None:
+    draft, digest = digest_of(b"draft"), digest_of(AFTER[: 3 * BLOCK])
+    basis = Basis("", draft)
+    assert not replica.versions.stage_copy(digest, 3 * BLOCK, basis, Stretch(0, BLOCK, 0))
+    replica.stage.write(draft, 0, AFTER[: 3 * BLOCK], 1 << 40)
+    assert not replica.versions.stage_copy(digest, 3 * BLOCK, basis, Stretch(0, BLOCK, 3 * BLOCK))
+    assert replica.versions.stage_copy(digest, 3 * BLOCK, basis, Stretch(0, BLOCK, 0))
+    rest = Stretch(BLOCK, 2 * BLOCK, BLOCK)
+    assert replica.versions.stage_copy(digest, 3 * BLOCK, basis, rest)
+    assert replica.stage.is_whole(digest, 3 * BLOCK)

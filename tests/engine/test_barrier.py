@@ -65,6 +65,10 @@ class Machine:
         self.sent.append(message)
 
 
+async def never_read(path: str, offset: int, size: int) -> bytes:
+    raise AssertionError(path)
+
+
 class Laptop:
     """The engine's parts, as `Live` puts them together, over a disk and a machine of ours."""
 
@@ -75,7 +79,7 @@ class Laptop:
         self.trees.remote = Tree(Directory())
         self.flights, self.landed = Flights(), Bell()
         self.pusher = Pusher(
-            cast(Any, self.disk), self.trees, self.flights, Drafts(lambda _path, _basis: False)
+            cast(Any, self.disk), self.trees, self.flights, Drafts(lambda *_: False, never_read)
         )
         notices = Notices(store, lambda _: None)
         coming = Coming(NO_CHECKPOINTS, self.trees, self.flights, notices, lambda: ())

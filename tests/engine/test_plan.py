@@ -53,6 +53,10 @@ class Machine:
         return [change.path for apply in applies for change in apply.changes]
 
 
+async def never_read(path: str, offset: int, size: int) -> bytes:
+    raise AssertionError(path)
+
+
 def planner_over(
     local: Mapping[str, Entry],
     remote: Mapping[str, Entry],
@@ -69,7 +73,7 @@ def planner_over(
     return Planner(
         trees,
         flights,
-        Pusher(disk, trees, flights, Drafts(lambda _path, _basis: False)),
+        Pusher(disk, trees, flights, Drafts(lambda *_: False, never_read)),
         Puller(disk, flights, lambda _: None, coming, lambda _: False),
         store,
         direction_of=lambda _: Direction.BOTH,

@@ -21,12 +21,61 @@ class Stretch:
     source: int | None
 
 
+class Matching:
+    """Finds a new content's blocks in the old one, as they become known one after the other.
+
+    The first `start` bytes, whole blocks, are known to be the same.
+    """
+
+    __slots__ = ("_done", "_follower", "_old", "_places", "_run", "size")
+
+    def __init__(self, old: Signature, start: int = 0) -> None:
+        self._old = old
+        self._places = {old.leaf(number): number for number in reversed(range(old.count))}
+        self._follower = start // BLOCK  # Where the old content goes on after what was found in it.
+        self._done: list[Stretch] = []
+        self._run: tuple[int, int | None] = (0, 0)  # Where the stretch under way begins, in both.
+        self.size = start  # Bytes of the new content.
+
+    def add(self, leaf: bytes | None, size: int) -> None:
+        """Take the next block, by its digest; None if it is known not to be one of the old ones."""
+        at = self._place_of(leaf)
+        offset, source = self._run
+        expected = None if source is None else source + self.size - offset
+        found = None if at is None else at * BLOCK
+        if found != expected:
+            if self.size > offset:
+                self._done.append(Stretch(offset, self.size - offset, source))
+            self._run = self.size, found
+        self._follower = 0 if at is None else at + 1
+        self.size += size
+
+    def stretches(self) -> list[Stretch]:
+        """Return what is known so far, in order and without a gap."""
+        offset, source = self._run
+        if self.size == offset:
+            return []
+        return [*self._done, Stretch(offset, self.size - offset, source)]
+
+    def _place_of(self, leaf: bytes | None) -> int | None:
+        if leaf is None:
+            return None
+        if self._old.leaf(self._follower) == leaf:
+            return self._follower
+        return self._places.get(leaf)
+
+
 def delta(old: Signature, new: Signature, end: int = 0) -> list[Stretch]:
     """Return the stretches of the new content, in order and without a gap.
 
     `end`: how many of its last bytes are known to be those of the old content.
     """
-    stretches = _joined(_blocks(old, new, new.size - end))
+    limit = new.size - end
+    start = min(common_start(old, new.leaves), limit)
+    matching = Matching(old, start)
+    for number in range(-(-start // BLOCK), -(-limit // BLOCK)):
+        matching.add(new.leaf(number), min(BLOCK, limit - number * BLOCK))
+    stretches = matching.stretches()
     if end:
         stretches.append(Stretch(new.size - end, end, old.size - end))
     return stretches
@@ -57,38 +106,6 @@ def pieces(stretch: Stretch, copied_max: int, sent_max: int) -> Iterator[Stretch
         size = min(largest, stretch.size - skipped)
         source = None if stretch.source is None else stretch.source + skipped
         yield Stretch(stretch.offset + skipped, size, source)
-
-
-def _blocks(old: Signature, new: Signature, limit: int) -> Iterator[Stretch]:
-    """Yield what the new content's blocks are made of, the last one cut off at `limit`."""
-    start = min(common_start(old, new.leaves), limit)
-    if start:
-        yield Stretch(0, start, 0)
-    places = {old.leaf(number): number for number in reversed(range(old.count))}
-    follower = 0  # Where the old content goes on after the last block found in it.
-    for number in range(-(-start // BLOCK), -(-limit // BLOCK)):
-        leaf = new.leaf(number)
-        at = follower if old.leaf(follower) == leaf else places.get(leaf)
-        offset = number * BLOCK
-        yield Stretch(offset, min(BLOCK, limit - offset), None if at is None else at * BLOCK)
-        follower = 0 if at is None else at + 1
-
-
-def _joined(blocks: Iterable[Stretch]) -> list[Stretch]:
-    joined: list[Stretch] = []
-    for block in blocks:
-        last = joined[-1] if joined else None
-        if last is not None and _follows(last, block):
-            joined[-1] = Stretch(last.offset, last.size + block.size, last.source)
-        else:
-            joined.append(block)
-    return joined
-
-
-def _follows(last: Stretch, block: Stretch) -> bool:
-    if last.source is None or block.source is None:
-        return last.source is block.source
-    return last.source + last.size == block.source
 
 
 def _leaf(leaves: bytes, number: int) -> bytes:

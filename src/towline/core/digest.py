@@ -76,6 +76,10 @@ class Hasher:
         """Return the digests of all blocks so far, the one under way included."""
         return bytes(self._leaves) + (self._block.digest() if self._filled else b"")
 
+    def last_leaf(self) -> bytes | None:
+        """Return the digest of the last block, if that is whole."""
+        return None if self._filled else bytes(self._leaves[-DIGEST_SIZE:])
+
     def signature(self) -> Signature:
         return Signature(self.size, self.leaves())
 

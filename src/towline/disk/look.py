@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from mmap import mmap
 from typing import cast
 
-from towline.core.digest import digest_of
+from towline.core.delta import Stretch
+from towline.core.digest import BLOCK, digest_of
 from towline.core.entry import DIRECTORY, Entry, File, Symlink, Unsynced
 from towline.core.ignore import NO_CHECKPOINTS
 from towline.core.path import join, name_of, parent_of, shared
@@ -23,7 +24,7 @@ from towline.core.steps import Steps, run_to_end
 from towline.disk.cache import Cache, digest_in, packed_stamp_of, stamp_of
 from towline.disk.folder import Folder
 from towline.disk.settle import Settling
-from towline.disk.signatures import LARGE, BlockReader, Signatures
+from towline.disk.signatures import LARGE, BlockReader, Known, Signatures
 
 PIECE = 1 << 20  # Bytes hashed between two yields: about a millisecond.
 SMALL_MAX = 64 << 10  # Bytes; up to this size a file is read at once.
@@ -253,7 +254,11 @@ class Look:
     ) -> Generator[BlockReader, None, bytes | None]:
         """Hash `size` bytes; None if there are fewer. What comes after them is not read."""
         last_digest = self.cache.last_digest(path)
-        reader = BlockReader(self.signatures.get(last_digest) if last_digest else None)
+        before = self.signatures.get(last_digest) if last_digest else None
+        reader = BlockReader(before)
+        if before is not None:
+            reader.in_blocks = (size - before.signature.size) % BLOCK == 0
+            reader.tail = self._tail(descriptor, before, size)
         left = size
         while left:
             filled = self._fill(descriptor, min(PIECE, left))
@@ -265,6 +270,18 @@ class Look:
         known = reader.known()
         self.signatures.put(known.signature.digest, known)
         return known.signature.digest
+
+    def _tail(self, descriptor: int, before: Known, size: int) -> Stretch | None:
+        """Return what was appended, if the last whole block before it is in place."""
+        tail = before.signature.size // BLOCK * BLOCK
+        if size <= before.signature.size:
+            return None
+        self.folder.seek(descriptor, tail - BLOCK)
+        filled = self._fill(descriptor, BLOCK)
+        self.folder.seek(descriptor, 0)
+        block = memoryview(self._buffer).toreadonly()[:filled]
+        is_in_place = before.has_block(tail // BLOCK - 1, block)
+        return Stretch(tail, size - tail, None) if is_in_place else None
 
     def _fill(self, descriptor: int, size: int) -> int:
         """Read `size` bytes, or what there is until the end, into the buffer."""

@@ -6,11 +6,12 @@ path is taken for what it was. Nothing here knows a tree or a peer.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
-from towline.core.delta import common_start
-from towline.core.entry import Entry, Unsynced
+from towline.core.delta import Stretch
+from towline.core.digest import root_of
+from towline.core.entry import Entry, File, Unsynced
 from towline.core.problem import ProblemKind
 from towline.disk.cache import is_settled, stamp_of
 from towline.disk.look import Look
@@ -23,11 +24,20 @@ UNSETTLED_MAX = 600  # How often: for longer than any file system's clock takes 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a file is read that was `basis` before: `same` bytes at its start still are."""
+    """How far a file is read that was `basis` before, and how that much is made of it.
+
+    `number`: of the attempt; a file that changes meanwhile is read anew. `tail`: what was appended,
+    if that seems to be all. `in_blocks`: as far as its size tells, what is not found in the old
+    version has not just moved by less than a block. `digest`: once it is read.
+    """
 
     path: str
     basis: bytes
-    same: int
+    number: int
+    stretches: Sequence[Stretch]
+    tail: Stretch | None = None
+    in_blocks: bool = True
+    digest: bytes | None = None
 
 
 class Reading:
@@ -36,6 +46,8 @@ class Reading:
         self._waiting: dict[str, int] = {}  # Path → how often its stamp was found unsettled.
         self._path = ""
         self._steps: Generator[BlockReader, None, Entry] | None = None
+        self._reader: BlockReader | None = None  # Of the present attempt to read it.
+        self._number = 0  # Of that attempt.
         self._is_settling = False
 
     @property
@@ -60,14 +72,13 @@ class Reading:
             self._waiting.setdefault(path, 0)
 
     def step(self) -> tuple[tuple[str, Entry | None] | None, Progress | None]:
-        """Read on. Return what was found if a file is read now, else how far the present one is."""
+        """Read on. Return what was found if a file is read now, and how far it or another is."""
         steps = self._steps or self._begin()
         if steps is None:
             return None, None
         try:
-            reader = next(steps)
-            for _ in range(PIECES - 1):
-                next(steps)
+            for _ in range(PIECES):
+                self._note_attempt(next(steps))
         except StopIteration as end:
             entry: Entry | None = end.value
         except (FileNotFoundError, NotADirectoryError):
@@ -75,9 +86,10 @@ class Reading:
         except OSError as error:
             entry = Unsynced(ProblemKind.UNREADABLE, error.strerror or str(error))
         else:
-            return None, self._progress(reader)
-        self._steps = None
-        return (self._path, entry), None
+            return None, self._progress()
+        progress = self._progress(entry)
+        self._steps = self._reader = None
+        return (self._path, entry), progress
 
     def _begin(self) -> Generator[BlockReader, None, Entry] | None:
         """Begin with the first file whose stamp is settled, or has been waited for long enough."""
@@ -97,8 +109,22 @@ class Reading:
             return True
         return is_settled(stamp, self._look.now_ns())
 
-    def _progress(self, reader: BlockReader) -> Progress | None:
-        basis = reader.before
-        if basis is None:
+    def _note_attempt(self, reader: BlockReader) -> None:
+        if reader is not self._reader:
+            self._reader, self._number = reader, self._number + 1
+
+    def _progress(self, entry: Entry | None = None) -> Progress | None:
+        """Return how far the file is read; with `entry` if that is what was read."""
+        reader = self._reader
+        if reader is None or reader.before is None or reader.matching is None:
             return None
-        return Progress(self._path, basis.digest, common_start(basis, reader.leaves()))
+        is_read = isinstance(entry, File) and entry.digest == root_of(reader.leaves())
+        return Progress(
+            self._path,
+            reader.before.digest,
+            self._number,
+            reader.matching.stretches(),
+            reader.tail,
+            reader.in_blocks,
+            entry.digest if is_read and isinstance(entry, File) else None,
+        )

@@ -198,7 +198,7 @@ class Replica:
         return read
 
     def read_on(self) -> tuple[list[Observation], Progress | None]:
-        """Read a bit of what `observe` left to be read; return as it does, or how far that is.
+        """Read a bit of what `observe` left to be read; return as it does, and how far that is.
 
         To be called while `reading.delay_s()` is not None, and not sooner than it says.
         """
@@ -207,7 +207,7 @@ class Replica:
             return [], progress
         self._just_read = dict([read])
         try:
-            return self.observe([read[0]]), None
+            return self.observe([read[0]]), progress
         finally:
             self._just_read = {}
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from towline.core.delta import Matching, Stretch
 from towline.core.digest import BLOCK, DIGEST_SIZE, Hasher, Signature, digest_of
 
 LARGE = 1 << 20  # Bytes. Up to here a file is read within a millisecond, and sent whole.
@@ -31,7 +32,7 @@ class Known:
     signature: Signature
     marks: array[int] = field(default_factory=lambda: array("q"))
 
-    def has_block(self, number: int, block: bytes) -> bool:
+    def has_block(self, number: int, block: bytes | memoryview) -> bool:
         """Whether this is the content's block of that number."""
         if self.marks:
             return self.marks[number] == hash(block)
@@ -112,14 +113,20 @@ class BlockReader:
     """Makes the signature of a file that is read from its start, `before` being the last one.
 
     A block with the mark of one of the old version is that block: its digest is taken, not made.
+    `matching` tells how what is read so far is made of the old version. `tail` and `in_blocks` are
+    for whoever knows the file: see `Progress`.
     """
 
     def __init__(self, before: Known | None = None) -> None:
+        self.matching: Matching | None = None
+        self.tail: Stretch | None = None
+        self.in_blocks = True
         self._hasher = Hasher()
         self._marks = array("q")
         self._leaf_of: dict[int, bytes] = {}
         self.before = before.signature if before is not None else None
         if before is not None:
+            self.matching = Matching(before.signature)
             leaves = map(before.signature.leaf, range(before.signature.count))
             self._leaf_of = dict(zip(before.marks, leaves, strict=False))
 
@@ -135,13 +142,15 @@ class BlockReader:
         return self._hasher.leaves()
 
     def _take_block(self, block: memoryview) -> None:
-        if not _HAS_MARKS:
-            self._hasher.update(block)
-            return
-        mark = hash(block)
-        self._marks.append(mark)
-        leaf = self._leaf_of.get(mark)
+        leaf = None
+        if _HAS_MARKS:
+            mark = hash(block)
+            self._marks.append(mark)
+            leaf = self._leaf_of.get(mark)
         if leaf is None:
             self._hasher.update(block)
+            leaf = None if self._leaf_of else self._hasher.last_leaf()
         else:
             self._hasher.skip(leaf, len(block))
+        if self.matching is not None:
+            self.matching.add(leaf, len(block))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from towline.core.delta import Stretch
 from towline.core.digest import BLOCK, DIGEST_SIZE, Hasher, Signature, digest_of
 from towline.disk.folder import STAGE, Folder
 from towline.disk.look import PIECE
@@ -35,6 +36,10 @@ class _Part:
     held: int
     hasher: Hasher = field(default_factory=Hasher)
     is_whole: bool = False
+
+    def cut(self, size: int) -> _Part:
+        """Return what of it is left: whole blocks, which `hasher` has seen."""
+        return _Part(size, Hasher(self.hasher.leaves()[: size // BLOCK * DIGEST_SIZE]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +140,30 @@ class Stage:
             return False
         return True
 
+    def copy_staged(self, digest: bytes, size: int, other: bytes, stretch: Stretch) -> bool:
+        """Add a stretch of another content that is staged; as `copy`."""
+        start = stretch.source or 0
+        if other not in self._parts or start + stretch.size > self._parts[other].held:
+            return False
+        try:
+            descriptor = self.open_part(other)
+        except OSError:
+            return False
+        try:
+            source = Source(descriptor, start, stretch.size)
+            return self.copy(digest, stretch.offset, size, source)
+        finally:
+            self._folder.close_file(descriptor)
+
     def rename(self, draft: bytes, digest: bytes, keep: int) -> None:
-        """Let the first `keep` bytes, whole blocks, of one content be the start of another.
+        """Let the first `keep` bytes, whole blocks or all, of one content be the start of another.
 
         Nothing is done if there are fewer, or if the other has as many. The first is gone after.
         """
         part = self._parts.get(draft)
-        if part is None or draft == digest or not 0 < keep <= part.held or keep % BLOCK:
+        if part is None or draft == digest or not 0 < keep <= part.held:
+            return self.discard(draft)
+        if keep % BLOCK and keep < part.held:
             return self.discard(draft)
         if self.held(digest) >= keep or part.hasher.size < keep:
             return self.discard(draft)
@@ -151,9 +173,8 @@ class Stage:
             self._folder.place(_name(draft), _name(digest))
         except OSError:
             return self.discard(draft)
-        leaves = part.hasher.leaves()[: keep // BLOCK * DIGEST_SIZE]
         del self._parts[draft]
-        self._parts[digest] = _Part(keep, Hasher(leaves))
+        self._parts[digest] = part if keep == part.held else part.cut(keep)
         return None
 
     def trouble(self, digest: bytes) -> OSError | None:

@@ -23,7 +23,10 @@ STEP_BLOCKS = 64  # Compared between two yields: some milliseconds.
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """A file that the receiving side has: the old version, by its path and its digest."""
+    """A file that the receiving side has: the old version, by its path and its digest.
+
+    Without a path it is what is staged under the digest.
+    """
 
     path: str
     digest: bytes
@@ -53,6 +56,8 @@ class Versions:
         The file must be what `basis` says, before and after. Raises ValueError for bytes that are
         part of neither.
         """
+        if not basis.path:
+            return self._stage.copy_staged(digest, size, basis.digest, stretch)
         try:
             descriptor = self._folder.open(check_path(basis.path))
         except OSError:

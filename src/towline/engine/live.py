@@ -131,7 +131,7 @@ class Live:
             scanned=self._scanned,
         )
         self.flights = Flights()
-        self._drafts = Drafts(self._is_wanted_there)
+        self._drafts = Drafts(self._is_wanted_there, self._local.read_unread)
         self.pusher = Pusher(self._local, self.trees, self.flights, self._drafts, past.keep)
         coming = Coming(
             folder.checkpoints, self.trees, self.flights, self._notices, lambda: self.planner.stuck

@@ -164,6 +164,11 @@ class Local:
         async with self._turn:
             return await self._run(lambda: self._replica.read_part(path, file, offset, size))
 
+    async def read_unread(self, path: str, offset: int, size: int) -> bytes:
+        """Return what is at a place of a file of which nothing is known yet; none if it fails."""
+        async with self._turn:
+            return await self._run(lambda: self._replica.read_unread(path, offset, size))
+
     async def stage(self, digest: bytes, offset: int, data: bytes, size: int) -> bool:
         """Keep a part of a content; False if it cannot be: what needs it will lack it."""
 

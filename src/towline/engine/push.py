@@ -307,8 +307,7 @@ class Pusher:
         if not isinstance(new, File):
             return None
         stretches = await self._delta(path, old, new)
-        same = stretches[0].size if stretches and stretches[0].source == 0 else 0
-        drafted = await self._drafts.settle(remote, path, new.digest, same)
+        drafted = await self._drafts.settle(remote, path, new.digest if stretches else b"")
         offset = max(self._partials.pop(new.digest, 0), drafted)
         for stretch in from_offset(stretches or [Stretch(0, new.size, None)], offset):
             for piece in pieces(stretch, COPY_SIZE, PART_SIZE):

@@ -115,7 +115,7 @@ def hello_with(**changes: object) -> bytes:
         (b"Last login: Tue", "does not speak towline; it said 'Last login: Tue'"),
         (b"\xff\x00", "does not speak towline"),
         (b"towlinX", "does not speak towline"),
-        (MAGIC + b"\x00\x02\xff\xff", f"HELLO of 65535 bytes, over {HELLO_MAX}"),
+        (MAGIC + b"\x00\x03\xff\xff", f"HELLO of 65535 bytes, over {HELLO_MAX}"),
         (hello_of(b""), "not JSON"),
         (hello_of(b"\xff"), "not JSON"),
         (hello_of(b"{"), "not JSON"),

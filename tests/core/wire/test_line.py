@@ -90,7 +90,7 @@ def test_both_ends_of_different_versions_say_so():
     assert answer == Hello(LINE_ID, 0, False, "right 1").encode()
     assert pair.right.line.bytes_to_send(0) == b""
     with pytest.raises(VersionMismatchError, match="update towline on this side"):
-        pair.left.take(answer.replace(b"towline \0\2", b"towline \0\3"), 0)
+        pair.left.take(answer.replace(b"towline \0\3", b"towline \0\4"), 0)
     assert pair.left.line.bytes_to_send(0) == b""
 
 

@@ -154,6 +154,7 @@ def test_a_hostile_message_is_a_protocol_error(data: bytes, match: str) -> None:
 EDGES: list[Message] = [
     messages.Part(FILE.digest, 10, 6, b"last"),
     messages.Copy(FILE.digest, 10, 9, 1, "x", b"\1" * 16, 0),
+    messages.Copy(FILE.digest, 10, 9, 1, "", b"\1" * 16, 0),
     messages.Copy(FILE.digest, COPY_SIZE, 0, COPY_SIZE, "x", b"\1" * 16, 0),
     messages.Ahead("x.pt", b"\1" * 16, AHEAD_MAX - 4, b"last"),
     messages.Applied(1, (), CHANGES_MAX),

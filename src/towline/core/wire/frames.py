@@ -12,7 +12,7 @@ import struct
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
-VERSION = 2  # Of everything after it on the wire; the magic and the version itself never change.
+VERSION = 3  # Of everything after it on the wire; the magic and the version itself never change.
 MAGIC = b"towline "
 LINE_ID_SIZE = 16  # Bytes. Random, so no two lines ever share one.
 

@@ -248,7 +248,8 @@ class Part:
 class Copy:
     """Either way: a stretch of a large content that the receiver has, in the version before.
 
-    It is staged as a `Part` would be, if the file `path` is still the content `basis`.
+    It is staged as a `Part` would be, if the file `path` is still the content `basis`. Without a
+    path `basis` is itself what is staged, a draft.
     """
 
     kind: ClassVar[int] = 19
@@ -272,7 +273,7 @@ class Copy:
             fields.integer(size),
             fields.integer(offset),
             fields.integer(length, 1, COPY_SIZE),
-            fields.path(path),
+            fields.path_or_root(path),
             fields.digest(basis),
             fields.integer(source),
         )
