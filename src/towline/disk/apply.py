@@ -16,7 +16,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from towline.core.change import Change, Outcome, Result, holds
-from towline.core.entry import DIRECTORY, Directory, Entry, File, Symlink, Unsynced, shallow
+from towline.core.entry import (
+    DIRECTORY,
+    Directory,
+    Entry,
+    File,
+    Symlink,
+    Unsynced,
+    digest_of,
+    shallow,
+)
 from towline.core.path import check_path, join, name_of, parent_of
 from towline.core.problem import Problem, ProblemKind
 from towline.disk.cache import Stamp, is_settled, stamp_of
@@ -65,6 +74,7 @@ class _Seen:
     entry: File
     status: os.stat_result
     stamp: Stamp
+    is_dated: bool = False  # What takes its place has its mtime already.
 
 
 class _RefusedError(Exception):
@@ -198,6 +208,8 @@ class Apply:
             return
         with suppress(OSError):  # Whatever it is, looking at the path tells it better.
             self._folder.hold(parent_of(change.path))
+        if self._stage_known(change, new, contents):
+            return
         actual, status = self._look.at(change.path)
         if holds(actual, new) or (_is_mode_only(actual, new) and change.keep is None):
             return
@@ -205,6 +217,26 @@ class Apply:
         self._supply.prepare(change.path, old, new, status, contents, is_last_use=is_last_use)
         if isinstance(actual, File) and status is not None and holds(actual, old):
             self._seen[change.path] = _Seen(actual, status, stamp_of(status))
+
+    def _stage_known(self, change: Change, new: File, contents: Mapping[bytes, bytes]) -> bool:
+        """Stage what replaces a file that is known by its stamp to be as expected, if it is one.
+
+        That is what most changes do: its content came with it, and all it takes is here in a row.
+        """
+        path, old, content = change.path, change.old, contents.get(new.digest)
+        if not content or not isinstance(old, File) or change.keep is not None or self._durable:
+            return False
+        try:
+            status = self._folder.lstat(path)
+        except OSError:
+            return False
+        is_known = stat.S_ISREG(status.st_mode) and self._look.is_known(path, status, old)
+        if not is_known or _is_mode_only(old, new) or digest_of(content) != new.digest:
+            return False
+        mtime_ns = new_mtime(self._folder, path, status, self._look.now_ns(), self._bare)
+        self._supply.prepare_known(path, old, new, status, content, mtime_ns)
+        self._seen[path] = _Seen(old, status, stamp_of(status), is_dated=True)
+        return True
 
     # Then: one change after the other.
 
@@ -230,7 +262,7 @@ class Apply:
             return Result(path, Outcome.DONE)
         if (seen := self._seen.get(path)) is not None and self._stands(path, seen):
             self._touched.add(parent_of(path))
-            self._put(path, seen.entry, seen.status, new)
+            self._put_staged(path, seen.entry, seen.status, is_dated=seen.is_dated)
             return Result(path, Outcome.DONE)
         actual, status = self._look.at(path)
         if holds(actual, new):
@@ -301,23 +333,35 @@ class Apply:
         elif isinstance(new, File) and _is_mode_only(actual, new):
             self._change_mode(path, new)
         elif isinstance(new, (File, Symlink)):
-            staged = self._supply.take(path)
-            try:
-                self._set_mtime(staged, status)
-                if actual is None:
-                    self._create(staged)
-                else:
-                    self._replace(staged, actual, status)
-            except FileExistsError:
-                self._supply.put_back(staged)
-                raise
-            except OSError:
-                self._supply.drop(staged)
-                raise
-            self._placed(staged)
+            self._put_staged(path, actual, status)
         elif actual is not None:
             taken = self._take_out(path, actual, status, None)
             self._displaced.let_go(*taken)
+
+    def _put_staged(
+        self,
+        path: str,
+        actual: Entry | None,
+        status: os.stat_result | None,
+        *,
+        is_dated: bool = False,
+    ) -> None:
+        """Turn `actual` into what is staged. Raises _RefusedError and OSError as `_put`."""
+        staged = self._supply.take(path)
+        try:
+            if not is_dated:
+                self._set_mtime(staged, status)
+            if actual is None:
+                self._create(staged)
+            else:
+                self._replace(staged, actual, status)
+        except FileExistsError:
+            self._supply.put_back(staged)
+            raise
+        except OSError:
+            self._supply.drop(staged)
+            raise
+        self._placed(staged)
 
     # Files and links. Each either puts `staged` in its place, or leaves it to the caller to drop
     # and raises OSError, or deals with it and raises _RefusedError.

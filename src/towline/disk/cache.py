@@ -96,6 +96,11 @@ class Cache:
             return None
         return known[_STAMP.size :]
 
+    def holds(self, path: str, packed_stamp: bytes, digest: bytes) -> bool:
+        """Whether this very row is the file's."""
+        directory, _, name = path.rpartition("/")
+        return self._known.get(directory, _NOTHING).get(name) == packed_stamp + digest
+
     def known_in(self, directory: str) -> Mapping[str, bytes]:
         """Return the rows of the files in a directory, by name: what is looked at as a whole."""
         return self._known.get(directory, _NOTHING)

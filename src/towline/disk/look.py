@@ -101,6 +101,13 @@ class Look:
             digest = self._digest_at_once(path, stamp)
         return None if digest is None else File(digest, is_executable(status), size)
 
+    def is_known(self, path: str, status: os.stat_result, file: File) -> bool:
+        """Whether `file` is what stands at `path`, by its stamp alone; False: it takes a look."""
+        if not self.cache.holds(path, packed_stamp_of(status), file.digest):
+            return False
+        is_it = file.size == status.st_size and file.executable == is_executable(status)
+        return is_it and not self._is_too_large(path, file.size)
+
     def known_files(
         self, directory: str, found: Iterable[tuple[str, os.stat_result]]
     ) -> dict[str, File]:

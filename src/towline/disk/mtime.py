@@ -48,6 +48,7 @@ def _recorded_in_bytecode(folder: Folder, path: str, bare: set[str]) -> Iterator
     cache = join(parent_of(path), "__pycache__")
     stem = name_of(path).rpartition(".")[0] + "."
     try:
+        folder.lstat(cache)  # Most often it is not there, and this look is the cheaper one.
         found = folder.scan_directory(cache)
     except FileNotFoundError:
         bare.add(parent_of(path))

@@ -83,6 +83,17 @@ class Supply:
         else:
             self._ready[path] = self._copy(self._stage.open_part(new.digest), path, name, new, mode)
 
+    def prepare_known(
+        self, path: str, old: File, new: File, status: os.stat_result, content: bytes, mtime_ns: int
+    ) -> None:
+        """Stage `content`, known to be that of `new`, for `path`, where `old` stands.
+
+        With its mtime: for as long as that file is the one to be replaced. Raises OSError.
+        """
+        name = self._displaced.staged_name(path, old, new, out=False)
+        mode = self.final_mode(status, executable=new.executable)
+        self._ready[path] = self._write(path, name, new, [content], mode, mtime_ns)
+
     def has(self, path: str) -> bool:
         """Whether something is staged for `path`."""
         return path in self._ready
@@ -159,13 +170,24 @@ class Supply:
             raise LackingError
         return content
 
-    def _write(self, path: str, name: str, new: File, pieces: Iterable[bytes], mode: int) -> Staged:
+    def _write(
+        self,
+        path: str,
+        name: str,
+        new: File,
+        pieces: Iterable[bytes],
+        mode: int,
+        mtime_ns: int = 0,
+    ) -> Staged:
         descriptor = self._folder.create(name, HALF_WRITTEN_MODE)
         try:
             try:
                 for piece in pieces:
                     self._write_all(descriptor, piece)
-                return self._completed(descriptor, Staged(path, name, new), mode)
+                if mtime_ns:
+                    self._folder.set_file_mtime(descriptor, mtime_ns)
+                staged = Staged(path, name, new, mtime_ns=mtime_ns)
+                return self._completed(descriptor, staged, mode)
             finally:
                 self._folder.close_file(descriptor)
         except OSError:
@@ -191,9 +213,9 @@ class Supply:
         return staged
 
     def _write_all(self, descriptor: int, content: bytes) -> None:
-        left = memoryview(content)
-        while left:
-            left = left[self._folder.write(descriptor, left) :]
+        written = self._folder.write(descriptor, content) if content else 0
+        while written < len(content):
+            written += self._folder.write(descriptor, memoryview(content)[written:])
 
     def _completed(self, descriptor: int, staged: Staged, mode: int) -> Staged:
         self._folder.set_mode(descriptor, mode)
