@@ -72,9 +72,8 @@ class _Seen:
     """A file that is what its change expects."""
 
     entry: File
-    status: os.stat_result
     stamp: Stamp
-    is_dated: bool = False  # What takes its place has its mtime already.
+    is_known: bool = False  # By its stamp: what takes its place has its mode and mtime already.
 
 
 class _RefusedError(Exception):
@@ -206,36 +205,33 @@ class Apply:
         if _is_addition(change):  # Not looked at: what stands there shows when the name is taken.
             self._supply.prepare(change.path, None, new, None, contents, is_last_use=is_last_use)
             return
-        with suppress(OSError):  # Whatever it is, looking at the path tells it better.
-            self._folder.hold(parent_of(change.path))
         if self._stage_known(change, new, contents):
             return
+        with suppress(OSError):  # Whatever it is, looking at the path tells it better.
+            self._folder.hold(parent_of(change.path))
         actual, status = self._look.at(change.path)
         if holds(actual, new) or (_is_mode_only(actual, new) and change.keep is None):
             return
         old = change.old if change.keep is None else None
         self._supply.prepare(change.path, old, new, status, contents, is_last_use=is_last_use)
         if isinstance(actual, File) and status is not None and holds(actual, old):
-            self._seen[change.path] = _Seen(actual, status, stamp_of(status))
+            self._seen[change.path] = _Seen(actual, stamp_of(status))
 
     def _stage_known(self, change: Change, new: File, contents: Mapping[bytes, bytes]) -> bool:
-        """Stage what replaces a file that is known by its stamp to be as expected, if it is one.
+        """Stage what replaces a file whose digest is known by a stamp, if it is one.
 
-        That is what most changes do: its content came with it, and all it takes is here in a row.
+        The disk is not asked: whether that stamp is still the file's is seen in the instant before
+        it is replaced. So most changes take one look.
         """
         path, old, content = change.path, change.old, contents.get(new.digest)
         if not content or not isinstance(old, File) or change.keep is not None or self._durable:
             return False
-        try:
-            status = self._folder.lstat(path)
-        except OSError:
+        stamp = None if _is_mode_only(old, new) else self._look.stamp_of_known(path, old)
+        if stamp is None or digest_of(content) != new.digest:
             return False
-        is_known = stat.S_ISREG(status.st_mode) and self._look.is_known(path, status, old)
-        if not is_known or _is_mode_only(old, new) or digest_of(content) != new.digest:
-            return False
-        mtime_ns = new_mtime(self._folder, path, status, self._look.now_ns(), self._bare)
-        self._supply.prepare_known(path, old, new, status, content, mtime_ns)
-        self._seen[path] = _Seen(old, status, stamp_of(status), is_dated=True)
+        mtime_ns = new_mtime(self._folder, path, stamp.mtime_ns, self._look.now_ns(), self._bare)
+        self._supply.prepare_known(path, old, new, stamp.mode, content, mtime_ns)
+        self._seen[path] = _Seen(old, stamp, is_known=True)
         return True
 
     # Then: one change after the other.
@@ -260,9 +256,7 @@ class Apply:
             return Result(path, Outcome.FAILED, problem=problem)
         if self._grafts.put(path) or (_is_addition(change) and self._add(path, new)):
             return Result(path, Outcome.DONE)
-        if (seen := self._seen.get(path)) is not None and self._stands(path, seen):
-            self._touched.add(parent_of(path))
-            self._put_staged(path, seen.entry, seen.status, is_dated=seen.is_dated)
+        if (seen := self._seen.get(path)) is not None and self._replace_seen(path, seen):
             return Result(path, Outcome.DONE)
         actual, status = self._look.at(path)
         if holds(actual, new):
@@ -286,10 +280,17 @@ class Apply:
         self._put(path, actual, status, new)
         return Result(path, Outcome.DONE)
 
-    def _stands(self, path: str, seen: _Seen) -> bool:
-        """Whether a file is as it was seen; its directory is held then, to put another there."""
+    def _replace_seen(self, path: str, seen: _Seen) -> bool:
+        """Replace a file if it is as it was seen; its directory is held for all that takes."""
         self._folder.hold(parent_of(path))
-        return stamp_of(self._folder.lstat(path)) == seen.stamp
+        status = self._folder.lstat(path)
+        if stamp_of(status) == seen.stamp:
+            self._touched.add(parent_of(path))
+            self._put_staged(path, seen.entry, status, is_dated=seen.is_known)
+            return True
+        if seen.is_known:  # It would get the mode and the mtime that belong to another.
+            self._supply.drop(self._supply.take(path))
+        return False
 
     def _add(self, path: str, new: Entry | None) -> bool:
         """Put something new where nothing stands: taking the name is all the look it needs.
@@ -461,7 +462,9 @@ class Apply:
     def _set_mtime(self, staged: Staged, status: os.stat_result | None) -> None:
         if isinstance(staged.entry, File):
             now_ns = self._look.now_ns()
-            mtime_ns = new_mtime(self._folder, staged.path, status, now_ns, self._bare)
+            is_file = status is not None and stat.S_ISREG(status.st_mode)
+            before_ns = status.st_mtime_ns if status is not None and is_file else None
+            mtime_ns = new_mtime(self._folder, staged.path, before_ns, now_ns, self._bare)
             self._supply.set_mtime(staged, mtime_ns)
 
     def _placed(self, staged: Staged) -> None:

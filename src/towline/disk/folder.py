@@ -102,6 +102,12 @@ class Folder:
         with self._at(path) as (parent, name):
             return os.lstat(name, dir_fd=parent)
 
+    def may_be(self, path: str) -> bool:
+        """Whether something can be found there, be it by way of a link: True is no certainty."""
+        root = self._descriptor if _HAS_AT else None
+        at = path if _HAS_AT else os.path.join(self.root, path)
+        return os.access(at, os.F_OK, dir_fd=root)
+
     def scan_directory(self, path: str) -> list[tuple[str, os.stat_result]]:
         """Return names with their lstat, sorted. What vanishes meanwhile is left out."""
         with self._opened_directory(path) as directory:

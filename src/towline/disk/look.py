@@ -99,14 +99,18 @@ class Look:
         digest = self.cache.digest(path, stamp) or self._moved_here(path, status)
         if digest is None and size <= SMALL_MAX and self._is_settled(path, status):
             digest = self._digest_at_once(path, stamp)
-        return None if digest is None else File(digest, is_executable(status), size)
+        return None if digest is None else File(digest, is_executable(status.st_mode), size)
 
-    def is_known(self, path: str, status: os.stat_result, file: File) -> bool:
-        """Whether `file` is what stands at `path`, by its stamp alone; False: it takes a look."""
-        if not self.cache.holds(path, packed_stamp_of(status), file.digest):
-            return False
-        is_it = file.size == status.st_size and file.executable == is_executable(status)
-        return is_it and not self._is_too_large(path, file.size)
+    def stamp_of_known(self, path: str, file: File) -> Stamp | None:
+        """Return the stamp under which `file` is known to stand at `path`, without a look.
+
+        None: it is not, or takes more than a stamp to know.
+        """
+        stamp = self.cache.stamp(path, file.digest)
+        if stamp is None or self._is_too_large(path, file.size):
+            return None
+        is_it = stamp.size == file.size and is_executable(stamp.mode) == file.executable
+        return stamp if is_it else None
 
     def known_files(
         self, directory: str, found: Iterable[tuple[str, os.stat_result]]
@@ -125,7 +129,7 @@ class Look:
                     continue
                 row = moved[stamp]
                 self.cache.put_row(directory, name, row)
-            files[shared(name)] = File(row[len(stamp) :], is_executable(status), size)
+            files[shared(name)] = File(row[len(stamp) :], is_executable(status.st_mode), size)
         return files
 
     def entry_steps(self, path: str, status: os.stat_result) -> Steps[Entry | None]:
@@ -151,7 +155,7 @@ class Look:
             return Unsynced(ProblemKind.TOO_LARGE)
         digest = self.cache.digest(path, stamp_of(status)) or self._moved_here(path, status)
         if digest is not None:
-            return File(digest, is_executable(status), status.st_size)
+            return File(digest, is_executable(status.st_mode), status.st_size)
         if not self._is_settled(path, status):
             return UNSETTLED
         if self._postpone is not None and status.st_size > LARGE:
@@ -176,7 +180,7 @@ class Look:
                 return Unsynced(ProblemKind.TOO_LARGE)
             if digest is not None:
                 self.cache.put(path, stamp_of(status), digest, read_at_ns=read_at_ns)
-                return File(digest, is_executable(status), status.st_size)
+                return File(digest, is_executable(status.st_mode), status.st_size)
         return Unsynced(ProblemKind.CHANGING)
 
     def _is_too_large(self, path: str, size: int) -> bool:
@@ -293,9 +297,9 @@ def run_to_end(steps: Steps[T]) -> T:
     return ended[0]
 
 
-def is_executable(status: os.stat_result) -> bool:
+def is_executable(mode: int) -> bool:
     """Whether the owner may execute it; Windows has no such bit."""
-    return sys.platform != "win32" and bool(status.st_mode & stat.S_IXUSR)
+    return sys.platform != "win32" and bool(mode & stat.S_IXUSR)
 
 
 def link_entry(path: str, target: str) -> Entry:

@@ -84,14 +84,14 @@ class Supply:
             self._ready[path] = self._copy(self._stage.open_part(new.digest), path, name, new, mode)
 
     def prepare_known(
-        self, path: str, old: File, new: File, status: os.stat_result, content: bytes, mtime_ns: int
+        self, path: str, old: File, new: File, old_mode: int, content: bytes, mtime_ns: int
     ) -> None:
-        """Stage `content`, known to be that of `new`, for `path`, where `old` stands.
+        """Stage `content`, known to be that of `new`, for `path`, where `old` of that mode stands.
 
         With its mtime: for as long as that file is the one to be replaced. Raises OSError.
         """
         name = self._displaced.staged_name(path, old, new, out=False)
-        mode = self.final_mode(status, executable=new.executable)
+        mode = _mode_after(old_mode, executable=new.executable)
         self._ready[path] = self._write(path, name, new, [content], mode, mtime_ns)
 
     def has(self, path: str) -> bool:
@@ -154,11 +154,7 @@ class Supply:
         """Return the mode for a file that replaces one of `status`: its bits, but for execution."""
         if status is None or not stat.S_ISREG(status.st_mode):
             return mode_of_new(self._folder.umask, executable=executable)
-        mode = status.st_mode & 0o777
-        if is_executable(status) == executable:
-            return mode
-        mode &= ~0o111
-        return mode | (mode & 0o444) >> 2 if executable else mode
+        return _mode_after(status.st_mode, executable=executable)
 
     def _content(self, new: File, contents: Mapping[bytes, bytes]) -> bytes | None:
         if new.digest == _EMPTY:
@@ -224,3 +220,12 @@ class Supply:
         status = self._folder.fstat(descriptor)
         staged.ino, staged.size = status.st_ino, status.st_size
         return staged
+
+
+def _mode_after(before: int, *, executable: bool) -> int:
+    """Return the mode for what replaces a file of the mode `before`."""
+    mode = before & 0o777
+    if is_executable(before) == executable:
+        return mode
+    mode &= ~0o111
+    return mode | (mode & 0o444) >> 2 if executable else mode
