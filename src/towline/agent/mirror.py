@@ -491,7 +491,6 @@ class Mirror:
         else:
             self._outbox.append(message)
 
-
     def _send_answers(self) -> None:
         answers, self._answers, self._answers_at = self._answers, [], math.inf
         for answer in answers:
