@@ -105,8 +105,6 @@ class Mirror:
         self.laptop = ""
         self._root: Root | None = None
         self._outbox: deque[Message] = deque()  # For the sync lane, while it has no room.
-        self._answers: list[Applied] = []  # Of parts of a revision, of which more is to be done.
-        self._answers_at = math.inf  # Then they are told at the latest.
         self._telling: Iterator[Message | None] | None = None  # A scan, then the tree it found.
         self._wants: deque[Want] = deque()
         self._large_wants: deque[Want] = deque()
@@ -209,8 +207,7 @@ class Mirror:
         """When to call `step` even if nothing arrives and nothing is seen."""
         if self._root is None or not self.takes():
             return None
-        due = self._looks_at if self.watched is None else self._root.follower.deadline()
-        return self._answers_at if due is None else min(due, self._answers_at)
+        return self._looks_at if self.watched is None else self._root.follower.deadline()
 
     def step(self, now: float, *, busy: bool = False) -> bool:
         """Do the next bit of work. True: there is more that need not wait.
@@ -218,8 +215,6 @@ class Mirror:
         While `busy`, with more to carry out at once, or soon, the folder is looked at now and then
         only: most of what the watch tells then is our own doing.
         """
-        if self._answers and (now >= self._answers_at or not busy):
-            self._send_answers()
         while self._outbox and self._outlet.room(Lane.SYNC):
             self._outlet.send(Lane.SYNC, self._outbox.popleft())
         if self._outbox or self._root is None:
@@ -292,8 +287,7 @@ class Mirror:
         self._changes.note(f"{root.path}/{result.path}" for result in results)
         self._partly.add(apply.revision)
         self._more_until = -math.inf if apply.last else now + SOON_S
-        self._answers_at = min(self._answers_at, now + LOOK_LATE_S)
-        self._answer(root, apply.group, results, observations, can_wait=not apply.last)
+        self._answer(root, apply.group, results, observations)
         if apply.last:
             self._partly.discard(apply.revision)
             self._revisions.add(apply.revision)
@@ -313,18 +307,10 @@ class Mirror:
         root: Root,
         group: int,
         results: Sequence[Result],
-        observations: Sequence[Observation],
-        *,
-        can_wait: bool = False,
+        observations: Iterable[Observation],
     ) -> None:
-        """Answer, but that all went well with a part of a revision can wait for the next part.
-
-        Whoever sends the parts has work with each answer, and nobody waits for those in between.
-        """
         others = list(dropwhile(_is_plain, results))
-        self._answers.append(Applied(group, tuple(others), len(results) - len(others)))
-        if others or observations or not can_wait:
-            self._send_answers()
+        self._send(Applied(group, tuple(others), len(results) - len(others)))
         failed = next((result for result in others if result.outcome is not Outcome.DONE), None)
         if failed is not None:
             for token, reason in self._asked.items():
@@ -483,18 +469,11 @@ class Mirror:
         self._send(Gone(want.path, want.file.digest))
 
     def _send(self, message: Message) -> None:
-        """Send on the sync lane, after all that came true before."""
-        if self._answers:
-            self._send_answers()
+        """Send on the sync lane, after all that was sent there before."""
         if not self._outbox and self._outlet.room(Lane.SYNC):
             self._outlet.send(Lane.SYNC, message)
         else:
             self._outbox.append(message)
-
-    def _send_answers(self) -> None:
-        answers, self._answers, self._answers_at = self._answers, [], math.inf
-        for answer in answers:
-            self._send(answer)
 
 
 def _files_in(path: str, entry: Entry | None) -> Iterator[str]:
