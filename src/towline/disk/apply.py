@@ -16,17 +16,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from towline.core.change import Change, Outcome, Result, holds
-from towline.core.entry import (
-    DIRECTORY,
-    Directory,
-    Entry,
-    File,
-    Symlink,
-    Unsynced,
-    digest_of,
-    shallow,
-)
-from towline.core.path import check_path, join, name_of, parent_of
+from towline.core.conflict import numbered
+from towline.core.digest import digest_of
+from towline.core.entry import DIRECTORY, Directory, Entry, File, Symlink, Unsynced, shallow
+from towline.core.path import check_path, join, parent_of
 from towline.core.problem import Problem, ProblemKind
 from towline.disk.cache import Stamp, is_settled, stamp_of
 from towline.disk.displaced import (
@@ -525,7 +518,7 @@ class Apply:
         """Move whatever is at `path` to `keep` or the next free name; None if nothing is there."""
         target = keep if "/" in keep else join(parent_of(path), keep)
         for number in range(1, COPIES_MAX):
-            kept = _numbered(target, number)
+            kept = numbered(target, number)
             try:
                 place_with_parents(self._folder, path, kept)
             except FileExistsError:
@@ -598,15 +591,6 @@ def _is_addition(change: Change) -> bool:
 
 def _is_mode_only(actual: Entry | None, new: Entry | None) -> bool:
     return isinstance(actual, File) and isinstance(new, File) and actual.digest == new.digest
-
-
-def _numbered(path: str, number: int) -> str:
-    """Return `path`, or for a number above 1 the same with `-NUMBER` before the suffix."""
-    if number == 1:
-        return path
-    stem, dot, suffix = name_of(path).rpartition(".")
-    stem, dot, suffix = (stem, dot, suffix) if stem else (suffix, "", "")
-    return join(parent_of(path), f"{stem}-{number}{dot}{suffix}")
 
 
 def _failed(change: Change, error: OSError) -> Result:
