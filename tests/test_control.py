@@ -184,18 +184,22 @@ async def test_the_socket_is_for_this_user_only(binding):
 
 
 async def test_an_answer_that_is_ready_is_sent_although_the_engine_ends(binding):
-    stopping = anyio.Event()
+    stopping, answers = anyio.Event(), []
 
     async def stop(request):
         stopping.set()
         return {"stopping": True}
 
+    async def keep_answer():
+        answers.append(await asked(binding, "stop"))
+
     async with anyio.create_task_group() as tasks:
         await tasks.start(serve_control, binding.places.socket, {"stop": stop})
         async with anyio.create_task_group() as asking:
-            asking.start_soon(asked, binding, "stop")
+            asking.start_soon(keep_answer)
             await stopping.wait()
             tasks.cancel_scope.cancel()
+    assert answers == [{"stopping": True}]
 
 
 def test_without_an_engine_it_says_what_to_run(binding):

@@ -21,7 +21,7 @@ from towline.machine.account import own_account
 from towline.machine.given_key import fetch_https, read_keys
 from towline.machine.identity import alias_of
 from towline.machine.place import Json, Place, ensure_place
-from towline.machine.platform import platform_of
+from towline.machine.platform import Platform, platform_of
 from towline.machine.supervise import Request, supervise, take_request
 from towline.machine.up import Tell, ensure_down, ensure_up, let_in, status_of, ticket_of
 from towline.places import state_dir
@@ -74,12 +74,7 @@ def up(
     """
     environment = dict(os.environ)
     platform = platform_of(environment)
-    if platform.terms and not compute_units:
-        raise UserError(
-            platform.terms,
-            "if you have them: towline.up(i_have_compute_units=True)",
-            ExitCode.REFUSED,
-        )
+    _check_terms(platform, compute_units)
     place = _place()
     wanted = gather(
         routes=routes,
@@ -100,15 +95,30 @@ def up(
         environment=environment,
     )
     status = ensure_up(place, request, SUPERVISE, tell)
-    if wanted.routes != (AUTO,) and tuple(status.get("wanted", wanted.routes)) != wanted.routes:
-        tell(
-            f"it is up already, by {', '.join(status['wanted'])}: `towline down` first, then `up`"
-            " again, for other ways in"
-        )
+    _tell_if_otherwise(status, wanted.routes, tell)
     if lines:
         let_in(place, lines)
         invites = bool(invites)
     return Exposure(ticket_of(place, status, invites=invites), status)
+
+
+def _check_terms(platform: Platform, compute_units: bool) -> None:
+    """Raise `UserError` where a platform allows this only to those who pay, unless they say so."""
+    if platform.terms and not compute_units:
+        raise UserError(
+            platform.terms,
+            "if you have them: towline.up(i_have_compute_units=True)",
+            ExitCode.REFUSED,
+        )
+
+
+def _tell_if_otherwise(status: Json, routes: tuple[str, ...], tell: Tell) -> None:
+    """Say that the machine was up before, by other ways in than are wanted now."""
+    if routes != (AUTO,) and tuple(status.get("wanted", routes)) != routes:
+        tell(
+            f"it is up already, by {', '.join(status['wanted'])}: `towline down` first, then `up`"
+            " again, for other ways in"
+        )
 
 
 def down() -> bool:

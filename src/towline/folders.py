@@ -72,6 +72,7 @@ def open_folder(
 ) -> Live:
     """Return the folder, to be let go of by `stack`. Raises `UserError` if it cannot be opened."""
     root = (request.project / pair.source).resolve()
+    directions = _directions(pair, options)
     follower, incarnation = _open_root(root, number, request, options, stack)
     lines = tuple(unfinished(options.checkpoints.patterns))
     partial = Source(SourceKind.CONFIGURATION, "", "checkpoints.patterns", lines)
@@ -90,7 +91,8 @@ def open_folder(
             machine_path=pair.destination,
             host=_host(),
             local_life=incarnation.id,
-            direction_of=_direction_of(pair, options),
+            direction_of=_direction_of(pair, directions),
+            direction=directions.only,
             compress=compress,
             name=request.name,
             bandwidth=options.bandwidth,
@@ -144,11 +146,13 @@ def _open_root(
     return follower, incarnation
 
 
-def _direction_of(pair: Pair, options: Options) -> Callable[[str], Direction]:
-    """Return the direction of a path in the folder; patterns are those of the whole project."""
+def _directions(pair: Pair, options: Options) -> Directions:
     directions = options.directions
-    if pair.direction is not None:
-        directions = Directions(directions.rules, pair.direction)
+    return directions if pair.direction is None else Directions(directions.rules, pair.direction)
+
+
+def _direction_of(pair: Pair, directions: Directions) -> Callable[[str], Direction]:
+    """Return the direction of a path in the folder; patterns are those of the whole project."""
     source = pair.source.strip("/").removeprefix("./")
     return lambda path: directions.of(join(source, path))
 

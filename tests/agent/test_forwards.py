@@ -225,7 +225,7 @@ def test_a_program_on_the_other_loopback_is_found() -> None:
     try:
         listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
     except OSError:
-        pytest.skip("no IPv6 on this computer")
+        pytest.skip("needs an IPv6 loopback")
     with listener:
         road = Road(Forwards)
         channel = open_to(road, listener)

@@ -17,7 +17,12 @@ def test_it_is_replaced_when_it_is_large(tmp_path: Path) -> None:
 
 
 def test_a_log_that_cannot_be_written_is_no_failure(tmp_path: Path) -> None:
-    Log(str(tmp_path / "nowhere/a.log")).write("x")
+    log = Log(str(tmp_path / "later/a.log"))
+    log.write("lost")
+    (tmp_path / "later").mkdir()
+    log.write("kept")
+    (line,) = (tmp_path / "later/a.log").read_text().splitlines()
+    assert line.endswith("] kept")
 
 
 def test_a_traceback_is_kept(tmp_path: Path) -> None:

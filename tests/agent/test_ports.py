@@ -12,7 +12,9 @@ import pytest
 
 from towline.agent.ports import Listener, listeners, ports_main, read_address
 
-little_endian = pytest.mark.skipif(sys.byteorder != "little", reason="the table is written so")
+little_endian = pytest.mark.skipif(
+    sys.byteorder != "little", reason="needs a little-endian computer: the table below is of one"
+)
 
 
 def test_a_listener_is_found_with_its_address_and_process() -> None:
@@ -28,7 +30,7 @@ def test_ipv6_is_found_where_there_is_any() -> None:
     try:
         listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
     except OSError:
-        pytest.skip("this computer has no IPv6 loopback")
+        pytest.skip("needs an IPv6 loopback")
     with listener:
         (found,) = [one for one in listeners() if one.port == listener.getsockname()[1]]
         assert (found.address, found.pid) == ("::1", os.getpid())

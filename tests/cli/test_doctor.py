@@ -149,7 +149,9 @@ def test_directories_are_counted(tmp_path):
     assert doctor.count_directories(tmp_path) >= 4
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.skipif(
+    os.geteuid() == 0, reason="needs a user who is not root: root may write everywhere"
+)
 def test_a_state_directory_without_room_is_told(homes):
     (homes / "state").mkdir(exist_ok=True)
     (homes / "state").chmod(stat.S_IRUSR)

@@ -147,7 +147,7 @@ def wait_for_line(process: subprocess.Popen, text: str) -> None:
         assert line, "it ended before"
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals are different there")
+@pytest.mark.skipif(os.name == "nt", reason="needs the signals of a Unix")
 @pytest.mark.parametrize("detach", [[], ["--detach"]])
 def test_ctrl_c_is_130_without_a_traceback_and_leaves_nothing(detach, start):
     process = start("link", "slow", *detach, start_new_session=True)

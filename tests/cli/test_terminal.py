@@ -7,7 +7,7 @@ import sys
 import pytest
 
 if sys.platform == "win32":
-    pytest.skip("no terminals to lend", allow_module_level=True)
+    pytest.skip("needs the terminals of a Unix", allow_module_level=True)
 
 from towline.cli.terminal import Keys
 

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from towline.core.ignore import GIT_IGNORE, Rules, Source, SourceKind, lines_of
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes")
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="needs names of any bytes, as Linux has them"
+)
 
 _ENVIRONMENT = {
     **{name: value for name, value in os.environ.items() if not name.startswith("GIT_")},

@@ -10,6 +10,7 @@ from towline.core.path import (
     DEPTH_MAX,
     PATH_MAX,
     BadPathError,
+    by_directory,
     check_path,
     collisions,
     is_below,
@@ -96,3 +97,9 @@ def test_names_that_fold_to_one_collide() -> None:
     assert collisions(["A", "a", "b"]) == [["A", "a"]]
     assert collisions(["\u00e9", "e\u0301", "E\u0301"]) == [["E\u0301", "e\u0301", "\u00e9"]]
     assert collisions(["a", "b"]) == []
+
+
+def test_what_follows_each_other_in_one_directory_is_taken_together() -> None:
+    paths = ["a", "b", "d/a", "d/b", "d/e/a", "d/c"]
+    runs = [("", ["a", "b"]), ("d", ["d/a", "d/b"]), ("d/e", ["d/e/a"]), ("d", ["d/c"])]
+    assert list(by_directory(paths, str)) == runs

@@ -107,7 +107,10 @@ def test_only_a_tree_without_a_root_is_none() -> None:
     assert not tree
 
 
-@pytest.mark.skipif(sys.version_info[:2] == (3, 12), reason="it would keep each name for ever")
+@pytest.mark.skipif(
+    sys.version_info[:2] == (3, 12),
+    reason="Python 3.12 keeps each name it has once interned for ever",
+)
 def test_trees_that_hold_the_same_share_its_names() -> None:
     here, there = Tree(), Tree()
     for tree in (here, there):
@@ -127,3 +130,14 @@ def test_nothing_is_put_below_what_is_not_synced() -> None:
     tree.put("d", Directory({"x": A}))
     tree.put("d/y", B)
     assert tree.get("d") == Directory({"x": A, "y": B}), "once it is known"
+
+
+@given(roots, st.lists(names, max_size=2).map("/".join), st.sets(names, min_size=1))
+def test_names_added_at_once_are_as_each_put(root: Directory, at: str, new: set[str]) -> None:
+    together, apart = Tree(root), Tree(root)
+    files = dict.fromkeys(new - set(together.children_in(at) or ()), A)
+    together.add(at, files)
+    for name, file in files.items():
+        apart.put(f"{at}/{name}" if at else name, file)
+    assert files == {} or together.root == apart.root
+    assert files == {} or len(together) == len(apart)

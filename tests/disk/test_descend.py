@@ -12,7 +12,7 @@ import pytest
 from towline.disk import descend as module
 from towline.disk.descend import DIRECTORY, WALK, descend
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no descriptors of directories")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs descriptors of directories")
 
 
 @pytest.fixture

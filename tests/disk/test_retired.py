@@ -139,7 +139,9 @@ class LateWriter(Folder):
         os.close(self.found)
 
 
-@pytest.mark.skipif(not hasattr(os, "O_PATH"), reason="no way to find a file without opening it")
+@pytest.mark.skipif(
+    not hasattr(os, "O_PATH"), reason="needs O_PATH: a file found without being opened"
+)
 @pytest.mark.parametrize("write_at", ["before the second look", "after the second look"])
 @pytest.mark.parametrize("size", [len(OLD), REHASH_MAX + 1], ids=["small", "large"])
 def test_a_program_that_was_opening_the_file_when_it_was_replaced_loses_nothing(

@@ -142,8 +142,8 @@ import struct
 ready()
 say(struct.pack(">8sHH", b"towline ", 7, 2) + b"{}")
 os.read(0, 1)
-import time
-time.sleep(600)
+import signal
+signal.pause()
 """
 OVERSIZED_FRAME = """\
 list(pump(1.0))
@@ -241,7 +241,7 @@ def test_what_is_no_agent_ends_the_link(laptop: Laptop, program: str) -> None:
             peak = max(peak, memory_peak(link.pid))
         except (OSError, StopIteration):
             break
-        time.sleep(0.01)
+        time.sleep(0.01)  # How often it is looked at; nothing is waited for.
     assert link.wait_exit() == code, link.story()
     assert peak < MEMORY_MAX
     errors = [line for line in link.stderr.splitlines() if not line.startswith("hint:")]
@@ -258,7 +258,7 @@ def test_an_endless_tree_ends_at_a_bound(laptop: Laptop) -> None:
     while is_alive(link.pid):
         with suppress(OSError, StopIteration):  # It ends meanwhile.
             peak = max(peak, memory_peak(link.pid))
-        time.sleep(0.1)
+        time.sleep(0.1)  # How often it is looked at; nothing is waited for.
     assert link.wait_exit() == 65, link.story()
     print(f"endless tree: {peak >> 20} MiB")
     assert peak < 1 << 30

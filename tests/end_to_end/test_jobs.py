@@ -33,10 +33,10 @@ from towline import jobs
 
 LINES = 2000  # Between two gates of `GATED`: more than a pipe holds.
 GATED = textwrap.dedent("""\
-    import os, sys, time
+    import sys
     for gate in range(4):
-        while gate and not os.path.exists(f"gate-{gate}"):
-            time.sleep(0.01)
+        if gate:
+            open(f"gate-{gate}").close()
         for number in range(2000):
             print(f"{gate} {number} of those that come once and in order")
     sys.exit(5)
@@ -79,8 +79,14 @@ def job_of(laptop: Laptop, number: int) -> Event:
     return next(job for job in laptop.tell("jobs") if job["job"] == number)
 
 
+def make_gates(laptop: Laptop) -> None:
+    """Named pipes on the machine: who opens one waits until the other end is opened, too."""
+    for number in (1, 2, 3):
+        os.mkfifo(laptop.there / f"gate-{number}")
+
+
 def open_gate(laptop: Laptop, number: int) -> None:
-    (laptop.there / f"gate-{number}").touch()
+    (laptop.there / f"gate-{number}").write_bytes(b"")
 
 
 def test_output_and_exit_code_are_the_job_s(laptop: Laptop, machine: Machine) -> None:
@@ -112,9 +118,7 @@ def test_output_and_exit_code_are_the_job_s(laptop: Laptop, machine: Machine) ->
 
 def test_a_detached_job_is_listed_and_can_be_ended(laptop: Laptop) -> None:
     with laptop.linked():
-        source = (
-            "import time, signal; signal.signal(15, signal.SIG_IGN); print('on'); time.sleep(99)"
-        )
+        source = "from signal import *; signal(15, SIG_IGN); print('on'); pause()"
         done = laptop.run("run", "--detach", "--", "python3", "-c", source)
         assert (done.returncode, done.stdout) == (0, "1\n")
         assert "towline cancel 1" in done.stderr
@@ -135,6 +139,7 @@ def test_no_line_is_lost_or_doubled_when_all_between_is_killed(
     (laptop.project / ".towlineignore").write_text("gate-*\n")
     link = laptop.start()
     link.wait_for("ready")
+    make_gates(laptop)
     command = Command(laptop, "run", "--", "python3", "job.py")
     command.wait_line(ALL_LINES[LINES - 1])
 
@@ -160,6 +165,7 @@ def test_a_job_goes_on_while_nothing_of_ours_runs(laptop: Laptop) -> None:
     (laptop.project / ".towlineignore").write_text("gate-*\n")
     link = laptop.start()
     link.wait_for("ready")
+    make_gates(laptop)
     assert laptop.run("run", "--detach", "--", "python3", "job.py").returncode == 0
     agent = laptop.agent()
     laptop.run("stop")
@@ -242,10 +248,9 @@ def test_held_code_is_not_reached_by_edits(laptop: Laptop) -> None:
     save(
         laptop.project / "job.py",
         """\
-import importlib, os, subprocess, sys, time
+import os
 open("began", "w").close()
-while not os.path.exists("checkpoints/go"):
-    time.sleep(0.01)
+open("checkpoints/go").close()
 import mod
 print(mod.VALUE, open("notes.txt").read().strip())
 open("notes.txt", "a").write("by the job\\n")
@@ -257,6 +262,7 @@ open("checkpoints/1.ckpt", "w").write("weights\\n")
     (laptop.project / ".gitignore").write_text("checkpoints/\n")
     with laptop.linked():
         (laptop.there / "checkpoints").mkdir()
+        os.mkfifo(laptop.there / "checkpoints/go")
         done = laptop.run("run", "--detach", "--hold-code", "--", "python3", "job.py")
         assert done.returncode == 0, done.stderr
         held = Path(job_of(laptop, 1)["folder"])
@@ -265,7 +271,7 @@ open("checkpoints/1.ckpt", "w").write("weights\\n")
         save(laptop.project / "notes.txt", "edited\n")
         laptop.flush()
         assert read(laptop.there / "mod.py") == b"VALUE = 'new'\n"
-        (laptop.there / "checkpoints/go").touch()
+        (laptop.there / "checkpoints/go").write_bytes(b"")
 
         done = laptop.run("wait")
         assert done.returncode == 0

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import anyio
 
+from towline.core.checkpoint import Checkpoints
 from towline.core.direction import Direction
 from towline.core.gather import Gather
-from towline.core.ignore import DEFAULT_SOURCE, Rules, Source, SourceKind
+from towline.core.ignore import DEFAULT_SOURCE, NO_CHECKPOINTS, Rules, Source, SourceKind
 from towline.core.wire.messages import Begun
 from towline.disk.follow import Follower, News
 from towline.disk.replica import Replica
@@ -35,7 +36,9 @@ class Mute:
 
 
 def live_over(
-    replica: Replica, report: Callable[[events.Event], None] = lambda event: None
+    replica: Replica,
+    report: Callable[[events.Event], None] = lambda event: None,
+    checkpoints: Checkpoints = NO_CHECKPOINTS,
 ) -> Live:
     watch = open_watch(replica.folder.root, lambda path: RULES.ignores(path, True))
     watch.start()
@@ -47,7 +50,15 @@ def live_over(
         return RULES
 
     return Live(
-        Folder(0, "~/x", "laptop", "life", lambda _: Direction.BOTH, lambda: False),
+        Folder(
+            0,
+            "~/x",
+            "laptop",
+            "life",
+            lambda _: Direction.BOTH,
+            lambda: False,
+            checkpoints=checkpoints,
+        ),
         make_local,
         Store(":memory:"),
         read_rules=read_rules,

@@ -62,6 +62,22 @@ def test_what_goes_hot_counts_as_sent_and_bulk_does_not() -> None:
     assert not flights.is_sent(flights.moment)
 
 
+def test_what_comes_from_the_machine_is_under_way_and_yet_all_is_there() -> None:
+    flights = Flights()
+    flights.note(["a", "b"])
+    taken = flights.take_free()
+    flights.start("a", Way.PULL, A, taken["a"])
+    flights.start("b", Way.HOT, A, taken["b"])
+    assert not flights.is_there(flights.moment)
+    assert flights.not_there() == {"b"}
+    flights.land("b")
+    assert flights.is_there(flights.moment)
+    assert not flights.is_done(flights.moment)
+    flights.note(["a"])  # A save, which the pull is in the way of.
+    assert not flights.is_there(flights.moment)
+    assert flights.not_there() == {"a"}
+
+
 def test_a_path_noted_again_keeps_its_first_moment() -> None:
     flights = Flights()
     flights.note(["a"])
@@ -102,3 +118,20 @@ def test_a_path_is_always_dirty_in_flight_or_landed(steps: list[tuple[str, str]]
 
 def _overlap(one: str, other: str) -> bool:
     return one == other or one.startswith(f"{other}/") or other.startswith(f"{one}/")
+
+
+@given(st.lists(st.sampled_from(["d/x", "d/y", "d/e/x", "x"])), st.sampled_from(["", "d", "d/e"]))
+def test_what_lands_in_a_directory_is_as_if_it_landed_one_by_one(
+    flying: list[str], directory: str
+) -> None:
+    together, apart = Flights(), Flights()
+    for flights in (together, apart):
+        for path in flying:
+            flights.start(path, Way.BULK, A, 1)
+    landed = [f"{directory}/{name}" if directory else name for name in ("x", "y")]
+    together.land_in(directory, landed)
+    for path in landed:
+        apart.land(path)
+    assert sorted(together.waiting()) == sorted(apart.waiting())
+    for path in ("d", "d/e", "d/e/x", "d/x", "d/y", "x"):
+        assert together.blocks(path) is apart.blocks(path)

@@ -25,12 +25,13 @@ CONTENT = b"x\n"
 class Emptied:
     """The sync channel of a machine that holds what the laptop does, and is emptied in pieces."""
 
-    def __init__(self) -> None:
+    def __init__(self, told: Callable[[], None]) -> None:
         file = File(digest_of(CONTENT), False, len(CONTENT))
         self._first: list[Message] = [BEGUN, TreePart(tuple((n, file) for n in NAMES)), TreeEnd()]
         self._next: list[Message] = [Observed(NAMES[:2], ()), Observed(NAMES[2:], ())]
         self._spoken_to = anyio.Event()
         self._in_step = anyio.Event()
+        self._told = told
         self.brought_back: set[str] = set()
 
     def is_in_step(self) -> None:
@@ -41,6 +42,7 @@ class Emptied:
         if isinstance(told, Apply):
             self.brought_back |= {change.path for change in told.changes if change.new is not None}
         self._spoken_to.set()
+        self._told()
 
     async def receive(self) -> bytes:
         await (self._spoken_to if self._first else self._in_step).wait()
@@ -60,7 +62,13 @@ async def decide(
     replica: Replica, decision: Callable[[Live], None], is_done: Callable[[Emptied], bool]
 ) -> list[events.Event]:
     """Decide as soon as the plan is held; return what was told by the time it is carried out."""
-    machine, held, told = Emptied(), anyio.Event(), list[events.Event]()
+    held, done, told = anyio.Event(), anyio.Event(), list[events.Event]()
+
+    def look() -> None:
+        if is_done(machine):
+            done.set()
+
+    machine = Emptied(look)
 
     def report(event: events.Event) -> None:
         told.append(event)
@@ -68,6 +76,7 @@ async def decide(
             machine.is_in_step()
         if isinstance(event, events.Held):
             held.set()
+        look()
 
     live = live_over(replica, report)
     with anyio.fail_after(WAIT_S):
@@ -76,8 +85,7 @@ async def decide(
             tasks.start_soon(live.run_life, Lanes(machine, Mute()))
             await held.wait()
             decision(live)
-            while not is_done(machine):  # noqa: ASYNC110 - a folder tells nothing.
-                await anyio.sleep(0.01)
+            await done.wait()
             tasks.cancel_scope.cancel()
     return told
 

@@ -28,7 +28,7 @@ print(full, freed, held(), len(kept))
 """
 
 
-@pytest.mark.skipif(memory._trim is None, reason="a C library that is not GNU's")
+@pytest.mark.skipif(memory._trim is None, reason="needs GNU's C library")
 def test_what_was_freed_between_what_stays_is_given_back() -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True)
     full, freed, after, _ = map(int, done.stdout.split())

@@ -1,11 +1,14 @@
-"""What a plan sends beside a change that failed before and waits to be tried again."""
+"""What a plan does about a change that failed before and waits to be tried again."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+import anyio
 import pytest
+import trio
+from trio.testing import MockClock
 
 from towline.core.change import Change
 from towline.core.direction import Direction
@@ -19,7 +22,8 @@ from towline.engine.coming import Coming
 from towline.engine.draft import Drafts
 from towline.engine.flights import Flights
 from towline.engine.notices import Notices
-from towline.engine.plan import Planner
+from towline.engine.pen import QUIET_S
+from towline.engine.plan import RETRY_S, Planner
 from towline.engine.pull import Puller
 from towline.engine.push import Pusher
 from towline.engine.trees import Trees
@@ -49,11 +53,16 @@ class Machine:
         return [change.path for apply in applies for change in apply.changes]
 
 
-def planner_over(local: Mapping[str, Entry], remote: Mapping[str, Entry]) -> Planner:
+def planner_over(
+    local: Mapping[str, Entry],
+    remote: Mapping[str, Entry],
+    ancestor: Mapping[str, Entry] | None = None,
+) -> Planner:
     """Return a planner to which all of `local` is news."""
     disk, store, flights = cast(Any, Disk()), Store(":memory:"), Flights()
     trees = Trees(store, 0, lambda _: Direction.BOTH)
     trees.local, trees.remote = Tree(Directory(local)), Tree(Directory(remote))
+    trees.ancestor = Tree(Directory(ancestor or {}))
     notices = Notices(store, lambda _: None)
     coming = Coming(NO_CHECKPOINTS, trees, flights, notices, lambda: ())
     flights.note(local)
@@ -100,3 +109,23 @@ async def test_what_failed_before_is_tried_once_a_person_accepts_a_held_plan() -
     planner.accept()
     await planner.plan(cast(Any, machine))
     assert machine.paths() == ["stuck"]
+
+
+def test_a_deletion_waits_for_the_stuck_file_that_has_its_content_and_not_for_the_clock() -> None:
+    """The machine has renamed a file, and the laptop's disk does not take the new one."""
+    planner = planner_over({"old": FILE}, {"new": FILE}, {"old": FILE})
+    machine = cast(Any, Machine())
+
+    async def scenario() -> None:
+        problem = Problem("new", ProblemKind.DISK_FULL)
+        planner.failed(Change("new", None, FILE), problem, "laptop", 0)
+        await planner.plan(machine)
+        assert planner.deadline() == anyio.current_time() + RETRY_S
+        planner.succeeded("new")
+        await planner.plan(machine)
+        assert planner.deadline() == anyio.current_time() + QUIET_S
+        await anyio.sleep(QUIET_S)
+        await planner.plan(machine)
+
+    trio.run(scenario, clock=MockClock(autojump_threshold=0))
+    assert planner._puller.waiting == ["old"]

@@ -437,3 +437,32 @@ def test_a_small_message_overtakes_bulk() -> None:
             tasks.cancel_scope.cancel()
 
     simulate(scenario)
+
+
+def test_what_is_sent_at_the_beginning_does_not_wait_for_the_answer() -> None:
+    peer = Peer(delay_s=0.01)
+
+    async def scenario() -> None:
+        async with linked(peer) as (live, _states):
+            await live.wait_begun()
+            channel = live.open_channel(b"echo", Priority.SYNC)
+            await channel.send(b"early")
+            assert live.state.phase is Phase.CONNECTING
+            began = anyio.current_time()
+            assert await channel.receive() == b"early"
+            assert live.state.phase is Phase.CONNECTED
+            assert anyio.current_time() - began < 0.035, "of one round trip, not of two"
+
+    simulate(scenario)
+
+
+def test_a_line_that_ends_before_it_begins_says_why() -> None:
+    peer = Peer()
+    peer.refusal = ConnectError(ConnectKind.AUTH, "go away")
+
+    async def scenario() -> None:
+        async with linked(peer) as (live, _states):
+            with pytest.raises(ConnectError, match="go away"):
+                await live.wait_begun()
+
+    simulate(scenario)

@@ -5,20 +5,20 @@ They watch a folder of this computer; tests/end_to_end/test_notebook.py has a la
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.laptop import save, wait_until
+from tests.end_to_end.laptop import save
 from tests.notebook.kernel import Kernel
 
 BROKEN = "def f(:\n    return 1\n"
 HOLD = """\
-import os, time
 open({began!r}, "w").close()
-while not os.path.exists({go!r}):
-    time.sleep(0.01)
+open({go!r}).close()
 """
+"""Of named pipes: each `open` waits until the other end is opened, too."""
 CELLS = {
     "plain": "print('it ran')",
     "async": "import asyncio\nawait asyncio.sleep(0)\nprint('it ran')",
@@ -87,11 +87,14 @@ def test_run_all_ends_at_the_first_cell_that_may_not_run(kernel: Kernel, project
     kernel.run("import module")
     kernel.run("%towline policy strict")
     # As after "Run All": all of them wait in the kernel when the first begins.
-    holds = kernel.send(HOLD.format(began=str(project / "began"), go=str(project / "go")))
-    wait_until((project / "began").exists, "the kernel is busy")
+    began, go = project.with_name("began"), project.with_name("go")
+    os.mkfifo(began)
+    os.mkfifo(go)
+    holds = kernel.send(HOLD.format(began=str(began), go=str(go)))
+    began.read_bytes()  # The kernel is busy.
     save(project / "module.py", BROKEN)
     sent = [kernel.send(f"print({number})") for number in range(3)]
-    (project / "go").touch()
+    go.write_bytes(b"")
     assert kernel.collect(holds).status == "ok"
     ran = [kernel.collect(message) for message in sent]
     assert ran[0].status == "error"
@@ -149,7 +152,7 @@ def test_what_is_run_in_silence_runs_what_is_here(kernel: Kernel, project: Path)
 
 def test_cells_in_subshells_are_looked_after_too(kernel: Kernel, project: Path) -> None:
     if not kernel.has(feature="kernel subshells"):
-        pytest.skip("this ipykernel has no subshells")
+        pytest.skip("needs an ipykernel with subshells")
     save(project / "module.py", "VALUE = 1\n")
     kernel.run("import module")
     subshell = kernel.create_subshell()

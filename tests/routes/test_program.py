@@ -14,7 +14,7 @@ from towline.routes.program import LINES_KEPT, open_program
 
 pytestmark = pytest.mark.anyio
 
-needs_pidfd = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs Linux")
+needs_pidfd = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs pidfd_open")
 
 PATH = {"PATH": os.environ["PATH"]}
 

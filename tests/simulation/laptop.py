@@ -221,7 +221,7 @@ class Engine:
             randomness=self._random,
         ) as line:
             self.line = line
-            await line.wait_connected()
+            await line.wait_begun()
             async with anyio.create_task_group() as tasks:
                 lanes = Lanes(
                     sync=line.open_channel(_greeting("sync"), Priority.SYNC),

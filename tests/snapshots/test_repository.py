@@ -159,7 +159,7 @@ async def test_a_file_that_cannot_be_read_is_named_and_the_rest_is_kept(
     try:
         version = await restic.version(str(program))
     except UserError:
-        pytest.skip("setpriv: cannot give up rights here")
+        pytest.skip("needs a setpriv that may give up rights")
     repository = Repository(settings_for(place), str(program), version)
     summary = await repository.backup(project, nothing_left_out(project))
     assert summary.snapshot

@@ -56,11 +56,11 @@ def main(arguments: Sequence[str]) -> int:
     verb, workspace, options = _parse(arguments)
     gc.set_threshold(*GC_THRESHOLD)
     if verb == "attach":
-        from towline.agent.attach import attach, drop_bundle
+        from towline.agent.attach import attach
 
-        if options.get("given") == "yes":
-            drop_bundle()
-        return attach(workspace, options["bundle"], options["nonce"], _building(workspace))
+        given = options.get("given") == "yes"
+        named = (workspace, options["bundle"], options["nonce"])
+        return attach(*named, _building(workspace), given=given)
     if verb == "service":
         from towline.agent.service import main as serve
 

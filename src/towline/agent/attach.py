@@ -29,12 +29,16 @@ ANSWER_S = 10.0  # For a running agent to say who it is: it may be in one long w
 STOP_S = 20.0  # For an agent of another bundle to finish what it does.
 LOCK_S = 30.0  # For another `attach` that starts the agent just now.
 _LOCK_RETRY_S = 0.02
-DIGEST_SIZE = 32
 READ_SIZE = 256 << 10
 
 
-def attach(workspace: str, bundle: str, nonce: str, build: Callable[[], Service]) -> int:
-    """Join stdin and stdout to the agent of `workspace`. Returns an exit status."""
+def attach(
+    workspace: str, bundle: str, nonce: str, build: Callable[[], Service], *, given: bool = False
+) -> int:
+    """Join stdin and stdout to the agent of `workspace`. Returns an exit status.
+
+    `given`: the beginning of a bundle comes first, while the agent starts.
+    """
     output = _take_stdout()
     try:
         agent = attach_to_agent(workspace, bundle, nonce, build)
@@ -44,15 +48,16 @@ def attach(workspace: str, bundle: str, nonce: str, build: Callable[[], Service]
         os.write(output, f"TOWLINE {nonce} FAILED {reason}\n".encode("utf-8", "replace"))
         return 1
     with agent:
+        if given:
+            drop_bundle()
         hand_over(agent, 0, output)
         _wait_for_end(agent)
     return 0
 
 
 def drop_bundle() -> None:
-    """Read past a bundle that came unasked, as `line/loader.py` would take it in: we are it."""
-    size = int.from_bytes(_read_exactly(8), "big")
-    left = DIGEST_SIZE + size
+    """Read past what came unasked of a bundle, for us and not for `line/loader.py`: we are it."""
+    left = int.from_bytes(_read_exactly(8), "big")
     while left:
         left -= len(_read_exactly(min(left, READ_SIZE)))
 

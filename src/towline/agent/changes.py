@@ -7,6 +7,7 @@ what a change was, and whether it matters to anybody, is not known here.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable
 
 PATHS_MAX = 10_000  # Beyond it looking at every module of a project is as cheap as the list.
@@ -18,7 +19,9 @@ class Changes:
 
     def __init__(self, life: str) -> None:
         self._life = life
-        self._paths: dict[str, int] = {}  # Each with its last number, the latest at the end.
+        # Each with its last number, the latest at the end. Of a plain dict the first is not found
+        # at once any more when many were taken from its start.
+        self._paths: OrderedDict[str, int] = OrderedDict()
         self._number = 0
         self._floor = 0  # What came up to here is forgotten.
 
@@ -30,10 +33,10 @@ class Changes:
         """These absolute paths hold something else now; what lies below them may, too."""
         for path in paths:
             self._number += 1
-            self._paths.pop(path, None)
             self._paths[path] = self._number
+            self._paths.move_to_end(path)
         while len(self._paths) > PATHS_MAX:
-            self._floor = self._paths.pop(next(iter(self._paths)))
+            _, self._floor = self._paths.popitem(last=False)
 
     def note_all(self) -> None:
         """Anything may have changed."""

@@ -23,6 +23,7 @@ from towline.agent.ahead import Vanguard
 from towline.agent.changes import Changes
 from towline.agent.lifetime import boot_id
 from towline.agent.roots import Root, RootError
+from towline.agent.zstd import find as find_zstd
 from towline.core.change import Change, Outcome, Result
 from towline.core.delta import Stretch, from_offset, pieces
 from towline.core.entry import DIRECTORY, Directory, Entry, File, Unsynced
@@ -249,6 +250,7 @@ class Mirror:
                 watching=root.watching,
                 notebook=self._notebook,
                 boot=boot_id(),
+                zstd=find_zstd() is not None,
             )
         )
         self._telling = self._tell_tree(root, begin.agreed)

@@ -9,13 +9,15 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from towline.core.change import Change, Outcome, Result, holds
 from towline.core.entry import Entry
 from towline.core.gather import Gather
 from towline.core.ignore import Rules
+from towline.core.steps import Steps
 from towline.core.summary import agreed_steps, life_of
 from towline.core.wire.messages import Begin
 from towline.core.wire.records import Row
@@ -48,7 +50,7 @@ class Root:
         self.follower = follower
         self.host = host
         self._life = ""  # Of the laptop's folder; what was carried out was for that one.
-        self._carried_out: dict[str, Entry | None] = {}
+        self._carried_out: OrderedDict[str, Entry | None] = OrderedDict()  # As `Changes` has it.
         self._known = False  # Whether the replica's tree, plus what the watch tells, is true.
 
     @property
@@ -79,7 +81,7 @@ class Root:
             if result.outcome is Outcome.DONE:
                 self._carried_out[change.path] = change.new
         while len(self._carried_out) > CARRIED_OUT_MAX:
-            del self._carried_out[next(iter(self._carried_out))]
+            self._carried_out.popitem(last=False)
 
     def carried_out(self) -> tuple[Row, ...]:
         """Return what was lately done and still stands."""
@@ -90,7 +92,7 @@ class Root:
             if holds(tree.get(path), entry)
         )
 
-    def holds_steps(self, agreed: bytes | None) -> Generator[None, None, bool]:
+    def holds_steps(self, agreed: bytes | None) -> Steps[bool]:
         """Return whether what is synced here is what both sides agreed on, by its digest."""
         root = self.replica.tree.root
         if root is None or agreed is None:

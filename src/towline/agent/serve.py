@@ -31,12 +31,14 @@ from towline.agent.stamps import Stamps
 from towline.agent.streams import Streams
 from towline.agent.watches import Watches
 from towline.agent.ways import Ways, status_file
+from towline.agent.zstd import find as find_zstd
 from towline.core.deadline import Deadline
 from towline.core.wire.events import Closed, Event, Late, Lost, Message, Opened, Sendable, Silent
 from towline.core.wire.frames import LINE_ID_SIZE, Hello, ProtocolError
 from towline.core.wire.line import Line
 from towline.core.wire.messages import Message as SyncMessage
 from towline.core.wire.messages import decode, encode
+from towline.core.wire.packing import Packer, Unpacker
 
 MIRRORS_MAX = 64  # Folders of one workspace.
 # Then the sockets are looked at again. Bulk messages take ten milliseconds each: a save that comes
@@ -79,6 +81,7 @@ class AgentService:
         self._laptop = Laptop(now, away_since=now)
         self._mirrors: dict[int, Mirror] = {}
         self._lanes: dict[int, tuple[int, Lane]] = {}  # Channel → (mirror, lane).
+        self._unpackers: dict[int, Unpacker] = {}  # By lane's channel.
         self._inbox: dict[Lane, deque[tuple[int, bytes]]] = {lane: deque() for lane in Lane}
         self._notebook = notebook
         self.ending = ending or Ending()
@@ -228,6 +231,7 @@ class AgentService:
         self._streams = self._streams_on(self._line)
         self._mirrors.clear()
         self._lanes.clear()
+        self._unpackers.clear()
         for inbox in self._inbox.values():
             inbox.clear()
 
@@ -293,10 +297,12 @@ class AgentService:
             outlet = _LineOutlet(self._line, self._lanes, number)
             self._mirrors[number] = Mirror(outlet, self._roots.open, self._changes, self._notebook)
         self._lanes[channel] = (number, lane)
+        self._unpackers[channel] = Unpacker(find_zstd())
         return None
 
     def _close(self, channel: int) -> None:
         """A lane is closed: its mirror is no longer wanted. The folder stays warm."""
+        self._unpackers.pop(channel, None)
         number, _ = self._lanes.pop(channel, (None, None))
         if number is not None:
             self._mirrors.pop(number, None)
@@ -323,7 +329,7 @@ class AgentService:
                 if not mirror.takes():
                     inbox.appendleft((channel, data))
                     break
-                mirror.receive(decode(data), now)
+                mirror.receive(decode(data, self._unpackers[channel].unpack), now)
                 self._line.consumed(channel, len(data))
 
     def _can_take(self) -> bool:
@@ -377,6 +383,7 @@ class _LineOutlet:
     def __init__(self, line: Line, lanes: Mapping[int, tuple[int, Lane]], number: int) -> None:
         self._line = line
         self._lanes = lanes
+        self._packer = Packer()
         self._number = number
 
     def room(self, lane: Lane) -> bool:
@@ -386,7 +393,8 @@ class _LineOutlet:
     def send(self, lane: Lane, message: SyncMessage) -> None:
         channel = self._channel(lane)
         if channel is not None:
-            self._line.send(channel, encode(message, compress=lane is Lane.SYNC))
+            packed = encode(message, self._packer.pack) if lane is Lane.SYNC else encode(message)
+            self._line.send(channel, packed)
 
     def _channel(self, lane: Lane) -> int | None:
         wanted = (self._number, lane)

@@ -59,8 +59,8 @@ class UnknownKeyError(WrongValueError):
 
 
 class Compression(Enum):
-    AUTO = "auto"  # zlib, unless the link is faster than the compressor.
-    ZLIB = "zlib"
+    AUTO = "auto"  # Unless the link is faster than the compressor.
+    ALWAYS = "always"
     NONE = "none"
 
 

@@ -87,7 +87,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "compression", COMPRESSION, "auto",
-        "`auto`: zlib, unless the link is faster than the compressor.",
+        "`auto`: unless the link is faster than the compressor.",
     ),
     Option(
         "debounce", DEBOUNCE, "0.5 ms",

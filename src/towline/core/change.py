@@ -36,6 +36,8 @@ class Change:
         """Bytes of content that carrying this out needs from the other side."""
         if not isinstance(self.new, File):
             return 0
+        if self.old is None:
+            return self.new.size
         only_mode = isinstance(self.old, File) and self.old.digest == self.new.digest
         return 0 if only_mode and self.keep is None else self.new.size
 
@@ -134,4 +136,4 @@ def holds(actual: Entry | None, expected: Entry | None) -> bool:
     """Whether what is at a path is what a change expects there (directories: any directory)."""
     if isinstance(expected, Directory):
         return isinstance(actual, Directory)
-    return actual == expected
+    return actual is expected or actual == expected

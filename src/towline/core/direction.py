@@ -53,10 +53,15 @@ class Directions:
     def default(self) -> Direction:
         return self._default
 
+    @property
+    def only(self) -> Direction | None:
+        """The direction of all paths, if there is only one. Conflict copies have BOTH anyway."""
+        return None if self._rules or self._default is not Direction.BOTH else Direction.BOTH
+
     def of(self, path: str) -> Direction:
         """Return the direction of `path`, whatever stands there."""
         if not self._rules and self._default is Direction.BOTH:
-            return Direction.BOTH  # What conflict copies have in any case.
+            return Direction.BOTH  # As `only` says.
         rule = self._patterns.last(path)
         if rule is None:
             return self._default

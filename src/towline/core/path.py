@@ -10,6 +10,10 @@ import re
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
+from typing import TypeVar
+
+T = TypeVar("T")
 
 OWN_DIRECTORY = ".towline"
 """towline's own directory in each root: incarnation id, staging, cookies. Never synced."""
@@ -95,6 +99,12 @@ def parents_of(path: str) -> Iterator[str]:
     """Yield the directories that hold `path`, the nearest first, without the root."""
     while path := parent_of(path):
         yield path
+
+
+def by_directory(items: Iterable[T], path_of: Callable[[T], str]) -> Iterator[tuple[str, list[T]]]:
+    """Yield, in order, what follows each other and lies in one directory, after that directory."""
+    for directory, run in groupby(items, lambda item: path_of(item).rpartition("/")[0]):
+        yield directory, list(run)
 
 
 def is_below(path: str, directory: str) -> bool:

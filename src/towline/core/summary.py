@@ -6,16 +6,15 @@ remembers a digest, or says where two trees differ.
 
 from __future__ import annotations
 
-from collections.abc import Generator
-
 from towline.core.digest import Hasher, digest_of
 from towline.core.entry import Directory, Entry, File, Symlink, Unsynced
 from towline.core.path import encode_path, join
+from towline.core.steps import Steps, run_to_end
 
 
 def digest_of_directory(directory: Directory) -> bytes:
     """Return the digest of all that is in it."""
-    return _last(_digest_steps(directory, with_unsynced=True))
+    return run_to_end(_digest_steps(directory, with_unsynced=True))
 
 
 def digest_of_agreed(life: str, root: Directory) -> bytes:
@@ -23,10 +22,10 @@ def digest_of_agreed(life: str, root: Directory) -> bytes:
 
     `life` is part of it: what was agreed on with another machine is never meant.
     """
-    return _last(agreed_steps(life, root))
+    return run_to_end(agreed_steps(life, root))
 
 
-def agreed_steps(life: str, root: Directory) -> Generator[None, None, bytes]:
+def agreed_steps(life: str, root: Directory) -> Steps[bytes]:
     """As `digest_of_agreed`, a directory with each step."""
     digest = yield from _digest_steps(root, with_unsynced=False)
     return digest_of(life.encode() + b"\0" + digest)
@@ -37,7 +36,7 @@ def life_of(laptop: str, machine: str) -> str:
     return f"{laptop} {machine}"
 
 
-def _digest_steps(directory: Directory, *, with_unsynced: bool) -> Generator[None, None, bytes]:
+def _digest_steps(directory: Directory, *, with_unsynced: bool) -> Steps[bytes]:
     """Take in a directory at a time: its path, its names, then what each of them is."""
     hasher = Hasher()
     pending = [("", directory)]
@@ -64,15 +63,3 @@ def _mark(entry: Entry) -> bytes:
     if isinstance(entry, Symlink):
         return b"l%s\0" % encode_path(entry.target)
     return b"d" if isinstance(entry, Directory) else b"u"
-
-
-def _last(steps: Generator[None, None, bytes]) -> bytes:
-    """Run the steps to their end; return what they do."""
-    ended: list[bytes] = []
-
-    def remember() -> Generator[None, None, None]:
-        ended.append((yield from steps))
-
-    for _ in remember():
-        pass
-    return ended[0]

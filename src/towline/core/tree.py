@@ -44,6 +44,10 @@ class Tree:
         children = self._children_of(parent)
         return None if children is None else children.get(name)
 
+    def children_in(self, directory: str) -> Mapping[str, Entry] | None:
+        """Return what is in a directory, by name; None if it is absent or no directory."""
+        return self._children_of(directory)
+
     def put(self, path: str, entry: Entry | None) -> None:
         """Set or, with None, remove what is at `path`, with everything below it.
 
@@ -72,6 +76,13 @@ class Tree:
         """As `put`, but a directory that is already there keeps its children."""
         if not (isinstance(entry, Directory) and isinstance(self.get(path), Directory)):
             self.put(path, entry)
+
+    def add(self, directory: str, entries: Mapping[str, Entry]) -> None:
+        """As `put` for each name in a directory, where these names are new; no directories."""
+        children = self._make(directory)
+        if children is not None:
+            children.update(zip(map(shared, entries), entries.values(), strict=True))
+            self._count += len(entries)
 
     def walk(self, path: str = "") -> Iterator[tuple[str, Entry]]:
         """Yield (path, entry) for everything below `path`, parents before children, sorted."""

@@ -21,6 +21,7 @@ from towline.core.digest import digest_of
 from towline.core.entry import DIRECTORY, Directory, Entry, File, Symlink, Unsynced, shallow
 from towline.core.path import check_path, join, parent_of
 from towline.core.problem import Problem, ProblemKind
+from towline.core.steps import run_to_end
 from towline.disk.cache import Stamp, is_settled, stamp_of
 from towline.disk.displaced import (
     COPIES_MAX,
@@ -31,7 +32,7 @@ from towline.disk.displaced import (
 )
 from towline.disk.folder import Folder
 from towline.disk.graft import Grafts
-from towline.disk.look import Look, leads_out, run_to_end
+from towline.disk.look import Look, leads_out
 from towline.disk.mtime import new_mtime
 from towline.disk.remove import Removal, remove_directory
 from towline.disk.rename import UNSUPPORTED
@@ -51,12 +52,7 @@ _KIND_OF = {
     errno.EILSEQ: ProblemKind.NAME,
 }
 IGNORED_IN_THE_WAY = "a directory with ignored files stands there"
-_PLACE_IS_NOT_AS_SEEN = (
-    FileNotFoundError,
-    FileExistsError,
-    NotADirectoryError,
-    IsADirectoryError,
-)
+_PLACE_IS_NOT_AS_SEEN = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError)
 _Move = Callable[[Folder, str, str], None]
 
 
@@ -116,7 +112,12 @@ class Apply:
         try:
             if full := self._ensure_stage() or self._stage_all(changes, contents):
                 return [_failed(change, full) for change in changes]
-            return [self._carry_out(change, contents, rules) for change in changes]
+            return [
+                Result(change.path, Outcome.DONE)
+                if self._grafts.has_put(change.path)
+                else self._carry_out(change, contents, rules)
+                for change in changes
+            ]
         finally:
             self._supply.finish()
             self._grafts.finish()
@@ -455,8 +456,7 @@ class Apply:
     def _set_mtime(self, staged: Staged, status: os.stat_result | None) -> None:
         if isinstance(staged.entry, File):
             now_ns = self._look.now_ns()
-            is_file = status is not None and stat.S_ISREG(status.st_mode)
-            before_ns = status.st_mtime_ns if status is not None and is_file else None
+            before_ns = status.st_mtime_ns if status and stat.S_ISREG(status.st_mode) else None
             mtime_ns = new_mtime(self._folder, staged.path, before_ns, now_ns, self._bare)
             self._supply.set_mtime(staged, mtime_ns)
 

@@ -54,9 +54,13 @@ def is_settled(stamp: Stamp, now_ns: int) -> bool:
     An mtime in the future was set by hand, and a write would change it; a ctime in the future
     means that the clock went back, and nothing is certain.
     """
-    coarse = stamp.mtime_ns % 1_000_000_000 == 0 and stamp.ctime_ns % 1_000_000_000 == 0
+    return _are_settled(stamp.mtime_ns, stamp.ctime_ns, now_ns)
+
+
+def _are_settled(mtime_ns: int, ctime_ns: int, now_ns: int) -> bool:
+    coarse = mtime_ns % 1_000_000_000 == 0 and ctime_ns % 1_000_000_000 == 0
     limit = now_ns - (COARSE_GRANULARITY_NS if coarse else GRANULARITY_NS)
-    return stamp.ctime_ns < limit and not limit <= stamp.mtime_ns <= now_ns
+    return ctime_ns < limit and not limit <= mtime_ns <= now_ns
 
 
 _NOTHING: dict[str, bytes] = {}
@@ -113,8 +117,20 @@ class Cache:
             yield row[: _STAMP.size], row
 
     def put_row(self, directory: str, name: str, row: bytes) -> None:
-        """Remember a file whose row was that of another path: it was moved."""
-        self._known.setdefault(directory, {})[shared(name)] = row
+        """Remember a file by its row: one that was moved here, say."""
+        names = self._known.get(directory)
+        if names is None:
+            names = self._known[directory] = {}
+        names[shared(name)] = row
+
+    def put_read(
+        self, directory: str, name: str, status: os.stat_result, row: bytes, read_at_ns: int
+    ) -> None:
+        """As `put`, for what has just been looked at and read."""
+        if _are_settled(status.st_mtime_ns, status.st_ctime_ns, read_at_ns):
+            self.put_row(directory, name, row)
+        else:
+            self._pop(join(directory, name))
 
     def last_digest(self, path: str) -> bytes | None:
         """Return the digest last known of the file, whether it is still true or not."""
@@ -158,10 +174,7 @@ class Cache:
 
     def _put(self, path: str, known: bytes) -> None:
         directory, _, name = path.rpartition("/")
-        names = self._known.get(directory)
-        if names is None:
-            names = self._known[directory] = {}
-        names[shared(name)] = known
+        self.put_row(directory, name, known)
 
     def _pop(self, path: str) -> bytes | None:
         directory, _, name = path.rpartition("/")

@@ -8,7 +8,7 @@ a scan can tell what happened. It sends nothing and decides nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -16,6 +16,7 @@ from towline.core.change import Change, Result
 from towline.core.entry import File
 from towline.core.gather import Gather
 from towline.core.problem import ProblemKind
+from towline.core.steps import Steps
 from towline.disk.displaced import Kept
 from towline.disk.reading import Progress
 from towline.disk.replica import Observation, Replica
@@ -66,6 +67,7 @@ class Follower:
         self._ahead: dict[str, int] = {}  # Known files that were written, and their sizes before.
         self.replica = replica
         self.watch = watch
+        replica.follow_by(watch.move_in)
         self._gather = gather
         self._cookies: dict[str, tuple[int, float]] = {}  # Name → (token, deadline).
         self._met: list[tuple[int, set[str]]] = []  # Tokens, and what is read before they are told.
@@ -75,7 +77,7 @@ class Follower:
         self._retry_at: float | None = None
         self._verify_interval_s = verify_interval_s
         self._verify_at = math.inf  # From the first scan on: when everything is looked at again.
-        self._verifying: Generator[None, None, list[Observation]] | None = None
+        self._verifying: Steps[list[Observation]] | None = None
         self._news = News()  # Taken in, and not told yet.
 
     def deadline(self) -> float | None:
@@ -204,8 +206,11 @@ class Follower:
         unread = (path for path, problem in problems if problem.kind in UNREAD)
         return list(islice(unread, RETRIES_MAX))
 
-    def scan_steps(self) -> Iterator[None]:
-        """Scan the whole folder; afterwards the replica's tree holds what was found."""
+    def scan_steps(self, contents: dict[bytes, bytes] | None = None) -> Iterator[None]:
+        """Scan the whole folder; afterwards the replica's tree holds what was found.
+
+        `contents` gets some of what is read on the way.
+        """
         self._take_all()
         self._verifying = None
         if self._is_watching:
@@ -213,7 +218,7 @@ class Follower:
         else:
             self.watch.start()
             self._is_watching = True
-        yield from self.replica.scan_steps()
+        yield from self.replica.scan_steps(contents)
         self._verify_at = -math.inf  # The next step, which knows the time, sets it.
 
     def apply(

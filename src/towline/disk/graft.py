@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -20,6 +20,9 @@ from towline.disk.cache import Stamp, stamp_of
 from towline.disk.folder import STAGE, Folder, mode_of_new
 from towline.disk.look import Look
 
+MoveIn = Callable[[Mapping[str, str], Callable[[], None]], None]
+"""Gives directories, all by one move, their places: as staged → the path. As a watch does it."""
+
 _PREFIX = f"{STAGE}/graft-"
 
 
@@ -29,15 +32,19 @@ class _Graft:
 
     path: str
     name: str
-    directories: list[str] = field(default_factory=list[str])
+    directories: dict[str, str] = field(default_factory=dict[str, str])  # As staged → its path.
     files: dict[str, tuple[Stamp, bytes]] = field(default_factory=dict[str, tuple[Stamp, bytes]])
 
 
 class Grafts:
-    """The new directories of one group of changes, by path."""
+    """The new directories of one group of changes, by path.
+
+    `move_in` is told of each that gets its place.
+    """
 
     def __init__(self, look: Look) -> None:
         self._folder: Folder = look.folder
+        self.move_in: MoveIn = _just_move
         self._look = look
         self._token = f"{_PREFIX}{os.urandom(4).hex()}-"  # Tells this life's from leftovers.
         self._count = 0
@@ -65,14 +72,18 @@ class Grafts:
         if graft is None:
             return path in self._placed
         try:
-            self._folder.place(graft.name, path)
+            self.move_in(graft.directories, lambda: self._folder.place(graft.name, path))
         except OSError:
             self._drop(graft)
             return False
-        self._placed.update(graft.directories, graft.files)
+        self._placed.update(graft.directories.values(), graft.files)
         for file, (stamp, digest) in graft.files.items():
             self._look.cache.put_own(file, stamp, digest)  # Renaming what it is in leaves a stamp.
         return True
+
+    def has_put(self, path: str) -> bool:
+        """Whether `path` stands where it belongs since the directory above it was put there."""
+        return path in self._placed
 
     def finish(self) -> None:
         """Drop what was not put in place."""
@@ -116,7 +127,7 @@ class Grafts:
         self._folder.mkdir(name)
         if within is None:
             self._ready[path] = graft
-        graft.directories.append(path)
+        graft.directories[name] = path
         self._within[path] = (graft, name)
 
     def _write(self, name: str, content: bytes, *, executable: bool) -> Stamp:
@@ -144,3 +155,7 @@ class Grafts:
             else:
                 self._folder.unlink(at)
         self._folder.rmdir(directory)
+
+
+def _just_move(_: Mapping[str, str], move: Callable[[], None]) -> None:
+    move()

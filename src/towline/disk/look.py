@@ -12,13 +12,14 @@ import sys
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from mmap import mmap
-from typing import TypeVar, cast
+from typing import cast
 
 from towline.core.digest import digest_of
 from towline.core.entry import DIRECTORY, Entry, File, Symlink, Unsynced
 from towline.core.ignore import NO_CHECKPOINTS
-from towline.core.path import name_of, parent_of, shared
+from towline.core.path import join, name_of, parent_of, shared
 from towline.core.problem import ProblemKind
+from towline.core.steps import Steps, run_to_end
 from towline.disk.cache import Cache, Stamp, digest_in, packed_stamp_of, stamp_of
 from towline.disk.folder import Folder
 from towline.disk.settle import Settling
@@ -34,8 +35,6 @@ _TYPE = stat.S_IFMT(0o777777)  # The bits of a mode that say what kind of thing 
 
 UNSETTLED = Unsynced(ProblemKind.UNSETTLED)
 
-T = TypeVar("T")
-Steps = Generator[None, None, T]
 Postpone = Callable[[str, os.stat_result], Entry | None]
 
 
@@ -63,9 +62,11 @@ class Look:
         self._room = 0  # Bytes that `_contents` may still get.
 
     @contextmanager
-    def keeping(self, contents: dict[bytes, bytes] | None) -> Generator[None, None, None]:
-        """Put what is read of small files meanwhile into `contents`, by digest."""
-        self._contents, self._room = contents, KEPT_MAX
+    def keeping(
+        self, contents: dict[bytes, bytes] | None, room: int = KEPT_MAX
+    ) -> Generator[None, None, None]:
+        """Put what is read of small files meanwhile into `contents`, by digest, up to `room`."""
+        self._contents, self._room = contents, room
         try:
             yield
         finally:
@@ -95,10 +96,10 @@ class Look:
         size = status.st_size
         if self._is_too_large(path, size):
             return None
-        stamp = stamp_of(status)
-        digest = self.cache.digest(path, stamp) or self._moved_here(path, status)
-        if digest is None and size <= SMALL_MAX and self._is_settled(path, status):
-            digest = self._digest_at_once(path, stamp)
+        digest = self.cache.digest(path, stamp_of(status)) or self._moved_here(path, status)
+        if digest is None:
+            stamp = packed_stamp_of(status)
+            digest = self._read_at_once(parent_of(path), name_of(path), status, stamp)
         return None if digest is None else File(digest, is_executable(status.st_mode), size)
 
     def stamp_of_known(self, path: str, file: File) -> Stamp | None:
@@ -112,11 +113,14 @@ class Look:
         is_it = stamp.size == file.size and is_executable(stamp.mode) == file.executable
         return stamp if is_it else None
 
-    def known_files(
+    def files_in(
         self, directory: str, found: Iterable[tuple[str, os.stat_result]]
     ) -> dict[str, File]:
-        """Return the files of a directory, by name, that are known by their stamps alone."""
-        known, moved, size_max = self.cache.known_in(directory), self.moved, self.size_max
+        """Return the files of a directory, by name, that one look suffices for.
+
+        They are known by their stamps, or small. The directory may be held afterwards.
+        """
+        known, size_max = self.cache.known_in(directory), self.size_max
         files: dict[str, File] = {}
         for name, status in found:
             size = status.st_size
@@ -124,12 +128,15 @@ class Look:
                 continue
             stamp = packed_stamp_of(status)
             row = known.get(name, b"")
-            if not row.startswith(stamp):
-                if stamp not in moved:
-                    continue
-                row = moved[stamp]
+            if row.startswith(stamp):
+                digest: bytes | None = row[len(stamp) :]
+            elif (row := self.moved.get(stamp, b"")) != b"":
+                digest = row[len(stamp) :]
                 self.cache.put_row(directory, name, row)
-            files[shared(name)] = File(row[len(stamp) :], is_executable(status.st_mode), size)
+            else:
+                digest = self._read_at_once(directory, name, status, stamp)
+            if digest is not None:
+                files[shared(name)] = File(digest, is_executable(status.st_mode), size)
         return files
 
     def entry_steps(self, path: str, status: os.stat_result) -> Steps[Entry | None]:
@@ -193,23 +200,28 @@ class Look:
     def _is_settled(self, path: str, status: os.stat_result) -> bool:
         return self.settling.is_settled(path, status, self.now_ns())
 
-    def _digest_at_once(self, path: str, stamp: Stamp) -> bytes | None:
-        """Hash a small file in one piece; None if it is not at rest, or cannot be read."""
-        folder = self.folder
+    def _read_at_once(
+        self, directory: str, name: str, status: os.stat_result, stamp: bytes
+    ) -> bytes | None:
+        """Hash a small file in one piece; None if it is not, or not at rest, or unreadable."""
+        folder, size, path = self.folder, status.st_size, join(directory, name)
+        if size > SMALL_MAX or not self._is_settled(path, status):
+            return None
         read_at_ns = self.now_ns()
         try:
+            folder.hold(directory)
             descriptor = folder.open(path)
             try:
-                content = folder.read(descriptor, SMALL_MAX + 1)
-                after = stamp_of(folder.fstat(descriptor))
+                content = folder.read(descriptor, size + 1)
+                after = packed_stamp_of(folder.fstat(descriptor))
             finally:
                 folder.close_file(descriptor)
         except OSError:
             return None
-        if len(content) != stamp.size or after != stamp:
+        if len(content) != size or after != stamp:
             return None
         digest = digest_of(content)
-        self.cache.put(path, stamp, digest, read_at_ns=read_at_ns)
+        self.cache.put_read(directory, name, status, stamp + digest, read_at_ns)
         self._keep(digest, content)
         return digest
 
@@ -283,18 +295,6 @@ class Look:
         if self._contents is not None and len(content) <= min(KEPT_FILE_MAX, self._room):
             self._contents[digest] = content
             self._room -= len(content)
-
-
-def run_to_end(steps: Steps[T]) -> T:
-    """Run a generator without stopping in between; return its value."""
-    ended: list[T] = []
-
-    def remember() -> Generator[None, None, None]:
-        ended.append((yield from steps))
-
-    for _ in remember():
-        pass
-    return ended[0]
 
 
 def is_executable(mode: int) -> bool:

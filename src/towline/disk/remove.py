@@ -10,8 +10,9 @@ import enum
 import errno
 
 from towline.core.path import join
+from towline.core.steps import run_to_end
 from towline.disk.folder import Folder
-from towline.disk.look import Look, run_to_end
+from towline.disk.look import Look
 from towline.disk.scan import Rules, Scan
 
 

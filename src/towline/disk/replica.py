@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,17 +18,27 @@ from pathlib import Path
 from towline.core.change import Change, Outcome, Result, moved_contents
 from towline.core.entry import Directory, Entry, File, Unsynced, digest_of, directories_in, shallow
 from towline.core.ignore import NO_CHECKPOINTS
-from towline.core.path import BadPathError, check_path, is_below, join, parent_of
+from towline.core.path import (
+    BadPathError,
+    by_directory,
+    check_path,
+    is_below,
+    join,
+    name_of,
+    parent_of,
+)
 from towline.core.problem import Problem, ProblemKind
+from towline.core.steps import Steps, run_to_end
 from towline.core.summary import digest_of_directory
 from towline.core.tree import Tree
 from towline.disk.apply import Apply
 from towline.disk.cache import Cache, Stamp, load_cache, stamp_of
 from towline.disk.displaced import Displaced, Kept
 from towline.disk.folder import STAGE, Folder, is_own_path
-from towline.disk.graft import Grafts
+from towline.disk.graft import Grafts, MoveIn
+from towline.disk.ignored import ignored_among
 from towline.disk.incarnation import RootState, root_state
-from towline.disk.look import UNSETTLED, Look, run_to_end
+from towline.disk.look import UNSETTLED, Look
 from towline.disk.reading import Progress, Reading
 from towline.disk.scan import LeftOut, Rules, Scan
 from towline.disk.signatures import Signatures
@@ -37,6 +47,7 @@ from towline.disk.versions import Versions
 
 __all__ = ["Kept", "Observation", "Replica"]
 
+SCANNED_MAX = 64 << 20  # Bytes of contents kept from a scan; the rest is read again to be sent.
 READ_MAX = 64 << 20  # Bytes that `read` returns at most; larger files are read in parts.
 
 
@@ -108,20 +119,26 @@ class Replica:
         self._look.size_max, self._look.checkpoints = rules.size_max, rules.checkpoints
         self.settling.checkpoints = rules.checkpoints if self._settles else NO_CHECKPOINTS
 
+    def follow_by(self, move_in: MoveIn) -> None:
+        """Have new directories get their places by `move_in`: so a watch can follow them there."""
+        self._grafts.move_in = move_in
+
     def scan(self) -> None:
         for _ in self.scan_steps():
             pass
 
-    def scan_steps(self) -> Iterator[None]:
+    def scan_steps(self, contents: dict[bytes, bytes] | None = None) -> Iterator[None]:
         """Look at everything again, step by step; `tree` is replaced at the end.
 
-        Between steps the replica can be used as ever.
+        Between steps the replica can be used as ever. `contents` gets what is read of small files
+        on the way, as far as SCANNED_MAX goes.
         """
         self._recover(self._leftovers())
         noted = self._noted = set()
         scan = Scan(self._look)
         try:
-            root = yield from scan.directory_steps("", self._rules.at(""))
+            with self._look.keeping(contents, SCANNED_MAX):
+                root = yield from scan.directory_steps("", self._rules.at(""))
             left_out = yield from scan.left_out_steps()
         finally:
             self._noted = None
@@ -134,7 +151,7 @@ class Replica:
         self._recover(scan.beside)
         self.observe(noted)
 
-    def verify_steps(self) -> Generator[None, None, list[Observation]]:
+    def verify_steps(self) -> Steps[list[Observation]]:
         """Look at everything again, step by step; return what had changed without being told.
 
         Between steps the replica can be used as ever.
@@ -211,7 +228,7 @@ class Replica:
     def read(self, path: str, expected: File) -> bytes | None:
         """Return the content of a file of at most READ_MAX; None if it is not `expected` now."""
         try:
-            content = self._read(check_path(path))
+            content = self._read(check_path(path), expected.size)
         except OSError:
             return None
         return content if digest_of(content) == expected.digest else None
@@ -253,7 +270,7 @@ class Replica:
 
         The next `observe` tells the conflict copies (`Result.kept`), as anything new.
         """
-        ignored = [self._ignores(change) for change in changes]
+        ignored = ignored_among(changes, self._rules)
         allowed = [change for change, no in zip(changes, ignored, strict=True) if not no]
         at_hand = {**dict(self._moved(allowed, contents)), **contents}
         carried_out = iter(self._apply.carry_out(allowed, at_hand, self._rules))
@@ -261,18 +278,36 @@ class Replica:
             Result(change.path, Outcome.REFUSED) if no else next(carried_out)
             for change, no in zip(changes, ignored, strict=True)
         ]
-        for change, result in zip(changes, results, strict=True):
-            if result.outcome is Outcome.DONE:
-                self.tree.put_shallow(change.path, change.new)
-                self._forget_problems(change.path, below=not isinstance(change.new, Directory))
-            else:
-                self._note_told(result)
-                self._to_observe.add(change.path)
-            if result.kept is not None:
-                self._to_observe.add(result.kept)
-            if self._noted is not None:
-                self._noted.add(change.path)
+        for directory, some in by_directory(zip(changes, results, strict=True), _path_of_pair):
+            self._note_results(directory, some)
         return results
+
+    def _note_results(self, directory: str, some: Sequence[tuple[Change, Result]]) -> None:
+        """Take in what became of changes in one directory: most often new files, as planned."""
+        files = {
+            name_of(change.path): change.new
+            for change, result in some
+            if isinstance(change.new, File) and result.outcome is Outcome.DONE and not result.kept
+        }
+        known = self.tree.children_in(directory) or {}
+        is_quiet = not self.problems and self._noted is None
+        if is_quiet and len(files) == len(some) and known.keys().isdisjoint(files):
+            self.tree.add(directory, files)
+        else:
+            for change, result in some:
+                self._note_result(change, result)
+
+    def _note_result(self, change: Change, result: Result) -> None:
+        if result.outcome is Outcome.DONE:
+            self.tree.put_shallow(change.path, change.new)
+            self._forget_problems(change.path, below=not isinstance(change.new, Directory))
+        else:
+            self._note_told(result)
+            self._to_observe.add(change.path)
+        if result.kept is not None:
+            self._to_observe.add(result.kept)
+        if self._noted is not None:
+            self._noted.add(change.path)
 
     def rename(self, source: str, target: str, digest: bytes) -> Result:
         """Give a directory another name, if all that is known to be in it has this digest.
@@ -302,10 +337,6 @@ class Replica:
         is_known = isinstance(self.tree.get(parent_of(result.path)), Directory)
         if result.outcome is Outcome.REFUSED and is_known:
             self.tree.put_shallow(result.path, result.actual)
-
-    def _ignores(self, change: Change) -> bool:
-        is_directory = isinstance(change.new or change.old, Directory)
-        return self._rules.ignores(change.path, is_directory)
 
     def _moved(
         self, changes: Sequence[Change], given: Mapping[bytes, bytes]
@@ -479,13 +510,16 @@ class Replica:
 
     # Reading.
 
-    def _read(self, path: str) -> bytes:
+    def _read(self, path: str, size: int) -> bytes:
+        """Read a file that is expected to be so large; one that is not is another."""
+        if size > READ_MAX:
+            raise OSError(errno.EFBIG, "too large to be read whole", path)
         descriptor = self.folder.open(path)
         try:
-            size = self.folder.fstat(descriptor).st_size
-            if size > READ_MAX:
-                raise OSError(errno.EFBIG, "too large to be read whole", path)
-            return self._read_exactly(descriptor, size + 1)
+            content = self.folder.read(descriptor, size + 1)
+            if len(content) < size:
+                content += self._read_exactly(descriptor, size - len(content))
+            return content
         finally:
             self.folder.close_file(descriptor)
 
@@ -524,6 +558,10 @@ class Replica:
             pieces.append(piece)
             size -= len(piece)
         return b"".join(pieces)
+
+
+def _path_of_pair(pair: tuple[Change, Result]) -> str:
+    return pair[0].path
 
 
 def _signatures_file(cache_file: Path) -> Path:

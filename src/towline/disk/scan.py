@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from heapq import nlargest
 from typing import Protocol
@@ -18,8 +17,9 @@ from towline.core.checkpoint import Checkpoints
 from towline.core.entry import Directory, Entry, File, Unsynced
 from towline.core.path import OWN_DIRECTORY, BadPathError, check_path, join, shared
 from towline.core.problem import Problem, ProblemKind
+from towline.core.steps import Steps
 from towline.disk.folder import BESIDE_PREFIX, is_own_name
-from towline.disk.look import Look, Steps
+from towline.disk.look import Look
 
 ENTRIES_PER_STEP = 256  # About a millisecond of lstat.
 LEFT_OUT_MAX = 5  # Told at link time; more would not be read.
@@ -126,21 +126,10 @@ class Scan:
         able = [one for one in found if not _may_be_unusable(path, one[0])]
         if not rules.spares([name for name, _ in able]):
             able = [one for one in able if not rules.ignores(one[0], False)]
-        files = self._look.known_files(path, able)
         try:
-            for name, status in able:
-                if name not in files and (file := self._file_at_once(path, name, status)):
-                    files[shared(name)] = file
+            return self._look.files_in(path, able)
         finally:
             self._folder.release()  # What is done meanwhile finds its own way.
-        return files
-
-    def _file_at_once(self, parent: str, name: str, status: os.stat_result) -> File | None:
-        if not stat.S_ISREG(status.st_mode):
-            return None
-        with suppress(OSError):  # Whatever it is, looking at the file tells it better.
-            self._folder.hold(parent)
-        return self._look.at_once(join(parent, name), status)
 
     def entry_steps(
         self, path: str, status: os.stat_result, below: DirectoryRules

@@ -6,13 +6,13 @@ same. The other side has the old version, and copies those. Nothing here knows a
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import dataclass
 
 from towline.core.delta import Stretch, delta
 from towline.core.digest import BLOCK
 from towline.core.entry import File
 from towline.core.path import check_path
+from towline.core.steps import Steps
 from towline.disk.cache import Cache, stamp_of
 from towline.disk.folder import Folder
 from towline.disk.signatures import Known, Signatures
@@ -36,9 +36,7 @@ class Versions:
         self._signatures = signatures
         self._stage = stage
 
-    def delta_steps(
-        self, path: str, new: File, basis: bytes
-    ) -> Generator[None, None, list[Stretch] | None]:
+    def delta_steps(self, path: str, new: File, basis: bytes) -> Steps[list[Stretch] | None]:
         """Return how the file `new` at `path` is made of the content `basis`; None if unknown."""
         ours, old = self._signatures.get(new.digest), self._signatures.get(basis)
         if ours is None or old is None:
@@ -84,7 +82,7 @@ class Versions:
             return False
         return kept
 
-    def _common_end_steps(self, path: str, new: File, old: Known) -> Generator[None, None, int]:
+    def _common_end_steps(self, path: str, new: File, old: Known) -> Steps[int]:
         """Return how many bytes at the end of the file are those of the old content."""
         try:
             descriptor = self._folder.open(check_path(path))

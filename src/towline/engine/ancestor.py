@@ -17,7 +17,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from towline.core.entry import Entry
+from towline.core.entry import Entry, File
 from towline.core.tree import Tree
 from towline.core.wire import fields
 
@@ -178,10 +178,7 @@ class Store:
 
     def _keep(self, mirror: int, rows: Iterable[tuple[str, Entry | None]]) -> None:
         turn = self._turn(mirror)
-        packed = (
-            (mirror, _encode(path), _JSON.encode(fields.pack_entry(entry)), turn)
-            for path, entry in rows
-        )
+        packed = ((mirror, _encode(path), _packed(entry), turn) for path, entry in rows)
         self._db.executemany("INSERT OR REPLACE INTO ancestor VALUES (?, ?, ?, ?)", packed)
 
     def _turn(self, mirror: int) -> int:
@@ -212,6 +209,14 @@ class Store:
 
     def forget_conflict(self, copy: str) -> None:
         self._db.execute("DELETE FROM conflict WHERE copy = ?", (_printable(copy),))
+
+
+def _packed(entry: Entry | None) -> str:
+    """Return an entry as JSON. Of a file, as most are, it is put together by hand: far quicker."""
+    if isinstance(entry, File):
+        executable = "true" if entry.executable else "false"
+        return f'["f","{entry.digest.hex()}",{executable},{entry.size}]'
+    return _JSON.encode(fields.pack_entry(entry))
 
 
 def _encode(path: str) -> bytes:

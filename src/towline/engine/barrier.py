@@ -60,7 +60,8 @@ class Barrier:
     async def flush(self, timeout_s: float, *, until_sent: bool = False) -> None:
         """Return once the machine holds all that was saved before this call.
 
-        With `until_sent`, once all of it has been sent in such an order that whoever hears of
+        What comes from the machine is waited for only where it is in the way of a save. With
+        `until_sent`, return once all of it has been sent in such an order that whoever hears of
         this on the sync lane holds it. Raises `FlushError` if neither is had in `timeout_s`
         seconds.
         """
@@ -69,8 +70,8 @@ class Barrier:
                 await self._local.settle(timeout_s)
                 await self._local.look_at_unread()
                 moment = self._flights.moment
-                is_done = self._is_sent if until_sent else self._is_done
-                await self._wait(is_done, moment)
+                is_met = self._is_sent if until_sent else self._is_there
+                await self._wait(is_met, moment)
         except TimeoutError:
             raise FlushError(self._why_behind(timeout_s)) from None
         except OSError as error:
@@ -82,10 +83,10 @@ class Barrier:
         while self._local.reading or not self._is_done(moment):
             await self._landed.wait()
 
-    async def _wait(self, is_done: Callable[[int], bool], moment: int) -> None:
+    async def _wait(self, is_met: Callable[[int], bool], moment: int) -> None:
         while True:
             self._check(moment)
-            if is_done(moment):
+            if is_met(moment):
                 if reason := self._why_not():
                     raise FlushError(reason)
                 return
@@ -93,6 +94,9 @@ class Barrier:
 
     def _is_done(self, moment: int) -> bool:
         return self._flights.is_done(moment) and self._none_waits(moment)
+
+    def _is_there(self, moment: int) -> bool:
+        return self._flights.is_there(moment) and self._none_waits(moment)
 
     def _is_sent(self, moment: int) -> bool:
         """Whether all noted up to `moment` is on the machine, or on its way there in order."""
@@ -114,7 +118,7 @@ class Barrier:
     def _why_behind(self, timeout_s: float) -> str:
         if not self._is_connected():
             return "the machine is not connected"
-        paths = sorted([*self._flights.waiting(), *self._local.reading])[:PATHS_SHOWN]
+        paths = sorted({*self._flights.not_there(), *self._local.reading})[:PATHS_SHOWN]
         return f"not done within {timeout_s:g} s: {', '.join(paths) or 'the first sync'}"
 
 

@@ -7,11 +7,11 @@ than a moment is left. Pure bookkeeping: nothing is sent or decided here.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from towline.core.entry import Entry
-from towline.core.path import parents_of
+from towline.core.path import parent_of, parents_of
 
 
 class Way(enum.Enum):
@@ -117,12 +117,29 @@ class Flights:
         if flight.count:
             return False
         del self._flying[path]
-        below = self._flying_below
-        for parent in parents_of(path):
-            below[parent] -= 1
-            if not below[parent]:
-                del below[parent]
+        self._leave(parent_of(path), 1)
         return True
+
+    def land_in(self, directory: str, paths: Iterable[str]) -> None:
+        """As `land` for paths that lie in one directory."""
+        landed = 0
+        for path in paths:
+            flight = self._flying.get(path)
+            if flight is None:
+                continue
+            flight.count -= 1
+            if not flight.count:
+                del self._flying[path]
+                landed += 1
+        self._leave(directory, landed)
+
+    def _leave(self, directory: str, count: int) -> None:
+        """So many flights that were in a directory are no more."""
+        below = self._flying_below
+        for at in (directory, *parents_of(directory)) if directory and count else ():
+            below[at] -= count
+            if not below[at]:
+                del below[at]
 
     def ground(self) -> list[tuple[str, Entry | None]]:
         """Give up what is in flight: its paths are dirty. Return what the machine was sent."""
@@ -138,15 +155,20 @@ class Flights:
         return sent
 
     def is_done(self, moment: int) -> bool:
-        """Whether all that was noted up to `moment` has landed."""
-        return all(at > moment for at in self._dirty.values()) and all(
-            flight.moment > moment for flight in self._flying.values()
-        )
+        """Whether all that was noted up to `moment` has landed, on either side."""
+        return self._has_landed(moment, (Way.HOT, Way.BULK, Way.PULL))
+
+    def is_there(self, moment: int) -> bool:
+        """As `is_done`, but what comes from the machine may be under way."""
+        return self._has_landed(moment, (Way.HOT, Way.BULK))
 
     def is_sent(self, moment: int) -> bool:
-        """As `is_done`, but what is on its way hot has arrived before all that is sent later."""
+        """As `is_there`, but what is on its way hot has arrived before all that is sent later."""
+        return self._has_landed(moment, (Way.BULK,))
+
+    def _has_landed(self, moment: int, ways: Collection[Way]) -> bool:
         return all(at > moment for at in self._dirty.values()) and all(
-            flight.moment > moment or flight.way is not Way.BULK for flight in self._flying.values()
+            flight.moment > moment or flight.way not in ways for flight in self._flying.values()
         )
 
     def moment_of(self, path: str) -> int:
@@ -156,6 +178,11 @@ class Flights:
     def waiting(self) -> Iterator[str]:
         yield from self._dirty
         yield from self._flying
+
+    def not_there(self) -> set[str]:
+        """Return the paths that `is_there` waits for."""
+        flying = (path for path, flight in self._flying.items() if flight.way is not Way.PULL)
+        return {*self._dirty, *flying}
 
     def __len__(self) -> int:
         return len(self._flying) + sum(path not in self._flying for path in self._dirty)

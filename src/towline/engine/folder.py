@@ -23,4 +23,5 @@ class Folder:
     name: str = ""  # Of the workspace, for people on the machine.
     bandwidth: int | None = None  # Bytes per second, for content.
     checkpoints: Checkpoints = NO_CHECKPOINTS
+    direction: Direction | None = None  # That of all paths, where there is only one.
     lives_s: int = 0  # How long the machine lives, as the person says; 0: unsaid.

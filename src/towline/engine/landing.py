@@ -5,10 +5,11 @@ Returns what both sides agree on from now on; writing that down is the caller's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from towline.core.change import Change, Outcome, Result
-from towline.core.entry import Entry, shallow
+from towline.core.entry import Entry, File, shallow
+from towline.core.path import by_directory, name_of
 from towline.core.rename import Rename
 from towline.core.tree import Tree
 from towline.core.wire.frames import ProtocolError
@@ -42,14 +43,16 @@ class Landing:
 
     def there(self, group: Group, applied: Applied) -> Agreed:
         """The machine has answered. Raises `ProtocolError` if that is no answer to the group."""
-        as_planned = (Result(change.path, Outcome.DONE) for change in group.changes[: applied.done])
-        results = [*as_planned, *applied.results]
-        if [result.path for result in results] != [change.path for change in group.changes]:
+        changes, others = group.changes, applied.results
+        told = [result.path for result in others]
+        if told != [change.path for change in changes[applied.done :]]:
             raise ProtocolError("an answer to other changes than were sent")
         if group.rename is not None:
-            return self._rename(group.rename, results[0])
+            return self._rename(group.rename, (*others, Result(changes[0].path, Outcome.DONE))[0])
         agreed: Agreed = []
-        for change, result in zip(group.changes, results, strict=True):
+        for directory, some in by_directory(changes[: applied.done], _path_of):
+            agreed += self._as_planned(directory, some)
+        for change, result in zip(changes[applied.done :], others, strict=True):
             agreed += self._one(change, result, "machine", self._trees.remote, self._trees.local)
         return agreed
 
@@ -59,6 +62,40 @@ class Landing:
         for change, result in landed:
             agreed += self._one(change, result, "laptop", self._trees.local, self._trees.remote)
         return agreed
+
+    def _as_planned(self, directory: str, changes: Sequence[Change]) -> Agreed:
+        """These went as planned on the machine, all in one directory."""
+        files = {
+            name_of(change.path): change.new
+            for change in changes
+            if change.old is None and isinstance(change.new, File)
+        }
+        if len(files) == len(changes) and self._is_plain(directory, files):
+            self._trees.remote.add(directory, files)
+            self._flights.land_in(directory, [change.path for change in changes])
+            return [(change.path, change.new) for change in changes]
+        agreed: Agreed = []
+        for change in changes:
+            done = Result(change.path, Outcome.DONE)
+            agreed += self._one(change, done, "machine", self._trees.remote, self._trees.local)
+        return agreed
+
+    def _is_plain(self, directory: str, files: Mapping[str, Entry]) -> bool:
+        """Whether these files are new to the machine, as they are on the laptop, and no trouble.
+
+        As in a first copy, where asking for each file would take longer than all else. What the
+        laptop holds is not ignored.
+        """
+        if not (self._planner.is_smooth and self._notices.is_quiet):
+            return False
+        here = self._trees.local.children_in(directory) or {}
+        if any(here.get(name) is not new and here.get(name) != new for name, new in files.items()):
+            return False
+        known = (
+            self._trees.remote.children_in(directory),
+            self._trees.ancestor.children_in(directory),
+        )
+        return all(not children or children.keys().isdisjoint(files) for children in known)
 
     def _one(self, change: Change, result: Result, side: str, tree: Tree, other: Tree) -> Agreed:
         path, agreed = change.path, Agreed()
@@ -102,3 +139,7 @@ class Landing:
                 agreed.append((path, entry))
             self._planner.succeeded(path)
         return agreed
+
+
+def _path_of(change: Change) -> str:
+    return change.path

@@ -120,8 +120,8 @@ class Live:
         self._notices = Notices(store, report)
         self._touched = touched
         self._local = make_local(self._absorb)
-        record = Record(history, folder.mirror, lambda: store.revision)
-        self.trees = Trees(store, folder.mirror, folder.direction_of, record.agreed)
+        past = Record(history, folder.mirror, lambda: store.revision)
+        self.trees = Trees(store, folder.mirror, folder.direction_of, past.agreed, folder.direction)
         self._known = Known(
             self._local,
             self.trees,
@@ -132,7 +132,7 @@ class Live:
         )
         self.flights = Flights()
         self._drafts = Drafts(self._is_wanted_there)
-        self.pusher = Pusher(self._local, self.trees, self.flights, self._drafts, record.keep)
+        self.pusher = Pusher(self._local, self.trees, self.flights, self._drafts, past.keep)
         coming = Coming(
             folder.checkpoints, self.trees, self.flights, self._notices, lambda: self.planner.stuck
         )
@@ -411,6 +411,8 @@ class Live:
         if self._known.rules is None or self.machine is not None:
             raise ProtocolError("Begun was not asked for")
         self.machine = begun
+        if begun.zstd and self._remote is not None:
+            self._remote.use_zstd()
         self.pusher.begin_life(begun.partials)
 
     def _synced(self, rows: Sequence[Row]) -> Iterator[Row]:
@@ -519,6 +521,7 @@ class Live:
             self._become_live()
 
     def _become_live(self) -> None:
+        self._local.let_go()
         self.state = events.State.LIVE
         if self._life.ready_told:  # It was only held for a while.
             return

@@ -26,6 +26,8 @@ from towline.disk.watch.base import ModeKind, Watch
 from towline.engine.blocking import RunBlocking, in_thread
 from towline.engine.events import LeftOut
 
+SCANNED_S = 30.0  # How long contents that the first scan read are kept for a copy to begin.
+
 T = TypeVar("T")
 
 
@@ -62,6 +64,8 @@ class Local:
         self._scanning = anyio.Event()  # The first scan, which begins to watch, has its turn.
         self._idle: anyio.CancelScope | None = None  # Around the wait for news.
         self._fresh: dict[bytes, bytes] = {}  # Contents of the last group, by digest.
+        self._scanned: dict[bytes, bytes] = {}  # Contents that the first scan read, by digest.
+        self._scanned_until = math.inf
         self._token = 0
         self._settled: dict[int, anyio.Event] = {}
 
@@ -88,16 +92,28 @@ class Local:
         return "" if mode.kind is ModeKind.NOTIFIED else mode.sentence
 
     async def scan(self) -> Tree:
-        """Look at the whole folder; return a tree that is the caller's."""
+        """Look at the whole folder; return a tree that is the caller's.
+
+        What the first scan reads is kept for a while: a new machine lacks all of it.
+        """
+        is_first = not self._scanning.is_set()
+        contents: dict[bytes, bytes] | None = {} if is_first else None
 
         def work() -> Tree:
-            for _ in self._follower.scan_steps():
+            for _ in self._follower.scan_steps(contents):
                 pass
             return Tree(self._replica.tree.root)
 
         async with self._turn:
             self._scanning.set()
-            return await self._run(work)
+            tree = await self._run(work)
+            self._scanned = contents or {}
+            self._scanned_until = anyio.current_time() + SCANNED_S
+            return tree
+
+    def let_go(self) -> None:
+        """All is sent: what is kept of it is of no use any more."""
+        self._scanned = {}
 
     async def follow(self) -> None:
         """Absorb what happens in the folder, for ever."""
@@ -129,15 +145,20 @@ class Local:
     async def read(self, wanted: Sequence[tuple[str, File]]) -> list[bytes | None]:
         """Return the content of each file, or None where it is no longer the one wanted.
 
-        What was read just now is not read again: also if another save came since, this is what
-        was saved, and the next follows.
+        What was read just now, or by the first scan, is not read again: also if another save came
+        since, this is what was saved, and the next follows.
         """
         digests = {file.digest for _, file in wanted}
         if digests <= self._fresh.keys():
             fresh = {digest: self._fresh.pop(digest) for digest in digests}
             return [fresh[file.digest] for _, file in wanted]
-        async with self._turn:
-            return await self._run(lambda: self._replica.read_all(wanted))
+        found = [self._scanned.pop(file.digest, None) for _, file in wanted]
+        lacking = [one for one, content in zip(wanted, found, strict=True) if content is None]
+        if lacking:
+            async with self._turn:
+                read = iter(await self._run(lambda: self._replica.read_all(lacking)))
+            found = [next(read) if content is None else content for content in found]
+        return found
 
     async def read_part(self, path: str, file: File, offset: int, size: int) -> bytes | None:
         async with self._turn:
@@ -259,7 +280,9 @@ class Local:
     async def _wait_for_news(self) -> None:
         """Wait until the watch has something to tell or it is time to look."""
         due = self._follower.deadline()
-        with anyio.CancelScope(deadline=math.inf if due is None else due) as self._idle:
+        due = math.inf if due is None else due
+        until = self._scanned_until if self._scanned else math.inf
+        with anyio.CancelScope(deadline=min(due, until)) as self._idle:
             await self._readable(self._follower.watch)
 
     def _step(self, now: float) -> News:
@@ -273,6 +296,8 @@ class Local:
     async def _look(self) -> None:
         async with self._turn:
             now = anyio.current_time()
+            if now >= self._scanned_until:
+                self.let_go()
             news = self._follower.step_plain(now)
             if news is None:
                 news = await self._run(lambda: self._step(now))

@@ -71,6 +71,11 @@ class Notices:
             self.problems[side, problem.path] = problem
             self._report(events.ProblemFound(problem.path, problem.reason, side))
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether there is no trouble that could come to an end."""
+        return not self.problems and not self.unsettled
+
     def clear(self, side: str, path: str) -> None:
         self.problems.pop((side, path), None)
         self.unsettled.pop((side, path), None)

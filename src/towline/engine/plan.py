@@ -27,12 +27,12 @@ from towline.core.safety import why_hold
 from towline.engine.ancestor import Store
 from towline.engine.flights import Flights
 from towline.engine.order import code_first
+from towline.engine.pen import Pen
 from towline.engine.pull import Puller
 from towline.engine.push import Pusher, rename_as_change
 from towline.engine.remote import Remote
 from towline.engine.trees import Trees
 
-DELETION_QUIET_S = 0.3  # Deletions on the machine are judged together, once they pause.
 RETRY_S = 5.0  # How often what failed is tried again, though nothing has changed.
 REFUSALS_MAX = 8  # In a row: the path changes faster than it can be synced, for now.
 
@@ -75,9 +75,7 @@ class Planner:
         self._noticed_at: float | None = None
         self._planning: int | None = None  # The oldest moment of what is being planned and sent.
         self._refusals: Counter[str] = Counter()
-        self._pen: set[str] = set()
-        self._pen_until = 0.0
-        self._ripe: set[str] = set()  # Out of the pen: they go as soon as nothing is in the way.
+        self._pen = Pen()
         self._retry_at = 0.0
         self._is_retrying = False  # This plan is to try again what failed.
 
@@ -86,15 +84,13 @@ class Planner:
         self._planning = None
         self._growing = None
         self._pen.clear()
-        self._ripe.clear()
         self._refusals.clear()
         self.stuck.clear()
 
     def deadline(self) -> float | None:
         """When to plan even if nothing becomes dirty, by the loop's clock."""
-        due: list[float] = []
-        if self._pen:
-            due.append(self._pen_until)
+        penned = self._pen.deadline()
+        due = [] if penned is None else [penned]
         if self.stuck or self._flights.dirty:
             due.append(self._retry_at)
         return min(due, default=None)
@@ -115,6 +111,7 @@ class Planner:
         if is_whole and self._growing is not None:
             self._pusher.end_revision(self._growing)
             self._growing = None
+        self._pen.look(anyio.current_time(), self._to_come)
 
     async def _plan(self, remote: Remote) -> None:
         self._take_back(anyio.current_time())
@@ -129,8 +126,7 @@ class Planner:
         if reason:
             self.held = reason
             self._flights.restore(dirty)
-            self._flights.note(self._pen)  # One decision is on all of them.
-            self._pen.clear()
+            self._flights.note(self._pen.empty())  # One decision is on all of them.
         else:
             await self._set_going(remote, dirty, steps, began)
         if chained:
@@ -148,7 +144,7 @@ class Planner:
         steps = [step for step in steps if step.path not in blocked]
         renames, steps = self._take_renames(steps)
         pushes, pulls = self._carry_out(steps, at_once)
-        self._ripe.difference_update(dirty)
+        self._pen.forget(dirty)
         self._let_go(dirty, [*pushes, *pulls])
         self._puller.queue(pulls, moment)
         if renames or not self._is_hopeless(pushes):
@@ -187,6 +183,11 @@ class Planner:
         else:
             self._flights.restore({path: moment})
 
+    @property
+    def is_smooth(self) -> bool:
+        """Whether nothing was refused or has failed: nobody has to be told of a success."""
+        return not self._refusals and not self.stuck
+
     def succeeded(self, path: str) -> None:
         self._refusals.pop(path, None)
         self.stuck.pop(path, None)
@@ -206,10 +207,8 @@ class Planner:
 
     def _take_back(self, now: float) -> None:
         """Make dirty again what has waited long enough: penned deletions, failed changes."""
-        if self._pen and now >= self._pen_until:
-            self._flights.note(self._pen)
-            self._ripe |= self._pen
-            self._pen.clear()
+        if ripe := self._pen.ripen(now):
+            self._flights.note(ripe)
         self._is_retrying = self._accepted  # What a person has decided on is not put off.
         if now >= self._retry_at:
             self._is_retrying = True
@@ -272,7 +271,7 @@ class Planner:
         pushes: list[Change] = []
         pulls: list[Change] = []
         steps = list(steps)
-        wanted = self._wanted_here(steps)
+        to_come = self._to_come_by(steps)
         for step in steps:
             self._pusher.drop(step.path)
             match step.verdict:
@@ -283,7 +282,7 @@ class Planner:
                         step.path, self._trees.remote.get(step.path), step.entry
                     )
                 case Verdict.PULL if step.entry is None and not self._may_delete(
-                    step.path, at_once, wanted
+                    step.path, at_once, to_come
                 ):
                     continue
                 case Verdict.PULL:
@@ -295,26 +294,26 @@ class Planner:
         self._trees.agree(agreed)
         return pushes, pulls
 
-    def _wanted_here(self, steps: Sequence[Step]) -> set[bytes]:
+    def _to_come_by(self, steps: Sequence[Step]) -> set[bytes]:
         """Return the digests of what the laptop is to get: by this plan, or by earlier ones."""
         if not any(step.verdict is Verdict.PULL and step.entry is None for step in steps):
             return set()
-        stuck = (stuck.change.new for stuck in self.stuck.values() if stuck.side == "laptop")
         pulled = (step.entry for step in steps if step.verdict is Verdict.PULL)
-        return self._puller.wanted().union(*map(_digests_in, (*stuck, *pulled)))
+        return self._to_come().union(*map(_digests_in, pulled))
 
-    def _may_delete(self, path: str, at_once: bool, wanted: set[bytes]) -> bool:
-        """Whether a deletion from the machine may go now, or waits in the pen for others.
+    def _to_come(self) -> set[bytes]:
+        """Return the digests of what the laptop is to get by what was planned before."""
+        stuck = (stuck.change.new for stuck in self.stuck.values() if stuck.side == "laptop")
+        return self._puller.to_come().union(*map(_digests_in, stuck))
 
-        What was moved there is a deletion and a creation here. Until the creation is done, what
-        is deleted may be the last that there is of the content.
-        """
-        now = anyio.current_time()
-        is_last = not wanted.isdisjoint(_digests_in(self._trees.local.get(path)))
-        if not is_last and (at_once or path in self._ripe):
+    def _may_delete(self, path: str, at_once: bool, to_come: set[bytes]) -> bool:
+        """Whether a deletion from the machine may go now; if not, it waits in the pen."""
+        if last := to_come & _digests_in(self._trees.local.get(path)):
+            self._pen.put_behind(path, last)
+            return False
+        if at_once or self._pen.is_ripe(path):
             return True
-        self._pen.add(path)
-        self._pen_until = now + DELETION_QUIET_S
+        self._pen.put(path, anyio.current_time())
         return False
 
     def _keep_both(self, path: str, pushes: list[Change], pulls: list[Change]) -> None:

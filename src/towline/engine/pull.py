@@ -90,6 +90,11 @@ class Puller:
             change.new.digest for change in self._turns if isinstance(change.new, File)
         }
 
+    def to_come(self) -> set[bytes]:
+        """Return the digests of the contents that are not in their places yet."""
+        changes = (*self._under_way.values(), *self._turns)
+        return {change.new.digest for change in changes if isinstance(change.new, File)}
+
     def begin_life(self) -> None:
         self._turns.clear()
         self._under_way.clear()

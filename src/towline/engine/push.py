@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from towline.core.change import Change, holds, is_moved, moved_contents
 from towline.core.delta import Stretch, from_offset, pieces
@@ -72,11 +73,11 @@ class OpenRevision:
         return not self.queued and not self.grows
 
 
-@dataclass(frozen=True, slots=True)
-class Queued:
+class Queued(NamedTuple):
     change: Change
     revision: int
     moment: int
+    size: int  # Bytes of content.
 
 
 class Pusher:
@@ -203,14 +204,16 @@ class Pusher:
         await remote.send(messages.Rename(group, revision, rename.source, rename.target, digest))
 
     def queue(self, changes: Iterable[Change], revision: int, moment: int) -> None:
+        opened = self._revisions[revision]
         for change in changes:
             if change.path in self._queue:
                 self._unqueue(change.path)
-            self._queue[change.path] = Queued(change, revision, moment)
-            self._queue_size += change.content_size
-            self._revisions[revision].queued += 1
-            self._revisions[revision].size += change.content_size
-            self._revisions[revision].bulk = True
+            size = change.content_size
+            self._queue[change.path] = Queued(change, revision, moment, size)
+            self._queue_size += size
+            opened.queued += 1
+            opened.size += size
+            opened.bulk = True
         self._queued.ring()
 
     def drop(self, path: str) -> None:
@@ -271,7 +274,8 @@ class Pusher:
         for change in ready:
             self._flights.start(change.path, Way.BULK, change.new, moment)
         group = self._open_group(ready, revision, last=last)
-        await remote.send_bulk(Apply(group, revision, last, tuple(ready), contents))
+        message = Apply(group, revision, last, tuple(ready), contents)
+        await remote.send_bulk(message, more=bool(self._queue))
         if size <= PENDING_MAX:  # Of a larger one, such as a first copy, most would be dropped.
             self._keep(contents)
 
@@ -284,7 +288,7 @@ class Pusher:
         batch: list[Queued] = []
         size = header_size = 0
         for queued in self._queue.values():
-            size += queued.change.content_size
+            size += queued.size
             header_size += _header_size(queued.change)
             full = len(batch) == BATCH_CHANGES or size > BATCH_SIZE or header_size > HEADER_SIZE
             if batch and queued.revision != head.revision:
@@ -313,7 +317,7 @@ class Pusher:
                 message = await self._stretch(path, old, new, piece)
                 if message is None:
                     return await self._local.look_again([path])
-                await remote.send_bulk(message)
+                await remote.send_bulk(message, more=True)
         return None
 
     async def _delta(self, path: str, old: Entry | None, new: File) -> list[Stretch] | None:
@@ -373,7 +377,7 @@ class Pusher:
 
     def _unqueue(self, path: str, *, sent: bool = False) -> None:
         queued = self._queue.pop(path)
-        self._queue_size -= queued.change.content_size
+        self._queue_size -= queued.size
         revision = self._revisions[queued.revision]
         revision.queued -= 1
         if not sent and revision.is_sent:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import anyio
 
 from towline.core.wire.messages import Message, decode, encode
+from towline.core.wire.packing import Compressor, Packer
 from towline.engine.blocking import RunBlocking
 from towline.engine.throttle import Throttle
 
@@ -49,21 +51,36 @@ class Remote:
         self._compress = compress
         self._throttle = throttle
         self._run = run
-        self._turn = anyio.Lock()
+        self._turn, self._bulk_turn = anyio.Lock(), anyio.Lock()
+        self._packer, self._bulk_packer = Packer(), Packer()
+
+    def use_zstd(self) -> None:
+        """The machine can read it."""
+        self._packer, self._bulk_packer = Packer(_open_stream), Packer(_open_stream)
 
     async def send(self, message: Message) -> None:
         """Send on the sync lane: in the order of the calls, also where they wait for credit."""
         async with self._turn:
-            await self._lanes.sync.send(encode(message, compress=self._compress()))
+            packed = encode(message, self._packer.pack) if self._compress() else encode(message)
+            await self._lanes.sync.send(packed)
 
-    async def send_bulk(self, message: Message) -> None:
-        """Send on the bulk lane. What one task sends keeps its order."""
-        if self._compress():  # For longer than others should wait, and without Python's lock.
-            packed = await self._run(lambda: encode(message, compress=True))
-        else:
-            packed = encode(message)
-        await self._throttle.spend(len(packed))
-        await self._lanes.bulk.send(packed)
+    async def send_bulk(self, message: Message, *, more: bool = False) -> None:
+        """Send on the bulk lane, in the order of the calls. `more` follows soon."""
+        async with self._bulk_turn:
+            try:
+                packed = await self._packed(message, more=more)
+                await self._throttle.spend(len(packed))
+                await self._lanes.bulk.send(packed)
+            except BaseException:
+                self._bulk_packer.reset()
+                raise
+
+    async def _packed(self, message: Message, *, more: bool) -> bytes:
+        if not self._compress():
+            return encode(message)
+        # It takes longer than others should wait, and most of it without Python's lock.
+        pack = partial(self._bulk_packer.pack, more=more)
+        return await self._run(lambda: encode(message, pack))
 
     async def states(self) -> AsyncIterator[Message]:
         while True:
@@ -74,3 +91,9 @@ class Remote:
             packed = await self._lanes.bulk.receive()
             await self._throttle.spend(len(packed))  # Unread, it uses up the machine's credit.
             yield decode(packed)
+
+
+def _open_stream() -> Compressor:
+    from towline.engine.zstd import Stream  # Few links have use for it: it loads the library.
+
+    return Stream()

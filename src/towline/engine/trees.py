@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from towline.core.direction import Direction
-from towline.core.entry import DIRECTORY, Directory, Entry, Unsynced, shallow
+from towline.core.entry import DIRECTORY, Directory, Entry, File, Unsynced, shallow
 from towline.core.ignore import Rules
-from towline.core.path import parent_of, parents_of
+from towline.core.path import by_directory, name_of, parent_of, parents_of
 from towline.core.reconcile import Step, reconcile, syncable
 from towline.core.summary import digest_of_agreed
 from towline.core.tree import Tree
 from towline.core.wire.frames import ProtocolError
+from towline.core.wire.records import Row
 from towline.core.wire.telling import rows_of
 from towline.engine.ancestor import Store
 
@@ -25,7 +26,10 @@ Noted = Callable[[Sequence[tuple[str, Entry | None]], "int | None"], None]
 
 
 class Trees:
-    """`noted` is called with what was agreed on, and the revision that brought it, if one did."""
+    """`noted` is called with what was agreed on, and the revision that brought it, if one did.
+
+    `direction`, if there is only one: so that nobody has to ask for that of each path.
+    """
 
     def __init__(
         self,
@@ -33,6 +37,7 @@ class Trees:
         mirror: int,
         direction_of: Callable[[str], Direction],
         noted: Noted | None = None,
+        direction: Direction | None = None,
     ) -> None:
         self.ancestor = Tree()
         self.local = Tree()
@@ -41,6 +46,7 @@ class Trees:
         self._mirror = mirror
         self._direction_of = direction_of
         self._noted = noted
+        self._direction = direction
         self._life = ""  # Whose ancestor this is.
 
     @property
@@ -116,12 +122,27 @@ class Trees:
             tree.put(path, None)
         return dropped
 
-    def agree(
-        self, agreed: Iterable[tuple[str, Entry | None]], revision: int | None = None
-    ) -> None:
+    def agree(self, agreed: Iterable[Row], revision: int | None = None) -> None:
         """Both sides hold these entries now; a directory that is new to both, with all in it."""
-        made: list[tuple[str, Entry | None]] = []
-        for path, entry in agreed:
+        made: list[Row] = []
+        for directory, rows in by_directory(agreed, _path_of):
+            files = {name_of(path): entry for path, entry in rows if isinstance(entry, File)}
+            known = self.ancestor.children_in(directory)
+            is_new = known is not None and known.keys().isdisjoint(files)
+            if is_new and len(files) == len(rows):
+                self.ancestor.add(directory, files)
+                made += rows
+            else:
+                made += self._agreed_one_by_one(rows)
+        if made:
+            self._store.agree(self._mirror, made)
+            if self._noted is not None:
+                self._noted(made, revision)
+
+    def _agreed_one_by_one(self, rows: Iterable[Row]) -> list[Row]:
+        """Take up what was agreed on; return it with what has to be written besides."""
+        made: list[Row] = []
+        for path, entry in rows:
             if not path:
                 continue
             if entry is not None:
@@ -130,10 +151,7 @@ class Trees:
                     made.append((path, None))
             made += [(at, shallow(below)) for at, below in self._rows_put(path, entry)]
             self.ancestor.put_shallow(path, entry)
-        if made:
-            self._store.agree(self._mirror, made)
-            if self._noted is not None:
-                self._noted(made, revision)
+        return made
 
     def _rows_put(self, path: str, entry: Entry | None) -> Iterable[tuple[str, Entry | None]]:
         """What `put_shallow` puts: a directory that is there already keeps what is in it."""
@@ -219,7 +237,7 @@ class Trees:
                 self.ancestor.get(scope),
                 self.local.get(scope),
                 self.remote.get(scope),
-                self._direction_of,
+                self._direction or self._direction_of,
                 scope,
             )
 
@@ -253,3 +271,7 @@ def check_size(told: Tree) -> None:
     """Raise ProtocolError if a machine tells of more than any folder holds."""
     if len(told) > ENTRIES_MAX:
         raise ProtocolError(f"the machine's folder holds more than {ENTRIES_MAX} entries")
+
+
+def _path_of(row: Row) -> str:
+    return row[0]

@@ -1,7 +1,8 @@
 """The first second on a machine: one command for its login shell, and what it says back.
 
 The command finds a Python and the bundle. If the bundle is there it runs at once, after one round
-trip; else it is sent over. Whatever was printed before the line with our nonce is dropped.
+trip; else it is sent over, its beginning before anybody asks where it is thought to be absent.
+Whatever was printed before the line with our nonce is dropped.
 Nothing here knows ssh: a `ByteStream` to a process that runs the command is all it needs.
 """
 
@@ -26,6 +27,11 @@ from towline.line.errors import ConnectError, ConnectKind
 NOISE_MAX = 64 << 10  # Bytes before the nonce line: a long message of the day, no endless stream.
 ANSWER_MAX = 4 << 10  # Bytes of one line that begins with the nonce.
 
+AHEAD = 100_000
+"""Bytes of the bundle that go before the answer comes: what a new TCP connection lets go in its
+first three round trips (RFC 6928). With less there could be a gap before the rest. Where the bundle
+is there after all they are read past while the agent starts, and have opened TCP's window."""
+
 PACKING = 6  # A level of zlib. Three takes 60 ms less, and 70 KB more: a whole flight of packets.
 
 CANDIDATES = (
@@ -44,7 +50,8 @@ _PLAIN = re.compile(r"[^'\\!\n\r\0]{0,1000}")
 
 # One line, and without ' \ ! so that it means the same within single quotes in sh, zsh, tcsh and
 # fish. Its arguments: nonce, digest, workspace, loader, configured Python, and whether the bundle
-# comes unasked (`yes`): who has it already drops it.
+# begins to come unasked (`yes`): who has it already drops what came. That it is absent is said
+# before a Python is looked for, which may take as long as a round trip.
 _SCRIPT = """\
 n=$1 d=$2 w=$3 c=$5 g=$6 v= ; \
 a="$HOME/.cache/towline/agent-$d" ; \
@@ -54,6 +61,7 @@ if {trusting} && [ -r "$a.pyz" ] && [ "$p" ] && command -v "$p" >/dev/null 2>&1 
 echo "TOWLINE $n HAVE" ; \
 exec "$p" -I -S "$a.pyz" attach "$w" --bundle "$d" --given "$g" --nonce "$n" ; \
 fi ; \
+echo "TOWLINE $n ABSENT" ; \
 for p in "$c" {candidates} ; do \
 [ "$p" ] && command -v "$p" >/dev/null 2>&1 || continue ; \
 s=$("$p" -I -S -c "import sys;print(sys.version_info[0]*100+sys.version_info[1])" 2>/dev/null) ; \
@@ -130,21 +138,22 @@ class Bootstrap:
         `anyio.EndOfStream` if the process ended without a word of ours.
         """
         reader = _NonceReader(stream, self._nonce)
-        if self._unasked:  # Whatever Python is there: one that is not ours takes the sources.
-            await self._give(stream, OWN_PYTHON)
-        answer, _, detail = (await reader.read_line()).partition(" ")
-        if answer == "NOPYTHON":
-            raise _no_python(detail)
+        ahead = _Ahead(stream, self._bundle) if self._unasked else None
+        answer = await _answer_beside(reader, ahead)
         self._found = answer == "HAVE"
-        if not self._found and not self._unasked:
-            await self._give(stream, detail)
+        if not self._found:
+            answer, _, detail = (await reader.read_line()).partition(" ")
+            if answer == "NOPYTHON":
+                raise _no_python(detail)
+            if ahead is None:
+                await self._give(stream, detail)
         self._trusting = False  # Until it has started.
         return _AgentStream(stream, reader, self._trust)
 
     async def _give(self, stream: ByteStream, python: str) -> None:
         packed = await anyio.to_thread.run_sync(_packed, self._bundle, python)
         with suppress(anyio.BrokenResourceError):  # Why it reads no more, it says next.
-            await stream.send(packed)
+            await stream.send(_size(0) + packed)
 
     @property
     def is_doubtful(self) -> bool:
@@ -153,6 +162,58 @@ class Bootstrap:
 
     def _trust(self) -> None:
         self._trusting = True
+
+
+class _Ahead:
+    """The bundle for a machine that is thought not to have it: it sets out before the answer.
+
+    Whatever Python is there: one that is not ours takes the sources. How much goes ahead is said
+    first; nothing at all, if the answer is there before the bundle has been packed.
+    """
+
+    def __init__(self, stream: ByteStream, bundle: Bundle) -> None:
+        self._stream = stream
+        self._bundle = bundle
+        self._packing = anyio.CancelScope()
+        self._answered = anyio.Event()
+        self._is_there = False
+
+    def take_answer(self, *, is_there: bool) -> None:
+        self._is_there = is_there
+        self._answered.set()
+        if is_there:
+            self._packing.cancel()
+
+    async def send(self) -> None:
+        packed = b""
+        with self._packing:
+            pack = functools.partial(_packed, self._bundle, OWN_PYTHON)
+            packed = await anyio.to_thread.run_sync(pack, abandon_on_cancel=True)
+        with suppress(anyio.BrokenResourceError):  # Why it reads no more, it says next.
+            await self._stream.send(_size(len(packed[:AHEAD])) + packed[:AHEAD])
+            await self._answered.wait()
+            if not self._is_there:
+                await self._stream.send(packed[AHEAD:])
+
+
+async def _answer_beside(reader: _NonceReader, ahead: _Ahead | None) -> str:
+    """Return the first answer, whether the bundle is there; send what goes ahead meanwhile."""
+    if ahead is None:
+        return await reader.read_line()
+    failure: Exception | None = None
+    answer = ""
+    # An exception is carried around the task group, which would wrap it.
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ahead.send)
+        try:
+            answer = await reader.read_line()
+            ahead.take_answer(is_there=answer == "HAVE")
+        except Exception as error:
+            failure = error
+            tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    return answer
 
 
 class _NonceReader:
@@ -229,7 +290,11 @@ def _packed(bundle: Bundle, python: str) -> bytes:
     Kept, for it takes a while; what it is made of is larger and is not kept.
     """
     packed = zlib.compress(bundle.for_python(python), PACKING)
-    return len(packed).to_bytes(8, "big") + hashlib.sha256(packed).digest() + packed
+    return _size(len(packed)) + hashlib.sha256(packed).digest() + packed
+
+
+def _size(count: int) -> bytes:
+    return count.to_bytes(8, "big")
 
 
 @functools.cache

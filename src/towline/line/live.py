@@ -109,6 +109,7 @@ class LiveLine:
         self._state = LineState(Phase.CONNECTING, now)
         self._channels: dict[int, Channel] = {}
         self._failure: Exception | None = None
+        self._has_begun = False  # A first transport was there, and our HELLO is on its way.
         self._was_connected = False
         self._attempt = 0
         self._wake = anyio.Event()
@@ -127,6 +128,15 @@ class LiveLine:
     async def wait_connected(self) -> None:
         """Return when the line is connected. Raises what ended it, if it has ended."""
         while self._state.phase is not Phase.CONNECTED:
+            self.check()
+            await self._changed.wait()
+
+    async def wait_begun(self) -> None:
+        """Return when there was a first transport: what is sent now goes behind the HELLO.
+
+        Raises what ended the line, if it has ended.
+        """
+        while not self._has_begun:
             self.check()
             await self._changed.wait()
 
@@ -218,10 +228,13 @@ class LiveLine:
 
     def _set_state(self, state: LineState) -> None:
         self._state = state
-        changed, self._changed = self._changed, anyio.Event()
-        changed.set()
+        self._tell_change()
         if self._on_state is not None:
             self._on_state(state)
+
+    def _tell_change(self) -> None:
+        changed, self._changed = self._changed, anyio.Event()
+        changed.set()
 
     def end(self, failure: Exception) -> None:
         """The line is over; whoever waits for it is told why."""
@@ -238,6 +251,10 @@ class LiveLine:
     async def _carry(self, stream: ByteStream) -> ConnectError:
         self._line.attach(anyio.current_time())
         carrier = _Carrier(stream)
+        if not self._has_begun:
+            self._has_begun = True
+            carrier.begins(anyio.current_time())  # The HELLO waits for what goes behind it.
+            self._tell_change()
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._read, carrier)

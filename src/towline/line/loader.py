@@ -1,8 +1,9 @@
 """What takes the bundle in on a machine that does not have it. It runs there, alone, by `-c`.
 
-Arguments: the bundle's name, then the agent's own. The bundle comes on stdin: its size, its digest,
-then itself, packed. It is stored where the next start finds it, and becomes this process. Python
->= 3.10, no imports beyond the standard library; nothing of towline is there yet.
+Arguments: the bundle's name, then the agent's own. The bundle comes on stdin: how much of it was
+sent before anybody asked, which is all the same here; its size, its digest, then itself, packed. It
+is stored where the next start finds it, and becomes this process. Python >= 3.10, no imports beyond
+the standard library; nothing of towline is there yet.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ KEPT = 5  # Bundles of other versions that stay: several laptops may share the m
 
 def read_bundle() -> bytes:
     """Return the packed bundle. Raises OSError if it is not what it claims to be."""
+    read_exactly(8)
     size = int.from_bytes(read_exactly(8), "big")
     digest = read_exactly(32)
     packed = read_exactly(size)

@@ -215,9 +215,45 @@ def test_a_restarted_initiator_loses_the_line(left_sends):
     pair.detach()
     pair.left = Pair().left
     pair.attach()
-    pair.carry(pair.left, pair.right)
-    assert isinstance(pair.right.events[-1], Lost)
+    pair.exchange()
+    assert isinstance(pair.left.events[-1], Lost)
     assert channel == 1
+
+
+def test_what_waits_goes_behind_the_first_hello_but_no_bulk():
+    pair = Pair()
+    opened = [pair.left.line.open_channel(b"", p) for p in (Priority.SYNC, Priority.BULK)]
+    for channel in opened:
+        pair.left.line.send(channel, b"early")
+    pair.attach()
+    pair.carry(pair.left, pair.right)
+    assert [pair.right.messages(channel) for channel in opened] == [[b"early"], []]
+    pair.exchange()
+    assert [pair.right.messages(channel) for channel in opened] == [[b"early"], [b"early"]]
+    assert pair.left.line.statistics().unacknowledged == 0
+
+
+def test_what_was_sent_before_the_answer_is_no_measure_of_the_way():
+    pair = Pair()
+    pair.left.line.open_channel(b"", Priority.SYNC)
+    pair.attach()
+    pair.carry(pair.left, pair.right)
+    pair.now = 0.5  # The acceptor has yet to start.
+    pair.exchange()
+    assert pair.left.line.statistics().rtt_s == 0
+
+
+def test_on_a_second_transport_nothing_goes_before_the_answer():
+    pair = Pair()
+    channel = pair.left.line.open_channel(b"", Priority.SYNC)
+    pair.attach()
+    pair.exchange_until_cut(there=0, back=0)
+    pair.left.line.send(channel, b"late")
+    pair.attach()
+    pair.carry(pair.left, pair.right)
+    assert pair.right.opened() == []
+    pair.exchange()
+    assert pair.right.messages(channel) == [b"late"]
 
 
 def test_an_acknowledged_acceptor_knows_that_a_new_initiator_has_forgotten():

@@ -22,7 +22,7 @@ from towline.disk.watch import ModeKind, Seen, Watch, open_watch
 from towline.disk.watch.inotify import limit_of
 from towline.disk.watch.poller import POLL_LONGEST_S, POLL_SHORTEST_S
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's inotify")
 
 PATIENCE_S = 20  # Waited for in full only if something was lost.
 
@@ -204,7 +204,7 @@ def test_a_rename_is_told_to_be_all_where_it_is(watched: Watched) -> None:
     make_tree(watched.root / "old")
     watched.drain()
     if watched.watch.mode.kind is not ModeKind.NOTIFIED:
-        pytest.skip("this kind of watch knows no renames")
+        pytest.skip("needs a watch that is notified: one that polls knows no renames")
     (watched.root / "old").rename(watched.root / "new")
     assert watched.watch.read().is_rename
     watched.make("file.tmp", "saved as editors do")

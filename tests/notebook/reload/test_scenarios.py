@@ -13,7 +13,8 @@ from lab.pythons import Python, find_pythons
 from tests.notebook.reload.scenario import Scenario, play, scenarios
 
 ROOT = Path(__file__).parents[3]
-OTHERS = {str(python): python for python in find_pythons((3, 10))}
+PYTHONS = {str(python): python for python in find_pythons((3, 10))}
+OTHERS = {"3.10", "3.11", "3.12", "3.13"} - {"{}.{}".format(*sys.version_info)}
 
 
 @pytest.mark.parametrize("scenario", scenarios(), ids=lambda scenario: scenario.name)
@@ -23,13 +24,11 @@ def test_scenario(scenario: Scenario, tmp_path: Path) -> None:
     play(scenario, tmp_path.resolve())
 
 
-@pytest.mark.parametrize("version", ["3.10", "3.11", "3.12", "3.13"])
+@pytest.mark.parametrize("version", sorted(OTHERS))
 def test_scenarios_hold_on(version: str) -> None:
-    python: Python | None = OTHERS.get(version)
+    python: Python | None = PYTHONS.get(version)
     if python is None:
         pytest.skip(f"no Python {version} on this machine")
-    if python.version == sys.version_info[:2]:
-        pytest.skip("that is this one")
     done = subprocess.run(
         [python.path, "-X", "dev", "-W", "ignore", Path(__file__).with_name("scenario.py")],
         env={**os.environ, "PYTHONPATH": str(ROOT / "src")},

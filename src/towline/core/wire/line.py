@@ -106,6 +106,7 @@ class Line:
         self._fault: ProtocolError | None = None
         self._lost = False
         self._last_words = b""  # What tells the peer why nothing else will come.
+        self._attaches = 0
         self._connects = 0
         self._received = 0  # Numbered frames taken, on all transports.
         self._replay = Replay()
@@ -126,6 +127,7 @@ class Line:
         if self._has_ended:
             raise RuntimeError("a line that has ended cannot be attached")
         self._now = now
+        self._attaches += 1
         self._transport = Transport(self._limits, now)
         if self._initiator:
             self._transport.greet(self._own_hello())
@@ -157,7 +159,8 @@ class Line:
         if self._has_ended:
             data, self._last_words = self._last_words, b""
             return data
-        frames = self._take_frames(transport, limit) if transport.is_connected else []
+        may_go = transport.is_connected or self._goes_first
+        frames = self._take_frames(transport, limit) if may_go else []
         signals = transport.take_signals(self._received, now, others_go=bool(frames))
         data = b"".join(signals + frames)
         self._bytes_out += len(data)
@@ -173,6 +176,15 @@ class Line:
         return frames
 
     @property
+    def _goes_first(self) -> bool:
+        """Whether what waits may go right behind our HELLO: there is nothing to be sent again.
+
+        So on the initiator's first transport, whatever the answer will say; on any later one the
+        answer decides, for of the first no more is known than that it broke.
+        """
+        return self._initiator and self._attaches == 1
+
+    @property
     def _has_ended(self) -> bool:
         return self._lost or self._fault is not None
 
@@ -185,7 +197,8 @@ class Line:
             return replay.repeat(window, self._now)
         if replay.size >= self._limits.replay_max:
             return None
-        taken = self._outbox.take_frame(payload_max, bulk_too=replay.bulk_in_flight < window)
+        bulk_too = transport.is_connected and replay.bulk_in_flight < window
+        taken = self._outbox.take_frame(payload_max, bulk_too=bulk_too)
         if taken is None:
             return None
         frame, priority = taken
@@ -258,7 +271,10 @@ class Line:
             return Lost()
         if not self._initiator and hello.received < self._replay.acknowledged:
             return Late()
-        self._replay.rewind(hello.received)
+        if self._goes_first:
+            self._replay.acknowledge(hello.received)
+        else:
+            self._replay.rewind(hello.received)
         if not self._initiator:
             transport.greet(self._own_hello())
         resumed = self._connects > 0
@@ -275,13 +291,16 @@ class Line:
         """Whether one of the two ends is not, any more, the one that the other knew.
 
         The acceptor answers, so an initiator that has once been connected knows that it was heard.
-        The acceptor may not have been: its HELLO was lost if the initiator still knows nothing.
+        The acceptor may not have been: its HELLO was lost if the initiator still knows nothing, who
+        then has acknowledged nothing, and still keeps all that it sent.
         """
-        if self._initiator:
-            return self._connects > 0 and not hello.known
+        if self._initiator and self._connects > 0:
+            return not hello.known
+        if self._initiator:  # Who has forgotten a line goes first on it again, but is known.
+            return hello.known and self._goes_first
         if hello.known:
             return self._connects == 0
-        return self._received > 0 or self._replay.acknowledged > 0
+        return self._replay.acknowledged > 0
 
     def _take_frame(self, frame: Frame, transport: Transport) -> Event | None:
         kind = frame.kind
@@ -303,7 +322,7 @@ class Line:
         if frame.kind == Kind.ACK:
             size, in_flight = self._replay.size, self._replay.bulk_in_flight
             sent_at = self._replay.acknowledge(count)
-            if sent_at is not None:
+            if sent_at is not None and sent_at >= transport.connected_at:
                 transport.add_acknowledged(size - self._replay.size, self._now)
                 acknowledged = in_flight - self._replay.bulk_in_flight
                 transport.add_rtt(self._now - sent_at, in_flight, self._now, acknowledged)

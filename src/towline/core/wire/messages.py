@@ -18,11 +18,10 @@ from towline.core.problem import Problem
 from towline.core.wire import fields, records
 from towline.core.wire.fields import FieldError
 from towline.core.wire.frames import ProtocolError
-from towline.core.wire.packing import PLAIN_MAX, compressed, decompressed
+from towline.core.wire.packing import FLAGS, PLAIN_MAX, Packed, unpacked
 from towline.core.wire.records import Row, Want
 
 PREFIX = struct.Struct(">BI")  # Kind and flags, length of the header as sent.
-COMPRESSED = 0x80  # Flag in the first byte: what follows the prefix is zlib.
 COPY_SIZE = 4 << 20  # Bytes copied for one message at most: some two milliseconds.
 PART_SIZE = 256 << 10  # Content per message: small enough that its digest state stays cheap.
 AHEAD_MAX = 16 << 20  # Of a checkpoint that nobody has asked for: one second at 130 Mbit/s.
@@ -77,16 +76,17 @@ class Begun:
     watching: str = ""  # How changes are noticed, where it is not simply by notification.
     notebook: str = ""  # What to type in a notebook there to load the extension.
     boot: str = ""  # Which start of the machine this is; empty where nobody knows.
+    zstd: bool = False  # What the laptop sends may be compressed as a stream of it.
 
     def pack(self) -> tuple[list[Any], bytes]:
         partials = [[digest.hex(), size] for digest, size in self.partials]
         about = [self.root, self.host, self.incarnation, self.new]
-        return [*about, partials, self.watching, self.notebook, self.boot], b""
+        return [*about, partials, self.watching, self.notebook, self.boot, self.zstd], b""
 
     @classmethod
     def unpack(cls, header: list[Any], body: bytes) -> Begun:
-        root, host, incarnation, new, *rest = fields.record(header, 8)
-        partials, watching, notebook, boot = rest
+        root, host, incarnation, new, *rest = fields.record(header, 9)
+        partials, watching, notebook, boot, zstd = rest
         return cls(
             fields.sentence(root),
             fields.sentence(host),
@@ -96,6 +96,7 @@ class Begun:
             fields.sentence(watching),
             fields.sentence(notebook),
             fields.text(boot, 64),
+            fields.boolean(zstd),
         )
 
 
@@ -552,33 +553,35 @@ _UNPACK: dict[int, Callable[[list[Any], bytes], Message]] = {
 }
 
 
-def encode(message: Message, *, compress: bool = False) -> bytes:
-    """Return the bytes of a message; `compress` them where that makes them fewer."""
+def encode(message: Message, pack: Callable[[bytes], Packed | None] = lambda _: None) -> bytes:
+    """Return the bytes of a message; `pack` may make them fewer."""
     header, body = message.pack()
     text = json.dumps(header, separators=(",", ":")).encode()
     size = len(text) + len(body)
     if size > PLAIN_MAX:
         raise ValueError(f"message of {size} bytes exceeds {PLAIN_MAX}")
-    if compress and (packed := compressed(text + body)) is not None:
-        return PREFIX.pack(message.kind | COMPRESSED, len(text)) + packed
+    if (packed := pack(text + body)) is not None:
+        flags, less = packed
+        return PREFIX.pack(message.kind | flags, len(text)) + less
     return b"".join((PREFIX.pack(message.kind, len(text)), text, body))
 
 
-def decode(data: bytes) -> Message:
+def decode(data: bytes, unpack: Callable[[int, memoryview], bytes] = unpacked) -> Message:
     """Return the message in `data`. Raises `ProtocolError` for anything that is not one."""
     if len(data) < PREFIX.size:
         raise ProtocolError(f"message of {len(data)} bytes is shorter than its prefix")
-    flags, header_size = PREFIX.unpack_from(data)
+    first, header_size = PREFIX.unpack_from(data)
+    kind, flags = first & ~FLAGS, first & FLAGS
     plain = memoryview(data)[PREFIX.size :]
-    if flags & COMPRESSED:
-        plain = memoryview(decompressed(plain))
+    if flags:
+        plain = memoryview(unpack(flags, plain))
     if header_size > len(plain):
         raise ProtocolError("message is shorter than its header")
-    unpack = _UNPACK.get(flags & ~COMPRESSED)
-    if unpack is None:
-        raise ProtocolError(f"unknown message kind {flags & ~COMPRESSED}")
+    read = _UNPACK.get(kind)
+    if read is None:
+        raise ProtocolError(f"unknown message kind {kind}")
     try:
         header = json.loads(bytes(plain[:header_size]))
-        return unpack(header, bytes(plain[header_size:]))
+        return read(header, bytes(plain[header_size:]))
     except (FieldError, ValueError, RecursionError) as error:
-        raise ProtocolError(f"message of kind {flags & ~COMPRESSED}: {error}") from None
+        raise ProtocolError(f"message of kind {kind}: {error}") from None

@@ -52,6 +52,8 @@ def pack_change(change: Change) -> list[Any]:
 
 def change(value: Any) -> Change:
     path, old, new, keep = fields.record(value, 4)
+    if old is None and keep is None:  # Most of a first copy.
+        return Change(fields.path(path), None, fields.entry_or_absent(new))
     return Change(
         fields.path(path),
         fields.entry_or_absent(old),

@@ -29,6 +29,7 @@ class Transport:
         self.reader = FrameReader()
         self.pace = Pace(now, limits.bulk_max)
         self.is_connected = False  # The peer's HELLO has come, and with it its counts.
+        self.connected_at = now  # What went before waited for more than the way.
         self.owes_ack = False
         self._acks_at = now  # Not before, unless something else goes.
         self.owed_pong: int | None = None
@@ -59,6 +60,7 @@ class Transport:
     def connect(self, now: float) -> float:
         """The peer's HELLO has come. Return the seconds since ours was handed out."""
         self.is_connected = True
+        self.connected_at = now
         self._owes_ping = True  # The first round trip is measured while nothing else is under way.
         self._probed_at = now
         return now - self._hello_said_at

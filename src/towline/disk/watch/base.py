@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -158,6 +158,15 @@ class Watch(ABC):
         For a loop that must not be held up.
         """
         return None
+
+    def move_in(self, directories: Mapping[str, str], move: Callable[[], None]) -> None:
+        """Do `move`, which gives directories of our own making their places, all by one rename.
+
+        `directories` says by what path each is staged, and what its path will be, the uppermost
+        first. A watch that can follow them tells only what others do there, from that instant on.
+        Raises what `move` raises.
+        """
+        move()
 
     @abstractmethod
     def rewatch(self) -> None:

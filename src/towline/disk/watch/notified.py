@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import stat
 import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from towline.core.path import OWN_DIRECTORY, join
+from towline.core.path import OWN_DIRECTORY, join, name_of, parent_of
 from towline.disk.watch import inotify as kernel
 from towline.disk.watch.base import Clock, Found, Mode, Seen, Skip, Statistics, Watch
 from towline.disk.watch.cookie import Cookies
@@ -44,6 +45,7 @@ _COOKIE_MASK = _PLACE | kernel.CREATE | kernel.ATTRIB
 _GIT_MASK = _PLACE | kernel.CREATE | kernel.DELETE | kernel.MOVED_FROM | kernel.MOVED_TO
 
 _ARRIVED = kernel.CREATE | kernel.MOVED_TO
+_CAME = kernel.MOVED_TO | kernel.MOVE_SELF
 _LEFT = kernel.DELETE | kernel.MOVED_FROM
 _RENAME = [kernel.MOVED_FROM, kernel.MOVED_TO]
 _FINISHED = kernel.CLOSE_WRITE | kernel.MOVED_TO
@@ -65,6 +67,7 @@ class InotifyWatch(Watch):
         self._now = now
         self._directories = Directories()
         self._released: dict[int, str] = {}  # Watches given up whose last records may still come.
+        self._moved_in: set[tuple[int, str]] = set()  # Records to come of what `move_in` did.
         self._git_lock = GitLock(self._root)
         self._queued: list[Event] = []  # Records that were too much for `read_plain`.
         self._created: set[str] = set()  # Files made, not known to be written or closed.
@@ -109,7 +112,41 @@ class InotifyWatch(Watch):
         found, self._found = self._found, Found()
         return found.seen()
 
+    def move_in(self, directories: Mapping[str, str], move: Callable[[], None]) -> None:
+        """As `Watch.move_in`. A watch stays with its directory, whatever that is called."""
+        watched = self._watch_staged(directories)
+        try:
+            move()
+        except OSError:
+            self._give_back(watched)
+            raise
+        for path, wd in watched.items():
+            self._directories.put(path, wd)
+        if watched:
+            top, wd = next(iter(watched.items()))
+            above = self._directories.wd_of(parent_of(top))
+            self._moved_in |= {(_NONE if above is None else above, name_of(top)), (wd, "")}
+
+    def _watch_staged(self, directories: Mapping[str, str]) -> dict[str, int]:
+        """Watch directories that are about to get their places: all of them, or none."""
+        watched: dict[str, int] = {}
+        if self._directories.wd_of(parent_of(next(iter(directories.values())))) is None:
+            return watched  # Nothing would tell that they came.
+        try:
+            for staged, path in directories.items():
+                place = os.path.join(self._root, staged)
+                watched[path] = self._inotify.add(place, _CONTENT_MASK)
+        except OSError:
+            self._give_back(watched)
+            return {}
+        return watched
+
+    def _give_back(self, watched: Mapping[str, int]) -> None:
+        for wd in watched.values():
+            self._inotify.remove(wd)
+
     def rewatch(self) -> None:
+        self._moved_in.clear()
         self._watch_cookies_again()
         self._watch_git()
         reached = walk("", self._skip, self._look_after_again).reached
@@ -158,9 +195,21 @@ class InotifyWatch(Watch):
             self._take_git(event)
         elif (directory := self._directories.path_of(event.wd)) is not None:
             self._directories.use(event.wd)
-            self._take_content(directory, event)
+            if not (self._moved_in and self._is_moved_in(event)):
+                self._take_content(directory, event)
         elif (directory := self._released.get(event.wd)) is not None:
             self._take_content(directory, event)
+
+    def _is_moved_in(self, event: Event) -> bool:
+        """Whether it is the first to tell of what `move_in` did: that is known.
+
+        One of an earlier directory of that name may be taken for it: then its own is told.
+        """
+        known = (event.wd, event.name)
+        if not event.mask & _CAME or known not in self._moved_in:
+            return False
+        self._moved_in.remove(known)
+        return True
 
     def _take_cookie(self, event: Event) -> None:
         if event.mask & kernel.IGNORED:

@@ -1,0 +1,105 @@
+"""What the first scan reads is not read a second time to be sent, for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+import pytest
+import trio
+from trio.testing import MockClock
+
+from tests.disk.world import RULES, WatchedFolder, file_of
+from towline.core.gather import Gather
+from towline.disk import replica as replica_module
+from towline.disk.follow import Follower
+from towline.disk.replica import Replica
+from towline.disk.watch import open_watch
+from towline.engine.local import SCANNED_S, Local
+
+T = TypeVar("T")
+CONTENTS = {"a": b"some", "d/b": b"more", "d/c": b"other"}
+WANTED = [(path, file_of(content)) for path, content in CONTENTS.items()]
+
+
+class Laptop:
+    """A project folder, as its engine sees it. `wait` is for news, which never come."""
+
+    def __init__(self, root: Path) -> None:
+        (root / "d").mkdir(parents=True)
+        for path, content in CONTENTS.items():
+            (root / path).write_bytes(content)
+        self.folder = WatchedFolder(root)
+        watch = open_watch(root, lambda _: False)
+        watch.start()
+        follower = Follower(Replica(self.folder, RULES, host="laptop"), watch, Gather())
+        self.local = Local(
+            follower, lambda _: None, run=_at_once, readable=lambda _: anyio.sleep_forever()
+        )
+
+    async def opened_by_reading(self) -> int:
+        """Read all that is wanted, which must be there; return how many files were opened."""
+        before = self.folder.calls.count("open")
+        assert await self.local.read(WANTED) == list(CONTENTS.values())
+        return self.folder.calls.count("open") - before
+
+
+async def _at_once(work: Callable[[], T], /) -> T:
+    return work()
+
+
+@pytest.mark.anyio
+async def test_what_the_first_scan_read_is_sent_without_another_look(tmp_path: Path) -> None:
+    laptop = Laptop(tmp_path / "project")
+    await laptop.local.scan()
+    assert await laptop.opened_by_reading() == 0
+    assert await laptop.opened_by_reading() == len(CONTENTS)  # It was given away.
+
+
+@pytest.mark.anyio
+async def test_what_was_saved_since_follows_and_does_not_take_its_place(tmp_path: Path) -> None:
+    laptop = Laptop(tmp_path / "project")
+    await laptop.local.scan()
+    (tmp_path / "project/a").write_bytes(b"an edit")
+    assert await laptop.opened_by_reading() == 0
+    assert await laptop.local.read([("a", file_of(b"an edit"))]) == [b"an edit"]
+    assert await laptop.local.read([("a", file_of(b"some"))]) == [None]
+
+
+@pytest.mark.anyio
+async def test_what_there_was_no_room_for_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replica_module, "SCANNED_MAX", len(b"some"))
+    laptop = Laptop(tmp_path / "project")
+    await laptop.local.scan()
+    assert await laptop.opened_by_reading() == len(CONTENTS) - 1
+
+
+@pytest.mark.anyio
+async def test_a_later_scan_keeps_nothing(tmp_path: Path) -> None:
+    laptop = Laptop(tmp_path / "project")
+    await laptop.local.scan()
+    await laptop.local.scan()
+    assert await laptop.opened_by_reading() == len(CONTENTS)
+
+
+@pytest.mark.anyio
+async def test_nothing_is_kept_once_all_is_sent(tmp_path: Path) -> None:
+    laptop = Laptop(tmp_path / "project")
+    await laptop.local.scan()
+    laptop.local.let_go()
+    assert await laptop.opened_by_reading() == len(CONTENTS)
+
+
+def test_nothing_is_kept_for_long(tmp_path: Path) -> None:
+    async def main() -> None:
+        laptop = Laptop(tmp_path / "project")
+        await laptop.local.scan()
+        with anyio.move_on_after(SCANNED_S + 1):
+            await laptop.local.follow()
+        assert await laptop.opened_by_reading() == len(CONTENTS)
+
+    trio.run(main, clock=MockClock(autojump_threshold=0))
