@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from towline.core.conflict import copy_name, is_conflict_copy
+from towline.core.conflict import copy_name, is_conflict_copy, numbered
 from towline.core.path import NAME_MAX, check_path, name_of, parent_of
 
 WHEN = datetime(2026, 11, 21, 3, 1, 2, tzinfo=UTC)
@@ -59,3 +59,9 @@ def test_no_more_is_cut_than_must_be(length: int) -> None:
 @pytest.mark.parametrize("name", ["x.py", "conflict.py", "x.conflict-theory.py", "x.conflict-.py"])
 def test_other_names_are_no_copies(name: str) -> None:
     assert not is_conflict_copy(name_of(name))
+
+
+def test_a_further_name_keeps_the_suffix() -> None:
+    assert numbered("d/x.tar.gz", 1) == "d/x.tar.gz"
+    assert numbered("d/x.tar.gz", 2) == "d/x.tar-2.gz"
+    assert numbered(".profile", 2) == ".profile-2"

@@ -16,7 +16,7 @@ from towline.core.gather import Gather
 from towline.core.ignore import Rules
 from towline.core.problem import ProblemKind
 from towline.disk.folder import Folder
-from towline.disk.follow import AHEAD_MIN, RETRY_INTERVAL_S, SETTLE_MAX_S, Follower
+from towline.disk.follow import AHEAD_MIN, AHEAD_SIZE, RETRY_INTERVAL_S, SETTLE_MAX_S, Follower
 from towline.disk.own import ensure_own_directory
 from towline.disk.replica import Observation, Replica
 from towline.disk.retired import REVIEW_FIRST_S
@@ -232,6 +232,21 @@ def test_known_files_of_a_large_group_are_looked_at_while_others_still_come(
     rest = [observation.path for observation in ahead.step(2.0).observations]
     assert not ahead.is_part
     assert sorted([*told, *rest]) == sorted(written)
+
+
+def test_of_files_ahead_no_more_are_looked_at_at_once_than_fill_a_message(
+    follower: Follower, watch: Deaf, tmp_path: Path
+) -> None:
+    ahead = Follower(follower.replica, watch, Gather(), ahead_size=1)
+    names = [f"{number:02}" for number in range(6)]
+    for name in names:
+        (tmp_path / name).write_bytes(bytes(AHEAD_SIZE // 2))
+    follower.replica.scan()
+    for name in names:
+        (tmp_path / name).write_bytes(bytes(AHEAD_SIZE // 2 - 1))
+    watch.seen = Seen(paths=frozenset(names), closed=frozenset(names))
+    assert len(ahead.step(1.0).observations) == 2
+    assert ahead.is_part
 
 
 def test_a_small_group_is_looked_at_once_it_is_complete(

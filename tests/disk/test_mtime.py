@@ -120,3 +120,17 @@ def test_the_whole_second_rises_with_every_save_even_without_bytecode(
         save(replica, code(number - 1) if number > 1 else None, code(number))
         seconds.append((tmp_path / "module.py").stat().st_mtime_ns // SECOND)
     assert seconds == sorted(set(seconds))
+
+
+def test_bytecode_beside_a_known_file_counts(tmp_path: Path, replica: Replica) -> None:
+    """What is staged without a look, because its stamp is known, is dated after it all the same."""
+    save(replica, None, code(1))
+    value_in_fresh_process(tmp_path)
+    (pyc,) = (tmp_path / "__pycache__").iterdir()
+    ahead = int((tmp_path / "module.py").stat().st_mtime) + 50
+    header = bytearray(pyc.read_bytes())
+    header[8:12] = ahead.to_bytes(4, "little")
+    pyc.write_bytes(header)
+    save(replica, code(1), code(2))
+    assert (tmp_path / "module.py").stat().st_mtime > ahead
+    assert value_in_fresh_process(tmp_path) == 2

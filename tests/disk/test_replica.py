@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 import time
 from pathlib import Path
@@ -286,6 +287,43 @@ def test_the_cache_is_found_again(tmp_path: Path) -> None:
     folder = Counting(root)
     assert replica_of(folder, cache_file=cache_file).tree.get("x") == OLD_FILE
     assert folder.opened == 0
+
+
+def known_replica(folder: WatchedFolder) -> Replica:
+    """Return a replica of a folder with the file `x`, which it wrote itself: it knows its stamp."""
+    replica = replica_of(folder)
+    replica.apply([Change("x", None, OLD_FILE)], contents_of(OLD))
+    return replica
+
+
+def test_a_file_known_by_its_stamp_is_looked_at_once_before_it_is_replaced(tmp_path: Path) -> None:
+    folder = WatchedFolder(tmp_path)
+    replica = known_replica(folder)
+    folder.arm(-1, lambda: None)
+    (result,) = replica.apply([Change("x", OLD_FILE, NEW_FILE)], contents_of(NEW))
+    calls = folder.disarm()
+    assert result.outcome is Outcome.DONE
+    assert (tmp_path / "x").read_bytes() == NEW
+    assert calls[: calls.index("exchange")].count("lstat") == 1
+
+
+def test_a_known_file_whose_mode_has_changed_since_keeps_the_new_mode(tmp_path: Path) -> None:
+    replica = known_replica(WatchedFolder(tmp_path))
+    (tmp_path / "x").chmod(0o640)
+    (result,) = replica.apply([Change("x", OLD_FILE, NEW_FILE)], contents_of(NEW))
+    assert result.outcome is Outcome.DONE
+    assert (tmp_path / "x").read_bytes() == NEW
+    assert stat.S_IMODE((tmp_path / "x").stat().st_mode) == 0o640
+    assert len(left_in_stage(tmp_path)) == 1  # What was replaced, for a while.
+
+
+def test_a_known_file_that_was_edited_since_is_refused(tmp_path: Path) -> None:
+    replica = known_replica(WatchedFolder(tmp_path))
+    (tmp_path / "x").write_bytes(EDIT)
+    (result,) = replica.apply([Change("x", OLD_FILE, NEW_FILE)], contents_of(NEW))
+    assert result.outcome is Outcome.REFUSED
+    assert (tmp_path / "x").read_bytes() == EDIT
+    assert left_in_stage(tmp_path) == []
 
 
 names = st.sampled_from(["a", "b", "É", "x.py"])

@@ -82,6 +82,10 @@ class SimulatedFolder(Folder):
         self._enter("lstat", path)
         return self._virtual(super().lstat(path))
 
+    def may_be(self, path: str) -> bool:
+        self._enter("may_be", path)
+        return super().may_be(path)
+
     def scan_directory(self, path: str) -> list[tuple[str, os.stat_result]]:
         self._enter("scan_directory", path)
         return [(name, self._virtual(status)) for name, status in super().scan_directory(path)]

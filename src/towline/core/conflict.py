@@ -29,6 +29,15 @@ def copy_name(path: str, host: str, when: datetime, number: int = 1) -> str:
     return join(parent_of(path), _cut(stem, NAME_MAX - len(encode_path(tail))) + tail)
 
 
+def numbered(path: str, number: int) -> str:
+    """Return `path`, or for a number above 1 the same with `-NUMBER` before the suffix."""
+    if number == 1:
+        return path
+    stem, dot, suffix = name_of(path).rpartition(".")
+    stem, dot, suffix = (stem, dot, suffix) if stem else (name_of(path), "", "")
+    return join(parent_of(path), f"{stem}-{number}{dot}{suffix}")
+
+
 def is_conflict_copy(name: str) -> bool:
     """Whether a name or path was made by `copy_name`."""
     return _IS_COPY.search(name) is not None

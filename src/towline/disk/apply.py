@@ -16,8 +16,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from towline.core.change import Change, Outcome, Result, holds
+from towline.core.conflict import numbered
+from towline.core.digest import digest_of
 from towline.core.entry import DIRECTORY, Directory, Entry, File, Symlink, Unsynced, shallow
-from towline.core.path import check_path, join, name_of, parent_of
+from towline.core.path import check_path, join, parent_of
 from towline.core.problem import Problem, ProblemKind
 from towline.core.steps import run_to_end
 from towline.disk.cache import Stamp, is_settled, stamp_of
@@ -50,12 +52,7 @@ _KIND_OF = {
     errno.EILSEQ: ProblemKind.NAME,
 }
 IGNORED_IN_THE_WAY = "a directory with ignored files stands there"
-_PLACE_IS_NOT_AS_SEEN = (
-    FileNotFoundError,
-    FileExistsError,
-    NotADirectoryError,
-    IsADirectoryError,
-)
+_PLACE_IS_NOT_AS_SEEN = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError)
 _Move = Callable[[Folder, str, str], None]
 
 
@@ -64,8 +61,8 @@ class _Seen:
     """A file that is what its change expects."""
 
     entry: File
-    status: os.stat_result
     stamp: Stamp
+    is_known: bool = False  # By its stamp: what takes its place has its mode and mtime already.
 
 
 class _RefusedError(Exception):
@@ -202,6 +199,8 @@ class Apply:
         if _is_addition(change):  # Not looked at: what stands there shows when the name is taken.
             self._supply.prepare(change.path, None, new, None, contents, is_last_use=is_last_use)
             return
+        if self._stage_known(change, new, contents):
+            return
         with suppress(OSError):  # Whatever it is, looking at the path tells it better.
             self._folder.hold(parent_of(change.path))
         actual, status = self._look.at(change.path)
@@ -210,7 +209,24 @@ class Apply:
         old = change.old if change.keep is None else None
         self._supply.prepare(change.path, old, new, status, contents, is_last_use=is_last_use)
         if isinstance(actual, File) and status is not None and holds(actual, old):
-            self._seen[change.path] = _Seen(actual, status, stamp_of(status))
+            self._seen[change.path] = _Seen(actual, stamp_of(status))
+
+    def _stage_known(self, change: Change, new: File, contents: Mapping[bytes, bytes]) -> bool:
+        """Stage what replaces a file whose digest is known by a stamp, if it is one.
+
+        The disk is not asked: whether that stamp is still the file's is seen in the instant before
+        it is replaced. So most changes take one look.
+        """
+        path, old, content = change.path, change.old, contents.get(new.digest)
+        if not content or not isinstance(old, File) or change.keep is not None or self._durable:
+            return False
+        stamp = None if _is_mode_only(old, new) else self._look.stamp_of_known(path, old)
+        if stamp is None or digest_of(content) != new.digest:
+            return False
+        mtime_ns = new_mtime(self._folder, path, stamp.mtime_ns, self._look.now_ns(), self._bare)
+        self._supply.prepare_known(path, old, new, stamp.mode, content, mtime_ns)
+        self._seen[path] = _Seen(old, stamp, is_known=True)
+        return True
 
     # Then: one change after the other.
 
@@ -234,9 +250,7 @@ class Apply:
             return Result(path, Outcome.FAILED, problem=problem)
         if self._grafts.put(path) or (_is_addition(change) and self._add(path, new)):
             return Result(path, Outcome.DONE)
-        if (seen := self._seen.get(path)) is not None and self._stands(path, seen):
-            self._touched.add(parent_of(path))
-            self._put(path, seen.entry, seen.status, new)
+        if (seen := self._seen.get(path)) is not None and self._replace_seen(path, seen):
             return Result(path, Outcome.DONE)
         actual, status = self._look.at(path)
         if holds(actual, new):
@@ -260,10 +274,17 @@ class Apply:
         self._put(path, actual, status, new)
         return Result(path, Outcome.DONE)
 
-    def _stands(self, path: str, seen: _Seen) -> bool:
-        """Whether a file is as it was seen; its directory is held then, to put another there."""
+    def _replace_seen(self, path: str, seen: _Seen) -> bool:
+        """Replace a file if it is as it was seen; its directory is held for all that takes."""
         self._folder.hold(parent_of(path))
-        return stamp_of(self._folder.lstat(path)) == seen.stamp
+        status = self._folder.lstat(path)
+        if stamp_of(status) == seen.stamp:
+            self._touched.add(parent_of(path))
+            self._put_staged(path, seen.entry, status, is_dated=seen.is_known)
+            return True
+        if seen.is_known:  # It would get the mode and the mtime that belong to another.
+            self._supply.drop(self._supply.take(path))
+        return False
 
     def _add(self, path: str, new: Entry | None) -> bool:
         """Put something new where nothing stands: taking the name is all the look it needs.
@@ -307,23 +328,35 @@ class Apply:
         elif isinstance(new, File) and _is_mode_only(actual, new):
             self._change_mode(path, new)
         elif isinstance(new, (File, Symlink)):
-            staged = self._supply.take(path)
-            try:
-                self._set_mtime(staged, status)
-                if actual is None:
-                    self._create(staged)
-                else:
-                    self._replace(staged, actual, status)
-            except FileExistsError:
-                self._supply.put_back(staged)
-                raise
-            except OSError:
-                self._supply.drop(staged)
-                raise
-            self._placed(staged)
+            self._put_staged(path, actual, status)
         elif actual is not None:
             taken = self._take_out(path, actual, status, None)
             self._displaced.let_go(*taken)
+
+    def _put_staged(
+        self,
+        path: str,
+        actual: Entry | None,
+        status: os.stat_result | None,
+        *,
+        is_dated: bool = False,
+    ) -> None:
+        """Turn `actual` into what is staged. Raises _RefusedError and OSError as `_put`."""
+        staged = self._supply.take(path)
+        try:
+            if not is_dated:
+                self._set_mtime(staged, status)
+            if actual is None:
+                self._create(staged)
+            else:
+                self._replace(staged, actual, status)
+        except FileExistsError:
+            self._supply.put_back(staged)
+            raise
+        except OSError:
+            self._supply.drop(staged)
+            raise
+        self._placed(staged)
 
     # Files and links. Each either puts `staged` in its place, or leaves it to the caller to drop
     # and raises OSError, or deals with it and raises _RefusedError.
@@ -423,7 +456,8 @@ class Apply:
     def _set_mtime(self, staged: Staged, status: os.stat_result | None) -> None:
         if isinstance(staged.entry, File):
             now_ns = self._look.now_ns()
-            mtime_ns = new_mtime(self._folder, staged.path, status, now_ns, self._bare)
+            before_ns = status.st_mtime_ns if status and stat.S_ISREG(status.st_mode) else None
+            mtime_ns = new_mtime(self._folder, staged.path, before_ns, now_ns, self._bare)
             self._supply.set_mtime(staged, mtime_ns)
 
     def _placed(self, staged: Staged) -> None:
@@ -484,7 +518,7 @@ class Apply:
         """Move whatever is at `path` to `keep` or the next free name; None if nothing is there."""
         target = keep if "/" in keep else join(parent_of(path), keep)
         for number in range(1, COPIES_MAX):
-            kept = _numbered(target, number)
+            kept = numbered(target, number)
             try:
                 place_with_parents(self._folder, path, kept)
             except FileExistsError:
@@ -557,15 +591,6 @@ def _is_addition(change: Change) -> bool:
 
 def _is_mode_only(actual: Entry | None, new: Entry | None) -> bool:
     return isinstance(actual, File) and isinstance(new, File) and actual.digest == new.digest
-
-
-def _numbered(path: str, number: int) -> str:
-    """Return `path`, or for a number above 1 the same with `-NUMBER` before the suffix."""
-    if number == 1:
-        return path
-    stem, dot, suffix = name_of(path).rpartition(".")
-    stem, dot, suffix = (stem, dot, suffix) if stem else (suffix, "", "")
-    return join(parent_of(path), f"{stem}-{number}{dot}{suffix}")
 
 
 def _failed(change: Change, error: OSError) -> Result:

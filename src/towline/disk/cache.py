@@ -100,6 +100,13 @@ class Cache:
             return None
         return known[_STAMP.size :]
 
+    def stamp(self, path: str, digest: bytes) -> Stamp | None:
+        """Return the stamp that vouches for this digest of the file, if one does."""
+        known = self._get(path)
+        if known is None or not known.endswith(digest):
+            return None
+        return Stamp(*_STAMP.unpack_from(known))
+
     def known_in(self, directory: str) -> Mapping[str, bytes]:
         """Return the rows of the files in a directory, by name: what is looked at as a whole."""
         return self._known.get(directory, _NOTHING)

@@ -84,6 +84,8 @@ class Displaced:
             head = BESIDE_PREFIX + head
         room = NAME_MAX - len(head)
         where = _quoted(path) if not beside else _quoted(name_of(path))
+        if not beside and len(where) <= room and where.isascii():
+            return f"{STAGE}/{head}{where}"
         if len(encode_path(where)) > room:
             where = _quoted(name_of(path))
         while len(encode_path(where)) > room:

@@ -102,6 +102,12 @@ class Folder:
         with self._at(path) as (parent, name):
             return os.lstat(name, dir_fd=parent)
 
+    def may_be(self, path: str) -> bool:
+        """Whether something can be found there, be it by way of a link: True is no certainty."""
+        root = self._descriptor if _HAS_AT else None
+        at = path if _HAS_AT else os.path.join(self.root, path)
+        return os.access(at, os.F_OK, dir_fd=root)
+
     def scan_directory(self, path: str) -> list[tuple[str, os.stat_result]]:
         """Return names with their lstat, sorted. What vanishes meanwhile is left out."""
         with self._opened_directory(path) as directory:
@@ -122,6 +128,8 @@ class Folder:
         directory, _, name = path.rpartition("/")
         if directory == self._held_path:
             return os.open(name, _READ, dir_fd=self._held)
+        if directory == STAGE and self._stage >= 0:
+            return os.open(name, _READ, dir_fd=self._stage)
         with self._at(path) as (parent, name):
             return os.open(name, _READ, dir_fd=parent)
 
@@ -134,6 +142,8 @@ class Folder:
         directory, _, name = path.rpartition("/")
         if directory == self._held_path:
             return os.open(name, _CREATE, mode, dir_fd=self._held)
+        if directory == STAGE and self._stage >= 0:
+            return os.open(name, _CREATE, mode, dir_fd=self._stage)
         with self._at(path) as (parent, name):
             return os.open(name, _CREATE, mode, dir_fd=parent)
 
@@ -215,8 +225,12 @@ class Folder:
 
     def exchange(self, staged: str, path: str) -> None:
         """Swap what two names stand for in one step; errno in `rename.UNSUPPORTED` if it cannot."""
+        directory, _, target_name = path.rpartition("/")
+        source_directory, _, name = staged.rpartition("/")
+        if directory == self._held_path and source_directory == STAGE and self._stage >= 0:
+            return rename.exchange(self._stage, name, self._held, target_name)
         with self._at(staged) as (source, name), self._at(path) as (target, target_name):
-            rename.exchange(_number(source), name, _number(target), target_name)
+            return rename.exchange(_number(source), name, _number(target), target_name)
 
     def place(self, source: str, target: str) -> None:
         """Move `source` to a free name; FileExistsError if it is taken."""

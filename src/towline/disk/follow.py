@@ -28,9 +28,8 @@ VERIFY_INTERVAL_S = 600.0  # What no notice tells, a write through a map say, is
 INSTANT_S = 0.002  # Not worth another turn of a loop, whose timers may be 1 ms late.
 SETTLE_MAX_S = 1.0  # A cookie's event takes milliseconds; past this the watch has failed us.
 AHEAD_MIN = 24  # Files of a large group that are looked at ahead together, after the first ones.
-AHEAD_MAX = 48  # Their contents fill a message or two, and others have their turn.
-
-
+AHEAD_MAX = 48  # So that others have their turn.
+AHEAD_SIZE = 256 << 10  # Bytes of them, as were known: their contents fill a message.
 UNREAD = (ProblemKind.UNREADABLE, ProblemKind.CHANGING)
 
 
@@ -176,7 +175,7 @@ class Follower:
     def _take_due(self, now: float) -> frozenset[str]:
         """Take what is due: of a large group the next files that were written, or else the rest."""
         if self._is_ahead_due():
-            chosen = list(islice(self._ahead, AHEAD_MAX))
+            chosen = self._next_ahead()
             for path in chosen:
                 del self._ahead[path]
             if taken := self._gather.take_ahead(chosen, now):
@@ -190,6 +189,16 @@ class Follower:
         if self._gather.is_part:
             return len(self._ahead) >= AHEAD_MIN
         return bool(self._ahead) and sum(self._ahead.values()) > self._ahead_size
+
+    def _next_ahead(self) -> list[str]:
+        """Return the files to be looked at next: few, to be on their way soon."""
+        room, chosen = AHEAD_SIZE, list[str]()
+        for path, size in islice(self._ahead.items(), AHEAD_MAX):
+            room -= size
+            if chosen and room < 0:
+                break
+            chosen.append(path)
+        return chosen
 
     def unread(self) -> list[str]:
         """Return the paths, or some of them, that could not be read when last looked at."""

@@ -21,7 +21,7 @@ from towline.core.ignore import NO_CHECKPOINTS
 from towline.core.path import join, name_of, parent_of, shared
 from towline.core.problem import ProblemKind
 from towline.core.steps import Steps, run_to_end
-from towline.disk.cache import Cache, digest_in, packed_stamp_of, stamp_of
+from towline.disk.cache import Cache, Stamp, digest_in, packed_stamp_of, stamp_of
 from towline.disk.folder import Folder
 from towline.disk.settle import Settling
 from towline.disk.signatures import LARGE, BlockReader, Known, Signatures
@@ -101,7 +101,18 @@ class Look:
         if digest is None:
             stamp = packed_stamp_of(status)
             digest = self._read_at_once(parent_of(path), name_of(path), status, stamp)
-        return None if digest is None else File(digest, is_executable(status), size)
+        return None if digest is None else File(digest, is_executable(status.st_mode), size)
+
+    def stamp_of_known(self, path: str, file: File) -> Stamp | None:
+        """Return the stamp under which `file` is known to stand at `path`, without a look.
+
+        None: it is not, or takes more than a stamp to know.
+        """
+        stamp = self.cache.stamp(path, file.digest)
+        if stamp is None or self._is_too_large(path, file.size):
+            return None
+        is_it = stamp.size == file.size and is_executable(stamp.mode) == file.executable
+        return stamp if is_it else None
 
     def files_in(
         self, directory: str, found: Iterable[tuple[str, os.stat_result]]
@@ -126,7 +137,7 @@ class Look:
             else:
                 digest = self._read_at_once(directory, name, status, stamp)
             if digest is not None:
-                files[shared(name)] = File(digest, is_executable(status), size)
+                files[shared(name)] = File(digest, is_executable(status.st_mode), size)
         return files
 
     def entry_steps(self, path: str, status: os.stat_result) -> Steps[Entry | None]:
@@ -152,7 +163,7 @@ class Look:
             return Unsynced(ProblemKind.TOO_LARGE)
         digest = self.cache.digest(path, stamp_of(status)) or self._moved_here(path, status)
         if digest is not None:
-            return File(digest, is_executable(status), status.st_size)
+            return File(digest, is_executable(status.st_mode), status.st_size)
         if not self._is_settled(path, status):
             return UNSETTLED
         if self._postpone is not None and status.st_size > LARGE:
@@ -177,7 +188,7 @@ class Look:
                 return Unsynced(ProblemKind.TOO_LARGE)
             if digest is not None:
                 self.cache.put(path, stamp_of(status), digest, read_at_ns=read_at_ns)
-                return File(digest, is_executable(status), status.st_size)
+                return File(digest, is_executable(status.st_mode), status.st_size)
         return Unsynced(ProblemKind.CHANGING)
 
     def _is_too_large(self, path: str, size: int) -> bool:
@@ -303,9 +314,9 @@ class Look:
             self._room -= len(content)
 
 
-def is_executable(status: os.stat_result) -> bool:
+def is_executable(mode: int) -> bool:
     """Whether the owner may execute it; Windows has no such bit."""
-    return sys.platform != "win32" and bool(status.st_mode & stat.S_IXUSR)
+    return sys.platform != "win32" and bool(mode & stat.S_IXUSR)
 
 
 def link_entry(path: str, target: str) -> Entry:

@@ -6,8 +6,6 @@ saves of equal size within one second run old code. So the whole second of a sou
 
 from __future__ import annotations
 
-import os
-import stat
 import struct
 from collections.abc import Iterator
 
@@ -22,10 +20,8 @@ _PYC_HEADER = struct.Struct("<4sIII")  # Magic, flags (0: judged by mtime), mtim
 _PYC_COUNT_MAX = 64  # Interpreters times optimisation levels; bounds the work for one file.
 
 
-def new_mtime(
-    folder: Folder, path: str, old: os.stat_result | None, now_ns: int, bare: set[str]
-) -> int:
-    """Return the mtime (ns) for new content at `path`, where a file of status `old` stands.
+def new_mtime(folder: Folder, path: str, old_ns: int | None, now_ns: int, bare: set[str]) -> int:
+    """Return the mtime (ns) for new content at `path`, where a file of mtime `old_ns` stands.
 
     `bare` gathers the directories found to have no bytecode, which are not looked into again.
     """
@@ -33,8 +29,8 @@ def new_mtime(
         return now_ns
     parent = parent_of(path)
     recorded = [] if parent in bare else list(_recorded_in_bytecode(folder, path, bare))
-    if old is not None and stat.S_ISREG(old.st_mode):
-        recorded.append(old.st_mtime_ns)
+    if old_ns is not None:
+        recorded.append(old_ns)
     return raised_above(recorded, now_ns)
 
 
@@ -48,11 +44,13 @@ def _recorded_in_bytecode(folder: Folder, path: str, bare: set[str]) -> Iterator
     cache = join(parent_of(path), "__pycache__")
     stem = name_of(path).rpartition(".")[0] + "."
     try:
-        found = folder.scan_directory(cache)
+        found = folder.scan_directory(cache) if folder.may_be(cache) else None
     except FileNotFoundError:
-        bare.add(parent_of(path))
-        return
+        found = None
     except OSError:
+        return
+    if found is None:
+        bare.add(parent_of(path))
         return
     names = [name for name, _ in found if name.startswith(stem) and name.endswith(".pyc")]
     for name in names[:_PYC_COUNT_MAX]:

@@ -83,6 +83,17 @@ class Supply:
         else:
             self._ready[path] = self._copy(self._stage.open_part(new.digest), path, name, new, mode)
 
+    def prepare_known(
+        self, path: str, old: File, new: File, old_mode: int, content: bytes, mtime_ns: int
+    ) -> None:
+        """Stage `content`, known to be that of `new`, for `path`, where `old` of that mode stands.
+
+        With its mtime: for as long as that file is the one to be replaced. Raises OSError.
+        """
+        name = self._displaced.staged_name(path, old, new, out=False)
+        mode = _mode_after(old_mode, executable=new.executable)
+        self._ready[path] = self._write(path, name, new, [content], mode, mtime_ns)
+
     def has(self, path: str) -> bool:
         """Whether something is staged for `path`."""
         return path in self._ready
@@ -143,11 +154,7 @@ class Supply:
         """Return the mode for a file that replaces one of `status`: its bits, but for execution."""
         if status is None or not stat.S_ISREG(status.st_mode):
             return mode_of_new(self._folder.umask, executable=executable)
-        mode = status.st_mode & 0o777
-        if is_executable(status) == executable:
-            return mode
-        mode &= ~0o111
-        return mode | (mode & 0o444) >> 2 if executable else mode
+        return _mode_after(status.st_mode, executable=executable)
 
     def _content(self, new: File, contents: Mapping[bytes, bytes]) -> bytes | None:
         if new.digest == _EMPTY:
@@ -159,13 +166,24 @@ class Supply:
             raise LackingError
         return content
 
-    def _write(self, path: str, name: str, new: File, pieces: Iterable[bytes], mode: int) -> Staged:
+    def _write(
+        self,
+        path: str,
+        name: str,
+        new: File,
+        pieces: Iterable[bytes],
+        mode: int,
+        mtime_ns: int = 0,
+    ) -> Staged:
         descriptor = self._folder.create(name, HALF_WRITTEN_MODE)
         try:
             try:
                 for piece in pieces:
                     self._write_all(descriptor, piece)
-                return self._completed(descriptor, Staged(path, name, new), mode)
+                if mtime_ns:
+                    self._folder.set_file_mtime(descriptor, mtime_ns)
+                staged = Staged(path, name, new, mtime_ns=mtime_ns)
+                return self._completed(descriptor, staged, mode)
             finally:
                 self._folder.close_file(descriptor)
         except OSError:
@@ -191,9 +209,9 @@ class Supply:
         return staged
 
     def _write_all(self, descriptor: int, content: bytes) -> None:
-        left = memoryview(content)
-        while left:
-            left = left[self._folder.write(descriptor, left) :]
+        written = self._folder.write(descriptor, content) if content else 0
+        while written < len(content):
+            written += self._folder.write(descriptor, memoryview(content)[written:])
 
     def _completed(self, descriptor: int, staged: Staged, mode: int) -> Staged:
         self._folder.set_mode(descriptor, mode)
@@ -202,3 +220,12 @@ class Supply:
         status = self._folder.fstat(descriptor)
         staged.ino, staged.size = status.st_ino, status.st_size
         return staged
+
+
+def _mode_after(before: int, *, executable: bool) -> int:
+    """Return the mode for what replaces a file of the mode `before`."""
+    mode = before & 0o777
+    if is_executable(before) == executable:
+        return mode
+    mode &= ~0o111
+    return mode | (mode & 0o444) >> 2 if executable else mode

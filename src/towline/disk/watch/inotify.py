@@ -19,7 +19,8 @@ UNMOUNT, Q_OVERFLOW, IGNORED = 0x2000, 0x4000, 0x8000
 ONLYDIR, DONT_FOLLOW, EXCL_UNLINK, ISDIR = 0x1000000, 0x2000000, 0x4000000, 0x40000000
 
 _RECORD = struct.Struct("iIII")  # Descriptor, mask, cookie, length of the name that follows.
-_CHUNK = 1 << 16  # Bytes. More than the largest record (16 + 256), less than the stack minds.
+_LONGEST = _RECORD.size + 256  # Bytes; a name has up to 255, and its end.
+_CHUNK = 1 << 16  # Bytes. More than the longest record, less than the stack minds.
 
 
 class Event(NamedTuple):
@@ -64,7 +65,11 @@ class Inotify:
         _libc().inotify_rm_watch(self._fd, wd)  # Fails if the directory is gone: as wanted.
 
     def read(self, size_max: int) -> list[Event]:
-        """Return what is queued, in order; stop after about `size_max` bytes of it."""
+        """Return what is queued now, in order; stop after about `size_max` bytes of it.
+
+        What comes meanwhile is left for the next time: somebody who writes a thousand files would
+        keep us here until all are written.
+        """
         events: list[Event] = []
         size = 0
         while size < size_max:
@@ -74,6 +79,8 @@ class Inotify:
                 break
             size += len(records)
             self._parse(records, events)
+            if len(records) <= _CHUNK - _LONGEST and not events[-1].mask & MOVED_FROM:
+                break  # There was room for more, and the other half of a rename is here, too.
         return events
 
     def close(self) -> None:
