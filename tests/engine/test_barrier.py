@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
@@ -37,14 +37,23 @@ class SlowDisk:
     def __init__(self) -> None:
         self.contents: dict[str, bytes] = {}
         self.reading: set[str] = set()  # Nothing so large that it is read in steps.
+        self._found_large: list[Callable[[], None]] = []
         self.may_read = anyio.Event()
         self.reads = anyio.Event()
+        self.unread: Callable[[], None] | None = None  # Notices what has become readable.
 
     async def settle(self, timeout_s: float) -> None:
-        """All that was saved has been noticed."""
+        """All that was saved, and all that was found large before, has been noticed."""
+        for notice in self._found_large:
+            notice()
+        self._found_large.clear()
 
-    async def look_at_unread(self) -> None:
-        """All of it could be read."""
+    async def look_at_unread(self) -> bool:
+        """What can be read now is large: it is noticed once it has been read."""
+        if self.unread is None:
+            return False
+        self._found_large.append(self.unread)
+        return True
 
     async def read(self, wanted: Sequence[tuple[str, File]]) -> list[bytes | None]:
         self.reads.set()
@@ -176,6 +185,13 @@ async def test_a_save_noticed_together_with_a_large_file_goes_at_once_but_a_flus
     assert [change.path for change in sent.changes] == ["save"]
     assert laptop.pusher.waiting == (1, HOT_SIZE_MAX + 1)
     with pytest.raises(FlushError, match="not done within 0 s"):
+        await laptop.barrier.flush(0, until_sent=True)
+
+
+async def test_a_flush_waits_for_what_is_large_in_a_directory_that_can_be_read_again() -> None:
+    laptop = Laptop()
+    laptop.disk.unread = lambda: laptop.saves("large", b"was not seen before")
+    with pytest.raises(FlushError, match="not done within 0 s: large"):
         await laptop.barrier.flush(0, until_sent=True)
 
 

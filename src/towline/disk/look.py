@@ -10,7 +10,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from mmap import mmap
 from typing import cast
 
@@ -119,8 +119,16 @@ class Look:
     ) -> dict[str, File]:
         """Return the files of a directory, by name, that one look suffices for.
 
-        They are known by their stamps, or small. The directory may be held afterwards.
+        They are known by their stamps, or small.
         """
+        try:
+            return self._files_in(directory, found)
+        finally:
+            self.folder.release()  # What is done meanwhile finds its own way.
+
+    def _files_in(
+        self, directory: str, found: Iterable[tuple[str, os.stat_result]]
+    ) -> dict[str, File]:
         known, size_max = self.cache.known_in(directory), self.size_max
         files: dict[str, File] = {}
         for name, status in found:
@@ -135,6 +143,8 @@ class Look:
                 digest = row[len(stamp) :]
                 self.cache.put_row(directory, name, row)
             else:
+                with suppress(OSError):  # Whatever it is, reading the file tells it better.
+                    self.folder.hold(directory)
                 digest = self._read_at_once(directory, name, status, stamp)
             if digest is not None:
                 files[shared(name)] = File(digest, is_executable(status.st_mode), size)
@@ -210,7 +220,6 @@ class Look:
             return None
         read_at_ns = self.now_ns()
         try:
-            folder.hold(directory)
             descriptor = folder.open(path)
             try:
                 content = folder.read(descriptor, size + 1)

@@ -126,10 +126,7 @@ class Scan:
         able = [one for one in found if not _may_be_unusable(path, one[0])]
         if not rules.spares([name for name, _ in able]):
             able = [one for one in able if not rules.ignores(one[0], False)]
-        try:
-            return self._look.files_in(path, able)
-        finally:
-            self._folder.release()  # What is done meanwhile finds its own way.
+        return self._look.files_in(path, able)
 
     def entry_steps(
         self, path: str, status: os.stat_result, below: DirectoryRules

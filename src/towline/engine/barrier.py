@@ -68,7 +68,8 @@ class Barrier:
         try:
             with anyio.fail_after(timeout_s):
                 await self._local.settle(timeout_s)
-                await self._local.look_at_unread()
+                if await self._local.look_at_unread():
+                    await self._local.settle(timeout_s)
                 moment = self._flights.moment
                 is_met = self._is_sent if until_sent else self._is_there
                 await self._wait(is_met, moment)

@@ -268,10 +268,15 @@ class Local:
             self._absorb(News(observations=observations))
         self._wake()
 
-    async def look_at_unread(self) -> None:
-        """Look again at what could not be read: a disk that recovers tells nothing."""
-        if unread := self._follower.unread():
+    async def look_at_unread(self) -> bool:
+        """Look again at what could not be read: a disk that recovers tells nothing.
+
+        True: there was something. What is large in it may have yet to be read.
+        """
+        unread = self._follower.unread()
+        if unread:
             await self.look_again(unread)
+        return bool(unread)
 
     async def set_rules(self, rules: Rules) -> None:
         async with self._turn:
