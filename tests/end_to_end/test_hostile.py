@@ -87,9 +87,9 @@ from towline.core.wire.messages import *
 from towline.core.wire.messages import decode, encode
 ready()
 arrived = b""
-while len(arrived) < 8:
+while len(arrived) < 16:
     arrived += os.read(0, 65536)
-bundle_size = 8 + 32 + int.from_bytes(arrived[:8], "big")  # Its size, its digest, itself.
+bundle_size = 16 + 32 + int.from_bytes(arrived[8:16], "big")  # Two sizes, its digest, itself.
 while len(arrived) < bundle_size or (parsed := parse_hello(arrived[bundle_size:])) is None:
     arrived += os.read(0, 65536)
 hello = parsed[0]
