@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from random import Random
 
 from tests.simulation.clock import Bell, VirtualClock
@@ -42,6 +42,7 @@ class SimulatedWatch(Watch):
         self._skip = skip
         self._git_busy = git_busy
         self._root_is_there = root_is_there
+        self._follows = int(clock.current_time() * 1000) % 2 == 0  # Every other one, by chance.
         self._pending: list[Pending] = []
         self._lost_cookies: list[str] = []
         self._rescan = False
@@ -146,6 +147,17 @@ class SimulatedWatch(Watch):
                 if self._random.random() < 0.7:
                     found.closed.add(one.path)
         return found.seen()
+
+    def move_in(self, directories: Mapping[str, str], move: Callable[[], None]) -> None:
+        """A watch that follows, as inotify's, does not tell that they came."""
+        known = set(map(id, self._pending))
+        move()
+        if not self._follows:
+            return
+        top = next(iter(directories.values()))
+        came = (one for one in self._pending if id(one) not in known and one.path == top)
+        if (record := next(came, None)) is not None:
+            self._pending.remove(record)
 
     def rewatch(self) -> None:
         for cookie in self._lost_cookies:
