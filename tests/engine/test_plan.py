@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import anyio
@@ -12,7 +12,7 @@ from trio.testing import MockClock
 
 from towline.core.change import Change
 from towline.core.direction import Direction
-from towline.core.entry import DIRECTORY, Directory, Entry, File, digest_of
+from towline.core.entry import DIRECTORY, Directory, Entry, File, Unsynced, digest_of
 from towline.core.ignore import NO_CHECKPOINTS
 from towline.core.problem import Problem, ProblemKind
 from towline.core.tree import Tree
@@ -61,10 +61,11 @@ def planner_over(
     local: Mapping[str, Entry],
     remote: Mapping[str, Entry],
     ancestor: Mapping[str, Entry] | None = None,
+    direction_of: Callable[[str], Direction] = lambda _: Direction.BOTH,
 ) -> Planner:
     """Return a planner to which all of `local` is news."""
     disk, store, flights = cast(Any, Disk()), Store(":memory:"), Flights()
-    trees = Trees(store, 0, lambda _: Direction.BOTH)
+    trees = Trees(store, 0, direction_of)
     trees.local, trees.remote = Tree(Directory(local)), Tree(Directory(remote))
     trees.ancestor = Tree(Directory(ancestor or {}))
     notices = Notices(store, lambda _: None)
@@ -76,7 +77,7 @@ def planner_over(
         Pusher(disk, trees, flights, Drafts(lambda *_: False, never_read)),
         Puller(disk, flights, lambda _: None, coming, lambda _: False),
         store,
-        direction_of=lambda _: Direction.BOTH,
+        direction_of=direction_of,
         hosts=lambda: ("laptop", "machine"),
         wall_clock=lambda: 0.0,
     )
@@ -101,6 +102,22 @@ async def test_only_what_a_failed_change_needs_waits_with_it(
     machine = Machine()
     await planner.plan(cast(Any, machine))
     assert machine.paths() == sent
+
+
+async def test_a_directory_is_looked_at_again_once_less_is_agreed_on_in_it() -> None:
+    """It holds what cannot be synced alone, so what the machine has deleted is made anew."""
+    local = {"d": Directory({"big": Unsynced(ProblemKind.TOO_LARGE)})}
+    ancestor = {"d": Directory({"big": FILE, "gone": FILE})}
+
+    def direction_of(path: str) -> Direction:
+        return Direction.BOTH if path == "d/gone" else Direction.PUSH
+
+    planner = planner_over(local, {}, ancestor, direction_of)
+    machine = Machine()
+    await planner.plan(cast(Any, machine))
+    assert machine.paths() == []
+    await planner.plan(cast(Any, machine))
+    assert machine.paths() == ["d"]
 
 
 async def test_what_failed_before_is_tried_once_a_person_accepts_a_held_plan() -> None:

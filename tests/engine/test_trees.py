@@ -240,3 +240,34 @@ def test_what_was_sent_and_not_answered_may_be_lost_as_well() -> None:
     trees.remote = Tree(Directory({"x": B, "y": A, "z": A}))
     trees.doubt_lately_agreed("two", ["x"])
     assert [step.verdict for step in trees.steps(["x"])] == [Verdict.CONFLICT]
+
+
+DEEP = Directory({"x": A})
+
+
+@pytest.fixture
+def renamed(trees: Trees) -> Trees:
+    """`d` was sent as the new name of a directory with `x` in it, and no answer came."""
+    trees.local = Tree(Directory({"d": DEEP}))
+    return trees
+
+
+def test_of_a_rename_that_was_carried_out_all_is_agreed_on(renamed: Trees) -> None:
+    renamed.remote = Tree(Directory({"d": DIRECTORY}))  # Where somebody has deleted `x` since.
+    renamed.recognise([("d", DIRECTORY)], [("d", DEEP), ("was", None)])
+    assert list(renamed.steps(["d"])) == [Step("d/x", Verdict.PULL, None)]
+
+
+def test_a_directory_that_another_made_is_not_taken_for_the_renamed_one(renamed: Trees) -> None:
+    renamed.remote = Tree(Directory({"d": Directory({"y": B}), "was": DEEP}))
+    renamed.recognise([], [("d", DEEP), ("was", None)])
+    assert list(renamed.steps(["d"])) == [
+        Step("d/x", Verdict.PUSH, A),
+        Step("d/y", Verdict.PULL, B),
+    ]
+
+
+def test_what_of_a_rename_is_there_is_agreed_on(renamed: Trees) -> None:
+    renamed.remote = Tree(Directory({"d": Directory({"x": A})}))
+    renamed.recognise([], [("d", DEEP), ("was", None)])
+    assert dict(renamed.ancestor.walk()) == {"d": DEEP, "d/x": A}

@@ -37,6 +37,8 @@ FOUND = (
     705402,
     910966,
     921962,
+    1010447,
+    1010487,
 )
 SOAK_SEEDS = int(os.environ.get("TOWLINE_SOAK_SEEDS", "20000"))
 SOAK_FIRST = int(os.environ.get("TOWLINE_SOAK_FIRST", "100000"))

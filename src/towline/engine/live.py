@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import anyio
 from anyio.abc import TaskGroup
 
-from towline.core.change import Change, Result, holds
+from towline.core.change import Change, Result
 from towline.core.conflict import is_conflict_copy
 from towline.core.deadline import Deadline
 from towline.core.direction import Direction
@@ -438,7 +438,8 @@ class Live:
         if end.exists and self.trees.remote.root is None:
             self.trees.remote.put("", Directory({}))
         self.trees.doubt_lately_agreed(self.machine.boot, (path for path, _ in self._sent_before))
-        self._recognise_own(end.carried_out)
+        self.trees.recognise(end.carried_out, self._sent_before)
+        self._sent_before.clear()
         self._notices.gone("machine", [""], self.trees.remote)
         for problem in end.problems:
             self._notices.problem("machine", problem)
@@ -454,16 +455,6 @@ class Live:
         if self._life.agreed is None:
             raise ProtocolError("a tree that was not named")
         return self._life.agreed == self.trees.agreed
-
-    def _recognise_own(self, carried_out: Sequence[tuple[str, Entry | None]]) -> None:
-        """What the machine holds because we sent it, though its answer got lost, is agreed on."""
-        remote, ancestor = self.trees.remote, self.trees.ancestor
-        self.trees.agree(
-            (path, entry)
-            for path, entry in (*carried_out, *self._sent_before)
-            if holds(remote.get(path), entry) and not holds(ancestor.get(path), entry)
-        )
-        self._sent_before.clear()
 
     def _observed(self, observed: Observed) -> None:
         """Take in what happened in the machine's folder."""

@@ -292,6 +292,8 @@ class Planner:
                 case Verdict.CONFLICT:
                     self._keep_both(step.path, pushes, pulls)
         self._trees.agree(agreed)
+        if left := self._trees.left_alone(path for path, entry in agreed if entry is None):
+            self._flights.note(left)
         return pushes, pulls
 
     def _to_come_by(self, steps: Sequence[Step]) -> set[bytes]:

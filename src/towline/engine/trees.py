@@ -7,7 +7,9 @@ was carried out. The engine's loop alone touches them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 
+from towline.core.change import holds
 from towline.core.direction import Direction
 from towline.core.entry import DIRECTORY, Directory, Entry, File, Unsynced, shallow
 from towline.core.ignore import Rules
@@ -138,6 +140,22 @@ class Trees:
             self._store.agree(self._mirror, made)
             if self._noted is not None:
                 self._noted(made, revision)
+
+    def recognise(self, carried_out: Sequence[Row], sent: Sequence[Row]) -> None:
+        """What the machine holds because it was sent, though the answer got lost, is agreed on.
+
+        `sent` may have a directory with all that is in it: one that got another name. Where the
+        machine does not tell that it carried that out, a directory of that name may be anybody's:
+        then each thing in it counts by itself.
+        """
+        told = {path for path, _ in carried_out}
+        certain = (row for row in sent if row[0] in told)
+        others = (rows_of(*row) for row in sent if row[0] not in told)
+        self.agree(
+            (path, entry)
+            for path, entry in chain(certain, carried_out, _shallow_rows(others))
+            if holds(self.remote.get(path), entry) and not holds(self.ancestor.get(path), entry)
+        )
 
     def _agreed_one_by_one(self, rows: Iterable[Row]) -> list[Row]:
         """Take up what was agreed on; return it with what has to be written besides."""
@@ -271,6 +289,10 @@ def check_size(told: Tree) -> None:
     """Raise ProtocolError if a machine tells of more than any folder holds."""
     if len(told) > ENTRIES_MAX:
         raise ProtocolError(f"the machine's folder holds more than {ENTRIES_MAX} entries")
+
+
+def _shallow_rows(groups: Iterable[Iterable[Row]]) -> Iterator[Row]:
+    return ((path, shallow(entry)) for path, entry in chain.from_iterable(groups))
 
 
 def _path_of(row: Row) -> str:
