@@ -10,6 +10,7 @@ from towline.core.ignore import Rules, Source, SourceKind
 from towline.core.problem import ProblemKind
 from towline.core.reconcile import Step, Verdict
 from towline.core.tree import Tree
+from towline.core.wire.records import Row
 from towline.engine.ancestor import Store
 from towline.engine.trees import Trees, topmost
 
@@ -242,32 +243,36 @@ def test_what_was_sent_and_not_answered_may_be_lost_as_well() -> None:
     assert [step.verdict for step in trees.steps(["x"])] == [Verdict.CONFLICT]
 
 
-DEEP = Directory({"x": A})
+DEEP = Directory({"x": A, "z": B})
 
 
 @pytest.fixture
 def renamed(trees: Trees) -> Trees:
-    """`d` was sent as the new name of a directory with `x` in it, and no answer came."""
+    """`d` was sent as the new name of a directory, and no answer came."""
     trees.local = Tree(Directory({"d": DEEP}))
     return trees
 
 
 def test_of_a_rename_that_was_carried_out_all_is_agreed_on(renamed: Trees) -> None:
-    renamed.remote = Tree(Directory({"d": DIRECTORY}))  # Where somebody has deleted `x` since.
+    renamed.remote = Tree(Directory({"d": Directory({"z": B})}))  # Somebody deleted `x` since.
     renamed.recognise([("d", DIRECTORY)], [("d", DEEP), ("was", None)])
     assert list(renamed.steps(["d"])) == [Step("d/x", Verdict.PULL, None)]
 
 
-def test_a_directory_that_another_made_is_not_taken_for_the_renamed_one(renamed: Trees) -> None:
+@pytest.mark.parametrize("told", [[], [("d", DIRECTORY)]])  # If so, of an earlier one.
+def test_a_directory_that_another_made_is_not_taken_for_the_renamed_one(
+    renamed: Trees, told: list[Row]
+) -> None:
     renamed.remote = Tree(Directory({"d": Directory({"y": B}), "was": DEEP}))
-    renamed.recognise([], [("d", DEEP), ("was", None)])
+    renamed.recognise(told, [("d", DEEP), ("was", None)])
     assert list(renamed.steps(["d"])) == [
         Step("d/x", Verdict.PUSH, A),
         Step("d/y", Verdict.PULL, B),
+        Step("d/z", Verdict.PUSH, B),
     ]
 
 
 def test_what_of_a_rename_is_there_is_agreed_on(renamed: Trees) -> None:
     renamed.remote = Tree(Directory({"d": Directory({"x": A})}))
     renamed.recognise([], [("d", DEEP), ("was", None)])
-    assert dict(renamed.ancestor.walk()) == {"d": DEEP, "d/x": A}
+    assert dict(renamed.ancestor.walk()) == {"d": Directory({"x": A}), "d/x": A}

@@ -144,18 +144,26 @@ class Trees:
     def recognise(self, carried_out: Sequence[Row], sent: Sequence[Row]) -> None:
         """What the machine holds because it was sent, though the answer got lost, is agreed on.
 
-        `sent` may have a directory with all that is in it: one that got another name. Where the
-        machine does not tell that it carried that out, a directory of that name may be anybody's:
-        then each thing in it counts by itself.
+        `sent` may have a directory with all that is in it: one that got another name. Of one that
+        the machine tells it carried out, and that holds something of that still, what it lacks was
+        deleted there. Any other of that name may be anybody's: each thing in it counts by itself.
         """
         told = {path for path, _ in carried_out}
-        certain = (row for row in sent if row[0] in told)
-        others = (rows_of(*row) for row in sent if row[0] not in told)
+        certain, others = list[Row](), list[Row]()
+        for row in sent:
+            if row[0] in told and self._is_there_in_part(*row):
+                certain.append(row)
+            else:
+                others += map(_as_shallow, rows_of(*row))
         self.agree(
             (path, entry)
-            for path, entry in chain(certain, carried_out, _shallow_rows(others))
+            for path, entry in chain(certain, carried_out, others)
             if holds(self.remote.get(path), entry) and not holds(self.ancestor.get(path), entry)
         )
+
+    def _is_there_in_part(self, path: str, entry: Entry | None) -> bool:
+        rows = rows_of(path, entry)
+        return any(isinstance(part, File) and self.remote.get(at) == part for at, part in rows)
 
     def _agreed_one_by_one(self, rows: Iterable[Row]) -> list[Row]:
         """Take up what was agreed on; return it with what has to be written besides."""
@@ -291,8 +299,8 @@ def check_size(told: Tree) -> None:
         raise ProtocolError(f"the machine's folder holds more than {ENTRIES_MAX} entries")
 
 
-def _shallow_rows(groups: Iterable[Iterable[Row]]) -> Iterator[Row]:
-    return ((path, shallow(entry)) for path, entry in chain.from_iterable(groups))
+def _as_shallow(row: Row) -> Row:
+    return row[0], shallow(row[1])
 
 
 def _path_of(row: Row) -> str:
