@@ -188,6 +188,18 @@ async def test_a_save_noticed_together_with_a_large_file_goes_at_once_but_a_flus
         await laptop.barrier.flush(0, until_sent=True)
 
 
+async def test_what_waits_to_be_sent_and_is_planned_anew_is_as_old_as_before() -> None:
+    laptop = Laptop()
+    laptop.saves("large", b"x" * (HOT_SIZE_MAX + 1))
+    await laptop.plan()
+    saved = laptop.flights.moment
+    laptop.flights.note(["large"])  # The machine has told of something there.
+    assert laptop.flights.moment > saved
+    await laptop.plan()
+    assert laptop.pusher.waiting == (1, HOT_SIZE_MAX + 1)
+    assert not laptop.pusher.is_done(saved)
+
+
 async def test_a_flush_waits_for_what_is_large_in_a_directory_that_can_be_read_again() -> None:
     laptop = Laptop()
     laptop.disk.unread = lambda: laptop.saves("large", b"was not seen before")

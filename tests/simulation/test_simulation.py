@@ -39,6 +39,7 @@ FOUND = (
     921962,
     1010447,
     1010487,
+    2000750,
 )
 SOAK_SEEDS = int(os.environ.get("TOWLINE_SOAK_SEEDS", "20000"))
 SOAK_FIRST = int(os.environ.get("TOWLINE_SOAK_FIRST", "100000"))

@@ -142,6 +142,9 @@ class Planner:
         blocked = dict.fromkeys(s.path for s in steps if self._flights.blocks(s.path))
         self._flights.restore(dict.fromkeys(blocked, moment))
         steps = [step for step in steps if step.path not in blocked]
+        if (dropped := self._pusher.drop(step.path for step in steps)) is not None:
+            moment = min(moment, dropped)
+            self._planning = moment if self._planning is None else min(moment, self._planning)
         renames, steps = self._take_renames(steps)
         pushes, pulls = self._carry_out(steps, at_once)
         self._pen.forget(dirty)
@@ -261,8 +264,6 @@ class Planner:
         able = [step for step in steps if not self._refusals[step.path]]
         renames = renames_among(able, self._trees.remote.get)
         taken = {path for rename in renames for path in (rename.source, rename.target)}
-        for path in taken:
-            self._pusher.drop(path)
         return renames, [step for step in steps if step.path not in taken]
 
     def _carry_out(self, steps: Iterable[Step], at_once: bool) -> tuple[list[Change], list[Change]]:
@@ -273,7 +274,6 @@ class Planner:
         steps = list(steps)
         to_come = self._to_come_by(steps)
         for step in steps:
-            self._pusher.drop(step.path)
             match step.verdict:
                 case Verdict.AGREE:
                     agreed.append((step.path, step.entry))

@@ -216,18 +216,28 @@ class Pusher:
             opened.bulk = True
         self._queued.ring()
 
-    def drop(self, path: str) -> None:
-        """Forget what is queued at `path`, and below it if a directory is concerned."""
+    def drop(self, paths: Iterable[str]) -> int | None:
+        """Forget what is queued at `paths`, and below them where directories are concerned.
+
+        Return the oldest moment of it, which whoever plans it anew must keep: a flush may wait.
+        """
         if not self._queue:
-            return
-        doomed = [path] if path in self._queue else []
+            return None
+        moments: list[int] = []
+        for path in paths:
+            for doomed in self._queued_at(path):
+                moments.append(self._queue[doomed].moment)
+                self._unqueue(doomed)
+        if moments:
+            self._queued.ring()
+        return min(moments, default=None)
+
+    def _queued_at(self, path: str) -> list[str]:
+        found = [path] if path in self._queue else []
         here = (self._trees.local.get(path), self._trees.remote.get(path))
         if any(not isinstance(entry, File) for entry in here):
-            doomed += [other for other in self._queue if is_below(other, path)]
-        for other in doomed:
-            self._unqueue(other)
-        if doomed:
-            self._queued.ring()
+            found += [other for other in self._queue if is_below(other, path)]
+        return found
 
     async def run(self, remote: Remote) -> None:
         """Send what is queued, for ever."""
@@ -257,7 +267,7 @@ class Pusher:
             await remote.send_bulk(Apply(group, revision, True, ()))
             return
         batch = self._next_batch()
-        revision, moment = batch[0].revision, batch[0].moment
+        revision, moment = batch[0].revision, min(queued.moment for queued in batch)
         changes = [queued.change for queued in batch]
         if len(batch) == 1 and changes[0].content_size > LARGE_SIZE:
             await self._send_stretches(remote, batch[0])
