@@ -145,6 +145,9 @@ def test_the_common_start_is_one_of_whole_blocks() -> None:
     assert common_start(old, signature_of(BLOCKS[0] + BLOCKS[2]).leaves) == BLOCK
     assert common_start(signature_of(b""), old.leaves) == 0
     assert common_start(old, b"") == 0
+    four = signature_of(b"".join(BLOCKS[:4]))
+    other = signature_of(b"".join([*BLOCKS[:3], BLOCKS[4]]))
+    assert common_start(four, other.leaves) == 3 * BLOCK
 
 
 def _starts(stretches: list[Stretch]) -> list[int]:

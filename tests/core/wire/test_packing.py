@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from unittest.mock import ANY
 
 import pytest
 
@@ -16,6 +17,7 @@ from towline.core.wire.packing import (
     Packer,
     Unpacker,
     decompressed,
+    unpacked,
 )
 
 NOISE = random.Random(1).randbytes(256 << 10)  # noqa: S311
@@ -106,6 +108,27 @@ def test_a_stream_goes_on_until_nothing_follows() -> None:
         seen.append(flags)
         assert unpacker.unpack(flags, memoryview(data)) == CODE
     assert seen == [STREAM | FRESH, STREAM, STREAM, STREAM | FRESH]
+
+
+def test_as_much_as_a_message_holds_comes_back_by_a_stream() -> None:
+    packed = Packer(Letters).pack(bytes(PLAIN_MAX))
+    assert packed is not None
+    assert Unpacker(Letters).unpack(packed[0], memoryview(packed[1])) == bytes(PLAIN_MAX)
+
+
+def test_a_message_by_itself_is_a_stream_by_itself() -> None:
+    packer = Packer(Letters)
+    assert [packer.pack(CODE), packer.pack(CODE)] == [(STREAM | FRESH, ANY)] * 2
+
+
+def test_a_part_may_be_nothing_but_its_size() -> None:
+    with pytest.raises(ProtocolError, match="does not decompress"):
+        Unpacker(Letters).unpack(STREAM | FRESH, memoryview(bytes(4)))
+
+
+def test_by_itself_a_message_comes_back_without_an_unpacker() -> None:
+    flags, packed = _packed(CODE)
+    assert unpacked(flags, memoryview(packed)) == CODE
 
 
 def test_what_is_not_sent_is_not_referred_to() -> None:
