@@ -95,6 +95,16 @@ def test_a_tree_without_end_is_a_protocol_error(
     assert caught.group_contains(ProtocolError, match="more than 10 entries")
 
 
+def test_observations_without_end_are_a_protocol_error(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trees, "ENTRIES_MAX", 10)
+    part = messages.Observed((), (("f", HOOK),), more=True)
+    with pytest.raises(BaseExceptionGroup) as caught:
+        anyio.run(hear, live_over(replica), [BEGUN, messages.TreeEnd(), *[part] * 6])
+    assert caught.group_contains(ProtocolError, match="more than 10 entries")
+
+
 def test_a_tree_by_a_name_that_was_not_given_is_a_protocol_error(replica: Replica) -> None:
     with pytest.raises(BaseExceptionGroup) as caught:
         anyio.run(hear, live_over(replica), [BEGUN, messages.TreeEnd(as_agreed=True)])

@@ -506,10 +506,15 @@ def _rules(wire: object) -> Rules:
 
 
 def _observed(observations: Iterable[Observation]) -> Iterator[Observed]:
-    """Yield the observations as messages of bounded size, each path whole in one of them.
+    """Yield the observations as messages of bounded size, all but the last with more to follow."""
+    parts = list(_parts_of(observations))
+    for part in parts[:-1]:
+        yield replace(part, more=True)
+    yield from parts[-1:]
 
-    A directory too large for that is told in several: first as replaced, then by what is in it.
-    """
+
+def _parts_of(observations: Iterable[Observation]) -> Iterator[Observed]:
+    """Yield what fits one message: first what is replaced, then row by row what is in it."""
     replaced: list[str] = []
     rows: list[Row] = []
     size = 0

@@ -78,6 +78,8 @@ class _Life:
 
     tasks: TaskGroup | None = None
     telling: Tree = field(default_factory=Tree)
+    observed: list[Observed] = field(default_factory=list[Observed])  # More of it is to come.
+    observed_size: int = 0  # Paths and rows in these, and one for each.
     begun_with_rules: bool = False  # The machine knows some: news must follow.
     trees_awaited: int = 0  # That the machine has yet to tell whole, or to tell again.
     agreed: bytes | None = None  # The digest of the tree that the machine may just call by it.
@@ -382,7 +384,7 @@ class Live:
             case TreePart():
                 for path, entry in message.rows:
                     self._life.telling.put_shallow(path, entry)
-                check_size(self._life.telling)
+                check_size(len(self._life.telling))
             case TreeEnd():
                 await self._tree_told(message, remote)
             case Rescan(reason):
@@ -457,7 +459,22 @@ class Live:
         return self._life.agreed == self.trees.agreed
 
     def _observed(self, observed: Observed) -> None:
-        """Take in what happened in the machine's folder."""
+        """Take in what happened in the machine's folder, once all of it is told.
+
+        Before, what has yet to be told would look deleted.
+        """
+        life = self._life
+        life.observed.append(observed)
+        life.observed_size += 1 + len(observed.replaced) + len(observed.rows)
+        check_size(life.observed_size)
+        if observed.more:
+            return
+        parts, life.observed, life.observed_size = life.observed, [], 0
+        for part in parts:
+            self._take_observed(part)
+        self._changed.ring()
+
+    def _take_observed(self, observed: Observed) -> None:
         self.safe.note()
         remote = self.trees.remote
         for path in observed.replaced:
@@ -472,10 +489,9 @@ class Live:
                 self._notices.conflict(path, path, "machine")
         for problem in observed.problems:
             self._notices.problem("machine", problem)
-        check_size(remote)
+        check_size(len(remote))
         self.flights.note([*observed.replaced, *(path for path, _ in observed.rows)])
         self.safe.note_told()
-        self._changed.ring()
 
     # -- Planning -----------------------------------------------------------------------------
 

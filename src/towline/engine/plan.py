@@ -149,7 +149,8 @@ class Planner:
         pushes, pulls = self._carry_out(steps, at_once)
         self._pen.forget(dirty)
         self._let_go(dirty, [*pushes, *pulls])
-        self._puller.queue(pulls, moment)
+        if not self._is_hopeless(pulls):
+            self._puller.queue(pulls, moment)
         if renames or not self._is_hopeless(pushes):
             rest = pushes if renames else self._grow(pushes, moment, began)
             await self._push(remote, rest, moment, began, renames)
@@ -239,20 +240,20 @@ class Planner:
         moments = [self._flights.clean(change.path) for change in chained]
         return chained, min(moments, default=self._flights.moment)
 
-    def _is_hopeless(self, pushes: Sequence[Change]) -> bool:
-        """Whether all that is to be done failed before and waits to be tried again.
+    def _is_hopeless(self, changes: Sequence[Change]) -> bool:
+        """Whether all that is to be done on a side failed before and waits to be tried again.
 
-        But for the directories it needs: one may be gone again at once, where the machine has in
-        it only what is ignored. The two would go on then as fast as the network does.
+        But for the directories it needs: one may be gone again at once, where that side has in it
+        only what is ignored. The two would go on then as fast as the network does.
         """
         if not self.stuck:
             return False
-        files = [change for change in pushes if change.new != DIRECTORY]
+        files = [change for change in changes if change.new != DIRECTORY]
         needed = {parent for change in files for parent in parents_of(change.path)}
         return (
             bool(files)
             and not self._is_retrying
-            and all(change.new != DIRECTORY or change.path in needed for change in pushes)
+            and all(change.new != DIRECTORY or change.path in needed for change in changes)
             and all(
                 (stuck := self.stuck.get(change.path)) is not None and stuck.change == change
                 for change in files

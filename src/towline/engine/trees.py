@@ -293,9 +293,9 @@ def topmost(paths: Iterable[str]) -> list[str]:
     return sorted(path for path in chosen if chosen.isdisjoint(parents_of(path)))
 
 
-def check_size(told: Tree) -> None:
+def check_size(entries: int) -> None:
     """Raise ProtocolError if a machine tells of more than any folder holds."""
-    if len(told) > ENTRIES_MAX:
+    if entries > ENTRIES_MAX:
         raise ProtocolError(f"the machine's folder holds more than {ENTRIES_MAX} entries")
 
 

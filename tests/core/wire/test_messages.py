@@ -63,7 +63,7 @@ EXAMPLES: list[Message] = [
     messages.Ahead("x.pt", b"\1" * 16, 65536, CONTENT),
     messages.Fetch((records.Want("x", FILE, 5), records.Want("y", FILE, 0, FILE.digest))),
     messages.Gone("x", FILE.digest),
-    messages.Observed(("x", "d"), (("x", None), ("d", DIRECTORY), ("d/y", FILE)), (PROBLEM,)),
+    messages.Observed(("x", "d"), (("x", None), ("d", DIRECTORY), ("d/y", FILE)), (PROBLEM,), True),
     messages.Rescan("overflow"),
     messages.Settle(5),
     messages.Settled(5),

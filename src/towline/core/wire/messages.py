@@ -363,25 +363,28 @@ class Observed:
     """Machine → laptop: these paths are different now, not by our doing.
 
     A directory comes whole: its row, then the rows of what is in it. Paths in `replaced` hold
-    exactly what the rows say; everything known below them before is void.
+    exactly what the rows say; everything known below them before is void. What one message does not
+    hold comes in several, and counts once the last of them is there.
     """
 
     kind: ClassVar[int] = 11
     replaced: tuple[str, ...]
     rows: tuple[Row, ...]
     problems: tuple[Problem, ...] = ()
+    more: bool = False  # The next one belongs to it.
 
     def pack(self) -> tuple[list[Any], bytes]:
         problems = [fields.pack_problem(problem) for problem in self.problems]
-        return [list(self.replaced), records.pack_rows(self.rows), problems], b""
+        return [list(self.replaced), records.pack_rows(self.rows), problems, self.more], b""
 
     @classmethod
     def unpack(cls, header: list[Any], body: bytes) -> Observed:
-        replaced, rows, problems = fields.record(header, 3)
+        replaced, rows, problems, more = fields.record(header, 4)
         return cls(
             fields.sequence(replaced, fields.path),
             fields.sequence(rows, records.row),
             fields.sequence(problems, fields.problem),
+            fields.boolean(more),
         )
 
 
