@@ -104,6 +104,21 @@ async def test_only_what_a_failed_change_needs_waits_with_it(
     assert machine.paths() == sent
 
 
+async def test_a_pull_that_failed_waits_with_the_directory_it_needs() -> None:
+    """Where the laptop has in it only what is ignored, the directory is gone again at once."""
+    planner = planner_over({}, {"d": Directory({"stuck": FILE})}, {"d": DIRECTORY})
+    planner.failed(
+        Change("d/stuck", None, FILE), Problem("d/stuck", ProblemKind.UNWRITABLE), "laptop", 0
+    )
+    planner._flights.note(["d"])
+    await planner.plan(cast(Any, Machine()))
+    assert planner._puller.waiting == []
+    planner._flights.note(["d"])
+    planner.accept()  # A person's decision is not put off.
+    await planner.plan(cast(Any, Machine()))
+    assert planner._puller.waiting != []
+
+
 async def test_a_directory_is_looked_at_again_once_less_is_agreed_on_in_it() -> None:
     """It holds what cannot be synced alone, so what the machine has deleted is made anew."""
     local = {"d": Directory({"big": Unsynced(ProblemKind.TOO_LARGE)})}
