@@ -119,6 +119,14 @@ async def test_a_pull_that_failed_waits_with_the_directory_it_needs() -> None:
     assert planner._puller.waiting != []
 
 
+def test_what_failed_on_the_machine_is_nothing_that_comes_from_it() -> None:
+    planner = planner_over({}, {})
+    for side in ("laptop", "machine"):
+        problem = Problem(side, ProblemKind.UNWRITABLE)
+        planner.failed(Change(side, None, FILE), problem, side, 0)
+    assert planner.stuck_on("laptop") == ["laptop"]
+
+
 async def test_a_directory_is_looked_at_again_once_less_is_agreed_on_in_it() -> None:
     """It holds what cannot be synced alone, so what the machine has deleted is made anew."""
     local = {"d": Directory({"big": Unsynced(ProblemKind.TOO_LARGE)})}

@@ -40,6 +40,9 @@ FOUND = (
     1010447,
     1010487,
     2000750,
+    3002314,
+    3012011,
+    4010051,
 )
 SOAK_SEEDS = int(os.environ.get("TOWLINE_SOAK_SEEDS", "20000"))
 SOAK_FIRST = int(os.environ.get("TOWLINE_SOAK_FIRST", "100000"))

@@ -17,7 +17,7 @@ from towline.engine.trees import Trees
 
 
 class Coming:
-    """`stuck` returns the paths that failed and will be tried again."""
+    """`stuck` returns the paths that failed on the laptop and will be tried again."""
 
     def __init__(
         self,

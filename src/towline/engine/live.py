@@ -136,7 +136,7 @@ class Live:
         self._drafts = Drafts(self._is_wanted_there, self._local.read_unread)
         self.pusher = Pusher(self._local, self.trees, self.flights, self._drafts, past.keep)
         coming = Coming(
-            folder.checkpoints, self.trees, self.flights, self._notices, lambda: self.planner.stuck
+            folder.checkpoints, self.trees, self.flights, self._notices, self._stuck_here
         )
         self.puller = Puller(self._local, self.flights, self._landed_here, coming, self._comes_here)
         parts = (self.trees, self.flights, self.pusher, self.puller, store)
@@ -299,6 +299,9 @@ class Live:
         )
         is_new = self.folder.checkpoints.covers(path) and self.trees.local.get(path) is None
         return self._is_known and not self.held and comes and is_new
+
+    def _stuck_here(self) -> list[str]:
+        return self.planner.stuck_on("laptop")
 
     def _scanned(self) -> None:
         for path, problem in self._local.problems.items():

@@ -87,6 +87,10 @@ class Planner:
         self._refusals.clear()
         self.stuck.clear()
 
+    def stuck_on(self, side: str) -> list[str]:
+        """Return the paths whose change failed there and waits to be tried again."""
+        return [path for path, stuck in self.stuck.items() if stuck.side == side]
+
     def deadline(self) -> float | None:
         """When to plan even if nothing becomes dirty, by the loop's clock."""
         penned = self._pen.deadline()
