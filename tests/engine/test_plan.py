@@ -119,7 +119,7 @@ async def test_a_pull_that_failed_waits_with_the_directory_it_needs() -> None:
     assert planner._puller.waiting != []
 
 
-def test_what_failed_on_the_machine_is_nothing_that_comes_from_it() -> None:
+async def test_what_failed_on_the_machine_is_nothing_that_comes_from_it() -> None:
     planner = planner_over({}, {})
     for side in ("laptop", "machine"):
         problem = Problem(side, ProblemKind.UNWRITABLE)
