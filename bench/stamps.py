@@ -30,7 +30,7 @@ ENGINE = (  # Module, what in it, at its start or its end, the name of the momen
 AGENT = (
     ("towline.agent.serve", "AgentService.receive", "start", "through ssh"),
     ("towline.agent.mirror", "Mirror._apply", "start", "decoded"),
-    ("towline.disk.supply", "Supply.prepare", "end", "staged"),
+    ("towline.disk.supply", "Supply._write", "end", "staged"),
     ("towline.disk.folder", "Folder.exchange", "end", "renamed: visible"),
     ("towline.agent.mirror", "Mirror._apply", "end", "answered"),
 )
