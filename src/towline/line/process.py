@@ -144,7 +144,7 @@ class ProcessStream(ByteStream):
 
     async def aclose(self) -> None:
         """End the program, whatever it is doing."""
-        if self._process.returncode is None:
+        if self._process.returncode is None and not _has_exited(self._process.pid):
             self._process.terminate()
         with anyio.CancelScope(shield=True):
             with anyio.move_on_after(EXIT_S):
@@ -251,3 +251,17 @@ def _pipe() -> tuple[int, int]:
     reads, writes = socket.socketpair()
     writes.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
     return reads.detach(), writes.detach()
+
+
+def _has_exited(pid: int) -> bool:
+    """Whether a child has ended, though its status may be unread.
+
+    A signal sent to one that has would read it, and asyncio, which then looks in vain, says so on
+    stderr.
+    """
+    if not hasattr(os, "waitid"):
+        return False
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True
