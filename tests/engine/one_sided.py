@@ -10,7 +10,7 @@ from towline.core.checkpoint import Checkpoints
 from towline.core.direction import Direction
 from towline.core.gather import Gather
 from towline.core.ignore import DEFAULT_SOURCE, NO_CHECKPOINTS, Rules, Source, SourceKind
-from towline.core.wire.messages import Begun
+from towline.core.wire.messages import Applied, Apply, Begun, Message, decode, encode
 from towline.disk.follow import Follower, News
 from towline.disk.replica import Replica
 from towline.disk.watch import open_watch
@@ -33,6 +33,36 @@ class Mute:
     async def receive(self) -> bytes:
         await anyio.sleep_forever()
         raise AssertionError
+
+
+class Speaking:
+    """The sync channel of a machine: once spoken to it says these, then what it is told to say.
+
+    It carries out whatever it is asked to; `asked` is called with that first.
+    """
+
+    def __init__(self, *says: Message, asked: Callable[[Apply], None] = lambda _: None) -> None:
+        self._says = list(says)
+        self._asked = asked
+        self._stirred = anyio.Event()
+
+    def say(self, message: Message) -> None:
+        self._says.append(message)
+        self._stirred.set()
+
+    async def send(self, message: bytes) -> None:
+        told = decode(message)
+        if isinstance(told, Apply):
+            self._asked(told)
+            self.say(Applied(told.group, (), len(told.changes)))
+        self._stirred.set()
+
+    async def receive(self) -> bytes:
+        await self._stirred.wait()
+        while not self._says:
+            self._stirred = anyio.Event()
+            await self._stirred.wait()
+        return encode(self._says.pop(0))
 
 
 def live_over(

@@ -6,18 +6,9 @@ from pathlib import Path
 
 import anyio
 
-from tests.engine.one_sided import BEGUN, RULES, Mute, live_over
+from tests.engine.one_sided import BEGUN, RULES, Mute, Speaking, live_over
 from towline.core.entry import DIRECTORY, File, digest_of
-from towline.core.wire.messages import (
-    Applied,
-    Apply,
-    Message,
-    Observed,
-    TreeEnd,
-    TreePart,
-    decode,
-    encode,
-)
+from towline.core.wire.messages import Observed, TreeEnd, TreePart
 from towline.disk.folder import Folder
 from towline.disk.replica import Replica
 from towline.engine import events
@@ -28,36 +19,12 @@ CONTENT = b"x\n"
 OLD = File(digest_of(CONTENT), False, len(CONTENT))
 FIRST = Observed(("d",), (("d", DIRECTORY),), more=True)
 LAST = Observed((), (("d/old", OLD),))
-
-
-class Telling:
-    """The sync channel of a machine that answers, and says the rest when it is told to."""
-
-    def __init__(self) -> None:
-        tree = TreePart((("d", DIRECTORY), ("d/old", OLD)))
-        self._says: list[Message] = [BEGUN, tree, TreeEnd(), FIRST]
-        self._more = anyio.Event()
-
-    def say(self, message: Message) -> None:
-        self._says.append(message)
-        self._more.set()
-
-    async def send(self, message: bytes) -> None:
-        told = decode(message)
-        if isinstance(told, Apply):
-            self.say(Applied(told.group, (), len(told.changes)))
-        self._more.set()
-
-    async def receive(self) -> bytes:
-        await self._more.wait()
-        while not self._says:
-            self._more = anyio.Event()
-            await self._more.wait()
-        return encode(self._says.pop(0))
+TREE = TreePart((("d", DIRECTORY), ("d/old", OLD)))
 
 
 async def hear(replica: Replica) -> None:
-    written, received, machine = anyio.Event(), anyio.Event(), Telling()
+    written, received = anyio.Event(), anyio.Event()
+    machine = Speaking(BEGUN, TREE, TreeEnd(), FIRST)
 
     def report(event: events.Event) -> None:
         if isinstance(event, events.Ready):

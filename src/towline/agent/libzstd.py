@@ -58,7 +58,7 @@ class Stream:
         if not self._context:
             raise MemoryError("zstd")
         weakref.finalize(self, library.ZSTD_freeDCtx, self._context)
-        library.ZSTD_DCtx_setParameter(self._context, _WINDOW_LOG_MAX, WINDOW_LOG)
+        self._check(library.ZSTD_DCtx_setParameter(self._context, _WINDOW_LOG_MAX, WINDOW_LOG))
         self.has_ended = False
 
     def decompress(self, packed: bytes, size: int) -> bytes:
@@ -81,6 +81,9 @@ class Stream:
         left = self._library.ZSTD_decompressStream(
             self._context, ctypes.byref(there), ctypes.byref(here)
         )
-        if self._library.ZSTD_isError(left):
-            raise ValueError(self._library.ZSTD_getErrorName(left).decode())
+        self._check(left)
         self.has_ended = left == 0
+
+    def _check(self, result: int) -> None:
+        if self._library.ZSTD_isError(result):
+            raise ValueError(self._library.ZSTD_getErrorName(result).decode())

@@ -7,6 +7,7 @@ here.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 
 from towline.core.change import Change
 from towline.core.entry import Directory, File
@@ -17,7 +18,7 @@ from towline.disk.scan import Rules
 def ignored_among(changes: Sequence[Change], rules: Rules) -> list[bool]:
     """Return of each change whether its path is ignored."""
     ignored: list[bool] = []
-    for directory, some in by_directory(changes, _path_of):
+    for directory, some in by_directory(changes, attrgetter("path")):
         are_files = all(isinstance(change.new or change.old, File) for change in some)
         if are_files and _spares(rules, directory, [name_of(change.path) for change in some]):
             ignored += [False] * len(some)
@@ -29,10 +30,6 @@ def ignored_among(changes: Sequence[Change], rules: Rules) -> list[bool]:
 def _spares(rules: Rules, directory: str, names: Sequence[str]) -> bool:
     """Whether it is plain that no file of these names is ignored: told sooner than of each."""
     return not rules.ignores(directory, True) and rules.at(directory).spares(names)
-
-
-def _path_of(change: Change) -> str:
-    return change.path
 
 
 def _is_directory(change: Change) -> bool:

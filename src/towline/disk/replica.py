@@ -278,7 +278,9 @@ class Replica:
             Result(change.path, Outcome.REFUSED) if no else next(carried_out)
             for change, no in zip(changes, ignored, strict=True)
         ]
-        for directory, some in by_directory(zip(changes, results, strict=True), _path_of_pair):
+        for directory, some in by_directory(
+            zip(changes, results, strict=True), lambda pair: pair[0].path
+        ):
             self._note_results(directory, some)
         return results
 
@@ -558,10 +560,6 @@ class Replica:
             pieces.append(piece)
             size -= len(piece)
         return b"".join(pieces)
-
-
-def _path_of_pair(pair: tuple[Change, Result]) -> str:
-    return pair[0].path
 
 
 def _signatures_file(cache_file: Path) -> Path:

@@ -6,6 +6,7 @@ Returns what both sides agree on from now on; writing that down is the caller's.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 
 from towline.core.change import Change, Outcome, Result
 from towline.core.entry import Entry, File, shallow
@@ -50,7 +51,7 @@ class Landing:
         if group.rename is not None:
             return self._rename(group.rename, (*others, Result(changes[0].path, Outcome.DONE))[0])
         agreed: Agreed = []
-        for directory, some in by_directory(changes[: applied.done], _path_of):
+        for directory, some in by_directory(changes[: applied.done], attrgetter("path")):
             agreed += self._as_planned(directory, some)
         for change, result in zip(changes[applied.done :], others, strict=True):
             agreed += self._one(change, result, "machine", self._trees.remote, self._trees.local)
@@ -139,7 +140,3 @@ class Landing:
                 agreed.append((path, entry))
             self._planner.succeeded(path)
         return agreed
-
-
-def _path_of(change: Change) -> str:
-    return change.path

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
+from operator import itemgetter
 
 from towline.core.change import holds
 from towline.core.direction import Direction
@@ -127,7 +128,7 @@ class Trees:
     def agree(self, agreed: Iterable[Row], revision: int | None = None) -> None:
         """Both sides hold these entries now; a directory that is new to both, with all in it."""
         made: list[Row] = []
-        for directory, rows in by_directory(agreed, _path_of):
+        for directory, rows in by_directory(agreed, itemgetter(0)):
             files = {name_of(path): entry for path, entry in rows if isinstance(entry, File)}
             known = self.ancestor.children_in(directory)
             is_new = known is not None and known.keys().isdisjoint(files)
@@ -308,7 +309,3 @@ def check_size(entries: int) -> None:
 
 def _as_shallow(row: Row) -> Row:
     return row[0], shallow(row[1])
-
-
-def _path_of(row: Row) -> str:
-    return row[0]

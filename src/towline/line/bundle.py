@@ -124,7 +124,7 @@ def _kept_bytecode(path: str, source: bytes) -> bytes | None:
         if file.read_bytes() != source:
             return None
         status = file.stat()
-    except (OSError, NotImplementedError):
+    except (OSError, NotImplementedError):  # Not there, or of a Python that keeps none.
         return None
     stamp = struct.pack("<II", int(status.st_mtime) & 0xFFFFFFFF, status.st_size & 0xFFFFFFFF)
     if kept[:16] != importlib.util.MAGIC_NUMBER + bytes(4) + stamp:

@@ -63,10 +63,10 @@ class Packer:
         What is returned has to be sent, in this order, or `reset` to be called. `more`: something
         follows soon, and may refer to this one.
         """
-        if not is_compressible(plain):
+        if not _is_compressible(plain):
             packed = None
         elif self._open_stream is None:
-            packed = compressed(plain)
+            packed = _compressed(plain)
         else:
             packed = self._streamed(plain, self._open_stream, more=more)
         if not more:
@@ -115,20 +115,7 @@ def unpacked(flags: int, packed: memoryview) -> bytes:
     return Unpacker().unpack(flags, packed)
 
 
-def is_compressible(plain: bytes) -> bool:
-    """Whether it is large enough, and a sample shrinks.
-
-    On what is compressed already zlib works for ten times as long.
-    """
-    if len(plain) < _SAMPLED_MIN:
-        return len(plain) >= COMPRESS_MIN
-    step = len(plain) // _SAMPLES
-    places = range(0, step * _SAMPLES, step)
-    sample = b"".join(plain[at : at + _SAMPLE_SIZE] for at in places)
-    return len(zlib.compress(sample, 1)) < len(sample) * _SAMPLE_SHRINKS
-
-
-def compressed(plain: bytes) -> Packed | None:
+def _compressed(plain: bytes) -> Packed | None:
     """Return it by itself, by zlib; None if that is no less."""
     packed = zlib.compress(plain, LEVEL)
     return (ZLIB, packed) if len(packed) < len(plain) else None
@@ -156,3 +143,16 @@ def _next_of(stream: Decompressor, packed: memoryview) -> bytes:
         return stream.decompress(bytes(packed[_SIZE.size :]), size)
     except ValueError as error:
         raise ProtocolError(f"message does not decompress: {error}") from None
+
+
+def _is_compressible(plain: bytes) -> bool:
+    """Whether it is large enough, and a sample shrinks.
+
+    On what is compressed already zlib works for ten times as long.
+    """
+    if len(plain) < _SAMPLED_MIN:
+        return len(plain) >= COMPRESS_MIN
+    step = len(plain) // _SAMPLES
+    places = range(0, step * _SAMPLES, step)
+    sample = b"".join(plain[at : at + _SAMPLE_SIZE] for at in places)
+    return len(zlib.compress(sample, 1)) < len(sample) * _SAMPLE_SHRINKS
