@@ -14,7 +14,7 @@ from towline.core.wire.frames import Hello, Priority, ProtocolError
 from towline.core.wire.line import Line
 
 LINE_ID = bytes(16)
-HELLO = Hello(LINE_ID, 0, False, "fuzz").encode()
+HELLO = Hello(LINE_ID, 1, 0, False, "fuzz").encode()
 
 
 def check_one(data: bytes) -> None:

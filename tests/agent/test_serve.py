@@ -89,7 +89,7 @@ def test_what_is_no_stream_calls_for_a_tick(news: str) -> None:
     assert laptop.service.is_calm
     match news:
         case "another transport":
-            hello = Hello(bytes(16), 0, known=False, software="laptop")
+            hello = Hello(bytes(16), 1, 0, known=False, software="laptop")
             laptop.service.accept(hello, 0)
         case "no transport":
             laptop.service.detached(0)

@@ -44,6 +44,7 @@ FOUND = (
     3012011,
     4010051,
     5001068,
+    5010186,
 )
 SOAK_SEEDS = int(os.environ.get("TOWLINE_SOAK_SEEDS", "20000"))
 SOAK_FIRST = int(os.environ.get("TOWLINE_SOAK_FIRST", "100000"))

@@ -27,7 +27,7 @@ from towline.core.wire.frames import (
     parse_hello,
 )
 
-HELLO = Hello(bytes(range(16)), 7, True, "towline 0.1.0")
+HELLO = Hello(bytes(range(16)), 3, 7, True, "towline 0.1.0")
 
 channels = st.integers(1, (1 << 32) - 1)
 counts = st.integers(0, (1 << 64) - 1).map(lambda count: count.to_bytes(8, "big"))
@@ -95,7 +95,7 @@ def test_every_part_of_a_hello_asks_for_more():
 
 
 def test_a_long_name_of_software_is_cut_to_what_a_peer_accepts():
-    parsed = parse_hello(Hello(HELLO.line_id, 0, False, "x" * 5000).encode())
+    parsed = parse_hello(Hello(HELLO.line_id, 1, 0, False, "x" * 5000).encode())
     assert parsed is not None
     assert parsed[0].software == "x" * 200
 
@@ -105,7 +105,8 @@ def hello_of(body: bytes) -> bytes:
 
 
 def hello_with(**changes: object) -> bytes:
-    fields = {"line": "00" * 16, "received": 0, "known": False, "software": "x"} | changes
+    fields = {"line": "00" * 16, "transport": 1, "received": 0, "known": False, "software": "x"}
+    fields |= changes
     return hello_of(json.dumps({k: v for k, v in fields.items() if v is not ...}).encode())
 
 
@@ -115,7 +116,7 @@ def hello_with(**changes: object) -> bytes:
         (b"Last login: Tue", "does not speak towline; it said 'Last login: Tue'"),
         (b"\xff\x00", "does not speak towline"),
         (b"towlinX", "does not speak towline"),
-        (MAGIC + b"\x00\x03\xff\xff", f"HELLO of 65535 bytes, over {HELLO_MAX}"),
+        (MAGIC + b"\x00\x04\xff\xff", f"HELLO of 65535 bytes, over {HELLO_MAX}"),
         (hello_of(b""), "not JSON"),
         (hello_of(b"\xff"), "not JSON"),
         (hello_of(b"{"), "not JSON"),
@@ -126,10 +127,14 @@ def hello_with(**changes: object) -> bytes:
         (hello_with(line=5), "bad line id"),
         (hello_with(line="00" * 15), "bad line id"),
         (hello_with(line="0g" * 16), "bad line id"),
-        (hello_with(received=-1), "bad count"),
-        (hello_with(received=1 << 63), "bad count"),
-        (hello_with(received=1.0), "bad count"),
-        (hello_with(received=True), "bad count"),
+        (hello_with(transport=0), "bad count of transports"),
+        (hello_with(transport=1 << 63), "bad count of transports"),
+        (hello_with(transport=1.0), "bad count of transports"),
+        (hello_with(transport=True), "bad count of transports"),
+        (hello_with(received=-1), "bad count of frames"),
+        (hello_with(received=1 << 63), "bad count of frames"),
+        (hello_with(received=1.0), "bad count of frames"),
+        (hello_with(received=True), "bad count of frames"),
         (hello_with(known=1), "does not say"),
         (hello_with(software=None), "bad name of its software"),
         (hello_with(software="x" * 201), "bad name of its software"),

@@ -31,7 +31,7 @@ from towline.core.wire.line import Line
 
 from .pair import LINE_ID, SMALL
 
-HELLO = Hello(LINE_ID, 0, False, "hostile")
+HELLO = Hello(LINE_ID, 1, 0, False, "hostile")
 OPEN = encode_open(1, Priority.SYNC, b"")
 
 

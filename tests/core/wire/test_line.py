@@ -45,11 +45,13 @@ def test_the_acceptor_only_answers():
     pair = Pair()
     pair.attach()
     assert pair.right.line.bytes_to_send(0) == b""
-    hello = Hello(LINE_ID, 0, False, "left 1").encode()
+    hello = Hello(LINE_ID, 1, 0, False, "left 1").encode()
     assert pair.left.line.bytes_to_send(0) == hello
     assert pair.left.line.bytes_to_send(0) == b""
     pair.right.take(hello, 0)
-    assert pair.right.line.bytes_to_send(0).startswith(Hello(LINE_ID, 0, False, "right 1").encode())
+    assert pair.right.line.bytes_to_send(0).startswith(
+        Hello(LINE_ID, 1, 0, False, "right 1").encode()
+    )
 
 
 def test_both_ends_say_that_they_know_a_line_they_were_connected_on():
@@ -57,9 +59,11 @@ def test_both_ends_say_that_they_know_a_line_they_were_connected_on():
     pair.detach()
     pair.attach()
     hello = pair.left.line.bytes_to_send(0)
-    assert hello == Hello(LINE_ID, 0, True, "left 1").encode()
+    assert hello == Hello(LINE_ID, 2, 0, True, "left 1").encode()
     pair.right.take(hello, 0)
-    assert pair.right.line.bytes_to_send(0).startswith(Hello(LINE_ID, 0, True, "right 1").encode())
+    assert pair.right.line.bytes_to_send(0).startswith(
+        Hello(LINE_ID, 2, 0, True, "right 1").encode()
+    )
 
 
 def test_connected_gives_the_time_to_the_answer_to_the_initiator_only():
@@ -76,7 +80,7 @@ def test_connected_gives_the_time_to_the_answer_to_the_initiator_only():
 def test_an_answer_for_another_line_is_refused():
     pair = Pair()
     pair.attach()
-    pair.left.line.receive_bytes(Hello(b"another line 123", 0, False, "x").encode(), 0)
+    pair.left.line.receive_bytes(Hello(b"another line 123", 1, 0, False, "x").encode(), 0)
     with pytest.raises(ProtocolError, match="another line"):
         pair.left.line.next_event()
 
@@ -85,12 +89,12 @@ def test_both_ends_of_different_versions_say_so():
     pair = Pair()
     pair.attach()
     with pytest.raises(VersionMismatchError, match="update towline on the other side"):
-        pair.right.take(Hello(LINE_ID, 0, False, "x", version=0).encode(), 0)
+        pair.right.take(Hello(LINE_ID, 1, 0, False, "x", version=0).encode(), 0)
     answer = pair.right.line.bytes_to_send(0)
-    assert answer == Hello(LINE_ID, 0, False, "right 1").encode()
+    assert answer == Hello(LINE_ID, 1, 0, False, "right 1").encode()
     assert pair.right.line.bytes_to_send(0) == b""
     with pytest.raises(VersionMismatchError, match="update towline on this side"):
-        pair.left.take(answer.replace(b"towline \0\3", b"towline \0\4"), 0)
+        pair.left.take(answer.replace(b"towline \0\4", b"towline \0\5"), 0)
     assert pair.left.line.bytes_to_send(0) == b""
 
 
@@ -624,7 +628,7 @@ def test_any_byte_counts_as_a_sign_of_life():
 def test_a_peer_that_never_greets_is_given_up_even_if_it_trickles():
     pair = Pair()
     pair.attach()
-    hello = Hello(LINE_ID, 0, False, "right").encode()
+    hello = Hello(LINE_ID, 1, 0, False, "right").encode()
     for second in range(60):
         pair.left.take(hello[second : second + 1], float(second))
     assert pair.left.line.deadline() == 60.0

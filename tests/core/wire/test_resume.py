@@ -205,21 +205,6 @@ def test_a_restarted_acceptor_loses_the_line(right_has_sent):
             end.line.attach(0)
 
 
-@pytest.mark.parametrize("left_sends", [True, False])
-def test_a_restarted_initiator_loses_the_line(left_sends):
-    pair = connected()
-    channel = pair.left.line.open_channel(b"", Priority.SYNC)
-    if not left_sends:
-        pair.exchange()
-    pair.exchange()
-    pair.detach()
-    pair.left = Pair().left
-    pair.attach()
-    pair.exchange()
-    assert isinstance(pair.left.events[-1], Lost)
-    assert channel == 1
-
-
 def test_what_waits_goes_behind_the_first_hello_but_no_bulk():
     pair = Pair()
     opened = [pair.left.line.open_channel(b"", p) for p in (Priority.SYNC, Priority.BULK)]
@@ -256,14 +241,13 @@ def test_on_a_second_transport_nothing_goes_before_the_answer():
     assert pair.right.messages(channel) == [b"late"]
 
 
-def test_an_acknowledged_acceptor_knows_that_a_new_initiator_has_forgotten():
+def test_an_acknowledged_acceptor_knows_that_an_initiator_has_forgotten():
     pair = connected()
     pair.right.line.open_channel(b"", Priority.SYNC)
     pair.exchange()
     pair.detach()
-    pair.left = Pair().left
-    pair.attach()
-    pair.carry(pair.left, pair.right)
+    pair.right.line.attach(0)
+    pair.right.take(Hello(LINE_ID, 2, 0, False, "forgetful").encode(), 0)
     assert isinstance(pair.right.events[-1], Lost)
 
 
@@ -276,7 +260,7 @@ def resumed_with(received: int) -> Line:
     pair.detach()
     pair.left.line.attach(0)
     pair.left.line.bytes_to_send(0)
-    pair.left.line.receive_bytes(Hello(LINE_ID, received, True, "peer").encode(), 0)
+    pair.left.line.receive_bytes(Hello(LINE_ID, 2, received, True, "peer").encode(), 0)
     return pair.left.line
 
 
@@ -300,20 +284,29 @@ def test_resume_with_an_impossible_count_is_refused(received):
     assert line.bytes_to_send(0) == b""
 
 
-def test_a_hello_that_comes_late_costs_its_transport_and_not_the_line():
+@pytest.mark.parametrize("connects", [0, 1])
+def test_a_transport_that_comes_late_is_dropped_and_the_line_lives(connects):
     pair = scripted()
+    for _ in range(connects):
+        pair.attach()
+        pair.exchange(lambda: None)
+        pair.detach()
     pair.attach()
-    early = Hello(LINE_ID, pair.left.line.statistics().resumes, True, "late")
+    late = pair.left.line.bytes_to_send(pair.now)
+    pair.detach()
+    pair.attach()
     pair.exchange(lambda: None)
     right = pair.right.line
-    pair.detach()
-    right.attach(pair.now)
-    right.receive_bytes(early.encode(), pair.now)
-    assert right.next_event() == Late()
-    right.detach(pair.now)
-    pair.attach()
-    pair.exchange(lambda: None)
+    for _ in range(2):
+        pair.detach()
+        right.attach(pair.now)
+        right.receive_bytes(late, pair.now)
+        assert right.next_event() == Late()
+        right.detach(pair.now)
+        pair.attach()
+        pair.exchange(lambda: None)
     assert pair.left.line.statistics().unacknowledged == 0
+    assert not pair.left.of(Lost)
 
 
 def test_half_a_frame_from_the_last_transport_is_forgotten():
@@ -366,7 +359,7 @@ def test_bulk_goes_again_no_faster_than_its_window():
     pair.detach()
     pair.attach()
     pair.left.line.bytes_to_send(0)
-    pair.left.line.receive_bytes(Hello(LINE_ID, 1, True, "peer").encode(), 0)
+    pair.left.line.receive_bytes(Hello(LINE_ID, 2, 1, True, "peer").encode(), 0)
     assert isinstance(pair.left.line.next_event(), Connected)
     again = sum(len(data) for data in iter(lambda: pair.left.line.bytes_to_send(0), b""))
     assert again == first + len(encode_count(Kind.PING, 1))

@@ -39,8 +39,8 @@ class Silent:
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """A HELLO came that was said before others that we have had: the peer has given its transport
-    up. Drop it, and `detach`: the line lives.
+    """The HELLO of a transport came that was begun before the last one we have met: the peer has
+    given it up. Drop it, and `detach`: the line lives.
     """
 
 

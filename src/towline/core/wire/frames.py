@@ -12,7 +12,7 @@ import struct
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
-VERSION = 3  # Of everything after it on the wire; the magic and the version itself never change.
+VERSION = 4  # Of everything after it on the wire; the magic and the version itself never change.
 MAGIC = b"towline "
 LINE_ID_SIZE = 16  # Bytes. Random, so no two lines ever share one.
 
@@ -131,11 +131,13 @@ def credit_of(frame: Frame) -> int:
 class Hello:
     """The first thing each end says on every transport.
 
-    `received` counts the numbered frames that have arrived on this line so far; `known` says that
-    the sender of the HELLO has been connected on this line before.
+    `transport` counts the transports of this line, as the initiator began them; the acceptor
+    repeats it. `received` counts the numbered frames that have arrived on this line so far; `known`
+    says that the sender of the HELLO has been connected on this line before.
     """
 
     line_id: bytes
+    transport: int
     received: int
     known: bool
     software: str
@@ -144,6 +146,7 @@ class Hello:
     def encode(self) -> bytes:
         fields = {
             "line": self.line_id.hex(),
+            "transport": self.transport,
             "received": self.received,
             "known": self.known,
             "software": self.software[:SOFTWARE_MAX],
@@ -180,21 +183,23 @@ def _hello_from(body: bytes) -> Hello:
         fields: object = json.loads(body.decode("utf-8"))
     except (ValueError, RecursionError):
         raise ProtocolError("the other side sent a HELLO that is not JSON") from None
-    names = {"line", "received", "known", "software"}
+    names = {"line", "transport", "received", "known", "software"}
     if not isinstance(fields, dict) or set(cast("dict[str, object]", fields)) != names:
         raise ProtocolError(f"the other side sent a HELLO without exactly {sorted(names)}")
     values = cast("dict[str, object]", fields)
-    line, received = values["line"], values["received"]
+    line, transport, received = values["line"], values["transport"], values["received"]
     known, software = values["known"], values["software"]
     if not isinstance(line, str) or not _is_hex(line, LINE_ID_SIZE):
         raise ProtocolError("the other side sent a HELLO with a bad line id")
+    if type(transport) is not int or not 1 <= transport <= COUNT_MAX:
+        raise ProtocolError("the other side sent a HELLO with a bad count of transports")
     if type(received) is not int or not 0 <= received <= COUNT_MAX:
         raise ProtocolError("the other side sent a HELLO with a bad count of frames received")
     if not isinstance(known, bool):
         raise ProtocolError("the other side sent a HELLO that does not say if the line is known")
     if not isinstance(software, str) or len(software) > SOFTWARE_MAX:
         raise ProtocolError("the other side sent a HELLO with a bad name of its software")
-    return Hello(bytes.fromhex(line), received, known, software)
+    return Hello(bytes.fromhex(line), transport, received, known, software)
 
 
 def _is_hex(text: str, size: int) -> bool:

@@ -106,7 +106,9 @@ class Line:
         self._fault: ProtocolError | None = None
         self._lost = False
         self._last_words = b""  # What tells the peer why nothing else will come.
-        self._attaches = 0
+        self._transports = (
+            0  # The initiator's: how many it began. The acceptor's: the last one met.
+        )
         self._connects = 0
         self._received = 0  # Numbered frames taken, on all transports.
         self._replay = Replay()
@@ -127,9 +129,9 @@ class Line:
         if self._has_ended:
             raise RuntimeError("a line that has ended cannot be attached")
         self._now = now
-        self._attaches += 1
         self._transport = Transport(self._limits, now)
         if self._initiator:
+            self._transports += 1
             self._transport.greet(self._own_hello())
 
     def detach(self, now: float) -> None:
@@ -182,14 +184,15 @@ class Line:
         So on the initiator's first transport, whatever the answer will say; on any later one the
         answer decides, for of the first no more is known than that it broke.
         """
-        return self._initiator and self._attaches == 1
+        return self._initiator and self._transports == 1
 
     @property
     def _has_ended(self) -> bool:
         return self._lost or self._fault is not None
 
     def _own_hello(self) -> Hello:
-        return Hello(self.line_id, self._received, self._connects > 0, self._software)
+        known = self._connects > 0
+        return Hello(self.line_id, self._transports, self._received, known, self._software)
 
     def _next_frame(self, transport: Transport, payload_max: int) -> bytes | None:
         replay, window = self._replay, transport.pace.window
@@ -265,12 +268,14 @@ class Line:
     def _meet(self, hello: Hello, transport: Transport) -> Event:
         if hello.line_id != self.line_id:
             raise ProtocolError("the other side answered for another line")
+        if not self._initiator:
+            if hello.transport <= self._transports:
+                return Late()
+            self._transports = hello.transport
         if self._is_broken(hello):
             self._lost = True
             self._refuse()
             return Lost()
-        if not self._initiator and hello.received < self._replay.acknowledged:
-            return Late()
         if self._goes_first:
             self._replay.acknowledge(hello.received)
         else:
@@ -285,7 +290,9 @@ class Line:
     def _refuse(self) -> None:
         """Let the acceptor still say its HELLO, so that the initiator learns what is wrong."""
         if not self._initiator:
-            self._last_words = Hello(self.line_id, 0, False, self._software).encode()
+            transports = max(1, self._transports)
+            last = Hello(self.line_id, transports, 0, False, self._software)
+            self._last_words = last.encode()
 
     def _is_broken(self, hello: Hello) -> bool:
         """Whether one of the two ends is not, any more, the one that the other knew.
@@ -294,10 +301,8 @@ class Line:
         The acceptor may not have been: its HELLO was lost if the initiator still knows nothing, who
         then has acknowledged nothing, and still keeps all that it sent.
         """
-        if self._initiator and self._connects > 0:
-            return not hello.known
-        if self._initiator:  # Who has forgotten a line goes first on it again, but is known.
-            return hello.known and self._goes_first
+        if self._initiator:
+            return self._connects > 0 and not hello.known
         if hello.known:
             return self._connects == 0
         return self._replay.acknowledged > 0
