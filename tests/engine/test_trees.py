@@ -255,7 +255,7 @@ def renamed(trees: Trees) -> Trees:
 
 def test_of_a_rename_that_was_carried_out_all_is_agreed_on(renamed: Trees) -> None:
     renamed.remote = Tree(Directory({"d": Directory({"z": B})}))  # Somebody deleted `x` since.
-    renamed.recognise([("d", DIRECTORY)], [("d", DEEP), ("was", None)], is_all_known=False)
+    renamed.recognise([("d", DIRECTORY)], [("d", DEEP), ("was", None)])
     assert list(renamed.steps(["d"])) == [Step("d/x", Verdict.PULL, None)]
 
 
@@ -264,7 +264,7 @@ def test_a_directory_that_another_made_is_not_taken_for_the_renamed_one(
     renamed: Trees, told: list[Row]
 ) -> None:
     renamed.remote = Tree(Directory({"d": Directory({"y": B}), "was": DEEP}))
-    renamed.recognise(told, [("d", DEEP), ("was", None)], is_all_known=False)
+    renamed.recognise(told, [("d", DEEP), ("was", None)])
     assert list(renamed.steps(["d"])) == [
         Step("d/x", Verdict.PUSH, A),
         Step("d/y", Verdict.PULL, B),
@@ -274,13 +274,5 @@ def test_a_directory_that_another_made_is_not_taken_for_the_renamed_one(
 
 def test_what_of_a_rename_is_there_is_agreed_on(renamed: Trees) -> None:
     renamed.remote = Tree(Directory({"d": Directory({"x": A})}))
-    renamed.recognise([], [("d", DEEP), ("was", None)], is_all_known=False)
+    renamed.recognise([], [("d", DEEP), ("was", None)])
     assert dict(renamed.ancestor.walk()) == {"d": Directory({"x": A}), "d/x": A}
-
-
-def test_what_was_carried_out_long_ago_and_stands_there_again_is_news(trees: Trees) -> None:
-    trees.agree([("x", A)])
-    trees.local = Tree(Directory({"x": File(digest_of(b"c"))}))
-    trees.remote = Tree(Directory({"x": B}))
-    trees.recognise([("x", B)], [], is_all_known=True)
-    assert list(trees.steps(["x"])) == [Step("x", Verdict.CONFLICT, None)]

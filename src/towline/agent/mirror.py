@@ -268,7 +268,8 @@ class Mirror:
         rows = root.replica.tree.walk()
         yield from tree_parts(filter(_is_unsynced, rows) if as_agreed else rows)
         problems = fitting(root.replica.problems.values(), lambda at: header_size_of(at.path, at))
-        carried_out = fitting(root.carried_out(), lambda row: header_size_of(*row))
+        standing = root.carried_out.rows(root.replica.tree)
+        carried_out = fitting(standing, lambda row: header_size_of(*row))
         yield TreeEnd(root.exists, problems, carried_out, as_agreed)
 
     def _go_on_telling(self) -> bool:
@@ -284,7 +285,7 @@ class Mirror:
 
     def _apply(self, root: Root, apply: Apply, now: float) -> None:
         results, observations = root.follower.apply(apply.changes, apply.contents, now)
-        root.note_carried_out(apply.changes, results)
+        root.carried_out.note(apply.changes, results)
         # Also what failed: half-way through, say, where the disk is full.
         self._changes.note(f"{root.path}/{result.path}" for result in results)
         self._partly.add(apply.revision)
@@ -299,7 +300,7 @@ class Mirror:
         source, target = rename.source, rename.target
         result, observations = root.follower.rename(source, target, rename.digest, now)
         both = (Change(target, None, DIRECTORY), Change(source, DIRECTORY, None))
-        root.note_carried_out(both, (result, replace(result, path=source)))
+        root.carried_out.note(both, (result, replace(result, path=source)))
         moved = Observation(target, root.replica.tree.get(target))
         self._note(root, (Observation(source, None), moved))
         self._answer(root, rename.group, [result], observations)
@@ -309,7 +310,7 @@ class Mirror:
         root: Root,
         group: int,
         results: Sequence[Result],
-        observations: Iterable[Observation],
+        observations: Sequence[Observation],
     ) -> None:
         others = list(dropwhile(_is_plain, results))
         self._send(Applied(group, tuple(others), len(results) - len(others)))
@@ -383,7 +384,8 @@ class Mirror:
             else:
                 self._send(Settled(token))
 
-    def _note(self, root: Root, observations: Iterable[Observation]) -> None:
+    def _note(self, root: Root, observations: Sequence[Observation]) -> None:
+        root.carried_out.note_seen(observations)
         for observation in observations:
             self._changes.note(
                 f"{root.path}/{path}" for path in _files_in(observation.path, observation.entry)

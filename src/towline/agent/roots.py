@@ -9,18 +9,15 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from towline.core.change import Change, Outcome, Result, holds
-from towline.core.entry import Entry
+from towline.agent.carried_out import CarriedOut
 from towline.core.gather import Gather
 from towline.core.ignore import Rules
 from towline.core.steps import Steps
 from towline.core.summary import agreed_steps, life_of
 from towline.core.wire.messages import Begin
-from towline.core.wire.records import Row
 from towline.disk.folder import Folder
 from towline.disk.follow import Follower
 from towline.disk.incarnation import Incarnation, RootState, read_or_create, root_state
@@ -31,7 +28,6 @@ from towline.disk.watch import Watch, open_watch
 from towline.disk.watch.base import ModeKind
 
 CACHE_NAME = "cache"
-CARRIED_OUT_MAX = 1000  # Changes: more than can be under way when an engine is killed at its work.
 
 
 class RootError(Exception):
@@ -50,7 +46,7 @@ class Root:
         self.follower = follower
         self.host = host
         self._life = ""  # Of the laptop's folder; what was carried out was for that one.
-        self._carried_out: OrderedDict[str, Entry | None] = OrderedDict()  # As `Changes` has it.
+        self.carried_out = CarriedOut()
         self._known = False  # Whether the replica's tree, plus what the watch tells, is true.
 
     @property
@@ -72,25 +68,8 @@ class Root:
         """Somebody wants the folder kept in step: the laptop's folder in its life `life`."""
         if life != self._life:
             self._life = life
-            self._carried_out.clear()
+            self.carried_out.clear()
         self.set_rules(rules)
-
-    def note_carried_out(self, changes: Sequence[Change], results: Sequence[Result]) -> None:
-        for change, result in zip(changes, results, strict=True):
-            self._carried_out.pop(change.path, None)
-            if result.outcome is Outcome.DONE:
-                self._carried_out[change.path] = change.new
-        while len(self._carried_out) > CARRIED_OUT_MAX:
-            self._carried_out.popitem(last=False)
-
-    def carried_out(self) -> tuple[Row, ...]:
-        """Return what was lately done and still stands."""
-        tree = self.replica.tree
-        return tuple(
-            (path, entry)
-            for path, entry in self._carried_out.items()
-            if holds(tree.get(path), entry)
-        )
 
     def holds_steps(self, agreed: bytes | None) -> Steps[bool]:
         """Return whether what is synced here is what both sides agreed on, by its digest."""

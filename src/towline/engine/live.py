@@ -166,7 +166,6 @@ class Live:
         sent = self.pusher.revision_sent
         self._questions = Questions(self._barrier, lambda: sent(store.revision))
         self._sent_before: list[tuple[str, Entry | None]] = []
-        self._was_told = False  # The machine has told a tree to this engine: it knows what it sent.
         self.revision = store.revision  # The last one known to be whole on the machine.
 
     # -- What others ask ----------------------------------------------------------------------
@@ -444,9 +443,8 @@ class Live:
         if end.exists and self.trees.remote.root is None:
             self.trees.remote.put("", Directory({}))
         self.trees.doubt_lately_agreed(self.machine.boot, (path for path, _ in self._sent_before))
-        self.trees.recognise(end.carried_out, self._sent_before, is_all_known=self._was_told)
+        self.trees.recognise(end.carried_out, self._sent_before)
         self._sent_before.clear()
-        self._was_told = True
         self._notices.gone("machine", [""], self.trees.remote)
         for problem in end.problems:
             self._notices.problem("machine", problem)

@@ -142,20 +142,13 @@ class Trees:
             if self._noted is not None:
                 self._noted(made, revision)
 
-    def recognise(
-        self, carried_out: Sequence[Row], sent: Sequence[Row], *, is_all_known: bool
-    ) -> None:
+    def recognise(self, carried_out: Sequence[Row], sent: Sequence[Row]) -> None:
         """What the machine holds because it was sent, though the answer got lost, is agreed on.
 
-        `is_all_known`: `sent` is all that was not answered, so that nothing else `carried_out`
-        counts. It may be of long ago, and stand there again by somebody's doing.
         `sent` may have a directory with all that is in it: one that got another name. Of one that
         the machine tells it carried out, and that holds something of that still, what it lacks was
         deleted there. Any other of that name may be anybody's: each thing in it counts by itself.
         """
-        if is_all_known:
-            asked = {path for path, _ in sent}
-            carried_out = [row for row in carried_out if row[0] in asked]
         told = {path for path, _ in carried_out}
         certain, others = list[Row](), list[Row]()
         for row in sent:

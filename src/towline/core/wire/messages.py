@@ -134,8 +134,9 @@ class TreePart:
 class TreeEnd:
     """Machine → laptop: the tree is told. What is wrong with which path comes along.
 
-    `carried_out` tells again what was lately done for this life of the laptop's folder, for an
-    engine that ended before the answers reached it: both sides did agree on these entries.
+    `carried_out` tells again what was lately done for this life of the laptop's folder, and was not
+    seen to be anything else since, for an engine that ended before the answers reached it: both
+    sides did agree on these entries.
     With `as_agreed` the tree is the one that `Begin` named, and what was told of it is only what
     cannot be synced.
     """
