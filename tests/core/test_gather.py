@@ -32,6 +32,14 @@ def test_a_lone_path_goes_after_the_short_quiet(gather: Gather) -> None:
     assert gather.deadline() is None
 
 
+def test_the_only_path_that_waits_is_known(gather: Gather) -> None:
+    assert gather.lone is None
+    gather.note(["a"], now=10)
+    assert gather.lone == "a"
+    gather.note(["b"], now=10)
+    assert gather.lone is None
+
+
 def test_several_paths_wait_for_quiet_and_go_together(gather: Gather) -> None:
     gather.note(["a"], now=10)
     gather.note(["b"], now=10.5)

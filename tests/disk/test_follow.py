@@ -20,7 +20,7 @@ from towline.disk.follow import AHEAD_MIN, AHEAD_SIZE, RETRY_INTERVAL_S, SETTLE_
 from towline.disk.own import ensure_own_directory
 from towline.disk.replica import Observation, Replica
 from towline.disk.retired import REVIEW_FIRST_S
-from towline.disk.watch.base import Mode, ModeKind, Seen, Statistics, Watch
+from towline.disk.watch.base import NOTHING, Mode, ModeKind, Seen, Statistics, Watch
 
 INTERVAL_S = 100.0
 
@@ -29,7 +29,7 @@ class Deaf(Watch):
     """A watch that notices nothing but what a test puts into it."""
 
     def __init__(self) -> None:
-        self.seen = Seen()
+        self.seen = NOTHING
         self.placed = 0
 
     def start(self) -> None: ...
@@ -43,7 +43,7 @@ class Deaf(Watch):
         return None
 
     def read(self) -> Seen:
-        seen, self.seen = self.seen, Seen()
+        seen, self.seen = self.seen, NOTHING
         return seen
 
     def place_cookie(self) -> str:
@@ -99,6 +99,84 @@ def test_what_the_watch_notices_is_told_at_once(
     watch.seen = Seen(paths=frozenset(["x.bin"]))
     follower.step(1.0)
     assert observed_by(follower, 2.0) == [Observation("x.bin", File(digest_of(b"after!"), size=6))]
+
+
+@pytest.fixture
+def opened(follower: Follower, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The paths of the files that are opened."""
+    opened: list[str] = []
+    plain = follower.replica.folder.open
+
+    def noting(path: str) -> int:
+        opened.append(path)
+        return plain(path)
+
+    monkeypatch.setattr(follower.replica.folder, "open", noting)
+    return opened
+
+
+def read_ahead_of(follower: Follower, watch: Deaf, path: Path, content: bytes) -> None:
+    """Write a file and have it read before its group is due."""
+    path.write_bytes(content)
+    watch.seen = Seen(paths=frozenset([path.name]))
+    follower.step(1.0)
+    follower.read_ahead()
+
+
+def test_what_was_read_ahead_is_not_read_again(
+    follower: Follower, watch: Deaf, opened: list[str], tmp_path: Path
+) -> None:
+    read_ahead_of(follower, watch, tmp_path / "x.bin", b"after!")
+    news = follower.step(2.0)
+    assert news.observations == [Observation("x.bin", File(digest_of(b"after!"), size=6))]
+    assert news.contents == {digest_of(b"after!"): b"after!"}
+    assert opened == ["x.bin"]
+
+
+@pytest.mark.parametrize("told", ["x.bin", "new"])
+def test_what_was_read_ahead_is_forgotten_once_the_watch_tells_of_anything(
+    follower: Follower, watch: Deaf, opened: list[str], tmp_path: Path, told: str
+) -> None:
+    read_ahead_of(follower, watch, tmp_path / "x.bin", b"first!")
+    status = (tmp_path / "x.bin").stat()
+    (tmp_path / "x.bin").write_bytes(b"second")
+    os.utime(tmp_path / "x.bin", ns=(status.st_atime_ns, status.st_mtime_ns))
+    watch.seen = Seen(paths=frozenset([told]))
+    observations = follower.step(2.0).observations + observed_by(follower, 3.0)
+    assert observations == [Observation("x.bin", File(digest_of(b"second"), size=6))]
+    assert opened == ["x.bin", "x.bin"]
+
+
+def test_what_was_read_ahead_counts_under_its_stamp_only(
+    follower: Follower, watch: Deaf, tmp_path: Path
+) -> None:
+    read_ahead_of(follower, watch, tmp_path / "x.bin", b"first!")
+    os.replace(_written(tmp_path / "other", b"second"), tmp_path / "x.bin")
+    assert follower.step(2.0).observations == [
+        Observation("x.bin", File(digest_of(b"second"), size=6))
+    ]
+
+
+def test_what_was_read_ahead_and_not_looked_at_is_not_believed_later(
+    follower: Follower, watch: Deaf, opened: list[str], tmp_path: Path
+) -> None:
+    read_ahead_of(follower, watch, tmp_path / "x.bin", b"after!")
+    assert follower.step(1.0).observations == []
+    assert len(follower.step(2.0).observations) == 1
+    assert opened == ["x.bin", "x.bin"]
+
+
+def test_only_a_known_file_that_waits_alone_is_read_ahead(
+    follower: Follower, watch: Deaf, opened: list[str], tmp_path: Path
+) -> None:
+    read_ahead_of(follower, watch, tmp_path / "new", b"new")
+    read_ahead_of(follower, watch, tmp_path / "x.bin", b"after!")
+    assert opened == []
+
+
+def _written(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
 
 
 def test_what_nothing_notices_is_told_after_a_while(follower: Follower, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tests.core.trees import roots
 from towline.core.entry import DIRECTORY, Directory, File, digest_of
 from towline.core.tree import Tree
 from towline.core.wire import fields
-from towline.engine.ancestor import UNSYNCED_S, Store, StoreError
+from towline.engine.ancestor import REVISIONS, UNSYNCED_S, Store, StoreError
 
 A, B = File(digest_of(b"a"), True, 1), File(digest_of(b"b"), size=1)
 
@@ -66,8 +66,19 @@ def test_removing_a_directory_removes_all_below_it_and_nothing_beside_it() -> No
 
 
 def test_a_revision_is_given_out_once_even_over_a_crash(tmp_path: Path) -> None:
-    first = Store(tmp_path / "state").next_revision()
-    assert Store(tmp_path / "state").next_revision() == first + 1
+    given = [Store(tmp_path / "state").next_revision()]
+    crashed = Store(tmp_path / "state")
+    given += [crashed.next_revision() for _ in range(2 * REVISIONS + 1)]
+    assert Store(tmp_path / "state").next_revision() > given[-1]
+    assert given == sorted(set(given))
+
+
+def test_no_revision_is_passed_over_at_an_end(tmp_path: Path) -> None:
+    store = Store(tmp_path / "state")
+    first = store.next_revision()
+    store.close()
+    again = Store(tmp_path / "state")
+    assert (again.revision, again.next_revision()) == (first, first + 1)
 
 
 def test_a_file_that_is_no_state_is_a_clear_error(tmp_path: Path) -> None:

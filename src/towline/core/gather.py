@@ -69,6 +69,11 @@ class Gather:
         """Whether some of a group were taken ahead, and the rest is still to come."""
         return self._is_part
 
+    @property
+    def lone(self) -> str | None:
+        """The path that waits for others, if it is the only one."""
+        return next(iter(self._ready)) if len(self._ready) == 1 else None
+
     def note(self, paths: Iterable[str], now: float, *, whole: bool = False) -> None:
         """Note paths that are to be looked at; one that was being written no longer is.
 

@@ -97,11 +97,15 @@ class Follower:
 
     def step(self, now: float) -> News:
         """Take in what the watch tells; look at the paths whose time has come."""
-        self._take_in(self.watch.read(), now)
+        seen = self.watch.read()
+        if seen is not NOTHING:
+            self.replica.forget_ahead()
+        self._take_in(seen, now)
         news, self._news = self._news, News()
         paths = self._take_all() if news.settled else self._take_due(now)
         if paths and not news.scan_reason:
             news.observations = self.replica.observe(paths, news.contents)
+        self.replica.forget_ahead()
         self._look_at_settled(now, news)
         self._read_on(now, news)
         self._review(now, news)
@@ -123,6 +127,14 @@ class Follower:
         news, self._news = self._news, News()
         self._withhold(news)
         return news
+
+    def read_ahead(self) -> None:
+        """Read the file that changed alone, if one did, while it waits for others.
+
+        To be followed by `step` at once: if the watch has told nothing then, it need not be read.
+        """
+        if (path := self._gather.lone) is not None:
+            self.replica.read_ahead(path)
 
     @property
     def is_part(self) -> bool:

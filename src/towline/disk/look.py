@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
 from mmap import mmap
-from typing import cast
+from typing import NamedTuple, cast
 
 from towline.core.delta import Stretch
 from towline.core.digest import BLOCK, digest_of
@@ -39,6 +39,14 @@ UNSETTLED = Unsynced(ProblemKind.UNSETTLED)
 Postpone = Callable[[str, os.stat_result], Entry | None]
 
 
+class _Read(NamedTuple):
+    """What a small file held, and when it was read at the earliest."""
+
+    digest: bytes
+    content: bytes
+    at_ns: int
+
+
 class Look:
     """Looks at single paths of one folder. `size_max` (bytes): what is larger is not read."""
 
@@ -61,6 +69,7 @@ class Look:
         self.moved: dict[bytes, bytes] = {}  # Rows of the cache, of files whose directory is gone.
         self._contents: dict[bytes, bytes] | None = None
         self._room = 0  # Bytes that `_contents` may still get.
+        self._ahead: dict[tuple[str, bytes], _Read] = {}  # By path and stamp.
 
     @contextmanager
     def keeping(
@@ -215,10 +224,35 @@ class Look:
         self, directory: str, name: str, status: os.stat_result, stamp: bytes
     ) -> bytes | None:
         """Hash a small file in one piece; None if it is not, or not at rest, or unreadable."""
-        folder, size, path = self.folder, status.st_size, join(directory, name)
-        if size > SMALL_MAX or not self._is_settled(path, status):
+        path = join(directory, name)
+        if status.st_size > SMALL_MAX or not self._is_settled(path, status):
             return None
-        read_at_ns = self.now_ns()
+        read = self._ahead.pop((path, stamp), None) or self._read_small(path, status.st_size, stamp)
+        if read is None:
+            return None
+        self.cache.put_read(directory, name, status, stamp + read.digest, read.at_ns)
+        self._keep(read.digest, read.content)
+        return read.digest
+
+    def read_ahead(self, path: str) -> None:
+        """Read a small file now that is to be looked at in an instant.
+
+        Only the watch can say that what is read is still there then, for its stamp may be another
+        one's, too, that comes so soon: until it was read, and had told nothing, `forget_ahead`.
+        """
+        with suppress(OSError):
+            status = self.folder.lstat(path)
+            if stat.S_ISREG(status.st_mode) and status.st_size <= SMALL_MAX:
+                stamp = packed_stamp_of(status)
+                if (read := self._read_small(path, status.st_size, stamp)) is not None:
+                    self._ahead[path, stamp] = read
+
+    def forget_ahead(self) -> None:
+        self._ahead.clear()
+
+    def _read_small(self, path: str, size: int, stamp: bytes) -> _Read | None:
+        """Read a file that has this size and stamp; None if it has not, or cannot be read."""
+        folder, read_at_ns = self.folder, self.now_ns()
         try:
             descriptor = folder.open(path)
             try:
@@ -230,10 +264,7 @@ class Look:
             return None
         if len(content) != size or after != stamp:
             return None
-        digest = digest_of(content)
-        self.cache.put_read(directory, name, status, stamp + digest, read_at_ns)
-        self._keep(digest, content)
-        return digest
+        return _Read(digest_of(content), content, read_at_ns)
 
     def _moved_here(self, path: str, status: os.stat_result) -> bytes | None:
         """Return the digest of a file that came with its directory: nothing of its stamp differs.

@@ -186,6 +186,19 @@ class Replica:
         # A later look may have found more below an earlier one: the tree has the last word.
         return [Observation(path, self.tree.get(path)) for path in _uppermost(changed)]
 
+    def read_ahead(self, path: str) -> None:
+        """Read a known file that is to be observed in an instant; `forget_ahead` if it changes."""
+        known = self.tree.get(path)
+        if isinstance(known, File):
+            try:
+                self._hold_parent(path)
+                self._look.read_ahead(path)
+            finally:
+                self.folder.release()
+
+    def forget_ahead(self) -> None:
+        self._look.forget_ahead()
+
     def read_all(self, wanted: Iterable[tuple[str, File]]) -> list[bytes | None]:
         """Read several files, as `read` does."""
         read: list[bytes | None] = []

@@ -23,6 +23,7 @@ from towline.core.wire import fields
 
 SCHEMA_VERSION = 2
 ROWS_AT_ONCE = 4096  # Read as one JSON text: far quicker than each, and no more than 2 MB.
+REVISIONS = 64  # Numbers set aside at a time: a save need not wait for one to be written down.
 CACHE_KIB = 512  # Of the file, in memory: paths come in order. SQLite would take 2 MB.
 # What a machine may not have on its disk yet. Linux begins to write after 30 s, looks every 5 s
 # (vm.dirty_expire_centisecs, dirty_writeback_centisecs), and commits the names after as long again
@@ -79,6 +80,7 @@ class Store:
         self._clock = clock
         self._began = clock()
         self._turns: dict[int, tuple[int, float]] = {}  # By mirror: the turn, and when it began.
+        self._revision = self._set_aside = int(self.fact("revision", "0"))
         version = int(self.fact("schema", str(SCHEMA_VERSION)))
         if version > SCHEMA_VERSION:
             raise StoreError(f"the state in {file} was written by a newer towline")
@@ -93,6 +95,9 @@ class Store:
             self._db.execute("COMMIT")
 
     def close(self) -> None:
+        if self._revision != self._set_aside:
+            with suppress(sqlite3.Error):  # The numbers set aside are passed over.
+                self.set_fact("revision", str(self._revision))
         self._db.close()
 
     def fact(self, name: str, default: str = "") -> str:
@@ -104,13 +109,16 @@ class Store:
 
     @property
     def revision(self) -> int:
-        return int(self.fact("revision", "0"))
+        """The last number given out; after a crash, the last that may have been."""
+        return self._revision
 
     def next_revision(self) -> int:
         """Return a number that was never given out before, not even before a crash."""
-        number = self.revision + 1
-        self.set_fact("revision", str(number))
-        return number
+        if self._revision == self._set_aside:
+            self.set_fact("revision", str(self._set_aside + REVISIONS))
+            self._set_aside += REVISIONS
+        self._revision += 1
+        return self._revision
 
     def open_ancestor(self, mirror: int, life: str) -> Tree:
         """Return what was agreed in this life; an empty tree if it is not the one we knew.

@@ -299,7 +299,9 @@ class Local:
         """Look at what is due, or is as good as due: others that belong to it may still come."""
         due = self._follower.quiet_at()
         if self._rest is not None and due is not None and now < due <= now + INSTANT_S:
-            self._rest(due - now)
+            began = time.monotonic()
+            self._follower.read_ahead()
+            self._rest(max(0.0, due - now - (time.monotonic() - began)))
             now = due
         return self._follower.step(now)
 
