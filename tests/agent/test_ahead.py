@@ -14,7 +14,8 @@ from towline.core.ignore import Rules
 from towline.core.wire.messages import AHEAD_MAX, Adopt, Ahead, Part
 from towline.core.wire.records import Want
 from towline.disk.folder import Folder
-from towline.disk.replica import Observation, Replica
+from towline.disk.observation import Observation
+from towline.disk.replica import Replica
 
 SIZE = 3_000_000
 LATER_NS = 3600 * 10**9

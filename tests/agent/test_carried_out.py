@@ -9,7 +9,7 @@ from towline.core.change import Change, Outcome, Result
 from towline.core.digest import digest_of
 from towline.core.entry import DIRECTORY, Directory, Entry, File
 from towline.core.tree import Tree
-from towline.disk.replica import Observation
+from towline.disk.observation import Observation
 
 A, B = (File(digest_of(content), len(content)) for content in (b"a", b"bb"))
 ALL = Tree(Directory({"d": Directory({"x": A}), "y": A}))

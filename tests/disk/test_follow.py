@@ -17,8 +17,9 @@ from towline.core.ignore import Rules
 from towline.core.problem import ProblemKind
 from towline.disk.folder import Folder
 from towline.disk.follow import AHEAD_MIN, AHEAD_SIZE, RETRY_INTERVAL_S, SETTLE_MAX_S, Follower
+from towline.disk.observation import Observation
 from towline.disk.own import ensure_own_directory
-from towline.disk.replica import Observation, Replica
+from towline.disk.replica import Replica
 from towline.disk.retired import REVIEW_FIRST_S
 from towline.disk.watch.base import NOTHING, Mode, ModeKind, Seen, Statistics, Watch
 

@@ -20,8 +20,9 @@ from towline.core.problem import ProblemKind
 from towline.disk.folder import Folder
 from towline.disk.follow import Follower
 from towline.disk.look import PIECE
+from towline.disk.observation import Observation
 from towline.disk.reading import PIECES
-from towline.disk.replica import Observation, Replica
+from towline.disk.replica import Replica
 from towline.disk.signatures import LARGE, BlockReader, Known, Signatures
 from towline.disk.versions import Basis
 from towline.disk.watch.base import Seen

@@ -32,7 +32,8 @@ from towline.core.problem import Problem, ProblemKind
 from towline.core.summary import digest_of_directory
 from towline.core.tree import Tree
 from towline.disk.folder import Folder
-from towline.disk.replica import Observation, Replica
+from towline.disk.observation import Observation
+from towline.disk.replica import Replica
 
 OLD_FILE, NEW_FILE = file_of(OLD), file_of(NEW)
 

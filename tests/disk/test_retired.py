@@ -24,7 +24,8 @@ from towline.core.conflict import is_conflict_copy
 from towline.core.entry import DIRECTORY
 from towline.disk.displaced import REHASH_MAX, RETIRED_S
 from towline.disk.folder import Folder
-from towline.disk.replica import Observation, Replica
+from towline.disk.observation import Observation
+from towline.disk.replica import Replica
 from towline.disk.retired import AT_ONCE, GRACE_S, OPEN_MAX, PARTING_MAX, Retired, Retirement
 
 CHANGE = Change("x.log", file_of(OLD), file_of(NEW))

@@ -15,7 +15,8 @@ from towline.core.digest import BLOCK, DIGEST_SIZE
 from towline.core.entry import File
 from towline.core.wire.messages import AHEAD_MAX, PART_SIZE, Adopt, Ahead, Part
 from towline.core.wire.records import Want
-from towline.disk.replica import Observation, Replica
+from towline.disk.observation import Observation
+from towline.disk.replica import Replica
 
 Steps = Generator[Ahead | Adopt | Part | None, None, None]
 

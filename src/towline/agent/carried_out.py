@@ -15,7 +15,7 @@ from towline.core.entry import Directory, Entry
 from towline.core.path import parents_of
 from towline.core.tree import Tree
 from towline.core.wire.records import Row
-from towline.disk.replica import Observation
+from towline.disk.observation import Observation
 
 CHANGES_MAX = 1000  # More than can be under way when an engine is killed at its work.
 

@@ -58,7 +58,7 @@ from towline.core.wire.messages import (
 )
 from towline.core.wire.records import Row, Want
 from towline.core.wire.telling import fitting, header_size_of, rows_of, tree_parts
-from towline.disk.replica import Observation
+from towline.disk.observation import Observation
 from towline.disk.versions import Basis
 
 OBSERVED_ROWS = 2048  # Rows per message: keeps each far below the limit of a message.

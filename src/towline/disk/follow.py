@@ -18,8 +18,9 @@ from towline.core.gather import Gather
 from towline.core.problem import ProblemKind
 from towline.core.steps import Steps
 from towline.disk.displaced import Kept
+from towline.disk.observation import Observation
 from towline.disk.reading import Progress
-from towline.disk.replica import Observation, Replica
+from towline.disk.replica import Replica
 from towline.disk.watch.base import NOTHING, Seen, Watch
 
 RETRY_INTERVAL_S = 5.0  # How often what could not be read is tried again, though nothing is told.

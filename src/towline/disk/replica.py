@@ -12,7 +12,6 @@ import stat
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from towline.core.change import Change, Outcome, Result, moved_contents
@@ -39,24 +38,17 @@ from towline.disk.graft import Grafts, MoveIn
 from towline.disk.ignored import ignored_among
 from towline.disk.incarnation import RootState, root_state
 from towline.disk.look import UNSETTLED, Look
+from towline.disk.observation import Observation, differences, uppermost
 from towline.disk.reading import Progress, Reading
 from towline.disk.scan import LeftOut, Rules, Scan
 from towline.disk.signatures import Signatures
 from towline.disk.stage import TOTAL_MAX, Stage
 from towline.disk.versions import Versions
 
-__all__ = ["Kept", "Observation", "Replica"]
+__all__ = ["Kept", "Replica"]
 
 SCANNED_MAX = 64 << 20  # Bytes of contents kept from a scan; the rest is read again to be sent.
 READ_MAX = 64 << 20  # Bytes that `read` returns at most; larger files are read in parts.
-
-
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """What stands at `path` now, where something else stood before. A directory comes whole."""
-
-    path: str
-    entry: Entry | None
 
 
 class Replica:
@@ -158,7 +150,7 @@ class Replica:
         """
         known = self.tree
         yield from self.scan_steps()
-        return list(_differences("", known.root, self.tree.root))
+        return list(differences("", known.root, self.tree.root))
 
     def observe(
         self, paths: Iterable[str], contents: dict[bytes, bytes] | None = None
@@ -184,7 +176,7 @@ class Replica:
             finally:
                 self.folder.release()
         # A later look may have found more below an earlier one: the tree has the last word.
-        return [Observation(path, self.tree.get(path)) for path in _uppermost(changed)]
+        return [Observation(path, self.tree.get(path)) for path in uppermost(changed)]
 
     def read_ahead(self, path: str) -> None:
         """Read a known file that is to be observed in an instant; `forget_ahead` if it changes."""
@@ -425,8 +417,8 @@ class Replica:
 
     def _subjects(self, paths: set[str]) -> list[str]:
         """Return what to look at for these paths: where one is new, its uppermost new parent."""
-        usable = [path for path in _uppermost(paths) if not path or _is_usable(path)]
-        return _uppermost({self._uppermost_new(path) for path in usable})
+        usable = [path for path in uppermost(paths) if not path or _is_usable(path)]
+        return uppermost({self._uppermost_new(path) for path in usable})
 
     def _hold_parent(self, path: str) -> None:
         """Hold the directory that `path` is in: the next path is in the same one, most often."""
@@ -449,7 +441,7 @@ class Replica:
             return self._note_file(path, old, file)
         scan = Scan(self._look)
         new = self._entry_now(path, scan)
-        changed = list(_differences(path, old, new))
+        changed = list(differences(path, old, new))
         self._forget_below(path, old, new)
         self.problems.update(scan.problems)
         if changed and (path or new is None or isinstance(new, Directory)):
@@ -587,21 +579,3 @@ def _is_usable(path: str) -> bool:
     except BadPathError:
         return False
     return True
-
-
-def _uppermost(paths: Iterable[str]) -> list[str]:
-    """Return the paths in order, without those below another one."""
-    kept: list[str] = []
-    for path in sorted(paths, key=lambda path: path.replace("/", "\0")):  # Name by name.
-        if not kept or not is_below(path, kept[-1]):
-            kept.append(path)
-    return kept
-
-
-def _differences(path: str, old: Entry | None, new: Entry | None) -> Iterator[Observation]:
-    if isinstance(old, Directory) and isinstance(new, Directory):
-        for name in sorted({*old.children, *new.children}):
-            child_old, child_new = old.children.get(name), new.children.get(name)
-            yield from _differences(join(path, name), child_old, child_new)
-    elif old != new:
-        yield Observation(path, new)

@@ -80,7 +80,8 @@ class Store:
         self._clock = clock
         self._began = clock()
         self._turns: dict[int, tuple[int, float]] = {}  # By mirror: the turn, and when it began.
-        self._revision = self._set_aside = int(self.fact("revision", "0"))
+        self._revision: int = int(self.fact("revision", "0"))
+        self._set_aside: int = self._revision  # Up to here no number is given out by another engine.
         version = int(self.fact("schema", str(SCHEMA_VERSION)))
         if version > SCHEMA_VERSION:
             raise StoreError(f"the state in {file} was written by a newer towline")
