@@ -81,7 +81,7 @@ class Store:
         self._began = clock()
         self._turns: dict[int, tuple[int, float]] = {}  # By mirror: the turn, and when it began.
         self._revision: int = int(self.fact("revision", "0"))
-        self._set_aside: int = self._revision  # Up to here no number is given out by another engine.
+        self._set_aside: int = self._revision  # No later engine gives out one up to here.
         version = int(self.fact("schema", str(SCHEMA_VERSION)))
         if version > SCHEMA_VERSION:
             raise StoreError(f"the state in {file} was written by a newer towline")
