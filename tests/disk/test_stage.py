@@ -184,3 +184,21 @@ def test_a_part_whose_file_resists_is_forgotten_all_the_same(
         stage.discard(digest)
         assert stage.held(digest) == 0
     assert stage.write(digest, 0, LARGE, len(LARGE))
+
+
+def test_a_part_that_cannot_be_read_again_is_trouble_of_its_change_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by the simulation (seed 6002891): the engine ended with it."""
+    digest = digest_of(LARGE)
+    stage_of(tmp_path).write(digest, 0, LARGE, len(LARGE))
+    stage = stage_of(tmp_path)  # A later life, which has yet to read it.
+
+    def refuse(self: Folder, path: str) -> int:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Folder, "open", refuse)
+        assert not stage.write(digest, len(LARGE), b"", len(LARGE))
+    assert isinstance(stage.trouble(digest), PermissionError)
+    assert stage.write(digest, 0, LARGE, len(LARGE))

@@ -45,6 +45,8 @@ FOUND = (
     4010051,
     5001068,
     5010186,
+    6002891,
+    6003375,
 )
 SOAK_SEEDS = int(os.environ.get("TOWLINE_SOAK_SEEDS", "20000"))
 SOAK_FIRST = int(os.environ.get("TOWLINE_SOAK_FIRST", "100000"))

@@ -677,8 +677,10 @@ def _waiting_marks(live: Live) -> set[str]:
 
 def _missing_here(live: Live) -> set[bytes]:
     """Return the digests of what the laptop cannot get before a person has helped."""
-    stuck = [one for one in live.planner.stuck.values() if one.side == "laptop"]
-    return {one.change.new.digest for one in stuck if isinstance(one.change.new, File)}
+    stuck = [one.change for one in live.planner.stuck.values() if one.side == "laptop"]
+    marks = _waiting_marks(live)
+    waiting = [change for change in live.puller._turns if change.path in marks]
+    return {change.new.digest for change in stuck + waiting if isinstance(change.new, File)}
 
 
 def _digests_at(tree: Tree, path: str) -> set[bytes]:

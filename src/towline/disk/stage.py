@@ -113,10 +113,10 @@ class Stage:
             self.discard(digest)
         held = self.held(digest)
         _check(digest, offset, len(content), size, held)
-        if self.is_whole(digest, size):
-            return True
         new = content[held - offset :]
         try:
+            if self.is_whole(digest, size):
+                return True
             self._add(digest, new, size)
             return held + len(new) == size and self._verify(digest)
         except OSError as error:
