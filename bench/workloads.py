@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import socket
 import time
@@ -198,13 +197,16 @@ def size_of(path: Path) -> int | None:
 
 
 def wait_at_rest(pids: Sequence[int]) -> None:
-    """Wait until what follows a first copy is done, for `REST_MAX_S` at most."""
+    """Wait until what follows a first copy is done, for `REST_MAX_S` at most.
+
+    It is where two looks in a row see nothing: the past is written down after a pause.
+    """
     ends_at = time.perf_counter() + REST_MAX_S
-    used = math.inf
-    while used > RESTING and time.perf_counter() < ends_at:
+    looks: list[float] = []
+    while time.perf_counter() < ends_at and not (looks[1:] and max(looks[-2:]) <= RESTING):
         before = cpu_s(pids)
         time.sleep(2.0)
-        used = (cpu_s(pids) - before) / 2.0
+        looks.append((cpu_s(pids) - before) / 2.0)
 
 
 def idle(acting: Scene) -> None:

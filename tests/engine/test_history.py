@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from towline.core.entry import DIRECTORY, Entry, File, Symlink, digest_of
-from towline.engine.history import CONTENT_MAX, History, Past
+from towline.engine import history as module
+from towline.engine.history import CONTENT_MAX, PLAIN_ROWS, History, Past
 
 
 def file(content: bytes, executable: bool = False) -> File:
@@ -111,3 +112,20 @@ def test_a_past_that_cannot_be_written_ends_nothing(workspace: Workspace) -> Non
     workspace.history._db.execute("DROP TABLE content")
     workspace.note(1, a=b"one")
     workspace.note(2, a=b"two")
+
+
+def test_of_a_first_sync_more_is_written_at_once_when_no_content_is_kept_any_more(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BATCH_ROWS", 2)
+    history = workspace.history
+    history._base_left = 1
+    sizes: list[int] = []
+    for number in range(40):
+        history.note(0, 1, [(f"{number}", file(b"%d" % number))])
+    history.note(0, 2, [("saved", file(b"s"))])
+    while news := history.take():
+        sizes.append(len(news.rows))
+        history.write(news)
+    assert sizes == [2, 2 * PLAIN_ROWS, 2 * PLAIN_ROWS, 7]
+    assert workspace.text("0", 1) is None  # Not present, and nobody gave its content.

@@ -47,7 +47,7 @@ from towline.disk.versions import Versions
 
 __all__ = ["Kept", "Replica"]
 
-SCANNED_MAX = 64 << 20  # Bytes of contents kept from a scan; the rest is read again to be sent.
+SCANNED_MAX = 24 << 20  # Bytes of contents kept from a scan; the rest is read again to be sent.
 READ_MAX = 64 << 20  # Bytes that `read` returns at most; larger files are read in parts.
 
 

@@ -23,6 +23,7 @@ SIZE_MAX = 64 << 20  # Bytes kept in all, compressed: some hundred thousand save
 VERSIONS_MAX = 200_000
 PENDING_MAX = 8 << 20  # Bytes of content that wait to be written; the rest is read again then.
 BATCH_ROWS = 512  # Written at once: some 50 ms of a core, then others have their turn.
+PLAIN_ROWS = 8  # That take as long as one whose content is kept, too.
 BASE_FILES_MAX = 10_000  # Of a first sync, whose contents are kept: a second of a core.
 CACHE_KIB = 512  # Of the file, in memory: what is written is seldom read. SQLite would take 2 MB.
 EVICTED_PART = 8  # At a time goes the oldest eighth of the revisions.
@@ -99,11 +100,11 @@ class History:
     def take(self) -> News | None:
         """Return the first of what was noted, for `write`; None if nothing is left."""
         batch, news = News(), self._news
-        count = 0
-        while news.rows and count < BATCH_ROWS:
+        room = BATCH_ROWS * PLAIN_ROWS
+        while news.rows and room > 0:
             batch.rows.append(news.rows.popleft())
-            rows = batch.rows[-1][3]
-            count += len(rows)
+            mirror, revision, _, rows = batch.rows[-1]
+            room -= len(rows) * (1 if self._is_plain(mirror, revision) else PLAIN_ROWS)
             for _, entry in rows:
                 if isinstance(entry, File) and entry.digest in news.contents:
                     content = batch.contents[entry.digest] = news.contents.pop(entry.digest)
@@ -148,6 +149,10 @@ class History:
             self._base_left -= is_base
             if not is_base or self._base_left >= 0:
                 self._put_present(mirror, path, entry)
+
+    def _is_plain(self, mirror: int, revision: int) -> bool:
+        """Whether the rest of a first sync is written without contents."""
+        return self._base_left <= 0 and self._first.get(mirror) == revision
 
     def _first_of(self, mirror: int, revision: int) -> int:
         """Return the revision in which the past of a folder begins; -1 if that is long over."""
