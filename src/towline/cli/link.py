@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,19 +78,32 @@ def link(
 
     Ctrl-C ends it, without loss: the next run goes on from there.
     """
-    from towline.cli.background import read_request, run_in_background
-    from towline.ui.display import UntilGone, display_for
-    from towline.ui.jsonl import Jsonl
-
     if request_file is not None:
-        reading_along = UntilGone(Jsonl(sys.stdout, statuses=True))
-        raise click.exceptions.Exit(run_here(read_request(request_file), reading_along))
+        from towline.cli.background import read_request
+
+        raise click.exceptions.Exit(run_here(read_request(request_file), _reading_along))
     ssh = SshOptions(_absolute(config_file), port, _absolute(identity), jump, options)
     binding, ticket = bind(destination, project, name, None if ssh == NO_SSH_OPTIONS else ssh)
-    display = display_for(as_json=as_json, no_color=no_color)
-    run = run_in_background if detach else run_here
     request = request_for(binding, once=once, lives=lives, ticket=ticket)
-    raise click.exceptions.Exit(run(request, display))
+    display = partial(_display, as_json, no_color)
+    if not detach:
+        raise click.exceptions.Exit(run_here(request, display))
+    from towline.cli.background import run_in_background
+
+    raise click.exceptions.Exit(run_in_background(request, display()))
+
+
+def _display(as_json: bool, no_color: bool) -> Display:
+    from towline.ui.display import display_for
+
+    return display_for(as_json=as_json, no_color=no_color)
+
+
+def _reading_along() -> Display:
+    from towline.ui.display import UntilGone
+    from towline.ui.jsonl import Jsonl
+
+    return UntilGone(Jsonl(sys.stdout, statuses=True))
 
 
 def bind(
@@ -182,13 +196,42 @@ def request_for(
     )
 
 
-def run_here(request: LinkRequest, display: Display) -> int:
+def run_here(request: LinkRequest, display: Callable[[], Display]) -> int:
     """Run the engine in this process until it stops. Return its exit code. Raises UserError."""
     import anyio
 
+    binding = Workspaces().by_id(request.workspace_id)
+    try:
+        code: int = anyio.run(_run, request, binding, display)
+    except BaseExceptionGroup as group:
+        raise _only_error(group) or group from None
+    finally:
+        if request.ticket and machine_named(request.destination) is None:
+            Workspaces().forget(binding)  # The ticket was worth nothing, and so is the name in it.
+    return code
+
+
+async def _run(request: LinkRequest, binding: Binding, display: Callable[[], Display]) -> int:
+    """Begin to connect, and load the rest meanwhile: there are a dozen round trips of time."""
+    from towline.config import load
+    from towline.control import is_running
+    from towline.entrance import Entrance
+
+    options = load(request.project, os.environ, request.overrides)
+    entrance = Entrance(request, options)
+    begun = nullcontext() if is_running(binding) else entrance.begun(attended=sys.stdin.isatty())
+    async with begun:  # Not where the engine that runs would be cut off.
+        from towline.workspace import run_link
+
+        shown = display()
+        with shown:
+            return await run_link(request, options, entrance, _telling(binding, shown))
+
+
+def _telling(binding: Binding, display: Report) -> Report:
+    """Return what takes all that happens to whoever wants to know it."""
     from towline.logfile import Log
 
-    binding = Workspaces().by_id(request.workspace_id)
     tellers: list[Report] = [Log(binding.places.log), _remembering(binding), display]
 
     def report(item: Event | Status) -> None:
@@ -198,31 +241,7 @@ def run_here(request: LinkRequest, display: Display) -> int:
         except BrokenPipeError as error:
             raise ReaderGoneError from error
 
-    try:
-        with display:
-            code: int = anyio.run(_run, request, report)
-    except BaseExceptionGroup as group:
-        raise _only_error(group) or group from None
-    finally:
-        if request.ticket and machine_named(request.destination) is None:
-            Workspaces().forget(binding)  # The ticket was worth nothing, and so is the name in it.
-    return code
-
-
-async def _run(request: LinkRequest, report: Report) -> int:
-    """Begin to connect, and load the engine meanwhile: there are a dozen round trips of time."""
-    from towline.config import load
-    from towline.control import is_running
-    from towline.entrance import Entrance
-
-    options = load(request.project, os.environ, request.overrides)
-    entrance = Entrance(request, options)
-    would_be_cut_off = is_running(Workspaces().by_id(request.workspace_id))
-    begun = nullcontext() if would_be_cut_off else entrance.begun(attended=sys.stdin.isatty())
-    async with begun:
-        from towline.workspace import run_link
-
-        return await run_link(request, options, entrance, report)
+    return report
 
 
 def _only_error(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
