@@ -101,3 +101,24 @@ def test_a_tree_that_is_not_is_told_whole(roots: Roots, tmp_path: Path) -> None:
     incarnation, _, _ = told(roots, root, None)
     before = digest_of_agreed(life_of("laptop", incarnation), Directory({"y": X}))
     assert told(roots, root, before) == (incarnation, {"x": X}, False)
+
+
+def test_a_kernel_is_told_of_what_was_there_for_a_moment(roots: Roots, tmp_path: Path) -> None:
+    """It may have read that. Found by the simulation (seed 7011313)."""
+    root, outlet, changes = tmp_path / "root", Told(), Changes("life")
+    root.mkdir()
+    (root / "x.py").write_bytes(b"x")
+    mirror = Mirror(outlet, roots.open, changes)
+    mirror.receive(Begin(str(root), "host", "laptop", 0, Rules([]).to_wire()), 0.0)
+    while not isinstance(outlet.messages[-1], TreeEnd):
+        mirror.step(0.0)
+    position, told = changes.position, len(outlet.messages)
+    (root / "new.py").write_bytes(b"n")
+    (root / "new.py").unlink()
+    (root / "x.py").write_bytes(b"y")
+    (root / "x.py").write_bytes(b"x")
+    mirror.settle(1, 1.0)
+    while not mirror.settled:
+        mirror.step(1.0)
+    assert set(changes.since(position) or ()) == {f"{root}/new.py", f"{root}/x.py"}
+    assert outlet.messages[told:] == []

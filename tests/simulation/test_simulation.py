@@ -47,6 +47,8 @@ FOUND = (
     5010186,
     6002891,
     6003375,
+    7001277,
+    7011313,
 )
 SOAK_SEEDS = int(os.environ.get("TOWLINE_SOAK_SEEDS", "20000"))
 SOAK_FIRST = int(os.environ.get("TOWLINE_SOAK_FIRST", "100000"))

@@ -373,6 +373,8 @@ class Mirror:
         elif news.scan_reason:
             self._rescan(root, news.scan_reason)
         else:
+            # What is as it was may have been something else for a moment, and a kernel read that.
+            self._changes.note(f"{root.path}/{path}" for path in news.looked_at)
             self._note(root, news.observations)
             if self._vanguard is not None:
                 self._vanguard.learn(news.observations)

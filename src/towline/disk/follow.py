@@ -39,6 +39,7 @@ class News:
     """What a step brought to light."""
 
     observations: list[Observation] = field(default_factory=list[Observation])
+    looked_at: frozenset[str] = frozenset()  # Of what the watch told, be it found as it was.
     settled: list[int] = field(default_factory=list[int])  # Tokens given to `settle`.
     kept: list[Kept] = field(default_factory=list[Kept])
     contents: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])  # Of what was read.
@@ -105,6 +106,7 @@ class Follower:
         news, self._news = self._news, News()
         paths = self._take_all() if news.settled else self._take_due(now)
         if paths and not news.scan_reason:
+            news.looked_at = paths
             news.observations = self.replica.observe(paths, news.contents)
         self.replica.forget_ahead()
         self._look_at_settled(now, news)

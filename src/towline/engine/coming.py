@@ -40,6 +40,7 @@ class Coming:
         return [path for path in paths if is_below(path, directory) and self._counts(path)]
 
     def _counts(self, path: str) -> bool:
-        if isinstance(self._trees.remote.get(path), Directory):
-            return True
+        there = self._trees.remote.get(path)
+        if there is None or isinstance(there, Directory):
+            return there is not None  # What is gone there does not come, however dirty it is.
         return self.checkpoints.covers(path) and not self.checkpoints.is_mark(path)
