@@ -34,8 +34,6 @@ class Engine(Protocol):
 
     def stop(self, reason: str) -> None: ...
 
-    def happenings(self) -> AsyncIterator[events.Event]: ...
-
 
 def operations(engine: Engine) -> dict[str, Operation]:
     asked = _Operations(engine)
@@ -48,7 +46,6 @@ def operations(engine: Engine) -> dict[str, Operation]:
         "explain": asked.explain,
         "accept": asked.accept,
         "refuse": asked.refuse,
-        "events": asked.events,
     }
 
 
@@ -116,10 +113,6 @@ class _Operations:
         for live in self._held():
             live.refuse()
         return {}
-
-    async def events(self, request: Json) -> AsyncIterator[Json]:
-        async for event in self._engine.happenings():
-            yield events.as_json(event)
 
     def _lives(self) -> list[Live]:
         return [live for _, live in self._engine.folders]

@@ -83,7 +83,6 @@ class Engine:
             "explain": self.explain,
             "accept": self.accept,
             "refuse": self.refuse,
-            "events": self.events,
             "fail": self.fail,
             "long": self.long,
         }
@@ -140,10 +139,6 @@ class Engine:
 
     async def refuse(self, request: dict) -> dict:
         return {"error": "nothing is held"}
-
-    async def events(self, request: dict) -> AsyncIterator[dict]:
-        yield as_json(READY)
-        await anyio.sleep_forever()
 
     async def fail(self, request: dict) -> dict:
         raise ZeroDivisionError(f"at {time.monotonic():.0f}")

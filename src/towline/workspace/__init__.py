@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -259,10 +258,6 @@ class Workspace:
 
     def status(self) -> events.Status:
         return self._standing.now()
-
-    def happenings(self) -> AsyncIterator[events.Event]:
-        """Yield the last few events, then each as it happens."""
-        return self._happenings.follow()
 
     async def _tell_status(self) -> None:
         while True:
