@@ -18,7 +18,7 @@ LEFT_OUT: dict[tuple[str, str], set[str]] = {
     ("loopback", "large"): SLOW_COPIERS,
     ("wan", "django"): {"unison-watch"},
     ("wan", "small"): SLOW_COPIERS,
-    ("wan", "large"): {*SLOW_COPIERS, "tar.zst", "floor", "syncthing"},
+    ("wan", "large"): {*SLOW_COPIERS, "tar.zst", "syncthing"},
 }
 # Workload of a scene → peers left out of it.
 NOT_BULK = {"floor", "lsyncd-1", "unison-watch"}
