@@ -373,9 +373,7 @@ class Mirror:
         elif news.scan_reason:
             self._rescan(root, news.scan_reason)
         else:
-            # What is as it was may have been something else for a moment, and a kernel read that.
-            self._changes.note(f"{root.path}/{path}" for path in news.looked_at)
-            self._note(root, news.observations)
+            self._note(root, news.observations, news.looked_at)
             if self._vanguard is not None:
                 self._vanguard.learn(news.observations)
             for message in _observed(news.observations):
@@ -386,8 +384,15 @@ class Mirror:
             else:
                 self._send(Settled(token))
 
-    def _note(self, root: Root, observations: Sequence[Observation]) -> None:
+    def _note(
+        self, root: Root, observations: Sequence[Observation], looked_at: Iterable[str] = ()
+    ) -> None:
+        """Note what is something else now, and `looked_at`, be it as it was.
+
+        It may have been something else for a moment, and a kernel have read that.
+        """
         root.carried_out.note_seen(observations)
+        self._changes.note(f"{root.path}/{path}" for path in looked_at)
         for observation in observations:
             self._changes.note(
                 f"{root.path}/{path}" for path in _files_in(observation.path, observation.entry)
