@@ -40,6 +40,7 @@ from towline.core.wire import messages
 from towline.core.wire.limits import DEFAULT_LIMITS, Limits
 from towline.disk.apply import IGNORED_IN_THE_WAY
 from towline.disk.folder import STAGE, Folder
+from towline.disk.follow import UNREAD
 from towline.disk.replica import Replica
 from towline.engine.barrier import FlushError
 from towline.engine.live import Live
@@ -456,7 +457,13 @@ class World:
             if not rules.ignores(path, False)
             and self.directions.of(path) is not Direction.PULL
             and self._is_small_enough(path, len(content))
+            and not self._may_fail_again(path, engine)
         }
+
+    def _may_fail_again(self, path: str, engine: Engine) -> bool:
+        """Whether the disk would not let a file be read, as it may not when a flush tries again."""
+        problem = engine.replica.problems.get(path) if engine.replica is not None else None
+        return self.weather.has_faults and problem is not None and problem.kind in UNREAD
 
     def _is_small_enough(self, path: str, size: int) -> bool:
         limits = [
