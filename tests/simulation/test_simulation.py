@@ -50,6 +50,7 @@ FOUND = (
     7001277,
     7011313,
     8002861,
+    8004559,
 )
 SOAK_SEEDS = int(os.environ.get("TOWLINE_SOAK_SEEDS", "20000"))
 SOAK_FIRST = int(os.environ.get("TOWLINE_SOAK_FIRST", "100000"))

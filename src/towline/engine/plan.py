@@ -123,6 +123,8 @@ class Planner:
         chained, since = self._take_chained()
         dirty = self._flights.take_free()
         steps = list(self._trees.steps(dirty))
+        if not self._flights.dirty and not dirty:  # What was held went otherwise: behind a save.
+            self.held, self._accepted = "", False
         if not dirty and not chained:
             return
         self._planning = min([since, *dirty.values()])
