@@ -11,7 +11,7 @@ from towline.core.entry import DIRECTORY, Directory, Entry, File
 from towline.core.tree import Tree
 from towline.disk.observation import Observation
 
-A, B = (File(digest_of(content), len(content)) for content in (b"a", b"bb"))
+A, B = (File(digest_of(content), size=len(content)) for content in (b"a", b"bb"))
 ALL = Tree(Directory({"d": Directory({"x": A}), "y": A}))
 
 

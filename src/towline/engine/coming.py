@@ -41,6 +41,7 @@ class Coming:
 
     def _counts(self, path: str) -> bool:
         there = self._trees.remote.get(path)
-        if there is None or isinstance(there, Directory):
-            return there is not None  # What is gone there does not come, however dirty it is.
-        return self.checkpoints.covers(path) and not self.checkpoints.is_mark(path)
+        if there is None:  # What is gone there does not come, however dirty it is.
+            return False
+        is_checkpoint = self.checkpoints.covers(path) and not self.checkpoints.is_mark(path)
+        return is_checkpoint or isinstance(there, Directory)
