@@ -102,7 +102,7 @@ def test_without_anything_there_are_the_defaults(tmp_path: Path) -> None:
         ignore=(),
         size_max=100_000_000,
         compression=Compression.AUTO,
-        debounce_s=0.0005,
+        debounce_s=0.0002,
         bandwidth=None,
         checkpoints=Checkpoints(size_max=100_000_000),
         lives_s=None,

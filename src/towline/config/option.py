@@ -90,7 +90,7 @@ OPTIONS: tuple[Option, ...] = (
         "`auto`: unless the link is faster than the compressor.",
     ),
     Option(
-        "debounce", DEBOUNCE, "0.5 ms",
+        "debounce", DEBOUNCE, "0.2 ms",
         "How long to wait after a change for others that belong to it.",
     ),
     Option(

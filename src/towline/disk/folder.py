@@ -63,12 +63,13 @@ class Folder:
                 os.close(descriptor)
         self._descriptor = self._stage = -1
 
-    def hold_stage(self) -> None:
-        """Keep the stage's directory open, as it is now: names in it need no walk any more."""
+    def hold_stage(self) -> bool:
+        """Keep the stage's directory open, as it is now, if this system can; return whether."""
         if _HAS_AT:
             before, self._stage = self._stage, descend(self._descriptor, STAGE, WALK)
             if before >= 0:
                 os.close(before)
+        return _HAS_AT
 
     def hold(self, directory: str) -> None:
         """Keep a directory open until `release`: what is done in it needs no walk.

@@ -97,12 +97,13 @@ class Follower:
         """
         self._cookies[self.watch.place_cookie()] = (token, now + SETTLE_MAX_S)
 
+    def hear(self, now: float) -> None:
+        """Take in what the watch tells; look at nothing."""
+        self._take_in(self.watch.read(), now)
+
     def step(self, now: float) -> News:
         """Take in what the watch tells; look at the paths whose time has come."""
-        seen = self.watch.read()
-        if seen is not NOTHING:
-            self.replica.forget_ahead()
-        self._take_in(seen, now)
+        self.hear(now)
         news, self._news = self._news, News()
         paths = self._take_all() if news.settled else self._take_due(now)
         if paths and not news.scan_reason:
@@ -167,6 +168,7 @@ class Follower:
             self._meet_cookies(seen.cookies, now, self._news)
 
     def _note(self, seen: Seen, now: float) -> None:
+        self.replica.forget_ahead()
         self.replica.settling.note_closed(seen.closed)
         self._note_ahead(seen.closed)
         self._gather.note(seen.paths, now, whole=seen.is_rename)

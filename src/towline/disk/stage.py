@@ -83,6 +83,10 @@ class Stage:
         self._find_parts(now_ns() - AGE_MAX_S * 1_000_000_000)
 
     def ensure_directory(self) -> None:
+        self._folder.lstat_root()  # Raises if it is gone.
+        with suppress(OSError):
+            if self._folder.hold_stage():
+                return
         ensure_own_directory(self._folder.root)
         with suppress(FileExistsError):
             self._folder.mkdir(STAGE, 0o700)

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 import anyio
+import anyio.lowlevel
 
 from towline.core.change import Change, Result
 from towline.core.delta import Stretch
@@ -26,6 +27,8 @@ from towline.disk.watch.base import ModeKind, Watch
 from towline.engine.blocking import RunBlocking, in_thread
 from towline.engine.events import LeftOut
 
+TURNS_FIRST = 2  # Of the loop, before the next wait is prepared: to plan, and to write to the line.
+TIMER_S = 0.0001  # A sleep takes so much longer than it is asked to: a shorter one is left out.
 SCANNED_S = 30.0  # How long contents that the first scan read are kept for a copy to begin.
 
 T = TypeVar("T")
@@ -60,7 +63,7 @@ class Local:
         self._readable = readable
         self._rest = rest
         self.awaits_more = False
-        self._turn = anyio.Lock()
+        self._turn = anyio.Lock(fast_acquire=True)
         self._scanning = anyio.Event()  # The first scan, which begins to watch, has its turn.
         self._idle: anyio.CancelScope | None = None  # Around the wait for news.
         self._fresh: dict[bytes, bytes] = {}  # Contents of the last group, by digest.
@@ -120,6 +123,8 @@ class Local:
         while True:
             await self._wait_for_news()
             await self._look()
+            for _ in range(TURNS_FIRST):
+                await anyio.lowlevel.checkpoint()
 
     async def settle(self, timeout_s: float) -> None:
         """Return once every change made before this call is absorbed.
@@ -297,11 +302,14 @@ class Local:
 
     def _step(self, now: float) -> News:
         """Look at what is due, or is as good as due: others that belong to it may still come."""
+        self._follower.hear(now)
         due = self._follower.quiet_at()
         if self._rest is not None and due is not None and now < due <= now + INSTANT_S:
             began = time.monotonic()
             self._follower.read_ahead()
-            self._rest(max(0.0, due - now - (time.monotonic() - began)))
+            rest_s = due - now - (time.monotonic() - began)
+            if rest_s > TIMER_S:
+                self._rest(rest_s)
             now = due
         return self._follower.step(now)
 

@@ -111,7 +111,7 @@ class Puller:
         for change in changes:
             self._flights.start(change.path, Way.PULL, change.new, moment)
         self._turns.put(changes)
-        self._queued.ring()
+        self.look()
 
     def drop(self, path: str) -> None:
         """Something else is at `path` on the machine: what waits there, or below, is not sent."""
@@ -120,7 +120,8 @@ class Puller:
 
     def look(self) -> None:
         """Look again at whose turn it is: what a mark waits for may have come, or be gone."""
-        self._queued.ring()
+        if self._turns:
+            self._queued.ring()
 
     async def run(self, remote: Remote) -> None:
         """Fetch and carry out what is queued, for ever."""

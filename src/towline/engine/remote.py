@@ -51,7 +51,8 @@ class Remote:
         self._compress = compress
         self._throttle = throttle
         self._run = run
-        self._turn, self._bulk_turn = anyio.Lock(), anyio.Lock()
+        self._turn = anyio.Lock(fast_acquire=True)  # A save is not to wait for a turn of the loop.
+        self._bulk_turn = anyio.Lock()
         self._packer, self._bulk_packer = Packer(), Packer()
 
     def use_zstd(self) -> None:

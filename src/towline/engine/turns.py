@@ -43,6 +43,9 @@ class Turns:
         self._held: set[str] = set()  # Marks whose content is here: they no longer change.
         self._number = 0
 
+    def __bool__(self) -> bool:
+        return bool(self._small or self._large or self._marks)
+
     def __iter__(self) -> Iterator[Change]:
         for queue in (self._small, self._large, self._marks):
             yield from (queued.change for queued in queue.values())

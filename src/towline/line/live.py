@@ -122,6 +122,10 @@ class LiveLine:
     def state(self) -> LineState:
         return self._state
 
+    @property
+    def rtt_min_s(self) -> float | None:
+        return self._line.rtt_min_s
+
     def statistics(self) -> line.Statistics:
         return self._line.statistics()
 

@@ -72,7 +72,7 @@ class Link:
 
     @property
     def rtt_min_s(self) -> float | None:
-        return self.line.statistics().rtt_min_s if self.line else None
+        return self.line.rtt_min_s if self.line else None
 
     def heard_at(self) -> float:
         """When the machine said what it last said, in Unix time: of all before that it has told."""

@@ -69,7 +69,6 @@ class Statistics:
     """Sizes in bytes, of frames or messages as they are on the wire; times in seconds."""
 
     rtt_s: float | None  # Smoothed. None until something was acknowledged on this transport.
-    rtt_min_s: float | None  # Of the last minute on this transport.
     bytes_in: int
     bytes_out: int
     unacknowledged: int
@@ -454,11 +453,15 @@ class Line:
             self._outbox.put_channel(known.outgoing)
         known.outgoing.closing = reason
 
+    @property
+    def rtt_min_s(self) -> float | None:
+        """Of the last minute on this transport."""
+        return self._transport.pace.rtt_min_s if self._transport else None
+
     def statistics(self) -> Statistics:
         transport = self._transport
         return Statistics(
             rtt_s=transport.rtt_s if transport else None,
-            rtt_min_s=transport.pace.rtt_min_s if transport else None,
             bytes_in=self._bytes_in,
             bytes_out=self._bytes_out,
             unacknowledged=self._replay.size,

@@ -553,6 +553,8 @@ Message = (
     | Ahead
 )
 
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
+
 _UNPACK: dict[int, Callable[[list[Any], bytes], Message]] = {
     cls.kind: cls.unpack for cls in get_args(Message)
 }
@@ -561,7 +563,7 @@ _UNPACK: dict[int, Callable[[list[Any], bytes], Message]] = {
 def encode(message: Message, pack: Callable[[bytes], Packed | None] = lambda _: None) -> bytes:
     """Return the bytes of a message; `pack` may make them fewer."""
     header, body = message.pack()
-    text = json.dumps(header, separators=(",", ":")).encode()
+    text = _to_json(header).encode()
     size = len(text) + len(body)
     if size > PLAIN_MAX:
         raise ValueError(f"message of {size} bytes exceeds {PLAIN_MAX}")
