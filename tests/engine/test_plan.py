@@ -20,7 +20,7 @@ from towline.core.wire.messages import Apply, Message
 from towline.engine.ancestor import Store
 from towline.engine.coming import Coming
 from towline.engine.draft import Drafts
-from towline.engine.flights import Flights
+from towline.engine.flights import Flights, Way
 from towline.engine.notices import Notices
 from towline.engine.pen import QUIET_S
 from towline.engine.plan import RETRY_S, Planner
@@ -173,3 +173,20 @@ def test_a_deletion_waits_for_the_stuck_file_that_has_its_content_and_not_for_th
 
     trio.run(scenario, clock=MockClock(autojump_threshold=0))
     assert planner._puller.waiting == ["old"]
+
+
+async def test_an_answer_to_a_plan_that_went_behind_a_save_counts_for_no_later_one() -> None:
+    saved = File(digest_of(b"saved"), size=5)
+    planner = planner_over({"a": saved, "b": FILE}, {}, {"a": FILE, "b": FILE})
+    planner._flights.clean("b")
+    machine = cast(Any, Machine())
+    await planner.plan(machine)
+    assert planner.held
+    planner._flights.start("a", Way.HOT, FILE, 0)  # An earlier save, not answered yet.
+    planner.accept()
+    await planner.plan(machine)
+    assert (planner.held, machine.paths()) == ("", ["a"])
+    planner._flights.note(["b"])  # Which would be deleted on the laptop.
+    await planner.plan(machine)
+    assert planner.held
+    assert planner._puller.waiting == []

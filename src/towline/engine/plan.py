@@ -128,12 +128,11 @@ class Planner:
         if not dirty and not chained:
             return
         self._planning = min([since, *dirty.values()])
-        reason = "" if self._accepted else self._why_hold(steps)
-        if reason:
+        if dirty and (reason := "" if self._accepted else self._why_hold(steps)):
             self.held = reason
             self._flights.restore(dirty)
             self._flights.note(self._pen.empty())  # One decision is on all of them.
-        else:
+        elif dirty:
             await self._set_going(remote, dirty, steps, began)
         if chained:
             await self._push(remote, chained, since, began)
