@@ -88,6 +88,22 @@ def test_one_that_goes_before_it_is_read_is_gone(replica: Replica, tmp_path: Pat
     assert read_all(replica) == [Observation(PATH, None)]
 
 
+def test_what_takes_its_place_while_it_is_read_is_read_as_well(tmp_path: Path) -> None:
+    """With its directory: the stamp of what is being read stays the same."""
+    for directory, content in (("project/d", BEFORE), ("other", AFTER)):
+        (tmp_path / directory).mkdir(parents=True)
+        (tmp_path / directory / "large").write_bytes(content)
+    replica = replica_of(tmp_path / "project", now_ns=settled_now)
+    (tmp_path / "project/d/large").write_bytes(LONG)
+    replica.observe(["d/large"])
+    replica.read_on()
+    (tmp_path / "project/d").rename(tmp_path / "gone")
+    (tmp_path / "other").rename(tmp_path / "project/d")
+    replica.observe(["d"])
+    assert read_all(replica) == [Observation("d/large", file_of(AFTER))]
+    replica.folder.close()
+
+
 def test_one_that_is_written_all_the_time_is_left_for_later(tmp_path: Path) -> None:
     class Growing(Folder):
         def read_into(self, descriptor: int, buffer: memoryview) -> int:

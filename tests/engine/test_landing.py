@@ -105,9 +105,11 @@ def test_a_problem_there_comes_to_its_end() -> None:
 
 def test_a_refusal_at_the_end_is_planned_anew_with_what_stands_there() -> None:
     engine = Engine()
+    engine.notices.problem("machine", Problem("d/y", ProblemKind.UNSETTLED))
     agreed = engine.lands(Result("d/y", Outcome.REFUSED, actual=C))
     assert agreed == ROWS[:-1]
     assert engine.trees.remote.get("d/y") == C
+    assert not engine.notices.unsettled, "it is told by the refusal alone"
     assert len(engine.flights) == 0  # What is to be done anew is this test's planner's own.
 
 

@@ -51,6 +51,8 @@ FOUND = (
     7011313,
     8002861,
     8004559,
+    9307451,
+    9308611,
 )
 SOAK_SEEDS = int(os.environ.get("TOWLINE_SOAK_SEEDS", "20000"))
 SOAK_FIRST = int(os.environ.get("TOWLINE_SOAK_FIRST", "100000"))

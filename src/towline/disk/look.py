@@ -280,7 +280,7 @@ class Look:
     def _hash_steps(
         self, path: str
     ) -> Generator[BlockReader, None, tuple[bytes | None, os.stat_result]]:
-        """Hash the file; None instead of a digest if it changed while being read."""
+        """Hash the file; None instead of a digest if another stands there by then."""
         folder = self.folder
         descriptor = folder.open(path)
         try:
@@ -291,7 +291,7 @@ class Look:
             else:
                 content = self._read(descriptor, before.st_size)
                 digest = digest_of(content) if len(content) == before.st_size else None
-            after = folder.fstat(descriptor)
+            after = folder.lstat(path)
         finally:
             folder.close_file(descriptor)
         if digest is None or stamp_of(before) != stamp_of(after):

@@ -118,6 +118,7 @@ class Landing:
             case _:
                 if result.outcome is Outcome.REFUSED and not self._ignores(path, result.actual):
                     tree.put_shallow(path, result.actual)
+                    self._notices.entry(side, path, result.actual)
                 self._planner.refused(path, side, moment)
         is_last = self._flights.land(path)
         if is_last and result.outcome is Outcome.DONE and shallow(other.get(path)) != change.new:

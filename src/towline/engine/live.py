@@ -274,8 +274,10 @@ class Live:
         for kept in news.kept:
             self._notices.conflict(kept.path, kept.copy, "laptop")
         if news.observations:
+            paths = [observation.path for observation in news.observations]
+            self._notices.gone("laptop", paths, self.trees.local)
             self.planner.noticed(anyio.current_time())
-            self.flights.note(observation.path for observation in news.observations)
+            self.flights.note(paths)
         if news.observations or news.root_gone or news.scan_reason:
             self.changes_here += 1
             self._changed.ring()
@@ -304,6 +306,7 @@ class Live:
         return self.planner.stuck_on("laptop")
 
     def _scanned(self) -> None:
+        self._notices.gone("laptop", [""], self.trees.local)
         for path, problem in self._local.problems.items():
             self._notices.problem("laptop", Problem(path, problem.kind, problem.detail))
         self.flights.note_all()
