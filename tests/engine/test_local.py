@@ -1,4 +1,4 @@
-"""What the first scan reads is not read a second time to be sent, for a while."""
+"""What is read, looked at and handed on from the project folder, and in how many visits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trio.testing import MockClock
 from tests.disk.world import RULES, WatchedFolder, file_of
 from towline.core.gather import Gather
 from towline.disk import replica as replica_module
-from towline.disk.follow import Follower
+from towline.disk.follow import Follower, News
 from towline.disk.replica import Replica
 from towline.disk.watch import open_watch
 from towline.engine.local import SCANNED_S, Local
@@ -25,7 +25,7 @@ WANTED = [(path, file_of(content)) for path, content in CONTENTS.items()]
 
 
 class Laptop:
-    """A project folder, as its engine sees it. `wait` is for news, which never come."""
+    """A project folder, as its engine sees it. It waits for news for ever; `told` are those met."""
 
     def __init__(self, root: Path) -> None:
         (root / "d").mkdir(parents=True)
@@ -35,8 +35,9 @@ class Laptop:
         watch = open_watch(root, lambda _: False)
         watch.start()
         follower = Follower(Replica(self.folder, RULES, host="laptop"), watch, Gather())
+        self.told: list[News] = []
         self.local = Local(
-            follower, lambda _: None, run=_at_once, readable=lambda _: anyio.sleep_forever()
+            follower, self.told.append, run=_at_once, readable=lambda _: anyio.sleep_forever()
         )
 
     async def opened_by_reading(self) -> int:
@@ -103,3 +104,16 @@ def test_nothing_is_kept_for_long(tmp_path: Path) -> None:
         assert await laptop.opened_by_reading() == len(CONTENTS)
 
     trio.run(main, clock=MockClock(autojump_threshold=0))
+
+
+@pytest.mark.anyio
+async def test_a_directory_renamed_is_heard_of_and_looked_at_in_one_visit(tmp_path: Path) -> None:
+    laptop = Laptop(tmp_path / "project")
+    if laptop.local.watching:
+        pytest.skip("only notification tells that it is one rename")
+    await laptop.local.scan()
+    await laptop.local._look()  # At what the watch tells of its own beginning.
+    (tmp_path / "project/d").rename(tmp_path / "project/e")
+    await laptop.local._look()
+    (_, news) = laptop.told
+    assert {observation.path for observation in news.observations} == {"d", "e"}

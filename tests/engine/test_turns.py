@@ -38,6 +38,16 @@ def small(turns: Turns) -> list[str]:
     return [waiting.path for waiting in turns.small()]
 
 
+def test_whoever_waits_is_there_whatever_it_waits_for() -> None:
+    for path, size in (("small", 10), ("large.pt", 2 * LARGE), ("latest", 10)):
+        machine = Machine()
+        assert not machine.turns
+        machine.tells(path, size=size)
+        assert machine.turns
+        machine.turns.take(path)
+        assert not machine.turns
+
+
 def test_the_newest_checkpoint_goes_first() -> None:
     machine = Machine()
     machine.tells("epoch_1.pt")
