@@ -41,6 +41,7 @@ COPIES: dict[str, tuple[str, Callable[[Path], None], str]] = {  # Title, what is
     ),
 }
 WHO = ("engine", "agent", "ssh, both ends")
+CORES = os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
@@ -86,11 +87,8 @@ def copy_of(place: Place, peer: Peer, fill: Callable[[Path], None]) -> Copy:
 def used_by(running: Running) -> dict[str, float]:
     """Return the processor time of what still runs; a stream's programs have ended by now."""
     near, far = apart(running.near()), apart(running.far())
-    return {
-        "engine": cpu_s(near["python"]),
-        "agent": cpu_s(far["python"]),
-        "ssh, both ends": cpu_s([*near["ssh"], *far["ssh"]]),
-    }
+    used = near["python"], far["python"], [*near["ssh"], *far["ssh"]]
+    return dict(zip(WHO, map(cpu_s, used), strict=True))
 
 
 def apart(pids: Iterable[int]) -> dict[str, list[int]]:
@@ -110,15 +108,13 @@ def median(copies: Sequence[Copy]) -> Copy:
 
 
 def head() -> list[str]:
-    cores = os.cpu_count() or 1
-    titles = ["first copy", "all there", *WHO, "together", f"{cores} cores, at least", "reference"]
+    titles = ["first copy", "all there", *WHO, "together", f"{CORES} cores, at least", "reference"]
     return [f"| {' | '.join(titles)} |", f"|---|{'--:|' * (len(titles) - 1)}"]
 
 
 def row(title: str, copy: Copy, reference: str) -> str:
     together = sum(copy.used.values())
-    figures = [copy.took, *(copy.used[who] for who in WHO), together]
-    figures.append(together / (os.cpu_count() or 1))
+    figures = [copy.took, *(copy.used[who] for who in WHO), together, together / CORES]
     return f"| {' | '.join([title, *map(sample.seconds, figures), reference])} |"
 
 
