@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from xml.etree import ElementTree
 
 import nox
 from nox.command import CommandFailed
@@ -61,12 +62,29 @@ CHECKS = {
 @nox.session
 def check(session: nox.Session) -> None:
     """Everything: format, lint, types, layers, tests. One run names all that is wrong."""
-    with _beside(["pytest", "-p", "no:cacheprovider", *BESIDE]) as end_to_end:
-        failed = [name for name, argv in CHECKS.items() if not _passes(session, argv)]
-    if end_to_end.returncode:
-        failed.append("tests end to end")
+    with tempfile.TemporaryDirectory(prefix="towline-check-") as place:
+        reports = [Path(place) / name for name in ("near.xml", "beside.xml")]
+        near, beside = (f"--junit-xml={report}" for report in reports)
+        with _beside(["pytest", "-p", "no:cacheprovider", beside, *BESIDE]) as end_to_end:
+            checks = {**CHECKS, "tests": [*CHECKS["tests"], near]}
+            failed = [name for name, argv in checks.items() if not _passes(session, argv)]
+        if end_to_end.returncode:
+            failed.append("tests end to end")
+        for report in reports:
+            _tell_failures(session, report)
     if failed:
         session.error(f"failed: {', '.join(failed)}")
+
+
+def _tell_failures(session: nox.Session, report: Path) -> None:
+    """Name each test that failed, in one line: what it said stands far above by now."""
+    if not report.exists():
+        return
+    tests = ElementTree.parse(report).iter("testcase")  # noqa: S314 - Ours.
+    for test in tests:
+        for trouble in (*test.iter("failure"), *test.iter("error")):
+            said = trouble.get("message", "").partition("\n")[0]
+            session.warn(f"{trouble.tag}: {test.get('classname')}.{test.get('name')}: {said}")
 
 
 @contextmanager
