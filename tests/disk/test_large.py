@@ -21,7 +21,7 @@ from towline.disk.folder import Folder
 from towline.disk.follow import Follower
 from towline.disk.look import PIECE
 from towline.disk.observation import Observation
-from towline.disk.reading import PIECES
+from towline.disk.reading import PIECES, PIECES_MARKED
 from towline.disk.replica import Replica
 from towline.disk.signatures import LARGE, BlockReader, Known, Signatures
 from towline.disk.versions import Basis
@@ -152,6 +152,18 @@ def test_progress_tells_how_much_of_the_start_is_as_before(
     assert all(one and (one.path, one.basis) == (PATH, digest_of(LONG)) for one in told)
     sames = [one.stretches[0] for one in told if one]
     assert sames == [Stretch(0, PIECES * PIECE, 0), Stretch(0, 70 * BLOCK, 0)]
+
+
+def test_more_is_read_in_a_step_where_marks_tell_blocks(replica: Replica, tmp_path: Path) -> None:
+    content = bytes((PIECES + 2 * PIECES_MARKED) * PIECE)
+    (tmp_path / PATH).write_bytes(content)
+    replica.observe([PATH])
+    read_all(replica)
+    (tmp_path / PATH).write_bytes(content[:-1] + b"x")
+    replica.observe([PATH])
+    told = [replica.read_on()[1] for _ in range(2)]
+    sizes = [sum(stretch.size for stretch in one.stretches) for one in told if one]
+    assert sizes == [PIECES * PIECE, (PIECES + PIECES_MARKED) * PIECE]
 
 
 # Knowing.

@@ -19,7 +19,7 @@ from towline.disk.look import PIECE
 from towline.disk.reading import PIECES
 from towline.disk.versions import Basis
 from towline.engine import draft
-from towline.engine.draft import Drafts
+from towline.engine.draft import TAIL_STEP, Drafts
 
 PATH = "model.bin"
 STEP = PIECES * PIECE
@@ -36,12 +36,14 @@ class Machine:
         (root / PATH).write_bytes(OLD)
         self.replica = replica_of(root, now_ns=settled_now)
         self.sent = 0  # Bytes of content.
+        self.heard: list[type[Message]] = []
 
     async def send(self, message: Message) -> None:
         await self.send_bulk(message)
 
     async def send_bulk(self, message: Message) -> None:
         stage, versions = self.replica.stage, self.replica.versions
+        self.heard.append(type(message))
         match message:
             case Part(digest, size, offset, data):
                 self.sent += len(data)
@@ -138,10 +140,21 @@ async def test_it_is_there_when_the_file_is_read(
     assert world.machine.sent == sent
 
 
-async def test_what_was_appended_is_there_before_the_rest_is_read(world: World) -> None:
+async def test_what_was_appended_goes_beside_the_copies_of_what_is_read(world: World) -> None:
     await world.change(OLD + NEW, steps=1)
+    assert world.machine.heard == [Adopt, Adopt, Copy, Part]  # It holds up no copy.
+    assert set(world.machine.replica.stage.partials().values()) == {STEP, TAIL_STEP}
+    await world.read()
     assert world.machine.sent == len(NEW)
-    assert STEP in world.machine.replica.stage.partials().values()
+
+
+async def test_what_was_appended_is_not_copied_before_all_of_it_is_there(world: World) -> None:
+    appended = os.urandom(3 * TAIL_STEP)
+    await world.change(OLD + appended)  # Read in two steps: a part of it may have gone.
+    assert world.machine.sent == 2 * TAIL_STEP
+    assert len(OLD) in world.machine.replica.stage.partials().values()
+    assert await world.settle(OLD + appended) == len(OLD + appended)
+    assert world.machine.sent == len(appended)
 
 
 async def test_not_more_is_sent_than_may_be_in_vain(

@@ -47,6 +47,7 @@ _SMALL: tuple[tuple[Any, str, Any], ...] = (
     *((module, "PART_SIZE", 1024) for module in (mirror, draft)),
     (draft, "SENT_MAX", 4096),
     (draft, "TAIL_MAX", 2048),
+    (draft, "TAIL_STEP", 512),
     (mirror, "OBSERVED_ROWS", 4),
     (telling, "ROWS_MAX", 5),
     (stage, "MEMORY_ITEM_MAX", 512),
@@ -57,6 +58,7 @@ _SMALL: tuple[tuple[Any, str, Any], ...] = (
     *((module, "LARGE", 1500) for module in (look, stage)),
     *((module, "COPY_SIZE", 2048) for module in (push, mirror, draft)),
     (reading, "PIECES", 2),
+    (reading, "PIECES_MARKED", 3),
     (versions, "STEP_BLOCKS", 2),
 )
 

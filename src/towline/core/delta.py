@@ -27,10 +27,10 @@ class Matching:
     The first `start` bytes, whole blocks, are known to be the same.
     """
 
-    __slots__ = ("_done", "_follower", "_old", "_places", "_run", "size")
+    __slots__ = ("_done", "_follower", "_places", "_run", "old", "size")
 
     def __init__(self, old: Signature, start: int = 0) -> None:
-        self._old = old
+        self.old = old
         self._places = {old.leaf(number): number for number in reversed(range(old.count))}
         self._follower = start // BLOCK  # Where the old content goes on after what was found in it.
         self._done: list[Stretch] = []
@@ -60,7 +60,7 @@ class Matching:
     def _place_of(self, leaf: bytes | None) -> int | None:
         if leaf is None:
             return None
-        if self._old.leaf(self._follower) == leaf:
+        if self.old.leaf(self._follower) == leaf:
             return self._follower
         return self._places.get(leaf)
 

@@ -18,6 +18,7 @@ from towline.disk.look import Look
 from towline.disk.signatures import BlockReader
 
 PIECES = 4  # Read in one step: a few milliseconds.
+PIECES_MARKED = 16  # The same, where marks tell most blocks.
 UNSETTLED_S = 0.005  # How long to wait for a stamp to settle before looking again.
 UNSETTLED_MAX = 600  # How often: for longer than any file system's clock takes to tick.
 
@@ -77,8 +78,9 @@ class Reading:
         if steps is None:
             return None, None
         try:
-            for _ in range(PIECES):
-                self._note_attempt(next(steps))
+            for _ in range(PIECES_MARKED if self._reader and self._reader.marked else PIECES):
+                if (reader := next(steps)) is not self._reader:
+                    self._reader, self._number = reader, self._number + 1
         except StopIteration as end:
             entry: Entry | None = end.value
         except (FileNotFoundError, NotADirectoryError):
@@ -109,22 +111,19 @@ class Reading:
             return True
         return is_settled(stamp, self._look.now_ns())
 
-    def _note_attempt(self, reader: BlockReader) -> None:
-        if reader is not self._reader:
-            self._reader, self._number = reader, self._number + 1
-
     def _progress(self, entry: Entry | None = None) -> Progress | None:
         """Return how far the file is read; with `entry` if that is what was read."""
         reader = self._reader
-        if reader is None or reader.before is None or reader.matching is None:
+        if reader is None or reader.matching is None:
             return None
-        is_read = isinstance(entry, File) and entry.digest == root_of(reader.leaves())
         return Progress(
             self._path,
-            reader.before.digest,
+            reader.matching.old.digest,
             self._number,
             reader.matching.stretches(),
             reader.tail,
             reader.in_blocks,
-            entry.digest if is_read and isinstance(entry, File) else None,
+            entry.digest
+            if isinstance(entry, File) and entry.digest == root_of(reader.leaves())
+            else None,
         )

@@ -123,12 +123,11 @@ class BlockReader:
         self.in_blocks = True
         self._hasher = Hasher()
         self._marks = array("q")
-        self._leaf_of: dict[int, bytes] = {}
-        self.before = before.signature if before is not None else None
+        self.marked: dict[int, bytes] = {}
         if before is not None:
             self.matching = Matching(before.signature)
             leaves = map(before.signature.leaf, range(before.signature.count))
-            self._leaf_of = dict(zip(before.marks, leaves, strict=False))
+            self.marked = dict(zip(before.marks, leaves, strict=False))
 
     def update(self, piece: memoryview) -> None:
         """Take the next bytes, read-only: whole blocks, but for the last call."""
@@ -146,10 +145,10 @@ class BlockReader:
         if _HAS_MARKS:
             mark = hash(block)
             self._marks.append(mark)
-            leaf = self._leaf_of.get(mark)
+            leaf = self.marked.get(mark)
         if leaf is None:
             self._hasher.update(block)
-            leaf = None if self._leaf_of else self._hasher.last_leaf()
+            leaf = None if self.marked else self._hasher.last_leaf()
         else:
             self._hasher.skip(leaf, len(block))
         if self.matching is not None:

@@ -4,8 +4,8 @@ What is read to be the same as before is copied there from the version before, w
 under a name that the two agree on without knowing the new content's digest: that of a draft. Once
 the digest is known the draft becomes the start of the content, or is dropped. One file at a time.
 
-What little seems to be appended goes first, as a draft of its own and like a save of that size: it
-arrives while the rest is read.
+What little seems to be appended goes beside that, as a draft of its own and like a save of that
+size, but bit by bit: it arrives while the rest is read, and holds up no copies.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from towline.engine.bell import Bell
 from towline.engine.remote import Remote
 
 TAIL_MAX = 1 << 20  # Bytes, on the sync lane: as much as the largest group of small saves.
+TAIL_STEP = 128 << 10  # Bytes of it for each step of reading: both take some 10 ms at 100 Mbit/s.
 SENT_MAX = AHEAD_MAX  # Bytes of what is new: it may have moved after all, by less than a block.
 _SIZE = 1 << 50  # Bytes: a draft is a content without an end.
 
@@ -38,6 +39,7 @@ class Draft:
     size: int = 0  # Bytes that the machine was asked to stage.
     sent: int = 0  # Of them those that went over the line.
     tail_sent: int = 0
+    tail_room: int = 0  # Bytes of the tail that may be sent by now.
     is_begun: bool = False
     is_broken: bool = False  # The file has become shorter, say. It will be read anew.
     _at: int = 0  # The stretch under way.
@@ -51,12 +53,12 @@ class Draft:
         return self._name(b"tail")
 
     def next_of_tail(self) -> Stretch | None:
-        """Return what to send next of what was appended."""
-        tail = self.progress.tail
-        if tail is None or tail.size > TAIL_MAX or self.is_broken:
+        """Return what to send next of what was appended, if it may go by now."""
+        tail = self._tail
+        if tail is None or self.is_broken or self.tail_sent >= self.tail_room:
             return None
         left = from_offset([tail], tail.offset + self.tail_sent)
-        return next((p for stretch in left for p in pieces(stretch, COPY_SIZE, PART_SIZE)), None)
+        return next((p for stretch in left for p in pieces(stretch, COPY_SIZE, TAIL_STEP)), None)
 
     def next(self) -> Stretch | None:
         """Return what to copy or send next of what is read."""
@@ -71,14 +73,20 @@ class Draft:
 
     def in_tail(self, piece: Stretch) -> int | None:
         """Return where in the tail a piece is that was sent with it."""
-        tail = self.progress.tail
-        if tail is None or not self.tail_sent or piece.offset < tail.offset:
+        tail = self._tail
+        if tail is None or piece.offset < tail.offset:
             return None
         return piece.offset - tail.offset
 
+    @property
+    def _tail(self) -> Stretch | None:
+        """What was appended, if it is sent as a draft of its own."""
+        tail = self.progress.tail
+        return tail if tail is not None and tail.size <= TAIL_MAX else None
+
     def _may_send(self, piece: Stretch) -> bool:
-        if self.in_tail(piece) is not None:
-            return True
+        if (tail := self._tail) is not None and piece.offset >= tail.offset:
+            return self.tail_sent == tail.size
         is_new = self.progress.in_blocks or self.progress.tail is not None
         return is_new and self.sent + piece.size <= SENT_MAX
 
@@ -112,9 +120,10 @@ class Drafts:
             if not self._is_wanted(progress.path, progress.basis):
                 return None
             self._drop()
-            self._draft = Draft(progress)
+            self._draft = draft = Draft(progress)
         else:
             draft.progress = progress
+        draft.tail_room += TAIL_STEP
         self._grown.ring()
         return None
 
@@ -139,6 +148,7 @@ class Drafts:
         if draft.progress.digest != digest:
             self._drop()
             return 0
+        draft.tail_room = TAIL_MAX
         while await self._go_on(remote, draft):
             pass
         self._draft = None
@@ -159,10 +169,10 @@ class Drafts:
             if not draft.is_begun:
                 draft.is_begun = True
                 await self._clear(remote, draft)
-            if (tail := draft.next_of_tail()) is not None:
-                return await self._send_tail(remote, draft, tail)
-            piece = draft.next()
-            return piece is not None and await self._stage(remote, draft, piece)
+            if (piece := draft.next()) is not None:
+                return await self._stage(remote, draft, piece)
+            tail = draft.next_of_tail()
+            return tail is not None and await self._send_tail(remote, draft, tail)
 
     async def _clear(self, remote: Remote, draft: Draft) -> None:
         """Drop what an earlier life has left under the draft's names."""
