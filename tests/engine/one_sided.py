@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import anyio
 
@@ -19,9 +20,12 @@ from towline.engine.ancestor import Store
 from towline.engine.folder import Folder
 from towline.engine.live import Live
 from towline.engine.local import Local
+from towline.engine.remote import Channel, Lanes
 
 BEGUN = Begun("/srv/x", "gpu", "ab" * 16, new=True)
 RULES = Rules([DEFAULT_SOURCE, Source(SourceKind.GIT_IGNORE, "", ".gitignore", ("*.log",))])
+
+T = TypeVar("T")
 
 
 class Mute:
@@ -65,6 +69,20 @@ class Speaking:
         return encode(self._says.pop(0))
 
 
+async def at_once(work: Callable[[], T], /) -> T:
+    """Do what blocks in the loop: then it is plain when nothing happens any more."""
+    return work()
+
+
+async def run_until_quiet(live: Live, sync: Channel, bulk: Channel) -> None:
+    """Run a life of a folder until everything waits. Raises what ended it."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(live.follow_folder)
+        tasks.start_soon(live.run_life, Lanes(sync, bulk))
+        await anyio.wait_all_tasks_blocked()
+        tasks.cancel_scope.cancel()
+
+
 def live_over(
     replica: Replica,
     report: Callable[[events.Event], None] = lambda event: None,
@@ -74,7 +92,7 @@ def live_over(
     watch.start()
 
     def make_local(absorb: Callable[[News], None]) -> Local:
-        return Local(Follower(replica, watch, Gather()), absorb)
+        return Local(Follower(replica, watch, Gather()), absorb, run=at_once)
 
     async def read_rules() -> Rules:
         return RULES

@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from tests.engine.one_sided import BEGUN, RULES, live_over
+from tests.engine.one_sided import BEGUN, RULES, live_over, run_until_quiet
 from towline.core.entry import File, digest_of
 from towline.core.summary import life_of
 from towline.core.wire.messages import (
@@ -25,7 +25,6 @@ from towline.core.wire.messages import (
 from towline.disk.folder import Folder
 from towline.disk.replica import Replica
 from towline.engine.live import Live
-from towline.engine.remote import Lanes
 
 CONTENT = b"x = 1\n"
 FILE = File(digest_of(CONTENT), size=len(CONTENT))
@@ -70,14 +69,7 @@ def spoken(
 ) -> list[Message]:
     """Return what the machine hears in a life in which it says this."""
     machine = Machine(said, meanwhile)
-
-    async def run() -> None:
-        with anyio.move_on_after(0.5):
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(live.follow_folder)
-                tasks.start_soon(live.run_life, Lanes(machine, Machine([], meanwhile)))
-
-    anyio.run(run)
+    anyio.run(run_until_quiet, live, machine, Machine([], meanwhile))
     return machine.heard
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from tests.engine.one_sided import BEGUN, RULES, live_over
+from tests.engine.one_sided import BEGUN, RULES, live_over, run_until_quiet
 from towline.core.change import Change, Outcome
 from towline.core.entry import DIRECTORY, File, digest_of
 from towline.core.wire import messages
@@ -17,7 +17,6 @@ from towline.disk.folder import Folder
 from towline.disk.replica import Replica
 from towline.engine import trees
 from towline.engine.live import Live
-from towline.engine.remote import Lanes
 
 EVIL = b"#!/bin/sh\necho evil\n"
 HOOK = File(digest_of(EVIL), True, len(EVIL))
@@ -46,12 +45,9 @@ def replica(tmp_path: Path) -> Replica:
     return Replica(Folder(tmp_path / "root"), RULES, host="laptop")
 
 
-async def hear(machine: Live, said: list[Message]) -> None:
+async def hear(laptop: Live, said: list[Message]) -> None:
     """Run a life in which the machine says just this; end it when all is quiet."""
-    with anyio.move_on_after(1.0):
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(machine.follow_folder)
-            tasks.start_soon(machine.run_life, Lanes(Silent(said), Silent([])))
+    await run_until_quiet(laptop, Silent(said), Silent([]))
 
 
 def test_what_the_laptop_does_not_sync_is_not_taken_from_the_machine(replica: Replica) -> None:
