@@ -85,6 +85,8 @@ def test_what_dies_is_opened_again_where_it_was_and_meanwhile_the_other_way_serv
         follows("print('by the other')\n")
         relay.start()
         wait_until(lambda: machine.routes() == ways, "it is as it was", WAIT_S)
+        known = set(ways.values())
+        wait_until(lambda: set(laptop.addresses()) == known, "the laptop knows it", WAIT_S)
         machine.tunnel.close()
         machine.tunnel.cut()
         follows("print('through the relay again')\n")
