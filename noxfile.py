@@ -70,10 +70,10 @@ def check(session: nox.Session) -> None:
             failed = [name for name, argv in checks.items() if not _passes(session, argv)]
         if end_to_end.returncode:
             failed.append("tests end to end")
-        for report in reports:
-            _tell_failures(session, report)
-    if failed:
-        session.error(f"failed: {', '.join(failed)}")
+        if failed:
+            for report in reports:
+                _tell_failures(session, report)
+            session.error(f"failed: {', '.join(failed)}")
 
 
 def _tell_failures(session: nox.Session, report: Path) -> None:

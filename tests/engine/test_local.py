@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import anyio
 import pytest
@@ -12,6 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from tests.disk.world import RULES, WatchedFolder, file_of
+from tests.engine.one_sided import at_once
 from towline.core.gather import Gather
 from towline.disk import replica as replica_module
 from towline.disk.follow import Follower, News
@@ -19,7 +18,6 @@ from towline.disk.replica import Replica
 from towline.disk.watch import open_watch
 from towline.engine.local import SCANNED_S, Local
 
-T = TypeVar("T")
 CONTENTS = {"a": b"some", "d/b": b"more", "d/c": b"other"}
 WANTED = [(path, file_of(content)) for path, content in CONTENTS.items()]
 
@@ -37,7 +35,7 @@ class Laptop:
         follower = Follower(Replica(self.folder, RULES, host="laptop"), watch, Gather())
         self.told: list[News] = []
         self.local = Local(
-            follower, self.told.append, run=_at_once, readable=lambda _: anyio.sleep_forever()
+            follower, self.told.append, run=at_once, readable=lambda _: anyio.sleep_forever()
         )
 
     async def opened_by_reading(self) -> int:
@@ -45,10 +43,6 @@ class Laptop:
         before = self.folder.calls.count("open")
         assert await self.local.read(WANTED) == list(CONTENTS.values())
         return self.folder.calls.count("open") - before
-
-
-async def _at_once(work: Callable[[], T], /) -> T:
-    return work()
 
 
 @pytest.mark.anyio

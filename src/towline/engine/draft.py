@@ -57,8 +57,8 @@ class Draft:
         tail = self._tail
         if tail is None or self.is_broken or self.tail_sent >= self.tail_room:
             return None
-        left = from_offset([tail], tail.offset + self.tail_sent)
-        return next((p for stretch in left for p in pieces(stretch, COPY_SIZE, TAIL_STEP)), None)
+        left = next(from_offset([tail], tail.offset + self.tail_sent), None)
+        return None if left is None else next(pieces(left, COPY_SIZE, TAIL_STEP))
 
     def next(self) -> Stretch | None:
         """Return what to copy or send next of what is read."""
@@ -72,7 +72,7 @@ class Draft:
         return piece if piece.source is not None or self._may_send(piece) else None
 
     def in_tail(self, piece: Stretch) -> int | None:
-        """Return where in the tail a piece is that was sent with it."""
+        """Return where in the tail a piece is that goes with it."""
         tail = self._tail
         if tail is None or piece.offset < tail.offset:
             return None
