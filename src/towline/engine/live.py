@@ -24,7 +24,6 @@ from towline.core.ignore import Rules, Verdict
 from towline.core.problem import Problem
 from towline.core.safety import count_files
 from towline.core.summary import life_of
-from towline.core.tree import Tree
 from towline.core.wire.frames import ProtocolError
 from towline.core.wire.messages import (
     Adopt,
@@ -62,6 +61,7 @@ from towline.engine.pull import Puller
 from towline.engine.push import OpenRevision, Pusher
 from towline.engine.remote import Lanes, Remote
 from towline.engine.safe import Safe
+from towline.engine.telling import Telling
 from towline.engine.throttle import Throttle
 from towline.engine.trees import Trees, check_size
 
@@ -77,9 +77,7 @@ class _Life:
     """What is true of one life of a Line."""
 
     tasks: TaskGroup | None = None
-    telling: Tree = field(default_factory=Tree)
-    observed: list[Observed] = field(default_factory=list[Observed])  # More of it is to come.
-    observed_size: int = 0  # Paths and rows in these, and one for each.
+    telling: Telling = field(default_factory=Telling)
     begun_with_rules: bool = False  # The machine knows some: news must follow.
     trees_awaited: int = 0  # That the machine has yet to tell whole, or to tell again.
     agreed: bytes | None = None  # The digest of the tree that the machine may just call by it.
@@ -388,9 +386,7 @@ class Live:
             case Begun():
                 self._begun(message)
             case TreePart():
-                for path, entry in message.rows:
-                    self._life.telling.put_shallow(path, entry)
-                check_size(len(self._life.telling))
+                self._life.telling.add_to_tree(message)
             case TreeEnd():
                 await self._tree_told(message, remote)
             case Rescan(reason):
@@ -437,7 +433,7 @@ class Live:
         rules = self._known.rules
         if end.as_agreed and not self._is_still_agreed():
             return await remote.send(SetRules(rules.to_wire()))  # Which has it told whole.
-        told, self._life.telling = self._life.telling, Tree()
+        told = self._life.telling.take_tree()
         self.trees.open_ancestor(life_of(self.folder.local_life, self.machine.incarnation), rules)
         if end.as_agreed:
             self.trees.take_agreed(told, rules)
@@ -465,20 +461,11 @@ class Live:
         return self._life.agreed == self.trees.agreed
 
     def _observed(self, observed: Observed) -> None:
-        """Take in what happened in the machine's folder, once all of it is told.
-
-        Before, what has yet to be told would look deleted.
-        """
-        life = self._life
-        life.observed.append(observed)
-        life.observed_size += 1 + len(observed.replaced) + len(observed.rows)
-        check_size(life.observed_size)
-        if observed.more:
-            return
-        parts, life.observed, life.observed_size = life.observed, [], 0
-        for part in parts:
-            self._take_observed(part)
-        self._changed.ring()
+        """Take in what happened in the machine's folder, once all of it is told."""
+        if parts := self._life.telling.observed(observed):
+            for part in parts:
+                self._take_observed(part)
+            self._changed.ring()
 
     def _take_observed(self, observed: Observed) -> None:
         self.safe.note()
