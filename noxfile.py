@@ -46,8 +46,8 @@ IMAGE = "requirements/notebook-image.txt"
 IMAGE_PYTHONS = [str(python.path) for python in PYTHONS if python.version >= (3, 12)]
 FUZZ_SECONDS = 60  # Each target; pass another number after `--`.
 
-BESIDE = ("tests/end_to_end", "tests/lab", "tests/conformance")
-"""These wait more than they compute: they run beside all else, in half of the time."""
+BESIDE = ("tests/end_to_end",)
+"""These wait more than they compute: they run beside all else, and both end at about one time."""
 
 CHECKS = {
     "format": ["ruff", "format", "--check", "--quiet"],

@@ -14,11 +14,11 @@ from pathlib import Path
 import anyio
 
 from towline.config import Options, Pair
-from towline.core.checkpoint import unfinished
 from towline.core.direction import Direction, Directions
 from towline.core.gather import Gather
 from towline.core.ignore import Rules, Source, SourceKind
 from towline.core.path import join
+from towline.core.unfinished import unfinished
 from towline.disk.extent import exclude_lines
 from towline.disk.folder import Folder as DiskFolder
 from towline.disk.follow import Follower, News

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from towline.core.checkpoint import PATTERNS_MAX, SETTLE_MAX_S, Checkpoints, natural, unfinished
+from towline.core.checkpoint import PATTERNS_MAX, SETTLE_MAX_S, Checkpoints, natural
 from towline.core.ignore import Rules, Source, SourceKind
+from towline.core.unfinished import unfinished
 
 
 @pytest.mark.parametrize(

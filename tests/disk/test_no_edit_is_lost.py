@@ -212,6 +212,36 @@ def test_an_edit_and_then_a_crash_lose_nothing(
             return
 
 
+def test_an_edit_left_by_a_crash_that_cannot_be_read_at_first_is_found_by_a_review(
+    tmp_path: Path,
+) -> None:
+    root = next(roots(tmp_path))
+    folder = WatchedFolder(root)
+    replica = replica_of(folder)
+
+    def edit_and_crash() -> None:
+        if folder.calls[-1] == "exchange":
+            write_in_place(root / PATH)
+        elif "exchange" in folder.calls:
+            crash()
+
+    folder.before_each = edit_and_crash
+    with pytest.raises(CrashError):
+        replica.apply([CHANGES["replace"]], contents_of(NEW))
+    assert EDIT not in contents_in(root)
+    (left,) = left_in_stage(root)
+
+    folder = WatchedFolder(root)
+    folder.before_each = lambda: full_disk() if folder.calls[-1] == "open" else None
+    replica = replica_of(folder)
+    assert left_in_stage(root) == [left]
+    folder.before_each = None
+    assert replica.has_retired
+    (kept,) = let_time_pass(replica)
+    assert (root / kept.copy).read_bytes() == EDIT
+    assert left_in_stage(root) == []
+
+
 @pytest.mark.parametrize("folder_type", FOLDERS)
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_a_full_disk_at_any_call_leaves_old_whole_and_no_half_file(

@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.end_to_end.laptop import Laptop, contents, difference
 
 CHECKOUTS = 12
+TRANSLATIONS = shutil.ignore_patterns("locale")  # Two files of three, and all of one kind.
 REVISIONS_MAX = 4  # Of one checkout: it is one save as far as git lets us see.
 
 
@@ -28,7 +29,7 @@ def commit_releases(project: Path, releases: dict[str, Path]) -> None:
         for path in project.iterdir():
             if path.name != ".git":
                 shutil.rmtree(path)
-        shutil.copytree(folder / "django", project / "django")
+        shutil.copytree(folder / "django", project / "django", ignore=TRANSLATIONS)
         git(project, "add", "-A")
         git(project, "commit", "-q", "-m", version)
         git(project, "tag", f"v{version}")

@@ -53,6 +53,7 @@ FOUND = (
     8004559,
     9307451,
     9308611,
+    9808175,
 )
 SOAK_SEEDS = int(os.environ.get("TOWLINE_SOAK_SEEDS", "20000"))
 SOAK_FIRST = int(os.environ.get("TOWLINE_SOAK_FIRST", "100000"))

@@ -8,7 +8,7 @@ what it names. Which paths are which, by patterns as in `.gitignore`; nothing he
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import cast
 
 from towline.core.patterns import Patterns
@@ -18,9 +18,6 @@ MARKS = ("latest", "latest.*", "latest_*", "last", "last.*", "best", "best.*", "
 SETTLE_S = 2.0
 SETTLE_MAX_S = 3600.0  # Who waits longer does not want it carried.
 PATTERNS_MAX = 1000  # A person writes some ten.
-
-UNFINISHED = (".tmp", ".part")
-"""What a careful program calls a checkpoint until it is whole: never carried."""
 
 
 class Checkpoints:
@@ -84,18 +81,6 @@ class Checkpoints:
         if size_max is not None and (type(size_max) is not int or size_max < 0):
             raise ValueError(f"a size is a number of bytes, not {size_max!r:.80}")
         return cls(_lines(patterns), _lines(marks), settle_ms / 1000, size_max)
-
-
-def unfinished(patterns: Iterable[str]) -> Iterator[str]:
-    """Yield patterns of what is not whole yet among the checkpoints that these patterns name."""
-    for pattern in patterns:
-        name = pattern.rstrip("/")
-        anywhere = "" if "/" in name else "**/"
-        for suffix in UNFINISHED:
-            if pattern.endswith("/"):
-                yield f"{anywhere}{name}/**/*{suffix}"
-            else:
-                yield f"{name}{suffix}"
 
 
 def natural(path: str) -> tuple[tuple[int, str], ...]:

@@ -35,7 +35,7 @@ from towline.core.path import (
 from towline.disk.cache import Stamp, is_settled, stamp_of
 from towline.disk.folder import BESIDE_PREFIX, STAGE, Folder
 from towline.disk.look import PIECE, SMALL_MAX
-from towline.disk.retired import GRACE_S, Retired, Retirement
+from towline.disk.retired import GRACE_S, REVIEW_MAX_S, Retired, Retirement
 
 RETIRED_S = 60  # How long, where the system cannot say whether anybody has a file open.
 COPIES_MAX = 1000  # Conflict copies of one path within one second; more is a loop.
@@ -172,10 +172,22 @@ class Displaced:
                 self._part(retired)
 
     def recover(self, name: str) -> None:
-        """Deal with something that an earlier life left in the stage. Others' files stay."""
+        """Deal with something that an earlier life left in the stage. Others' files stay.
+
+        What fails now is tried again by `review`.
+        """
         parsed = _parsed(name)
         if parsed is None or parsed.token == self._token:
             return
+        try:
+            self._recover(name, parsed)
+        except FileNotFoundError:
+            return
+        except OSError:
+            left = Retired(name, parsed.path, None, None, None, wait_s=REVIEW_MAX_S, is_left=True)
+            self._retired.add(left)
+
+    def _recover(self, name: str, parsed: _Name) -> None:
         status = self._folder.lstat(name)
         half_written = stat.S_IMODE(status.st_mode) == HALF_WRITTEN_MODE
         if not parsed.out and (half_written or sys.platform == "win32"):
@@ -255,7 +267,9 @@ class Displaced:
 
     def _review_one(self, retired: Retired, now: float) -> None:
         try:
-            if not self._decide(retired, now):
+            if retired.is_left:
+                self.recover(retired.name)
+            elif not self._decide(retired, now):
                 self._retired.again(retired, now)
         except FileNotFoundError:  # Nothing of ours to be decided any more.
             return
@@ -278,6 +292,8 @@ class Displaced:
 
     def _part(self, retired: Retired) -> None:
         """Drop it if nobody has it open, however short its time was."""
+        if retired.is_left:
+            return
         verdict = self._look_again(retired, is_last=True)
         if not verdict.as_expected:
             self._rescue_late(retired)

@@ -390,7 +390,7 @@ class Replica:
             return []
 
     def _recover(self, names: list[str]) -> None:
-        """Deal with what an earlier life left; what fails now is tried with the next scan."""
+        """Deal with what an earlier life left; a graft that fails is tried with the next scan."""
         for name in names:
             with suppress(OSError):
                 if not self._grafts.recover(name):

@@ -39,6 +39,7 @@ class Retired:
     since: float = 0.0  # When its time began to count.
     wait_s: float = REVIEW_FIRST_S  # From the next look to the one after.
     must_go: bool = False  # There is no room for it any more.
+    is_left: bool = False  # By an earlier life, and could not be looked at yet.
 
 
 class Retirement:

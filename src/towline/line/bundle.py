@@ -25,7 +25,8 @@ from pathlib import Path
 RINGS = ("core", "disk", "agent")
 BESIDE = ("notebook",)
 LAPTOP_ONLY = frozenset(
-    f"towline/core/{name}.py" for name in ("address", "reconcile", "rename", "safety", "ticket")
+    f"towline/core/{name}.py"
+    for name in ("address", "reconcile", "rename", "safety", "ticket", "unfinished")
 )
 """Of these rings, what nothing on the machine imports."""
 OWN_PYTHON = f"{sys.version_info[0] * 100 + sys.version_info[1]}"
