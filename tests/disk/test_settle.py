@@ -166,3 +166,16 @@ def test_how_long_until_something_may_have_settled(tmp_path: Path) -> None:
     assert settling.due(now_ns + 2 * SECOND) == ["a.pt"]
     assert settling.is_settled("a.pt", status, now_ns + SECOND)
     assert settling.is_settled("b.txt", status, now_ns)
+
+
+def test_one_that_has_settled_when_an_earlier_version_is_asked_for_is_told_all_the_same(
+    side: Side,
+) -> None:
+    with (side.root / "a.pt").open("wb") as file:
+        file.write(b"weights\n")
+        file.flush()
+        side.stamp("a.pt")
+        assert side.look()["a.pt"] == UNSETTLED
+        side.clock.now_ns += round(SETTLE_S * SECOND)
+        assert side.replica.read_part("a.pt", entry_of(b"before\n"), 0, 7) is None
+        assert side.look() == {"a.pt": entry_of(b"weights\n")}

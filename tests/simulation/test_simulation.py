@@ -54,6 +54,7 @@ FOUND = (
     9307451,
     9308611,
     9808175,
+    9809111,
 )
 SOAK_SEEDS = int(os.environ.get("TOWLINE_SOAK_SEEDS", "20000"))
 SOAK_FIRST = int(os.environ.get("TOWLINE_SOAK_FIRST", "100000"))

@@ -42,7 +42,10 @@ class Settling:
         return path in self._closed
 
     def is_settled(self, path: str, status: os.stat_result, now_ns: int) -> bool:
-        """Whether a file may be read; if not, it is to be looked at again when it is `due`."""
+        """Whether a file may be read; if not, it is to be looked at again when it is `due`.
+
+        It is due then whoever asks meanwhile, and why: not each look is for the tree.
+        """
         if not self.checkpoints.covers(path):
             return True
         mark = _mark_of(status)
@@ -79,7 +82,6 @@ class Settling:
         return round(self.checkpoints.settle_s * 1e9)
 
     def _note_settled(self, path: str, mark: _Mark) -> None:
-        self._quiet.pop(path, None)
         self._settled[path] = mark
         while len(self._settled) > SETTLED_MAX:
             forgotten = next(iter(self._settled))
