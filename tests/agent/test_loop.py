@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import stat
@@ -77,9 +78,16 @@ class Laptop:
                 if isinstance(event, kind):
                     return event
             _write_all(self, self.sock)
+            if not self._hears_before(self.line.acks_at()):
+                continue
             arrived = self.sock.recv(65536)
             assert arrived, "the agent closed the transport"
             self.line.receive_bytes(arrived, time.monotonic())
+
+    def _hears_before(self, due: float | None) -> bool:
+        """Wait for the agent, but no longer than until an acknowledgement is due."""
+        wait_s = None if due is None else max(0.0, due - time.monotonic())
+        return bool(select.select([self.sock], [], [], wait_s)[0])
 
 
 def test_the_socket_is_its_owners_alone(agent: Agent) -> None:

@@ -73,7 +73,7 @@ class Settling:
         return [path for path, (_, at) in self._quiet.items() if at <= late or at > now_ns]
 
     def looked_at(self, due: Iterable[str], now_ns: int) -> None:
-        """What was due has been looked at; what still is was not there any more."""
+        """What was due has been looked at; what was not written to since is waited for no more."""
         for path in set(due).intersection(self.due(now_ns)):
             del self._quiet[path]
 
