@@ -55,6 +55,8 @@ FOUND = (
     9308611,
     9808175,
     9809111,
+    9950335,
+    9952276,
 )
 SOAK_SEEDS = int(os.environ.get("TOWLINE_SOAK_SEEDS", "20000"))
 SOAK_FIRST = int(os.environ.get("TOWLINE_SOAK_FIRST", "100000"))

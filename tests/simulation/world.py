@@ -45,6 +45,7 @@ from towline.disk.replica import Replica
 from towline.engine.barrier import FlushError
 from towline.engine.live import Live
 from towline.engine.plan import Stuck
+from towline.line.live import Phase
 
 POWER_SHARE = 0.2  # Of the worlds: power cuts on the laptop, and, drawn apart, on the machine.
 POWER_CHANCES = (0.0002, 0.001)  # At each system call.
@@ -581,6 +582,8 @@ class World:
             return f"held: {live.held}"
         if not live._told:
             return f"the machine's tree is not told ({live.state})"
+        if engine.line is None or engine.line.state.phase is not Phase.CONNECTED:
+            return "what the machine has to tell waits for a connection"
         if unsettled := live._notices.unsettled:
             return f"being written: {list(unsettled)}"
         if live.behind[0] and not _is_only_tried_again(live):
@@ -593,7 +596,8 @@ class World:
             return "the laptop has events"
         if not agent.is_idle:
             return "the agent is not idle"
-        if agent.service._line.statistics().unacknowledged:  # The wire may have stalled for good.
+        unheard = agent.service._line.statistics().unacknowledged
+        if unheard and not live.behind[0]:  # The wire may have stalled for good.
             return "the agent does not know whether it was heard"
         return ""
 
@@ -666,9 +670,12 @@ def _brief(entry: Entry | None) -> str:
 
 
 def _is_only_tried_again(live: Live) -> bool:
-    """Whether nothing is under way but what may stay stuck: it is tried every few seconds."""
+    """Whether nothing is under way but what may stay stuck: it is tried every few seconds.
+
+    And may be sent for as long, where the line is slow.
+    """
     stays = _staying(live) | _waiting_marks(live)
-    return not live.pusher.waiting[0] and stays.issuperset(live.flights.waiting())
+    return stays.issuperset(live.flights.waiting()) and stays.issuperset(live.pusher._queue)
 
 
 def _staying(live: Live) -> set[str]:
