@@ -670,9 +670,9 @@ def _brief(entry: Entry | None) -> str:
 
 
 def _is_only_tried_again(live: Live) -> bool:
-    """Whether nothing is under way but what may stay stuck: it is tried every few seconds.
+    """Whether nothing is under way, or waits to be sent, but what may stay stuck.
 
-    And may be sent for as long, where the line is slow.
+    It is tried every few seconds, which may be as long as it takes to be sent.
     """
     stays = _staying(live) | _waiting_marks(live)
     return stays.issuperset(live.flights.waiting()) and stays.issuperset(live.pusher._queue)
