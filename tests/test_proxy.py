@@ -129,7 +129,7 @@ def test_of_several_ways_any_kind_may_be_the_one(tmp_path: Path, server: int) ->
     ):
         address = WebSocket("127.0.0.1", bridge.port, token=bridge.token, secure=False)
         done = proxy(tmp_path, Tcp("127.0.0.1", 1), address)
-    assert done.stdout == BANNER + BLOB
+    assert (done.returncode, done.stdout == BANNER + BLOB, done.stderr) == (0, True, b"")
 
 
 def test_a_relay_that_is_dead_does_not_hide_the_next_way(

@@ -13,6 +13,8 @@ import pytest
 from anyio.abc import ByteStream
 from websockets.asyncio.client import connect as bare_connect
 from websockets.exceptions import InvalidStatus
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
 
 from towline.core.address import WebSocket
 from towline.routes.bridge import Bridge, open_bridge
@@ -21,6 +23,8 @@ from towline.routes.relay import port_of
 from towline.routes.websocket import STATUSES, open_websocket
 
 pytestmark = pytest.mark.anyio
+
+HANG_S = 10
 
 
 async def echo(stream: ByteStream) -> None:
@@ -103,6 +107,26 @@ async def test_every_message_on_the_wire_is_whole_binary_and_short(serve) -> Non
             assert bare.protocol.extensions == []
     assert sum(sizes) + 1 == 1 << 20
     assert max(sizes) <= 16384  # What is beyond it is lost in cloudflared.
+
+
+async def test_a_message_right_behind_the_handshake_waits_for_nothing_more(serve) -> None:
+    """An SSH server greets unasked: its banner may come in one read with the answer."""
+
+    async def greet(stream: ByteStream) -> None:
+        protocol = ServerProtocol()
+        async with stream:
+            protocol.receive_data(await stream.receive())
+            (request,) = protocol.events_received()
+            assert isinstance(request, Request)
+            protocol.send_response(protocol.accept(request))
+            protocol.send_binary(b"SSH-2.0-a-server\r\n")
+            await stream.send(b"".join(protocol.data_to_send()))
+            await anyio.sleep_forever()
+
+    address = WebSocket("127.0.0.1", await serve(greet), token="t", secure=False)  # noqa: S106
+    async with open_websocket(address) as stream:
+        with anyio.fail_after(HANG_S):
+            assert await stream.receive() == b"SSH-2.0-a-server\r\n"
 
 
 @pytest.mark.parametrize(

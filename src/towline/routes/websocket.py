@@ -72,6 +72,7 @@ class WebSocketStream(ByteStream):
         self._peer_ended = False
         self._pongs_owed = 0
         self._pen = anyio.Lock(fast_acquire=True)  # What is sent under it is a checkpoint anyway.
+        self._take_what_came()  # The first message may have come along with the handshake.
 
     async def receive(self, max_bytes: int = 65536) -> bytes:
         while not self._received:
@@ -115,12 +116,15 @@ class WebSocketStream(ByteStream):
             self._protocol.receive_data(await self._stream.receive(READ_MAX))
         except anyio.EndOfStream:
             raise anyio.BrokenResourceError from None  # Cut: an end would have been said.
-        for event in self._protocol.events_received():
-            if isinstance(event, Frame):
-                self._take(event)
+        self._take_what_came()
         if self._protocol.parser_exc is not None:
             raise anyio.BrokenResourceError from self._protocol.parser_exc
         await self._answer()
+
+    def _take_what_came(self) -> None:
+        for event in self._protocol.events_received():
+            if isinstance(event, Frame):
+                self._take(event)
 
     def _take(self, frame: Frame) -> None:
         if frame.opcode is Opcode.CLOSE:
