@@ -83,6 +83,19 @@ def test_what_the_machine_changed_meanwhile_is_kept(laptop: Laptop, link: Link) 
     assert read(laptop.project / copy) == theirs
 
 
+def test_what_could_not_be_put_there_is_not_sent_again(
+    laptop: Laptop, relay: Relay, link: Link
+) -> None:
+    in_the_way = laptop.there / "data" / "cache.pyc"  # Ignored: its directory is in no tree.
+    save(in_the_way, b"")
+    save(laptop.project / "data", content := os.urandom(SIZE))
+    link.wait_for("problem", path="data")
+    before = relay.up
+    in_the_way.unlink()
+    wait_until(partial(_holds, laptop.there / "data", content), "it has taken its place", 30)
+    assert relay.up - before < SIZE // 100
+
+
 def _holds(path: Path, content: bytes) -> bool:
     return read(path) == content
 

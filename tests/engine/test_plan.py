@@ -16,14 +16,14 @@ from towline.core.entry import DIRECTORY, Directory, Entry, File, Unsynced, dige
 from towline.core.ignore import NO_CHECKPOINTS
 from towline.core.problem import Problem, ProblemKind
 from towline.core.tree import Tree
-from towline.core.wire.messages import Apply, Message
+from towline.core.wire.messages import Apply, Message, Part
 from towline.engine.ancestor import Store
 from towline.engine.coming import Coming
 from towline.engine.draft import Drafts
 from towline.engine.flights import Flights, Way
 from towline.engine.notices import Notices
 from towline.engine.pen import QUIET_S
-from towline.engine.plan import RETRY_S, Planner
+from towline.engine.plan import RETRY_MAX_S, RETRY_RATE, RETRY_S, RETRY_SIZE, Planner
 from towline.engine.pull import Puller
 from towline.engine.push import Pusher
 from towline.engine.trees import Trees
@@ -40,12 +40,18 @@ class Disk:
     async def read(self, wanted: Sequence[tuple[str, File]]) -> list[bytes | None]:
         return [CONTENT for _ in wanted]
 
+    async def read_part(self, path: str, file: File, offset: int, size: int) -> bytes:
+        return bytes(size)
+
 
 class Machine:
     def __init__(self) -> None:
         self.sent: list[Message] = []
 
     async def send(self, message: Message) -> None:
+        self.sent.append(message)
+
+    async def send_bulk(self, message: Message, *, more: bool = False) -> None:
         self.sent.append(message)
 
     def paths(self) -> list[str]:
@@ -190,3 +196,120 @@ async def test_an_answer_to_a_plan_that_went_behind_a_save_counts_for_no_later_o
     await planner.plan(machine)
     assert planner.held
     assert planner._puller.waiting == []
+
+
+def machine_fails(planner: Planner, path: str, kind: ProblemKind = ProblemKind.UNWRITABLE) -> None:
+    """The machine answers that it could not make this file."""
+    planner._flights.land(path)
+    file = planner._trees.local.get(path)
+    planner.failed(Change(path, None, file), Problem(path, kind), "machine", 0)
+
+
+def test_of_what_failed_only_so_much_is_tried_again_at_a_time_and_each_in_its_turn() -> None:
+    size = RETRY_SIZE // 2 - 1000
+    planner = planner_over({name: File(digest_of(name.encode()), size=size) for name in "abc"}, {})
+    machine = Machine()
+
+    async def scenario() -> None:
+        for path in "abc":
+            machine_fails(planner, path)
+        await planner.plan(cast(Any, machine))
+        assert machine.paths() == []
+        for tried in (["a", "b"], ["a", "c"], ["a", "b"]):  # c, then b, has waited longest.
+            await anyio.sleep(RETRY_S)
+            machine.sent.clear()
+            await planner.plan(cast(Any, machine))
+            assert machine.paths() == tried
+            for path in tried:
+                machine_fails(planner, path)
+
+    trio.run(scenario, clock=MockClock(autojump_threshold=0))
+
+
+def test_once_one_goes_through_the_others_are_tried_at_once() -> None:
+    planner = planner_over({n: File(digest_of(n.encode()), size=RETRY_SIZE) for n in "ab"}, {})
+    machine = Machine()
+
+    async def scenario() -> None:
+        for path in "ab":
+            machine_fails(planner, path)
+        await planner.plan(cast(Any, machine))
+        await anyio.sleep(RETRY_S)
+        await planner.plan(cast(Any, machine))
+        assert machine.paths() == ["a"]
+        planner._flights.land("a")
+        planner.succeeded("a")
+        deadline = planner.deadline()
+        assert deadline is not None
+        assert deadline <= anyio.current_time()
+        await planner.plan(cast(Any, machine))
+        assert machine.paths() == ["a", "b"]
+
+    trio.run(scenario, clock=MockClock(autojump_threshold=0))
+
+
+LARGE = File(digest_of(bytes(3 << 20)), size=3 << 20)
+
+
+async def send_all(planner: Planner, machine: Machine) -> list[Message]:
+    """Plan, send what is queued, and return all that was sent."""
+    machine.sent.clear()
+    await planner.plan(cast(Any, machine))
+    while planner._pusher.waiting[0]:
+        await planner._pusher._send_batch(cast(Any, machine))
+    return machine.sent
+
+
+def test_a_large_content_is_sent_again_only_if_the_machine_lacks_it() -> None:
+    """What failed was most likely its place: a directory of somebody else's."""
+    planner, machine = planner_over({"large": LARGE}, {}), Machine()
+
+    async def scenario() -> None:
+        sent = await send_all(planner, machine)
+        assert sum(len(part.data) for part in sent if isinstance(part, Part)) == LARGE.size
+        for _ in range(2):
+            machine_fails(planner, "large")
+            await send_all(planner, machine)
+            await anyio.sleep(RETRY_S)
+            part, apply = await send_all(planner, machine)
+            assert part == Part(LARGE.digest, LARGE.size, 0, b"")
+            assert isinstance(apply, Apply)
+        planner._flights.land("large")
+        planner.refused("large", "machine", 0)  # It lacks it.
+        await send_all(planner, machine)
+        await anyio.sleep(RETRY_S)
+        sent = await send_all(planner, machine)
+        assert sum(len(part.data) for part in sent if isinstance(part, Part)) == LARGE.size
+
+    trio.run(scenario, clock=MockClock(autojump_threshold=0))
+
+
+@pytest.mark.parametrize(
+    ("size", "after_s"),
+    [(3 << 20, RETRY_S), (RETRY_RATE * 20, 20.0), (1 << 40, RETRY_MAX_S)],
+    ids=["some", "much", "very much"],
+)
+def test_what_a_full_disk_did_not_take_is_sent_whole_and_the_less_often_the_larger_it_is(
+    size: int, after_s: float
+) -> None:
+    large = File(LARGE.digest, size=size)
+    planner, machine = planner_over({"large": large}, {}), cast(Any, Machine())
+
+    async def scenario() -> None:
+        machine_fails(planner, "large", ProblemKind.DISK_FULL)
+        await planner.plan(machine)
+        assert planner._pusher.waiting[1] == 0
+        await anyio.sleep(RETRY_S)
+        await planner.plan(machine)
+        assert planner._pusher.waiting[1] == size
+        assert planner.deadline() == pytest.approx(anyio.current_time() + after_s, abs=0.01)
+
+    trio.run(scenario, clock=MockClock(autojump_threshold=0))
+
+
+async def test_what_a_full_disk_did_not_take_is_not_left_there() -> None:
+    planner, machine = planner_over({"large": LARGE}, {}), Machine()
+    machine_fails(planner, "large", ProblemKind.DISK_FULL)
+    planner.accept()
+    sent = await send_all(planner, machine)
+    assert sum(len(part.data) for part in sent if isinstance(part, Part)) == LARGE.size

@@ -32,9 +32,10 @@ from towline.core.wire import line as wire_line
 from towline.core.wire import telling
 from towline.disk import displaced, look, reading, signatures, sources, stage, versions
 from towline.disk.replica import Replica
-from towline.engine import ancestor, draft, pull, push
+from towline.engine import ancestor, draft, plan, pull, push
 
 _SMALL: tuple[tuple[Any, str, Any], ...] = (
+    (plan, "RETRY_SIZE", 4096),
     (push, "HOT_SIZE_MAX", 4096),
     (push, "HOT_CHANGES_MAX", 6),
     (push, "BATCH_SIZE", 2048),

@@ -29,11 +29,14 @@ from towline.engine.flights import Flights
 from towline.engine.order import code_first
 from towline.engine.pen import Pen
 from towline.engine.pull import Puller
-from towline.engine.push import Pusher, rename_as_change
+from towline.engine.push import Pusher, rename_as_change, size_again
 from towline.engine.remote import Remote
 from towline.engine.trees import Trees
 
 RETRY_S = 5.0  # How often what failed is tried again, though nothing has changed.
+RETRY_MAX_S = 60.0  # The same, where much has to be sent for it:
+RETRY_RATE = 4 << 20  # Bytes a second, a third of a 100 Mbit/s line. Only for one that is large;
+RETRY_SIZE = 1 << 20  # of others so many bytes each time, which is 2 % of it.
 REFUSALS_MAX = 8  # In a row: the path changes faster than it can be synced, for now.
 
 
@@ -178,9 +181,11 @@ class Planner:
     def failed(self, change: Change, problem: Problem, side: str, moment: int) -> None:
         if not self.stuck:
             self._retry_at = anyio.current_time() + RETRY_S
-        if (known := self.stuck.get(change.path)) is not None:
+        if (known := self.stuck.pop(change.path, None)) is not None:
             moment = min(moment, known.moment)  # Who waits for that moment waits in vain still.
-        self.stuck[change.path] = Stuck(change, problem, side, moment)
+        self.stuck[change.path] = Stuck(change, problem, side, moment)  # Others have waited longer.
+        if side == "machine":
+            self._pusher.failed(change, problem)
 
     def refused(self, path: str, side: str, moment: int) -> None:
         """A change did not fit what was there. Plan it anew, unless that goes on and on."""
@@ -199,7 +204,8 @@ class Planner:
 
     def succeeded(self, path: str) -> None:
         self._refusals.pop(path, None)
-        self.stuck.pop(path, None)
+        if self.stuck.pop(path, None) is not None:
+            self._retry_at = 0.0  # What was in its way may have been in that of others.
 
     def _let_go(self, planned: Iterable[str], changes: Iterable[Change]) -> None:
         """Forget what was stuck and needs no change any more."""
@@ -221,8 +227,24 @@ class Planner:
         self._is_retrying = self._accepted  # What a person has decided on is not put off.
         if now >= self._retry_at:
             self._is_retrying = True
-            self._retry_at = now + RETRY_S
-            self._flights.note(self.stuck)
+            paths, size = self._next_to_retry()
+            self._retry_at = now + min(max(RETRY_S, size / RETRY_RATE), RETRY_MAX_S)
+            self._flights.note(paths)
+
+    def _next_to_retry(self) -> tuple[list[str], int]:
+        """Return what has waited longest, and how many bytes it takes: of all but the first, few.
+
+        What is in the way may stay there for days, and be in the way of very much.
+        """
+        chosen: list[str] = []
+        size = 0
+        for path, stuck in self.stuck.items():
+            more = size_again(stuck.change, stuck.problem)
+            if chosen and size + more > RETRY_SIZE:
+                break
+            chosen.append(path)
+            size += more
+        return chosen, size
 
     def _take_chained(self) -> tuple[list[Change], int]:
         """Return the saves of files whose last save is still on its way: they follow it.

@@ -15,6 +15,7 @@ from towline.core.change import Change, holds, is_moved, moved_contents
 from towline.core.delta import Stretch, from_offset, pieces
 from towline.core.entry import DIRECTORY, Directory, Entry, File
 from towline.core.path import is_below
+from towline.core.problem import Problem, ProblemKind
 from towline.core.rename import Rename
 from towline.core.summary import digest_of_directory
 from towline.core.wire import messages
@@ -105,6 +106,7 @@ class Pusher:
         self._queued = Bell()
         self._partials: dict[bytes, int] = {}  # What the machine has staged of which content.
         self._patched: set[bytes] = set()  # Contents sent as changes of another: once.
+        self._left_there: dict[str, bytes] = {}  # Large contents of changes that failed.
 
     @property
     def waiting(self) -> tuple[int, int]:
@@ -124,7 +126,13 @@ class Pusher:
         self._revisions.clear()
         self._emptied.clear()
         self._patched.clear()
+        self._left_there.clear()
         self._partials = dict(partials)
+
+    def failed(self, change: Change, problem: Problem) -> None:
+        """The machine could not carry a change out."""
+        if isinstance(change.new, File) and _is_left_staged(change, problem):
+            self._left_there[change.path] = change.new.digest
 
     def is_done(self, moment: int) -> bool:
         """Whether nothing noted up to `moment` waits in the queue."""
@@ -316,6 +324,8 @@ class Pusher:
         path, old, new = queued.change.path, queued.change.old, queued.change.new
         if not isinstance(new, File):
             return None
+        if self._left_there.pop(path, None) == new.digest:
+            return await self._begin_anew(remote, path, new)
         stretches = await self._delta(path, old, new)
         drafted = await self._drafts.settle(remote, path, new.digest if stretches else b"")
         offset = max(self._partials.pop(new.digest, 0), drafted)
@@ -328,6 +338,11 @@ class Pusher:
                     return await self._local.look_again([path])
                 await remote.send_bulk(message, more=True)
         return None
+
+    async def _begin_anew(self, remote: Remote, path: str, new: File) -> None:
+        """Have the machine look what it has of a content: it will say so if that is not all."""
+        await self._drafts.settle(remote, path, b"")
+        await remote.send_bulk(Part(new.digest, new.size, 0, b""), more=True)
 
     async def _delta(self, path: str, old: Entry | None, new: File) -> list[Stretch] | None:
         """Return how a content is made of the old one. If that went wrong once, all is sent."""
@@ -408,6 +423,17 @@ def _to_whole_directories(batch: Sequence[Queued]) -> list[Queued]:
 
 def rename_as_change(rename: Rename) -> Change:
     return Change(rename.target, None, DIRECTORY)
+
+
+def size_again(change: Change, problem: Problem) -> int:
+    """Return about how many bytes it takes to try a change again that has failed."""
+    content = 0 if _is_left_staged(change, problem) else change.content_size
+    return _header_size(change) + content
+
+
+def _is_left_staged(change: Change, problem: Problem) -> bool:
+    """Whether the side that could not carry a change out has most likely kept its content."""
+    return change.content_size > HOT_SIZE_MAX and problem.kind is not ProblemKind.DISK_FULL
 
 
 def _header_size(change: Change) -> int:
