@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from towline.core.checkpoint import PATTERNS_MAX, SETTLE_MAX_S, Checkpoints, natural
+from towline.core.checkpoint import PATTERNS_MAX, SETTLE_MAX_S, Checkpoints
 from towline.core.ignore import Rules, Source, SourceKind
 from towline.core.unfinished import unfinished
 
@@ -103,11 +103,6 @@ def test_what_is_not_whole_yet_is_left_out(path: str, is_left_out: bool) -> None
     lines = tuple(unfinished(["*.pt", "shards/", "/top/"]))
     rules = Rules([Source(SourceKind.CONFIGURATION, "", "checkpoints", lines)])
     assert rules.ignores(path, False) is is_left_out
-
-
-def test_numbers_in_names_count() -> None:
-    names = ["epoch_10.pt", "epoch_9.pt", "epoch_9b.pt", "epoch"]
-    assert sorted(names, key=natural) == ["epoch", "epoch_9.pt", "epoch_9b.pt", "epoch_10.pt"]
 
 
 def test_checkpoints_are_equal_when_made_of_the_same() -> None:

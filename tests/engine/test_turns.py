@@ -60,9 +60,9 @@ def test_the_newest_checkpoint_goes_first() -> None:
 
 def test_of_those_told_together_the_highest_number_goes_first() -> None:
     machine = Machine()
-    machine.tells("epoch_9.pt", "epoch_10.pt", "epoch_8.pt")
-    assert machine.take_large() == "epoch_10.pt"
-    assert machine.take_large() == "epoch_9.pt"
+    machine.tells("epoch_9.pt", "epoch_10.pt", "epoch_9b.pt", "epoch_8.pt", "epoch.pt")
+    taken = [machine.take_large() for _ in range(5)]
+    assert taken == ["epoch_10.pt", "epoch_9b.pt", "epoch_9.pt", "epoch_8.pt", "epoch.pt"]
 
 
 def test_checkpoints_go_before_other_large_files() -> None:

@@ -7,7 +7,6 @@ what it names. Which paths are which, by patterns as in `.gitignore`; nothing he
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import cast
 
@@ -81,12 +80,6 @@ class Checkpoints:
         if size_max is not None and (type(size_max) is not int or size_max < 0):
             raise ValueError(f"a size is a number of bytes, not {size_max!r:.80}")
         return cls(_lines(patterns), _lines(marks), settle_ms / 1000, size_max)
-
-
-def natural(path: str) -> tuple[tuple[int, str], ...]:
-    """Return what sorts paths as people count: `epoch_9` before `epoch_10`."""
-    parts: list[str] = re.findall(r"[0-9]+|[^0-9]+", path)
-    return tuple((int(part), "") if part.isdecimal() else (-1, part) for part in parts)
 
 
 def _lines(value: object) -> list[str]:

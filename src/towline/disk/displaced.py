@@ -177,7 +177,7 @@ class Displaced:
         What fails now is tried again by `review`.
         """
         parsed = _parsed(name)
-        if parsed is None or parsed.token == self._token:
+        if parsed is None or parsed.token == self._token or name in self._retired:
             return
         try:
             self._recover(name, parsed)
@@ -267,8 +267,8 @@ class Displaced:
 
     def _review_one(self, retired: Retired, now: float) -> None:
         try:
-            if retired.is_left:
-                self.recover(retired.name)
+            if retired.is_left and (parsed := _parsed(retired.name)):
+                self._recover(retired.name, parsed)
             elif not self._decide(retired, now):
                 self._retired.again(retired, now)
         except FileNotFoundError:  # Nothing of ours to be decided any more.

@@ -54,6 +54,9 @@ class Retirement:
     def __len__(self) -> int:
         return len(self._new) + len(self._open) + len(self._parting)
 
+    def __contains__(self, name: str) -> bool:
+        return any(name == retired.name for retired in self._all())
+
     def add(self, retired: Retired) -> None:
         self._new.append(retired)
 
@@ -96,10 +99,13 @@ class Retirement:
 
     def take_all(self) -> list[Retired]:
         """Take everything: there is no later."""
-        taken = [*self._new, *(retired for *_, retired in self._open), *self._parting]
+        taken = self._all()
         self._new, self._open = [], []
         self._parting.clear()
         return taken
+
+    def _all(self) -> list[Retired]:
+        return [*self._new, *(retired for *_, retired in self._open), *self._parting]
 
     def _take_surplus(self) -> list[Retired]:
         """Take the oldest of what may be open, if there is too much; they must go."""

@@ -8,11 +8,12 @@ another one. Pure bookkeeping: nothing is fetched here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from towline.core.change import Change
-from towline.core.checkpoint import Checkpoints, natural
+from towline.core.checkpoint import Checkpoints
 from towline.core.entry import File, Symlink
 from towline.core.path import is_below, parent_of
 
@@ -134,4 +135,10 @@ def _is_at_or_below(path: str, other: str) -> bool:
 
 
 def _newness(queued: Queued) -> tuple[int, tuple[tuple[int, str], ...]]:
-    return queued.number, natural(queued.change.path)
+    return queued.number, _as_people_count(queued.change.path)
+
+
+def _as_people_count(path: str) -> tuple[tuple[int, str], ...]:
+    """Return what sorts `epoch_9` before `epoch_10`."""
+    parts: list[str] = re.findall(r"[0-9]+|[^0-9]+", path)
+    return tuple((int(part), "") if part.isdecimal() else (-1, part) for part in parts)
