@@ -215,13 +215,30 @@ def test_of_what_failed_only_so_much_is_tried_again_at_a_time_and_each_in_its_tu
             machine_fails(planner, path)
         await planner.plan(cast(Any, machine))
         assert machine.paths() == []
-        for tried in (["a", "b"], ["a", "c"], ["a", "b"]):  # c, then b, has waited longest.
+        for tried in (["a", "b"], ["a", "c"], ["b", "c"]):
             await anyio.sleep(RETRY_S)
             machine.sent.clear()
             await planner.plan(cast(Any, machine))
             assert machine.paths() == tried
             for path in tried:
                 machine_fails(planner, path)
+
+    trio.run(scenario, clock=MockClock(autojump_threshold=0))
+
+
+def test_one_that_is_held_up_has_had_its_turn() -> None:
+    planner = planner_over({n: File(digest_of(n.encode()), size=RETRY_SIZE) for n in "ab"}, {})
+    machine = Machine()
+
+    async def scenario() -> None:
+        for path in "ab":
+            machine_fails(planner, path)
+        await planner.plan(cast(Any, machine))
+        planner._flights.start("a", Way.PULL, FILE, 0)
+        for tried in ([], ["b"]):
+            await anyio.sleep(RETRY_S)
+            await planner.plan(cast(Any, machine))
+            assert machine.paths() == tried
 
     trio.run(scenario, clock=MockClock(autojump_threshold=0))
 

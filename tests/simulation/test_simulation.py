@@ -57,6 +57,7 @@ FOUND = (
     9809111,
     9950335,
     9952276,
+    10000741,
 )
 SOAK_SEEDS = int(os.environ.get("TOWLINE_SOAK_SEEDS", "20000"))
 SOAK_FIRST = int(os.environ.get("TOWLINE_SOAK_FIRST", "100000"))

@@ -181,9 +181,9 @@ class Planner:
     def failed(self, change: Change, problem: Problem, side: str, moment: int) -> None:
         if not self.stuck:
             self._retry_at = anyio.current_time() + RETRY_S
-        if (known := self.stuck.pop(change.path, None)) is not None:
+        if (known := self.stuck.get(change.path)) is not None:
             moment = min(moment, known.moment)  # Who waits for that moment waits in vain still.
-        self.stuck[change.path] = Stuck(change, problem, side, moment)  # Others have waited longer.
+        self.stuck[change.path] = Stuck(change, problem, side, moment)
         if side == "machine":
             self._pusher.failed(change, problem)
 
@@ -244,6 +244,8 @@ class Planner:
                 break
             chosen.append(path)
             size += more
+        for path in chosen:  # Also one that is held up has had its turn.
+            self.stuck[path] = self.stuck.pop(path)
         return chosen, size
 
     def _take_chained(self) -> tuple[list[Change], int]:
