@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -46,16 +46,24 @@ IMAGE = "requirements/notebook-image.txt"
 IMAGE_PYTHONS = [str(python.path) for python in PYTHONS if python.version >= (3, 12)]
 FUZZ_SECONDS = 60  # Each target; pass another number after `--`.
 
-BESIDE = ("tests/end_to_end",)
-"""These wait more than they compute: they run beside all else, and both end at about one time."""
+END_TO_END = "tests/end_to_end"
+LONG = [
+    f"{END_TO_END}/{name}"
+    for name in ("up", "test_environment.py", "test_jobs.py", "test_keep.py", "test_kills.py")
+]
+BESIDE = {
+    "end to end, long ones": LONG,
+    "end to end, the others": [END_TO_END, *(f"--ignore={part}" for part in LONG)],
+}
+"""These wait more than they compute: they run beside all else, and all end at about one time."""
+NEAR = [f"--ignore={END_TO_END}"]
 
-CHECKS = {
+STATIC = {
     "format": ["ruff", "format", "--check", "--quiet"],
     "lint": ["ruff", "check", "--quiet"],
     "mypy": ["mypy"],
     "pyright": ["pyright"],
     "layers": ["lint-imports"],
-    "tests": ["pytest", *(f"--ignore={part}" for part in BESIDE)],
 }
 
 
@@ -63,23 +71,27 @@ CHECKS = {
 def check(session: nox.Session) -> None:
     """Everything: format, lint, types, layers, tests. One run names all that is wrong."""
     with tempfile.TemporaryDirectory(prefix="towline-check-") as place:
-        reports = [Path(place) / name for name in ("near.xml", "beside.xml")]
-        near, beside = (f"--junit-xml={report}" for report in reports)
-        with _beside(["pytest", "-p", "no:cacheprovider", beside, *BESIDE]) as end_to_end:
-            checks = {**CHECKS, "tests": [*CHECKS["tests"], near]}
+        reports = Path(place)
+        with ExitStack() as stack:
+            beside = {
+                name: stack.enter_context(_beside(_pytest(tests, reports / f"{name}.xml")))
+                for name, tests in BESIDE.items()
+            }
+            checks = {**STATIC, "tests": _pytest(NEAR, reports / "near.xml")}
             failed = [name for name, argv in checks.items() if not _passes(session, argv)]
-        if end_to_end.returncode:
-            failed.append("tests end to end")
+        failed += [f"tests {name}" for name, process in beside.items() if process.returncode]
         if failed:
-            for report in reports:
+            for report in reports.iterdir():
                 _tell_failures(session, report)
-            session.error(f"failed: {', '.join(failed)}")
+            session.error(f"failed: {'; '.join(failed)}")
+
+
+def _pytest(tests: list[str], report: Path) -> list[str]:
+    return ["pytest", "-p", "no:cacheprovider", f"--junit-xml={report}", *tests]
 
 
 def _tell_failures(session: nox.Session, report: Path) -> None:
     """Name each test that failed, in one line: what it said stands far above by now."""
-    if not report.exists():
-        return
     tests = ElementTree.parse(report).iter("testcase")  # noqa: S314 - Ours.
     for test in tests:
         for trouble in (*test.iter("failure"), *test.iter("error")):
