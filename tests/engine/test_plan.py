@@ -181,6 +181,49 @@ def test_a_deletion_waits_for_the_stuck_file_that_has_its_content_and_not_for_th
     assert planner._puller.waiting == ["old"]
 
 
+def test_a_deletion_waits_for_what_has_its_content_and_is_held_up() -> None:
+    """The machine has renamed a file; what the laptop sent for the new name is on its way still."""
+    planner = planner_over({"old": FILE}, {"new": FILE}, {"old": FILE})
+    machine = cast(Any, Machine())
+    planner._flights.note(["new"])
+    planner._flights.start("new", Way.BULK, None, 0)
+
+    async def scenario() -> None:
+        for _ in range(3):
+            await planner.plan(machine)
+            await anyio.sleep(QUIET_S)
+        assert planner._puller.waiting == []
+        planner._flights.land("new")
+        for _ in range(3):
+            await planner.plan(machine)
+            await anyio.sleep(QUIET_S)
+        assert planner._puller.waiting == ["new"]
+
+    trio.run(scenario, clock=MockClock(autojump_threshold=0))
+
+
+def test_a_deletion_waits_for_what_has_its_content_and_is_kept_beside_another() -> None:
+    """The machine has renamed a file; the laptop has one of the new name."""
+    mine = File(digest_of(b"mine"), size=4)
+    planner = planner_over({"old": FILE, "new": mine}, {"new": FILE}, {"old": FILE})
+    machine = Machine()
+
+    async def scenario() -> None:
+        for _ in range(3):
+            await planner.plan(cast(Any, machine))
+            await anyio.sleep(QUIET_S)
+        assert machine.paths() == ["new"]
+        assert planner._puller.waiting == []
+        planner._pusher.answered(1)
+        for _ in range(2):
+            await planner.plan(cast(Any, machine))
+            await anyio.sleep(QUIET_S)
+        await planner.plan(cast(Any, machine))
+        assert planner._puller.waiting == ["old"]  # Nothing was told of the copy.
+
+    trio.run(scenario, clock=MockClock(autojump_threshold=0))
+
+
 async def test_an_answer_to_a_plan_that_went_behind_a_save_counts_for_no_later_one() -> None:
     saved = File(digest_of(b"saved"), size=5)
     planner = planner_over({"a": saved, "b": FILE}, {}, {"a": FILE, "b": FILE})

@@ -327,16 +327,25 @@ class Planner:
         return pushes, pulls
 
     def _to_come_by(self, steps: Sequence[Step]) -> set[bytes]:
-        """Return the digests of what the laptop is to get: by this plan, or by earlier ones."""
+        """Return the digests of what the laptop is to get: by this plan, or besides."""
         if not any(step.verdict is Verdict.PULL and step.entry is None for step in steps):
             return set()
-        pulled = (step.entry for step in steps if step.verdict is Verdict.PULL)
-        return self._to_come().union(*map(_digests_in, pulled))
+        return self._to_come() | self._brought_by(steps)
 
     def _to_come(self) -> set[bytes]:
-        """Return the digests of what the laptop is to get by what was planned before."""
+        """Return the digests of what the laptop is to get by earlier plans, and by later ones.
+
+        Later: what is held up, and what the machine is to keep under another name before it comes.
+        """
         stuck = (stuck.change.new for stuck in self.stuck.values() if stuck.side == "laptop")
-        return self._puller.to_come().union(*map(_digests_in, stuck))
+        kept = self._pusher.moved_aside()
+        held_up = self._brought_by(self._held_steps())
+        return self._puller.to_come().union(held_up, *map(_digests_in, (*stuck, *kept)))
+
+    def _brought_by(self, steps: Iterable[Step]) -> set[bytes]:
+        """Return the digests of what these steps bring from the machine, be it as another file."""
+        paths = (step.path for step in steps if step.verdict in (Verdict.PULL, Verdict.CONFLICT))
+        return {digest for path in paths for digest in _digests_in(self._trees.remote.get(path))}
 
     def _may_delete(self, path: str, at_once: bool, to_come: set[bytes]) -> bool:
         """Whether a deletion from the machine may go now; if not, it waits in the pen."""

@@ -7,8 +7,9 @@ out there and planned anew. Contents are read as they are sent, so the queue hol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
 
 from towline.core.change import Change, holds, is_moved, moved_contents
@@ -133,6 +134,14 @@ class Pusher:
         """The machine could not carry a change out."""
         if isinstance(change.new, File) and _is_left_staged(change, problem):
             self._left_there[change.path] = change.new.digest
+
+    def moved_aside(self) -> Iterator[Entry]:
+        """Yield what the machine is told to keep under another name, and has not said it did."""
+        queued = (queued.change for queued in self._queue.values())
+        sent = (change for group in self._groups.values() for change in group.changes)
+        for change in chain(queued, sent):
+            if change.keep is not None and change.old is not None:
+                yield change.old
 
     def is_done(self, moment: int) -> bool:
         """Whether nothing noted up to `moment` waits in the queue."""
