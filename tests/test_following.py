@@ -115,6 +115,25 @@ def test_the_same_server_may_have_another_port_or_secret(before: str, after: str
     assert recorded() == (after, TCP)
 
 
+@pytest.mark.parametrize(
+    "address", ["jump://me@bastion.example:22/127.0.0.1:1", "frp://nb/frps.example:7000#one"]
+)
+def test_a_server_that_was_away_for_a_while_is_known_when_it_is_back(address: str) -> None:
+    known(address, TCP)
+    learn("box", news(TCP))
+    assert recorded() == (TCP,)
+    assert learn("box", news(address, TCP)) != []
+    assert recorded() == (address, TCP)
+
+
+def test_a_later_ticket_without_it_does_not_make_a_server_a_strange_one() -> None:
+    relay = "jump://me@bastion.example:22/127.0.0.1:1"
+    known(relay, TCP)
+    known(TCP)
+    learn("box", news(relay))
+    assert recorded() == (relay,)
+
+
 def test_an_address_where_somebody_else_answered_goes_to_the_end() -> None:
     known(TCP, OTHER, WEB)
     assert put_last("box")

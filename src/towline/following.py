@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from towline.core.address import Address, BadAddressError, Jump, Visit, WebSocket, parse_address
+from towline.core.address import Address, BadAddressError, parse_address, server_of
 from towline.core.ticket import ADDRESSES_MAX
 from towline.core.wire.channels import TooManyChannelsError
 from towline.core.wire.frames import Priority
@@ -79,25 +79,14 @@ def _read(told: bytes) -> dict[str, Any]:
 
 def _split(machine: Machine, told: Sequence[Address]) -> tuple[list[Address], list[str]]:
     """Return what is believed, and a sentence for each server that no ticket has named."""
-    known = {_server(address) for address in machine.ways} | {""}
-    believed = [address for address in told if _server(address) in known]
-    strange = {_server(address) for address in told} - known
+    known = {"", *machine.servers, *map(server_of, machine.ways)}
+    believed = [address for address in told if server_of(address) in known]
+    strange = {server_of(address) for address in told} - known
     return believed, [
         f"{machine.name} names a way in through {server}, which no ticket has named: take a new"
         " ticket if you want it (`towline up` there, `towline enrol` here)"
         for server in sorted(strange)
     ]
-
-
-def _server(address: Address) -> str:
-    """Return whom the laptop would show more than an SSH or TLS client shows anybody, if any."""
-    if isinstance(address, Jump):
-        return address.hop
-    if isinstance(address, Visit):
-        return f"{address.program} at {address.host}:{address.port}".removesuffix(" at :0")
-    if isinstance(address, WebSocket) and not address.secure:
-        return f"{address.host}:{address.port} without encryption"
-    return ""
 
 
 def _places(addresses: Sequence[Address]) -> str:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from towline.core.address import Address, parse_address
+from towline.core.address import Address, parse_address, server_of
 from towline.core.ticket import Ticket
 from towline.errors import ExitCode, UserError
 from towline.line.options import SshOptions
@@ -67,6 +67,7 @@ class Machine:
     port: int = 0
     is_enrolled: bool = False
     seen: float = 0.0  # Unix time of its last ticket.
+    servers: tuple[str, ...] = ()  # That its tickets have named, be they in use now or not.
 
     @property
     def directory(self) -> Path:
@@ -149,6 +150,7 @@ def from_ticket(ticket: Ticket) -> Machine:
             " If the machine really is a new one, `towline up` there prints a new ticket",
             ExitCode.REFUSED,
         )
+    named = {*map(server_of, ticket.addresses), *(known.servers if known else ())}
     return Machine(
         name=ticket.alias,
         machine=ticket.machine,
@@ -159,6 +161,7 @@ def from_ticket(ticket: Ticket) -> Machine:
         port=ticket.port,
         is_enrolled=known is not None and known.is_enrolled,
         seen=time.time(),
+        servers=tuple(sorted(named - {""})),
     )
 
 
@@ -223,8 +226,8 @@ def as_proxy_command(words: list[str]) -> str:
 def _read(record: Path) -> Machine:
     try:
         plain: dict[str, Any] = json.loads(record.read_bytes()[:RECORD_MAX])
-        fields: dict[str, Any] = {**plain, "addresses": tuple(plain["addresses"])}
-        machine = Machine(**fields)
+        lists = {name: tuple(plain.get(name, ())) for name in ("addresses", "servers")}
+        machine = Machine(**{**plain, **lists})
         _check(machine, record)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(

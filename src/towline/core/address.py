@@ -189,6 +189,21 @@ def _parsed(scheme: str, rest: str, secret: str) -> Address:
     return Visit(scheme, name, secret, host, port)
 
 
+def server_of(address: Address) -> str:
+    """Return whom a laptop would show more than an SSH or TLS client shows anybody, "" for nobody.
+
+    The server of a person's own ssh, or of a provider's program with their account, or one to which
+    a token would go in the clear.
+    """
+    if isinstance(address, Jump):
+        return address.hop
+    if isinstance(address, Visit):
+        return f"{address.program} at {address.host}:{address.port}".removesuffix(" at :0")
+    if isinstance(address, WebSocket) and not address.secure:
+        return f"{address.host}:{address.port} without encryption"
+    return ""
+
+
 def split_place(text: str, otherwise: int | None = None) -> tuple[str, int]:
     """Split `host:port` or `[host]:port`, checked; `otherwise` is the port where none is given."""
     host, port = _split(text, otherwise)

@@ -83,6 +83,8 @@ def test_what_dies_is_opened_again_where_it_was_and_meanwhile_the_other_way_serv
         assert machine.tunnel.connections == 1, "the first way carries; one look came by ours"
         relay.stop()
         follows("print('by the other')\n")
+        left = [ways["direct"]]
+        wait_until(lambda: laptop.addresses() == left, "the laptop knows that it is gone", WAIT_S)
         relay.start()
         wait_until(lambda: machine.routes() == ways, "it is as it was", WAIT_S)
         known = set(ways.values())
