@@ -26,6 +26,8 @@ from towline.machine.public_key import public_line
 from towline.places import RECORD_MAX, ensure_private, state_dir, write_private
 
 KEY_NAME = "laptop_key"
+SERVERS_MAX = 64  # Of a machine; the oldest is forgotten.
+LISTS = ("addresses", "servers")  # Of a record.
 
 # What both ways of using a machine have in common: by the engine's own ssh, and by a person's.
 HOST = """\
@@ -150,7 +152,8 @@ def from_ticket(ticket: Ticket) -> Machine:
             " If the machine really is a new one, `towline up` there prints a new ticket",
             ExitCode.REFUSED,
         )
-    named = {*map(server_of, ticket.addresses), *(known.servers if known else ())}
+    named = [server for address in ticket.addresses if (server := server_of(address))]
+    named += known.servers if known else ()
     return Machine(
         name=ticket.alias,
         machine=ticket.machine,
@@ -161,7 +164,7 @@ def from_ticket(ticket: Ticket) -> Machine:
         port=ticket.port,
         is_enrolled=known is not None and known.is_enrolled,
         seen=time.time(),
-        servers=tuple(sorted(named - {""})),
+        servers=tuple(dict.fromkeys(named))[:SERVERS_MAX],
     )
 
 
@@ -226,7 +229,7 @@ def as_proxy_command(words: list[str]) -> str:
 def _read(record: Path) -> Machine:
     try:
         plain: dict[str, Any] = json.loads(record.read_bytes()[:RECORD_MAX])
-        lists = {name: tuple(plain.get(name, ())) for name in ("addresses", "servers")}
+        lists: dict[str, Any] = {name: tuple(plain[name]) for name in LISTS if name in plain}
         machine = Machine(**{**plain, **lists})
         _check(machine, record)
     except (OSError, ValueError, KeyError, TypeError) as error:
