@@ -19,6 +19,7 @@ from towline.core.wire.messages import (
     Begin,
     Fetch,
     Message,
+    Observed,
     Part,
     TreeEnd,
     TreePart,
@@ -136,3 +137,20 @@ async def test_who_wants_both_in_step_waits_for_what_comes_from_the_machine(tmp_
         await live.flush(WAIT_S)
         with pytest.raises(TimeoutError), anyio.fail_after(SHORT_S):
             await live.wait_in_step()
+
+
+async def test_a_save_where_something_was_being_written_there_is_waited_for(tmp_path: Path) -> None:
+    """It could not go when it was planned; it can since the flush has begun to wait."""
+    being_written = Unsynced(ProblemKind.UNSETTLED)
+    machine = Machine({"both": being_written, "large": OTHER}, Problem("both", being_written.kind))
+    async with linked(tmp_path, machine) as live:
+        (tmp_path / "both").write_text("saved")
+        with pytest.raises(FlushError, match="both: is being written, on the machine"):
+            await live.flush(WAIT_S)
+        moment = live.flights.moment
+        machine.sync.say(Observed(("both",), (("both", OTHER),)))
+        while isinstance(live.trees.remote.get("both"), Unsynced):
+            await anyio.lowlevel.checkpoint()
+        assert not live.flights.is_there(moment)
+        await live.flush(WAIT_S)
+        assert machine.paths == {"both"}

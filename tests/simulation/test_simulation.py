@@ -58,6 +58,8 @@ FOUND = (
     9950335,
     9952276,
     10000741,
+    10205823,
+    10305951,
 )
 SOAK_SEEDS = int(os.environ.get("TOWLINE_SOAK_SEEDS", "20000"))
 SOAK_FIRST = int(os.environ.get("TOWLINE_SOAK_FIRST", "100000"))

@@ -19,7 +19,7 @@ from towline.core.change import Change, Result
 from towline.core.conflict import is_conflict_copy
 from towline.core.deadline import Deadline
 from towline.core.direction import Direction
-from towline.core.entry import Directory, Entry, File
+from towline.core.entry import Directory, Entry, File, Unsynced
 from towline.core.ignore import Rules, Verdict
 from towline.core.problem import Problem
 from towline.core.safety import count_files
@@ -233,10 +233,15 @@ class Live:
 
     def _why_not_there(self) -> str:
         """Say which change of the laptop cannot go, for what stands in its place there."""
+        path = next(self._blocked_there(), None)
+        if path is None:
+            return ""
         known = {**self.problems, **self._notices.unsettled}
-        there = (path for side, path in known if side == "machine")
-        path = next(self.trees.blocked_there(there), None)
-        return "" if path is None else f"{known['machine', path]}, on the machine"
+        return f"{known['machine', path]}, on the machine"
+
+    def _blocked_there(self) -> Iterator[str]:
+        known = (*self.problems, *self._notices.unsettled)
+        return self.trees.blocked_there(path for side, path in known if side == "machine")
 
     @property
     def _told(self) -> bool:
@@ -470,6 +475,7 @@ class Live:
     def _take_observed(self, observed: Observed) -> None:
         self.safe.note()
         remote = self.trees.remote
+        blocked = list(self._blocked_there())
         for path in observed.replaced:
             remote.put(path, None)
             self.puller.drop(path)
@@ -484,6 +490,9 @@ class Live:
             self._notices.problem("machine", problem)
         check_size(len(remote))
         self.flights.note([*observed.replaced, *(path for path, _ in observed.rows)])
+        # What was saved there can go now, and whoever waits for it did so before it could.
+        free = (path for path in blocked if not isinstance(remote.get(path), Unsynced))
+        self.flights.restore(dict.fromkeys(free, 0))
         self.safe.note_told()
 
     # -- Planning -----------------------------------------------------------------------------
