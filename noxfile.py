@@ -46,17 +46,22 @@ IMAGE = "requirements/notebook-image.txt"
 IMAGE_PYTHONS = [str(python.path) for python in PYTHONS if python.version >= (3, 12)]
 FUZZ_SECONDS = 60  # Each target; pass another number after `--`.
 
+
+def _without(tests: list[str]) -> list[str]:
+    return [f"--ignore={part}" for part in tests]
+
+
 END_TO_END = "tests/end_to_end"
 LONG = [
     f"{END_TO_END}/{name}"
     for name in ("up", "test_environment.py", "test_jobs.py", "test_keep.py", "test_kills.py")
 ]
 BESIDE = {
-    "end to end, long ones": LONG,
-    "end to end, the others": [END_TO_END, *(f"--ignore={part}" for part in LONG)],
+    "that wait, first half": [*LONG, "tests/bench"],
+    "that wait, second half": [END_TO_END, "tests/conformance", "tests/lab", *_without(LONG)],
 }
 """These wait more than they compute: they run beside all else, and all end at about one time."""
-NEAR = [f"--ignore={END_TO_END}"]
+NEAR = _without([END_TO_END, "tests/bench", "tests/conformance", "tests/lab"])
 
 STATIC = {
     "format": ["ruff", "format", "--check", "--quiet"],
