@@ -248,16 +248,21 @@ def machine_fails(planner: Planner, path: str, kind: ProblemKind = ProblemKind.U
     planner.failed(Change(path, None, file), Problem(path, kind), "machine", 0)
 
 
+async def planner_after_failing(machine: Machine, *paths: str, size: int = RETRY_SIZE) -> Planner:
+    """Return a planner to which the machine has said that it could make none of these files."""
+    planner = planner_over({path: File(digest_of(path.encode()), size=size) for path in paths}, {})
+    for path in paths:
+        machine_fails(planner, path)
+    await planner.plan(cast(Any, machine))
+    assert machine.paths() == []
+    return planner
+
+
 def test_of_what_failed_only_so_much_is_tried_again_at_a_time_and_each_in_its_turn() -> None:
-    size = RETRY_SIZE // 2 - 1000
-    planner = planner_over({name: File(digest_of(name.encode()), size=size) for name in "abc"}, {})
     machine = Machine()
 
     async def scenario() -> None:
-        for path in "abc":
-            machine_fails(planner, path)
-        await planner.plan(cast(Any, machine))
-        assert machine.paths() == []
+        planner = await planner_after_failing(machine, *"abc", size=RETRY_SIZE // 2 - 1000)
         for tried in (["a", "b"], ["a", "c"], ["b", "c"]):
             await anyio.sleep(RETRY_S)
             machine.sent.clear()
@@ -270,13 +275,10 @@ def test_of_what_failed_only_so_much_is_tried_again_at_a_time_and_each_in_its_tu
 
 
 def test_one_that_is_held_up_has_had_its_turn() -> None:
-    planner = planner_over({n: File(digest_of(n.encode()), size=RETRY_SIZE) for n in "ab"}, {})
     machine = Machine()
 
     async def scenario() -> None:
-        for path in "ab":
-            machine_fails(planner, path)
-        await planner.plan(cast(Any, machine))
+        planner = await planner_after_failing(machine, *"ab")
         planner._flights.start("a", Way.PULL, FILE, 0)
         for tried in ([], ["b"]):
             await anyio.sleep(RETRY_S)
@@ -287,13 +289,10 @@ def test_one_that_is_held_up_has_had_its_turn() -> None:
 
 
 def test_once_one_goes_through_the_others_are_tried_at_once() -> None:
-    planner = planner_over({n: File(digest_of(n.encode()), size=RETRY_SIZE) for n in "ab"}, {})
     machine = Machine()
 
     async def scenario() -> None:
-        for path in "ab":
-            machine_fails(planner, path)
-        await planner.plan(cast(Any, machine))
+        planner = await planner_after_failing(machine, *"ab")
         await anyio.sleep(RETRY_S)
         await planner.plan(cast(Any, machine))
         assert machine.paths() == ["a"]
@@ -320,13 +319,17 @@ async def send_all(planner: Planner, machine: Machine) -> list[Message]:
     return machine.sent
 
 
+def size_of_parts(sent: Sequence[Message]) -> int:
+    return sum(len(part.data) for part in sent if isinstance(part, Part))
+
+
 def test_a_large_content_is_sent_again_only_if_the_machine_lacks_it() -> None:
     """What failed was most likely its place: a directory of somebody else's."""
     planner, machine = planner_over({"large": LARGE}, {}), Machine()
 
     async def scenario() -> None:
         sent = await send_all(planner, machine)
-        assert sum(len(part.data) for part in sent if isinstance(part, Part)) == LARGE.size
+        assert size_of_parts(sent) == LARGE.size
         for _ in range(2):
             machine_fails(planner, "large")
             await send_all(planner, machine)
@@ -339,7 +342,7 @@ def test_a_large_content_is_sent_again_only_if_the_machine_lacks_it() -> None:
         await send_all(planner, machine)
         await anyio.sleep(RETRY_S)
         sent = await send_all(planner, machine)
-        assert sum(len(part.data) for part in sent if isinstance(part, Part)) == LARGE.size
+        assert size_of_parts(sent) == LARGE.size
 
     trio.run(scenario, clock=MockClock(autojump_threshold=0))
 
@@ -372,4 +375,4 @@ async def test_what_a_full_disk_did_not_take_is_not_left_there() -> None:
     machine_fails(planner, "large", ProblemKind.DISK_FULL)
     planner.accept()
     sent = await send_all(planner, machine)
-    assert sum(len(part.data) for part in sent if isinstance(part, Part)) == LARGE.size
+    assert size_of_parts(sent) == LARGE.size

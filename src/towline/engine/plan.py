@@ -34,9 +34,9 @@ from towline.engine.remote import Remote
 from towline.engine.trees import Trees
 
 RETRY_S = 5.0  # How often what failed is tried again, though nothing has changed.
-RETRY_MAX_S = 60.0  # The same, where much has to be sent for it:
-RETRY_RATE = 4 << 20  # Bytes a second, a third of a 100 Mbit/s line. Only for one that is large;
-RETRY_SIZE = 1 << 20  # of others so many bytes each time, which is 2 % of it.
+RETRY_SIZE = 1 << 20  # Bytes to send for that, each time: 2 % of a 100 Mbit/s line.
+RETRY_RATE = 4 << 20  # Bytes a second, a third of that line, where a single one needs more;
+RETRY_MAX_S = 60.0  # but no try comes later than this after the last.
 REFUSALS_MAX = 8  # In a row: the path changes faster than it can be synced, for now.
 
 
