@@ -5,6 +5,7 @@ A `Kernel` runs cells and returns what came of each. Nothing in the kernel knows
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import json
 import os
@@ -183,17 +184,32 @@ def colab() -> Stack | str:
     if path is None:
         return "no Python 3.12 or 3.13 on this machine: Colab's kernel is not to be had"
     place = ROOT / ".nox" / f"kernel-colab-{path.name}"
-    python = place / "bin/python"
+    with _alone(place.parent / f"{place.name}.lock"):
+        trouble = _made(path, place)
+    return trouble or Stack("colab", str(place / "bin/python"))
+
+
+@contextmanager
+def _alone(lock: Path) -> Generator[None]:
+    """One process at a time: a check runs the tests of kernels and of notebooks side by side."""
+    lock.parent.mkdir(exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # Until it is closed.
+        yield
+
+
+def _made(path: Path, place: Path) -> str:
+    """Make the environment, unless it stands as the lock wants it; return why that failed."""
     stamp = place / "made-from"
     wanted = COLAB_LOCK.read_text()
     if not stamp.exists() or stamp.read_text() != wanted:
         subprocess.run([path, "-m", "venv", "--clear", place], check=True)
-        argv = [python, "-m", "pip", "install", "-q", "--require-hashes", "-r", COLAB_LOCK]
-        done = subprocess.run(argv, capture_output=True, text=True)
+        argv = [place / "bin/python", "-m", "pip", "install", "-q", "--require-hashes"]
+        done = subprocess.run([*argv, "-r", COLAB_LOCK], capture_output=True, text=True)
         if done.returncode:
             return f"Colab's kernel could not be installed: {done.stderr.strip()[-300:]}"
         stamp.write_text(wanted)
-    return Stack("colab", str(python))
+    return ""
 
 
 def stack_named(name: str) -> Stack:
