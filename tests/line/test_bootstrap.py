@@ -264,6 +264,19 @@ def test_the_bundle_is_the_same_each_time_and_small() -> None:
     assert len(zlib.compress(again.content)) < 286 << 10  # With what runs in kernels there.
 
 
+def test_what_is_sent_is_what_stands_here_but_for_its_lines_of_comment() -> None:
+    package = resources.files("towline")
+    for path, source in agent_sources().items():
+        if path != "__main__.py":
+            whole = (package / path.removeprefix("towline/")).read_bytes()
+            assert not re.search(rb"^ *#", source, re.MULTILINE), path
+            assert _code(source) == _code(whole), path
+
+
+def _code(source: bytes) -> bytes:
+    return marshal.dumps(compile(source, "", "exec", dont_inherit=True))  # With line numbers.
+
+
 def test_what_stays_here_is_all_that_nothing_there_imports() -> None:
     sources = agent_sources()
     imported = {name for source in sources.values() for name in imports_of(source)}

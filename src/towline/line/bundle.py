@@ -1,6 +1,7 @@
 """The bundle: the program for the machine, one zip of `core`, `disk` and `agent`.
 
-`notebook` travels in it for the kernels there; the agent does not import it.
+`notebook` travels in it for the kernels there; the agent does not import it. Lines of comment stay
+here, and leave empty ones: a traceback there names the lines that stand here.
 The same sources give the same bytes, so the digest names the version: same digest, same program.
 """
 
@@ -12,6 +13,7 @@ import importlib.util
 import io
 import marshal
 import py_compile
+import re
 import struct
 import sys
 import zipfile
@@ -32,6 +34,7 @@ LAPTOP_ONLY = frozenset(
 OWN_PYTHON = f"{sys.version_info[0] * 100 + sys.version_info[1]}"
 BYTECODE_HEADER = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + bytes(8)
 """Judged by nothing (flag 1, no hash): the source beside it came in the same zip."""
+COMMENT_LINE = re.compile(rb"\n *#.*")
 
 _ROOT = Path(__file__).parents[2]
 
@@ -122,7 +125,7 @@ def _kept_bytecode(path: str, source: bytes) -> bytes | None:
     file = _ROOT / path
     try:
         kept = Path(importlib.util.cache_from_source(str(file))).read_bytes()
-        if file.read_bytes() != source:
+        if _sent(file.read_bytes()) != source:
             return None
         status = file.stat()
     except (OSError, NotImplementedError):  # Not there, or of a Python that keeps none.
@@ -154,4 +157,9 @@ def _sources_in(directory: Traversable, path: str) -> Iterator[tuple[str, bytes]
         if item.is_dir():
             yield from _sources_in(item, f"{path}/{item.name}")
         elif item.name.endswith(".py"):
-            yield f"{path}/{item.name}", item.read_bytes()
+            yield f"{path}/{item.name}", _sent(item.read_bytes())
+
+
+def _sent(source: bytes) -> bytes:
+    """Return what is sent of a source. No text of towline's own has a line that begins with `#`."""
+    return COMMENT_LINE.sub(b"\n", source)
