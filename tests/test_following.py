@@ -73,6 +73,10 @@ def test_what_concerns_another_machine_or_none_is_left() -> None:
         news(TCP, port="x"),
         json.dumps({"machine": ID, "port": 1, "addresses": [1]}).encode(),
         json.dumps({"machine": ID, "port": 1, "addresses": TCP}).encode(),
+        json.dumps({"machine": ID, "port": 1, "addresses": [[]]}).encode(),
+        json.dumps({"machine": ID, "port": 1, "addresses": [{}]}).encode(),
+        news(TCP, port=float("inf")),
+        b"[" * 100_000,
     ],
 )
 def test_what_cannot_be_is_not_recorded_and_ends_nothing(told: bytes) -> None:

@@ -11,6 +11,7 @@ import os
 import socket
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -178,8 +179,9 @@ class _Teller:
     def tell(self, told: Json) -> None:
         if self._is_alone:
             logged = {"ready": True} if "ready" in told else told  # An address may hold a token.
-            sys.stderr.write(f"{json.dumps(logged)}\n")
-            sys.stderr.flush()
+            with suppress(OSError):  # A disk that is full is no reason to be reached no more.
+                sys.stderr.write(f"{json.dumps(logged)}\n")
+                sys.stderr.flush()
             return
         try:
             sys.stdout.write(f"{json.dumps(told)}\n")

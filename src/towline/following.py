@@ -71,8 +71,15 @@ def put_last(name: str) -> bool:
 
 
 def _read(told: bytes) -> dict[str, Any]:
-    news: Any = json.loads(told)
-    if not 0 < len(news["addresses"]) <= ADDRESSES_MAX or not 0 <= int(news["port"]) < 1 << 16:
+    """Raises ValueError, KeyError or TypeError: it comes from the machine, and may be anything."""
+    try:
+        news: Any = json.loads(told)
+    except RecursionError:
+        raise ValueError from None
+    addresses, port = news["addresses"], news["port"]
+    if not 0 < len(addresses) <= ADDRESSES_MAX or not all(isinstance(a, str) for a in addresses):
+        raise ValueError
+    if type(port) is not int or not 0 <= port < 1 << 16:
         raise ValueError
     return dict(news)
 

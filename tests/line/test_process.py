@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import resource
+import sys
+from contextlib import suppress
+
 import anyio
 import pytest
 
@@ -55,3 +60,27 @@ async def test_the_body_raises_its_own_exceptions() -> None:
     with pytest.raises(KeyError):
         async with open_process_stream(["cat"], attended=False):
             raise KeyError
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("free", [0, 1, 2, 3])
+async def test_too_many_open_files_is_no_way_for_now_and_leaves_none_open(free: int) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    before = len(os.listdir("/proc/self/fd"))
+    taken: list[int] = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, limits[1]))
+    try:
+        with suppress(OSError):
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        for _ in range(free):
+            os.close(taken.pop())
+        with pytest.raises(ConnectError) as caught:
+            async with open_process_stream(["cat"], attended=False):
+                pass
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert caught.value.retryable
+    assert len(os.listdir("/proc/self/fd")) == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import shutil
@@ -9,8 +10,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
+import asyncssh
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
@@ -322,3 +325,44 @@ def test_the_end_of_the_server_ends_what_runs(portal: BlockingPortal, tmp_path: 
     assert is_gone(int(file.read_text()))
     with running:
         assert running.wait(WAIT_S) == 255
+
+
+# One command's failure is its own
+
+
+def still_serves(machine: Machine) -> bool:
+    return ssh(machine, "machine", "echo on").stdout == b"on\n"
+
+
+def connect(machine: Machine) -> AbstractAsyncContextManager[asyncssh.SSHClientConnection]:
+    key = str(machine.ssh_config.with_name("user_key"))
+    return asyncssh.connect("127.0.0.1", machine.port, username=machine.user, client_keys=[key],
+                            known_hosts=None, config=None, agent_path=None)  # fmt: skip
+
+
+def test_a_command_ended_by_a_signal_without_a_name(machine: Machine) -> None:
+    assert ssh(machine, "machine", "kill -40 $$").returncode == 255
+    assert still_serves(machine)
+
+
+def test_a_terminal_that_is_too_wide(machine: Machine) -> None:
+    async def main() -> None:
+        async with connect(machine) as connection:
+            done = await connection.run("stty size", term_type="xterm", term_size=(70_000, 24))
+            assert str(done.stdout).split() == ["24", "65535"]
+
+    asyncio.run(main())
+    assert still_serves(machine)
+
+
+def test_a_command_that_cannot_be_started_when_nobody_waits_for_it(machine: Machine) -> None:
+    machine.home.rmdir()
+
+    async def main() -> None:
+        async with connect(machine) as connection:
+            for _ in range(20):
+                (await connection.create_process("true")).close()
+
+    asyncio.run(main())
+    machine.home.mkdir()
+    assert still_serves(machine)

@@ -84,7 +84,9 @@ def test_an_answer_that_holds_no_keys_is_refused(answer: bytes, said: str) -> No
 
 def test_a_user_that_is_not_there_and_a_network_that_is_not() -> None:
     gone = urllib.error.HTTPError("https://x", 404, "Not Found", Message(), io.BytesIO())
-    assert "knows no user ana (HTTP 404)" in fault("github:ana", Web(error=gone))
+    busy = urllib.error.HTTPError("https://x", 429, "Too Many Requests", Message(), io.BytesIO())
+    assert "knows no user ana" in fault("github:ana", Web(error=gone))
+    assert "does not tell the keys of ana now (HTTP 429)" in fault("github:ana", Web(error=busy))
     assert "cannot be reached: no route" in fault("github:ana", Web(error=OSError("no route")))
 
 

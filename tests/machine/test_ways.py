@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import subprocess
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import pairwise
@@ -37,6 +40,7 @@ class World:
 
     def __init__(self, *wanted: str) -> None:
         self.fails: set[str] = set()
+        self.breaks = False
         self.opened: list[tuple[str, float]] = []
         self.last: dict[str, Made] = {}
         self.told: list[list[str]] = []
@@ -46,6 +50,8 @@ class World:
     @asynccontextmanager
     async def open(self, route: str, port: int, host_key: str, tell: Tell) -> AsyncGenerator[Made]:
         self.opened.append((route, anyio.current_time()))
+        if self.breaks:
+            raise OSError(errno.ENOSPC, "No space left on device")
         if route in self.fails:
             raise RouteError(f"{route} does not open")
         self.last[route] = Made(route, port + len(self.opened))
@@ -153,3 +159,44 @@ def test_a_tunnel_that_leads_to_another_machine_ends_at_once() -> None:
     reason, after = looked_at([None, RouteError("behind it is another machine")])
     assert reason == "behind it is another machine"
     assert round(after) == 2 * LOOK_EVERY_S
+
+
+def test_a_full_disk_while_a_way_is_opened_again_is_not_the_end() -> None:
+    async def test(world: World) -> None:
+        await world.wait_told()
+        world.breaks = True
+        world.last["one"].ended.set()
+        assert await world.wait_told() == []
+        assert world.ways.reason == "one was cut"
+        await anyio.sleep(BACKOFF_S[0] + 1)
+        assert "No space left" in world.ways.reason
+        world.breaks = False
+        assert len(await world.wait_told()) == 1
+
+    run(("one",), test)
+
+
+def test_a_full_disk_at_first_is_said() -> None:
+    async def main() -> None:
+        world = World("one")
+        world.breaks = True
+        with pytest.raises(BaseExceptionGroup) as caught:
+            await world.ways.keep_open(100, "key")
+        assert "No space left" in str(caught.value.exceptions[0])
+
+    trio.run(main, clock=MockClock(autojump_threshold=0))
+
+
+def test_the_supervisors_log_on_a_full_disk_ends_nothing() -> None:
+    script = """if True:
+        import os
+        from towline.expose import _Teller
+        teller = _Teller()
+        teller._is_alone = True
+        teller.tell({"progress": "the way in has ended"})
+        os.write(1, b"goes on")
+        os._exit(0)
+    """
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=full)
+    assert done.stdout == b"goes on"

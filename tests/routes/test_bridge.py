@@ -214,3 +214,11 @@ async def test_a_peer_that_is_cut_is_an_error_and_not_an_end(serve) -> None:
         async with open_websocket(address_of(bridge)) as stream:
             await stream.send(b"x")
             assert await stream.receive() == b"x"
+
+
+async def test_a_header_that_is_not_ascii_lets_nobody_in_and_ends_nothing() -> None:
+    async with open_bridge(9) as bridge:
+        for _ in range(2):
+            async with await anyio.connect_tcp("127.0.0.1", bridge.port) as stream:
+                await stream.send(b"GET / HTTP/1.1\r\nAuthorization: Bearer \xff\r\n\r\n")
+                assert (await stream.receive()).startswith(b"HTTP/1.1 401")

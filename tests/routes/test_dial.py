@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 import datetime
+import socket
 import ssl
-from collections.abc import AsyncIterator
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
-from anyio.abc import ByteStream
+from anyio.abc import ByteStream, SocketAttribute
 from anyio.streams.buffered import BufferedByteStream
 from anyio.streams.tls import TLSListener
 from cryptography import x509
@@ -19,6 +22,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from towline.core.address import WebSocket
+from towline.routes.base import background
 from towline.routes.bridge import open_bridge
 from towline.routes.dial import dial, proxy_for
 from towline.routes.errors import RouteError
@@ -192,3 +196,42 @@ def test_which_proxy_leads_to_a_host(
 def test_a_proxy_that_cannot_be_used_is_said(named: str) -> None:
     with pytest.raises(RouteError, match="HTTPS_PROXY"):
         proxy_for("gpu.example", {"HTTPS_PROXY": named})
+
+
+async def refused_by(handle: Callable[[ByteStream], Awaitable[None]], **more: Any) -> RouteError:
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    async with listener, background() as tasks:
+        tasks.start_soon(listener.serve, handle)
+        address = WebSocket("localhost", port_of(listener), secure="context" in more)
+        with pytest.raises(RouteError) as caught:
+            async with open_websocket(address, environment={}, **more):
+                pass
+    return caught.value
+
+
+@pytest.mark.parametrize("resets", [False, True])
+async def test_who_hangs_up_in_the_handshake_of_tls(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext], resets: bool
+) -> None:
+    async def hang_up(stream: ByteStream) -> None:
+        if resets:
+            raw = stream.extra(SocketAttribute.raw_socket)  # noqa: S610 - not Django's.
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        else:
+            await stream.receive()
+        await stream.aclose()
+
+    error = await refused_by(hang_up, context=contexts[1])
+    assert error.message == "localhost hung up"
+    assert error.passing
+
+
+@pytest.mark.parametrize("page", [b"", b"no tunnel here"])
+async def test_an_answer_that_ends_with_its_connection(page: bytes) -> None:
+    async def answer(stream: ByteStream) -> None:
+        async with stream:
+            await stream.receive()
+            await stream.send(b"HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n" + page)
+
+    error = await refused_by(answer)
+    assert error.message == "localhost: there is no tunnel at that address any more (HTTP 404)"

@@ -5,6 +5,7 @@ What the program is, and what its words mean, is for others to know.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import socket
@@ -20,6 +21,7 @@ from towline.line.errors import ConnectError, ConnectKind
 
 STDERR_MAX = 16 << 10  # Bytes kept, the last ones: where the reason stands.
 BUFFER = 256 << 10  # Bytes on their way to the other end: fewer turns of both for the same bytes.
+FOR_NOW = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM})
 EXIT_S = 2.0  # For a program whose stdout has ended, or that was asked to end, to do so.
 
 # The person's Ctrl-C is for towline, which ends the program itself and in order. A program that
@@ -220,9 +222,7 @@ async def _start(arguments: Sequence[str], *, attended: bool) -> ProcessStream:
             if writer is not None and reader is not None:
                 await writer.aclose()
                 await reader.aclose()
-            raise ConnectError(
-                ConnectKind.NO_SSH, f"{arguments[0]} cannot be started: {error.strerror}"
-            ) from None
+            raise _not_started(arguments[0], error) from None
         assert stream is not None
         return stream
 
@@ -233,13 +233,31 @@ def _pipes() -> Generator[tuple[tuple[int, int], PipeWriter | None, PipeReader |
     if os.name != "posix":
         yield (subprocess.PIPE, subprocess.PIPE), None, None
         return
-    its_input, ours_out = _pipe()
-    ours_in, its_output = _pipe()
+    try:
+        (its_input, ours_out), (ours_in, its_output) = _two_pipes()
+    except OSError as error:
+        raise _not_started("a program", error) from None
     try:
         yield (its_input, its_output), PipeWriter(ours_out), PipeReader(ours_in)
     finally:
         os.close(its_input)
         os.close(its_output)
+
+
+def _not_started(name: str, error: OSError) -> ConnectError:
+    kind = ConnectKind.UNREACHABLE if error.errno in FOR_NOW else ConnectKind.NO_SSH
+    return ConnectError(kind, f"{name} cannot be started: {error.strerror}")
+
+
+def _two_pipes() -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return one for each direction. Raises OSError, and leaves none open then."""
+    first = _pipe()
+    try:
+        return first, _pipe()
+    except OSError:
+        for descriptor in first:
+            os.close(descriptor)
+        raise
 
 
 def _pipe() -> tuple[int, int]:

@@ -67,7 +67,8 @@ async def run_command(channel: Channel, surroundings: Surroundings) -> None:
             environment["TERM"] = channel.term_type
             status = await _run_on_terminal(channel, argv, surroundings.home, environment)
     except OSError as error:
-        channel.stderr.write(f"{argv[0]} cannot be started: {error.strerror}\r\n".encode())
+        with suppress(OSError):  # Nobody is there any more.
+            channel.stderr.write(f"{argv[0]} cannot be started: {error.strerror}\r\n".encode())
         status = NOT_STARTED
     _tell_end(channel, status)
 
@@ -92,9 +93,16 @@ def _accepted(asked: Mapping[str, str]) -> dict[str, str]:
 def _tell_end(channel: Channel, status: int | None) -> None:
     with suppress(OSError):  # Nobody is there any more.
         if status is not None and status < 0:
-            channel.exit_with_signal(signal.Signals(-status).name.removeprefix("SIG"))
+            channel.exit_with_signal(_signal_name(-status))
         elif status is not None:
             channel.exit(status)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name.removeprefix("SIG")
+    except ValueError:  # Of the real-time ones only the first and the last have names.
+        return f"{number}@towline"
 
 
 async def _start(
@@ -251,7 +259,7 @@ async def _show(terminal: int, screen: asyncssh.SSHWriter[bytes]) -> None:
 
 
 def _resize(terminal: int, size: tuple[int, int, int, int]) -> None:
-    columns, rows, width, height = size
+    columns, rows, width, height = (min(value, 0xFFFF) for value in size)
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, width, height))
 
 

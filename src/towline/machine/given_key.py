@@ -99,7 +99,13 @@ def _from_github(user: str, fetch: Fetch) -> str:
         content = fetch(f"https://github.com/{user}.keys")
     except urllib.error.HTTPError as error:
         error.close()
-        raise UserError(f"GitHub knows no user {user} (HTTP {error.code})", FORMS) from None
+        if error.code == 404:
+            raise UserError(f"GitHub knows no user {user}", FORMS) from None
+        raise UserError(
+            f"github.com does not tell the keys of {user} now (HTTP {error.code})",
+            "try again in a minute, or give the key itself",
+            ExitCode.TRY_AGAIN,
+        ) from None
     except OSError as error:
         raise UserError(f"github.com cannot be reached: {error}", FORMS) from None
     if len(content) > ANSWER_MAX:

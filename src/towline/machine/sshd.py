@@ -74,6 +74,9 @@ PrintLastLog no
 AcceptEnv LANG LC_*
 Subsystem sftp internal-sftp
 """
+NO_PENALTIES = "PerSourcePenalties no\n"
+"""Every way in ends on loopback: whoever knocks has the owner's address, and since OpenSSH 9.8 one
+that knocks without a key is shut out for a while. Older ones do not know the word."""
 
 
 class SshdError(Exception):
@@ -119,16 +122,26 @@ def prepare(
         raise SshdError(f"sshd's configuration cannot hold the name {place.directory}")
     sshd = Sshd(program, place, port)
     text = configuration(place, port, user, environment)
-    write_private(place.sshd_config, text.encode("utf-8", "surrogateescape"))
+    for more in (NO_PENALTIES, ""):
+        write_private(place.sshd_config, (more + text).encode("utf-8", "surrogateescape"))
+        if not (why := _dislikes(sshd)):
+            break
+    else:
+        raise SshdError(f"sshd does not like its configuration: {why[:300]}")
+    return sshd
+
+
+def _dislikes(sshd: Sshd) -> str:
+    """Return what sshd does not like about its configuration, or nothing. Raises `SshdError`."""
     try:
         if os.getuid() == 0:
             PRIVILEGE_SEPARATION.mkdir(mode=0o755, exist_ok=True)
-        done = subprocess.run(sshd.argv("-t"), capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            sshd.argv("-t"), capture_output=True, text=True, errors="replace", check=False
+        )
     except OSError as error:
-        raise SshdError(f"{program} cannot be started: {error.strerror}") from None
-    if done.returncode:
-        raise SshdError(f"sshd does not like its configuration: {done.stderr.strip()[:300]}")
-    return sshd
+        raise SshdError(f"{sshd.program} cannot be started: {error.strerror}") from None
+    return (done.stderr.strip() or "it does not say why") if done.returncode else ""
 
 
 @asynccontextmanager
@@ -152,7 +165,7 @@ async def open_sshd(sshd: Sshd) -> AsyncGenerator[None]:
         if failure is not None:
             raise failure
     finally:
-        await _end(sshd.place)
+        await _end(sshd.place, process)
 
 
 async def _keep_running(sshd: Sshd, process: Process) -> None:
@@ -183,7 +196,10 @@ async def _wait_listening(sshd: Sshd, process: Process) -> None:
     while True:
         if process.returncode is not None:
             raise SshdError(f"sshd ended at once: {_last_words(sshd.place)}")
-        with suppress(OSError):
+        with (
+            suppress(OSError, anyio.EndOfStream, anyio.BrokenResourceError),
+            anyio.move_on_after(max(0.0, ends_at - anyio.current_time())),
+        ):
             async with await anyio.connect_tcp("127.0.0.1", sshd.port) as stream:
                 if (await stream.receive(4)) == b"SSH-":
                     return
@@ -202,9 +218,12 @@ def _last_words(place: Place) -> str:
 # The end
 
 
-async def _end(place: Place) -> None:
+async def _end(place: Place, first: Process) -> None:
     with anyio.CancelScope(shield=True):
         await anyio.to_thread.run_sync(end_left_over, place)
+        with suppress(ProcessLookupError):
+            first.kill()  # If it never came to writing its number down.
+        await first.wait()
 
 
 def end_left_over(place: Place) -> None:

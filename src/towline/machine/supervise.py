@@ -27,6 +27,7 @@ from towline.machine.place import Json, Place, read_json, write_private
 from towline.machine.platform import expected_end, machine_began, platform_of
 from towline.machine.server import ensure_port, open_ssh_server
 from towline.machine.sshd import end_left_over
+from towline.machine.status import StatusFile
 from towline.machine.ways import OpenWay, Ways
 
 STATUS_VARIABLE = "TOWLINE_STATUS_FILE"
@@ -153,13 +154,16 @@ class _Supervisor:
         def announce() -> None:
             routes = [{"route": way.route, "address": str(way.address)} for way in ways.open]
             status = {**about, "routes": routes, "reason": "" if routes else ways.reason}
-            write_private(self._place.status, json.dumps(status))
+            file.write(status)
             if routes:
                 self._tell({"ready": status})
                 self._ready.set()
 
+        file = StatusFile(self._place.status, self._progress)
         ways = Ways(self._request.routes, self._open_way, announce, self._progress)
-        await ways.keep_open(port, host_key)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(file.keep)
+            await ways.keep_open(port, host_key)
 
     def _progress(self, sentence: str) -> None:
         self._tell({"progress": sentence})

@@ -75,15 +75,22 @@ class Ways:
                     self.reason = await way.wait_ended()
                     self._tell(f"the way in by {way.route} has ended: {self.reason}")
             except UserError as error:
-                self.reason = error.message
-                if number in self._untried:
-                    self._failures.append(error)
+                self._failed(number, error)
+            except OSError as error:  # Such as a full disk, on which somebody may make room.
+                why = f"{self._wanted[number]} cannot be opened: {error.strerror or error}"
+                self._failed(number, UserError(why))
+                self._tell(why)
             if self._open.pop(number, None) or number in self._untried:
                 self._tried(number)
             if anyio.current_time() - began > STEADY_S:
                 attempt = 0
             await anyio.sleep(BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)])
             attempt += 1
+
+    def _failed(self, number: int, error: UserError) -> None:
+        self.reason = error.message
+        if number in self._untried:
+            self._failures.append(error)
 
     def _tried(self, number: int) -> None:
         """What is not open at the first time must not be waited for by what is."""

@@ -199,6 +199,8 @@ async def _connect(
             f"{address.host} has no certificate that is valid here: {error.reason}",
             "is something between you and it, such as a hotel's login page?",
         ) from error
+    except (anyio.EndOfStream, anyio.BrokenResourceError):  # In the middle of TLS's handshake.
+        raise RouteError(f"{address.host} hung up", passing=True) from None
     except (OSError, TimeoutError) as error:
         raise RouteError(
             f"{address.host} cannot be reached: {error or 'no answer'}",
@@ -237,7 +239,12 @@ async def _shake_hands(
 async def _response(stream: ByteStream, protocol: ClientProtocol) -> Response | None:
     """Read until the answer is there; what follows it stays in the protocol."""
     while True:
-        protocol.receive_data(await stream.receive())
+        try:
+            protocol.receive_data(await stream.receive())
+        except anyio.EndOfStream:  # With it ends the page of an answer that names no length.
+            protocol.receive_eof()
+            if not isinstance(protocol.handshake_exc, InvalidStatus):
+                raise
         if protocol.handshake_exc is not None:
             return getattr(protocol.handshake_exc, "response", None)
         if protocol.state is State.OPEN:
@@ -288,4 +295,5 @@ async def _request(stream: ByteStream, protocol: ServerProtocol) -> Request | No
 
 def _knows(request: Request, token: str) -> bool:
     given = request.headers.get_all("Authorization")
-    return len(given) == 1 and hmac.compare_digest(given[0].encode(), f"Bearer {token}".encode())
+    wanted = f"Bearer {token}".encode()  # Older websockets decode what is not ASCII to surrogates.
+    return len(given) == 1 and hmac.compare_digest(given[0].encode("utf-8", "replace"), wanted)

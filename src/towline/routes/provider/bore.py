@@ -56,6 +56,7 @@ SAYINGS = (
         "client port number not in allowed range",
         "the server does not give that port",
         "ask for another one (TOWLINE_BORE_PORT), or for none",
+        is_taken=True,
     ),
     Saying(
         "failed to find an available port",
