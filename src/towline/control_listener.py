@@ -25,6 +25,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from towline import __version__
 from towline.control import LINE_MAX, Json, error_json, line_of
 from towline.errors import ExitCode, UserError
+from towline.line.accept import accept_all
 from towline.line.unix import UnixStream, listen_unix
 from towline.places import places_of, write_private
 
@@ -63,7 +64,7 @@ async def serve_control(
         door = _Door({**dispatch, "who": _who}, streams or {}, token)
         async with listener:
             task_status.started()
-            await listener.serve(door.answer)
+            await accept_all(listener, door.answer)
 
 
 class _Door:

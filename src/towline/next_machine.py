@@ -105,8 +105,15 @@ def resume_jobs(asked: Asked, tell: Tell) -> Outcome | None:
     if not kept:
         return None
     revision = int(ask(asked.binding, "status")["revision"])
-    begun = [resume(asked.binding, one, revision) for one in kept]
-    return Outcome(f"{len(begun)} job{'' if len(begun) == 1 else 's'} begun again")
+    begun, left = 0, list[str]()
+    for one in kept:
+        try:
+            resume(asked.binding, one, revision)
+            begun += 1
+        except UserError as error:
+            left.append(f"{one.asked.name or one.asked.argv[0]}: {error.message}")
+    words = f"{begun} job{'' if begun == 1 else 's'} begun again" if begun else ""
+    return Outcome(words, tuple(left))
 
 
 def tell_services(asked: Asked, tell: Tell) -> Outcome | None:

@@ -281,3 +281,18 @@ def test_who_asks_to_be_told_hears_when_the_connection_stands(listener: socket.s
 def _unused() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return port_of(listener)
+
+
+def test_an_answer_is_not_lost_to_a_question_that_nobody_reads(tmp_path: Path) -> None:
+    """A server may answer and hang up before it has read: what it said is for the laptop."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen()
+        road = Road(Forwards)
+        channel = road.open({"forward": {"path": str(tmp_path / "s")}})
+        with accept(road, listener) as program:
+            program.sendall(b"413 too large")
+        road.laptop.send(channel, b"question")
+        road.until(lambda: channel in road.closed)
+    assert road.received[channel] == b"413 too large"
+    assert road.closed[channel] == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from tests.environment.test_lock import FULL, NOTHING
 from towline.environment import keep as keep_module
 from towline.environment.file import LockFile
 from towline.environment.keep import MISSING, THEIRS, keep, take_down
-from towline.environment.lock import to_text
+from towline.environment.lock import from_machine, to_text
 
 
 @pytest.fixture
@@ -81,3 +82,13 @@ def test_the_machine_is_told_once_that_its_list_is_written_down(
     assert held == looks[:1]
     assert len(notes) == 3
     assert file.lock() == NOTHING
+
+
+def test_what_is_no_text_on_the_machine_does_not_end_the_engine(file: LockFile) -> None:
+    variables = {"GREETING": os.fsdecode(b"caf\xe9"), "CACHE": "/data"}
+    editable = {"ours": os.fsdecode(b"/srv/d\xe9p\xf4t")}
+    told = {**NOTHING, "variables": variables, "editable": editable, "holds": True}
+    take_down(from_machine(told), file)
+    lock = file.lock()
+    assert lock is not None
+    assert (lock["variables"], lock["editable"]) == ({"CACHE": "/data"}, {})

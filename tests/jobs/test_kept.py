@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from towline import next_machine
+from towline.environment.machine import Asked as Equipped
 from towline.errors import UserError
 from towline.jobs import kept as module
 from towline.jobs.asked import Asked
@@ -77,3 +79,23 @@ def test_there_is_an_end_to_what_is_kept(binding: Binding) -> None:
         keep(binding, Asked(("true",), key=str(number)))
     with pytest.raises(UserError, match="wait to be resumed"):
         keep(binding, Asked(("true",), key="more"))
+
+
+def test_a_job_that_cannot_begin_again_keeps_no_other_from_it(
+    binding: Binding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(_: Binding, asked: Asked, revision: int) -> Job:
+        if asked.hold:
+            raise UserError("the project holds more than 2 GiB that would be copied")
+        return job(asked.key, "running")
+
+    monkeypatch.setattr(module, "start", start)
+    monkeypatch.setattr(module, "all_jobs", lambda _: [])
+    monkeypatch.setattr(next_machine, "ask", lambda *_: {"revision": 1})
+    for key, hold in (("a", False), ("b", True), ("c", False)):
+        keep(binding, Asked(("true",), name=key, hold=hold, key=key))
+    outcome = next_machine.resume_jobs(Equipped(binding, "", None), lambda _: None)  # type: ignore[arg-type]
+    assert outcome is not None
+    assert outcome.restored == "2 jobs begun again"
+    assert outcome.left == ("b: the project holds more than 2 GiB that would be copied",)
+    assert [kept.attempts for kept in all_kept(binding)] == [2, 1, 2]

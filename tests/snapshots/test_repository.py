@@ -23,6 +23,7 @@ from tests.snapshots.repositories import (
     repository_at,
     settings_for,
 )
+from towline.cli.output import ReaderGoneError
 from towline.errors import ExitCode, UserError
 from towline.snapshots import restic
 from towline.snapshots.put_back import close_stage, open_stage, put_back
@@ -300,3 +301,13 @@ async def test_few_large_files_where_each_of_them_costs(
     packs = [path for path in (drive / "data").rglob("*") if path.is_file()]
     assert "--pack-size" in options_for(settings_for(drive))
     assert len(packs) <= 2, "30 MB in one pack of data, and one of names"
+
+
+async def test_what_its_listener_raises_is_raised_as_it_is() -> None:
+    """`towline snapshot now --json | head -n 1`: the command ends quietly, by this exception."""
+
+    def gone(line: str) -> None:
+        raise ReaderGoneError
+
+    with pytest.raises(ReaderGoneError):
+        await restic.run(["/bin/sh", "-c", "echo on; exec sleep 99"], os.environ, on_line=gone)

@@ -110,7 +110,7 @@ class Forwards:
         except OSError as error:
             self._drop(channel, forward.why_not(error))
             return
-        if forward.has_ended and forward.ends and not forward.outgoing:
+        if forward.has_ended and (forward.is_deaf or (forward.ends and not forward.outgoing)):
             self._drop(channel, "")
 
     def _read(self, channel: int, forward: Forward) -> None:
@@ -141,6 +141,7 @@ class Forward:
         self.is_connected = connection is not None
         self.has_ended = False  # The program on the machine sends no more, and the laptop knows.
         self.ends = False  # The laptop sends no more; nor do we, after `outgoing`.
+        self.is_deaf = False  # It takes no more; what it has said already is still to be read.
         self._is_shut = False
         self._target = target
         self._connection = connection
@@ -218,17 +219,21 @@ class Forward:
         return OSError(began, os.strerror(began))
 
     def write(self) -> int:
-        """Write what the socket takes; return how much."""
-        sent = 0
-        with suppress(BlockingIOError):
-            while self.outgoing:
-                size = self.connection.send(self.outgoing)
-                del self.outgoing[:size]
-                sent += size
-        if self.ends and not self.outgoing and not self._is_shut:
-            self._is_shut = True
-            self.connection.shutdown(socket.SHUT_WR)
-        return sent
+        """Write what the socket takes; return how much is done with, taken or not."""
+        before = len(self.outgoing)
+        try:
+            while self.outgoing and not self.is_deaf:
+                del self.outgoing[: self.connection.send(self.outgoing)]
+            if self.ends and not self.outgoing and not self._is_shut:
+                self._is_shut = True
+                self.connection.shutdown(socket.SHUT_WR)
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.is_deaf = True
+        if self.is_deaf:
+            self.outgoing.clear()
+        return before - len(self.outgoing)
 
     def read(self, size: int) -> bytes | None:
         """Return what has come, b"" at the end, None if nothing has."""

@@ -127,7 +127,7 @@ def _table(names: re.Pattern[str], read: Callable[[Any], Any]) -> Callable[[Any]
 def _matching(pattern: re.Pattern[str], value: object) -> str:
     if not isinstance(value, str) or not pattern.fullmatch(value):
         raise ValueError(f"{value!r} is not understood")
-    return value
+    return _text(value)
 
 
 def _release(value: Any) -> str:
@@ -141,6 +141,7 @@ def _two_releases(value: Any) -> dict[str, str]:
 def _text(value: Any) -> str:
     if not isinstance(value, str) or "\0" in value:
         raise ValueError(f"{value!r} is not a text")
+    value.encode()  # A UnicodeEncodeError is a ValueError.
     return value
 
 

@@ -20,6 +20,7 @@ from towline.control_listener import GONE
 from towline.errors import ExitCode, UserError
 from towline.forwards.forward import LOOPBACK, Forward, NoChannelError
 from towline.forwards.place import Place
+from towline.line.accept import accept_all
 from towline.line.unix import listen_unix
 
 
@@ -49,7 +50,7 @@ class Local(Forward):
         """Take connections until cancelled."""
         async with self._listener:
             try:
-                await self._listener.serve(self._connected)
+                await accept_all(self._listener, self._connected)
             finally:
                 if self.listen.path:
                     with suppress(OSError):

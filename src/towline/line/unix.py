@@ -87,6 +87,7 @@ class UnixListener(Listener[UnixStream]):
                 (task_group or own).start_soon(handler, await self.accept())
 
     async def accept(self) -> UnixStream:
+        """Raises OSError, such as EMFILE."""
         await anyio.lowlevel.checkpoint()
         while True:
             try:
@@ -94,7 +95,9 @@ class UnixListener(Listener[UnixStream]):
             except BlockingIOError:
                 await anyio.wait_readable(self._socket)
             except OSError as error:
-                raise _failure(self._socket) from error
+                if self._socket.fileno() < 0:
+                    raise anyio.ClosedResourceError from error
+                raise
 
     async def aclose(self) -> None:
         await _close(self._socket)

@@ -80,10 +80,17 @@ async def run(
     """
     process = await _start([*_prefix(gentle), *argv], environment, cwd)
     stderr = bytearray()
+    failure: Exception | None = None
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_collect, process.stderr, stderr)
-            await _lines(process.stdout, on_line)
+            try:
+                await _lines(process.stdout, on_line)
+            except Exception as error:  # Of `on_line`: as it is, and not as a group.
+                failure = error
+                tasks.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
         await process.wait()
     finally:
         with anyio.CancelScope(shield=True):

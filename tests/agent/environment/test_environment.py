@@ -200,3 +200,26 @@ def test_what_is_there_is_not_overwritten(home: Path) -> None:
     assert (home / ".bashrc").read_text().count("towline/variables.sh") == 2  # In one line.
     shell = ["bash", "-c", '. ~/.bashrc; printf %s "$CACHE"']
     assert subprocess.run(shell, capture_output=True, text=True).stdout == "it's here"
+
+
+def test_a_variable_that_is_not_utf_8_is_left() -> None:
+    """The agent has it as the system does, with lone surrogates; a lock file cannot hold it."""
+    variables = {"GREETING": os.fsdecode(b"caf\xe9")}
+    captured = personal.capture(variables, ["GREETING"], [])
+    assert captured == {"variables": {}, "dotfiles": {}, "left": {"GREETING": "is not UTF-8"}}
+
+
+def test_two_projects_of_one_machine_keep_their_variables(home: Path) -> None:
+    for variables in ({"ONE": "1", "BOTH": "a"}, {"TWO": "2\n2", "BOTH": "b"}, {"BOTH": "a"}):
+        personal.restore(variables, {})
+    file = home / personal.VARIABLES
+    shown = subprocess.run(
+        ["sh", "-c", f'. "{file}"; echo "$ONE $TWO $BOTH"'],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert shown.stdout == "1 2\n2 a\n"
+    before = file.read_text()
+    personal.restore({"BOTH": "a", "TWO": "2\n2"}, {})
+    assert file.read_text() == before

@@ -24,13 +24,14 @@ from towline.agent.jobs.follow import tail_offset
         (b"a\nb\nc", 2, b"b\nc"),
         (b"a\nb\nc\n", 0, b""),
         (b"a\n", 5, b"a\n"),
+        (b"50%\r60%", 0, b""),
         (b"\n\n\n", 2, b"\n\n"),
     ],
 )
 def test_the_last_lines(tmp_path: Path, content: bytes, lines: int, tail: bytes) -> None:
     path = tmp_path / "log"
     path.write_bytes(content)
-    assert content[tail_offset(str(path), lines) :] == tail
+    assert tail_offset(str(path), lines) == len(content) - len(tail)
 
 
 @given(
@@ -70,3 +71,20 @@ def test_who_reads_no_more_ends_the_following(jobs: Jobs) -> None:
     assert following.stdout.readline() == b"on\n"
     following.stdout.close()
     assert following.wait(30) == 0
+
+
+def test_nothing_is_missing_after_a_line_that_was_begun(jobs: Jobs) -> None:
+    job = jobs.sh("printf 60%%; while [ ! -e go ]; do sleep 0.05; done; printf done")
+    argv = [sys.executable, "-I", "-S", "-c", f"{MAIN} sys.exit(main(sys.argv[1:]))", str(SOURCE)]
+    while job.log_size < 3:
+        pass
+    following = subprocess.Popen(
+        [*argv, "job", "log", WORKSPACE, "1", "--lines", "0", "--follow", "yes"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=jobs.environment,
+    )
+    assert following.stderr is not None
+    assert json.loads(following.stderr.readline()) == {"begins": 3}
+    (jobs.folder / "go").touch()
+    assert following.communicate(timeout=30)[0] == b"done"

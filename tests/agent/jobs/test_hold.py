@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -102,3 +104,36 @@ def test_a_project_that_is_data_is_not_copied(
     (tmp_path / "1").mkdir()
     with pytest.raises(HoldError, match="would be copied"):
         hold.hold("w", Request("k", ("true",), f"{tmp_path}/proj"), f"{tmp_path}/1")
+
+
+def test_what_does_not_fit_at_home_is_not_there_by_half(
+    held: tuple[Path, Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The project on another disk than the jobs, and that one full."""
+    project, job = held
+    copy = Path(job.file("code"))
+    (copy / "last.ckpt").write_bytes(bytes(200_000))
+    (copy / "runs").mkdir()
+    (copy / "runs/last.ckpt").write_bytes(bytes(200_000))
+    rename = os.rename
+
+    def between_disks(source: str, target: str) -> None:
+        if source.startswith(str(copy)) and not target.startswith(str(copy)):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", between_disks)
+    before = sorted(os.listdir(project))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        assert bring_home(job, str(project)) == ("last.ckpt", "runs")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert sorted(os.listdir(project)) == before
+    assert not list((project / ".towline").glob("home-*"))
+    assert (copy / "runs/last.ckpt").stat().st_size == 200_000
+    assert bring_home(job, str(project)) == ()
+    assert (project / "last.ckpt").stat().st_size == 200_000
+    assert (project / "runs/last.ckpt").stat().st_size == 200_000
+    assert not (copy / "runs").exists()

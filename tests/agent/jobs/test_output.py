@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from tests.end_to_end.test_full_disk import small_disk
 from towline.agent.jobs.output import Output
 
@@ -45,7 +47,22 @@ def test_a_full_disk_is_waited_for_and_then_marked(tmp_path: Path) -> None:
         output.put(b"back again", 32)
         output.close()
         mark = f"\n[towline: the disk is full; {output.dropped} bytes of output are missing here]\n"
+        assert output.why_missing == "the disk is full"
         assert path.read_bytes() == BLOCK[:10] + mark.encode() + b"back again"
+
+
+def test_what_only_had_to_wait_for_room_is_not_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = Output(str(tmp_path / "log"))
+    output.put(BLOCK, 0)
+    with monkeypatch.context() as patched:
+        patched.setattr("towline.agent.jobs.output.has_room", lambda file, size=0: False)
+        while output.takes:
+            output.put(BLOCK, 0)
+    output.retry(1)
+    output.close()
+    assert (output.dropped, output.why_missing) == (0, "")
 
 
 def test_a_log_goes_on_where_it_ended(tmp_path: Path) -> None:

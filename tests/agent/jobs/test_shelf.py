@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from towline.agent.jobs.record import Request
+from towline.agent.jobs.record import RUNNING, Request, Running, write_record
 from towline.agent.jobs.shelf import Shelf, state_directory
+from towline.agent.lifetime import boot_id
 from towline.agent.place import beside_home
 
 
@@ -74,3 +76,23 @@ def test_what_belongs_to_somebody_else_is_not_used(
     monkeypatch.setattr("os.getuid", lambda: somebody)
     with pytest.raises(OSError, match="can be used"):
         state_directory()
+
+
+@pytest.mark.parametrize("elsewhere", [{"boot": "another"}, {"host": "another"}])
+def test_without_locks_a_process_of_another_life_is_not_the_supervisor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, elsewhere: dict[str, str]
+) -> None:
+    """NFS without lockd, Lustre: the number of a supervisor is given again after a boot."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+
+    def without_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", without_locks)
+    here = {"host": os.uname().nodename, "boot": boot_id()}
+    shelf = Shelf("w")
+    with shelf.locked():
+        job = shelf.take_up(shelf.stage(), Request("k", ("true",), "/", **{**here, **elsewhere}))
+    write_record(job.file(RUNNING), Running(os.getpid(), os.getpid(), 1.0, "/"))
+    assert job.state()[0] == ("lost" if "boot" in elsewhere else "elsewhere")

@@ -32,6 +32,9 @@ def capture(variables: Mapping[str, str], names: Sequence[str], files: Sequence[
             left[name] = "looks like a secret"
         elif name in variables:
             found[name] = variables[name]
+            if found[name].encode(errors="ignore").decode() != found[name]:
+                del found[name]
+                left[name] = "is not UTF-8"
     texts: dict[str, str] = {}
     for name in files:
         text, reason = _tried(_read, name)
@@ -97,8 +100,13 @@ def _export(variables: Mapping[str, str]) -> None:
     home = os.path.expanduser("~")
     path = os.path.join(home, VARIABLES)
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    with open(path, "w", encoding="utf-8") as file:
-        file.writelines(f"export {n}={shlex.quote(v)}\n" for n, v in sorted(variables.items()))
+    with open(path, "a+", encoding="utf-8") as file:
+        file.seek(0)
+        there = file.read()  # Also what other projects here have; of each name the last one counts.
+        for name, value in sorted(variables.items()):
+            head, rest = f"export {name}=", f"{shlex.quote(value)}\n"
+            if head not in there or not there.rpartition(head)[2].startswith(rest):
+                file.write(head + rest)
     for shell in SHELLS:
         text = ""
         with suppress(FileNotFoundError), open(os.path.join(home, shell), encoding="utf-8") as file:

@@ -51,6 +51,8 @@ def tail_offset(path: str, lines: int) -> int:
     """Return where the last `lines` lines of a file begin."""
     with open(path, "rb") as file:
         end = at = file.seek(0, os.SEEK_END)
+        if lines == 0:
+            return end
         wanted = lines + 1  # The end of the line before them.
         while at > 0:
             start = max(0, at - TAIL_PART)

@@ -9,12 +9,13 @@ been without one; what cannot be moved stays, and keeps the copy.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 
 from towline.agent.ask import NoAgentError, ask
@@ -169,18 +170,40 @@ def _made(held: str, directory: str, stamps: Stamps) -> Iterator[str]:
             yield path
 
 
-def _moved(
-    held: str, home: str, path: str, move: Callable[[str, str], object] = shutil.move
-) -> bool:
-    target = _at(home, path)
+def _moved(held: str, home: str, path: str) -> bool:
+    """Bring a path home, whole or not at all: the two may lie on different disks."""
+    source, target = _at(held, path), _at(home, path)
     if os.path.lexists(target):
         return False
     try:
         os.makedirs(os.path.dirname(target), exist_ok=True)
-        move(_at(held, path), target)
-    except (OSError, shutil.Error):
-        return False
+        os.rename(source, target)
+    except OSError as error:
+        return error.errno == errno.EXDEV and _copied(source, home, target)
     return True
+
+
+def _copied(source: str, home: str, target: str) -> bool:
+    """Copy to where nothing is synced from; it gets its name, and the source goes, at the end."""
+    stage = f"{home}/{OWN_DIRECTORY}/home-{os.getpid()}"
+    try:
+        os.makedirs(os.path.dirname(stage), 0o700, exist_ok=True)
+        if os.path.isdir(source) and not os.path.islink(source):
+            shutil.copytree(source, stage, symlinks=True)
+        else:
+            shutil.copy2(source, stage, follow_symlinks=False)
+        os.rename(stage, target)
+    except (OSError, shutil.Error):
+        _remove(stage)
+        return False
+    _remove(source)
+    return True
+
+
+def _remove(path: str) -> None:
+    with suppress(OSError):
+        os.unlink(path)
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def _at(base: str, path: str) -> str:

@@ -39,6 +39,11 @@ class Output:
         """Whether the job's next output should be read."""
         return not self._pending
 
+    @property
+    def why_missing(self) -> str:
+        """Why some of what was put is not in the log; empty if all of it is."""
+        return self.reason if self.dropped else ""
+
     def put(self, data: bytes, now: float) -> None:
         self._pending = data
         self.retry(now)

@@ -91,9 +91,10 @@ class Job:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
-        except OSError:  # A file system without locks: believe the process id.
-            running = self.running
-            return running is not None and _is_process(running.supervisor)
+        except OSError:  # A file system without locks: believe the process id, if it is of here.
+            running, request = self.running, self.request
+            is_of_now = (request.host, request.boot) == (os.uname().nodename, boot_id())
+            return is_of_now and running is not None and _is_process(running.supervisor)
         finally:
             os.close(lock)
         return False

@@ -231,7 +231,7 @@ class Supervisor:
             ended.ended,
             ended.cancelled,
             self._output.dropped,
-            ended.reason or self._output.reason,
+            ended.reason or self._output.why_missing,
             ended.left,
         )
         for _ in range(END_TRIES):
