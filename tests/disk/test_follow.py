@@ -257,13 +257,21 @@ def test_a_file_that_was_replaced_while_open_is_looked_at_again_soon(
     assert file_of(b"before, and ours") in [observation.entry for observation in told]
 
 
-def test_a_root_that_goes_is_told_though_there_is_something_to_look_at(
-    follower: Follower, watch: Deaf
+def test_of_a_root_that_goes_nothing_is_told_until_it_is_back(
+    follower: Follower, watch: Deaf, tmp_path: Path
 ) -> None:
+    (tmp_path / "x.bin").write_bytes(b"after!")
+    aside = tmp_path.rename(tmp_path.with_name("aside"))
     watch.seen = Seen(paths=frozenset(["x.bin"]), root_gone=True)
     assert follower.step_plain(1.0) is None
-    assert follower.step(1.0).root_gone
-    assert not follower.step(2.0).root_gone
+    news = follower.step(1.0)
+    assert (news.root_gone, news.observations) == (True, [])
+    watch.seen = Seen(paths=frozenset(["x.bin"]))
+    assert follower.step_plain(2.0) is None
+    assert not follower.step(2.0).observations
+    aside.rename(tmp_path)
+    news = follower.step(3.0)
+    assert (news.root_gone, news.scan_reason) == (False, "the folder was away")
 
 
 def test_a_cookie_that_never_comes_ends_in_a_scan(follower: Follower) -> None:

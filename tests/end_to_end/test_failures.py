@@ -108,3 +108,22 @@ def test_a_wrong_configuration_names_file_line_and_key(laptop: Laptop) -> None:
 def test_a_computer_without_ssh(laptop: Laptop) -> None:
     laptop.environment["TOWLINE_SSH"] = "/nowhere/ssh"
     assert_fails(laptop.start(), 69, "/nowhere/ssh")
+
+
+def test_a_project_folder_that_is_moved_away_is_not_taken_for_an_emptied_one(
+    laptop: Laptop,
+) -> None:
+    for name in ("a.py", "b.py", "c.py"):
+        save(laptop.project / name, name)
+    elsewhere = laptop.directory / "elsewhere"
+    with laptop.linked() as link:
+        laptop.project.rename(elsewhere)
+        reason = link.wait_for("held")["reason"]
+        assert reason == "the folder on the laptop is not where it was"
+        save(elsewhere / "a.py", "saved meanwhile")
+        elsewhere.rename(laptop.project)
+        laptop.flush()
+        laptop.assert_equal()
+        assert (laptop.there / "a.py").read_text() == "saved meanwhile"
+        assert (laptop.there / "c.py").read_text() == "c.py"
+        assert laptop.status()["state"] == "live"

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import anyio
 import pytest
 
-from tests.engine.one_sided import BEGUN, RULES, Mute, live_over
+from tests.engine.one_sided import BEGUN, RULES, Mute, Speaking, live_over
 from towline.core.entry import File, digest_of
 from towline.core.wire.messages import Apply, Message, Observed, TreeEnd, TreePart, decode, encode
 from towline.disk.folder import Folder
+from towline.disk.observation import Observation
 from towline.disk.replica import Replica
 from towline.engine import events
+from towline.engine.barrier import FlushError
 from towline.engine.live import Live
 from towline.engine.remote import Lanes
 
@@ -101,3 +103,59 @@ def test_what_was_deleted_first_is_accepted_as_well(replica: Replica) -> None:
 def test_what_was_deleted_first_is_refused_as_well(replica: Replica) -> None:
     anyio.run(decide, replica, Live.refuse, lambda machine: machine.brought_back == set(NAMES))
     assert all((replica.folder.root / name).exists() for name in NAMES)
+
+
+@pytest.mark.parametrize("comes_back", [False, True])
+def test_a_project_folder_that_is_moved_deletes_nothing(tmp_path: Path, comes_back: bool) -> None:
+    """What is saved in it, wherever it is, must not be taken for all there is."""
+    project, elsewhere = tmp_path / "project", tmp_path / "elsewhere"
+    project.mkdir()
+    for name in NAMES:
+        (project / name).write_bytes(CONTENT)
+    replica = Replica(Folder(project), RULES, host="laptop")
+    asked: list[Apply] = []
+
+    async def main() -> None:
+        ready, held, looked = anyio.Event(), anyio.Event(), anyio.Event()
+        observe = replica.observe
+
+        def report(event: events.Event) -> None:
+            if isinstance(event, events.Ready):
+                ready.set()
+            if isinstance(event, events.Held):
+                held.set()
+
+        def note(
+            paths: Iterable[str], contents: dict[bytes, bytes] | None = None
+        ) -> list[Observation]:
+            paths = list(paths)
+            observed = observe(paths, contents)
+            if "a" in paths:
+                looked.set()
+            return observed
+
+        file = File(digest_of(CONTENT), False, len(CONTENT))
+        told = TreePart(tuple((name, file) for name in NAMES))
+        machine = Speaking(BEGUN, told, TreeEnd(), asked=asked.append)
+        live = live_over(replica, report)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(live.follow_folder)
+            tasks.start_soon(live.run_life, Lanes(machine, Mute()))
+            await ready.wait()
+            replica.observe = note  # type: ignore[method-assign]
+            project.rename(elsewhere)
+            await held.wait()
+            (elsewhere / "a").write_bytes(b"edited\n")
+            await looked.wait()
+            if comes_back:
+                elsewhere.rename(project)
+                await live.flush(WAIT_S)
+            else:
+                with pytest.raises(FlushError):
+                    await live.flush(WAIT_S)
+                assert live.held == "the folder on the laptop is not where it was"
+            tasks.cancel_scope.cancel()
+
+    anyio.run(main)
+    changes = [change for apply in asked for change in apply.changes]
+    assert [change.path for change in changes] == (["a"] if comes_back else [])

@@ -18,6 +18,7 @@ from towline.core.gather import Gather
 from towline.core.problem import ProblemKind
 from towline.core.steps import Steps
 from towline.disk.displaced import Kept
+from towline.disk.incarnation import RootState, root_state
 from towline.disk.observation import Observation
 from towline.disk.reading import Progress
 from towline.disk.replica import Replica
@@ -81,6 +82,7 @@ class Follower:
         self._verify_at = math.inf  # From the first scan on: when everything is looked at again.
         self._verifying: Steps[list[Observation]] | None = None
         self._news = News()  # Taken in, and not told yet.
+        self._is_root_gone = False
 
     def deadline(self) -> float | None:
         """When to call `step` even if the watch stays silent."""
@@ -116,7 +118,19 @@ class Follower:
         self._withhold(news)
         self._retry(now, news)
         self._verify(now, news)
+        if news.root_gone or self._is_root_gone:
+            self._look_for_root(news)
         return news
+
+    def _look_for_root(self, news: News) -> None:
+        """While the root is elsewhere, nothing in it is told; once it is back, all of it."""
+        self._is_root_gone = news.root_gone = (
+            root_state(self.replica.folder) is not RootState.PRESENT
+        )
+        if news.root_gone:
+            news.observations, news.scan_reason = [], ""
+        else:
+            news.scan_reason = "the folder was away"
 
     def step_plain(self, now: float) -> News | None:
         """As `step`, if there is nothing to look at now or in an instant; None: call `step`.
@@ -150,7 +164,9 @@ class Follower:
         return self._gather.deadline()
 
     def _has_work(self, now: float) -> bool:
-        if (self._news.settled and self.replica.has_retired) or self._is_ahead_due():
+        if self._news.root_gone or self._is_root_gone or self._is_ahead_due():
+            return True
+        if self._news.settled and self.replica.has_retired:
             return True
         gathered = self.quiet_at()
         if gathered is not None and (self._news.settled or gathered <= now + INSTANT_S):

@@ -89,7 +89,7 @@ class Known:
             if self._are_rules_stale:
                 await self._refresh_rules()
             self._is_tree_stale = False  # The scan is by the rules just read.
-            self._trees.local = await self._local.scan()
+            self._trees.take_local(await self._local.scan())
         except BaseException:  # Cancelled, most likely: it is still to be done.
             self._is_tree_stale = True
             raise

@@ -266,8 +266,8 @@ class Live:
             self.trees.local.put(observation.path, observation.entry)
             self._notices.entry("laptop", observation.path, observation.entry)
             self._known.note(observation.path)
-        if news.root_gone:
-            self.trees.local.put("", None)
+        if news.root_gone and not self.trees.is_local_gone:
+            self.trees.take_local(None)
             self.flights.note([""])
         elif news.scan_reason:
             self._report(events.Note(f"looking at the whole project again: {news.scan_reason}"))

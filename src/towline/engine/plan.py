@@ -218,6 +218,8 @@ class Planner:
 
     def _why_hold(self, steps: Sequence[Step]) -> str:
         trees = self._trees
+        if trees.is_local_gone:
+            return "the folder on the laptop is not where it was"
         return why_hold(steps, trees.ancestor.root, trees.local.root, trees.remote.root) or ""
 
     def _take_back(self, now: float) -> None:

@@ -44,6 +44,7 @@ class Trees:
     ) -> None:
         self.ancestor = Tree()
         self.local = Tree()
+        self.is_local_gone = False  # The folder is not at its path: nothing in it was deleted.
         self.remote = Tree()
         self._store = store
         self._mirror = mirror
@@ -59,6 +60,11 @@ class Trees:
         It is known from the end of an engine until something is agreed on.
         """
         return self._store.agreed(self._mirror)
+
+    def take_local(self, found: Tree | None) -> None:
+        """Take up what a look at the whole folder has found; None: it is not at its path."""
+        self.local = found or Tree()
+        self.is_local_gone = self.local.root is None
 
     def remember_agreed(self) -> None:
         """Write down the digest of the ancestor: this engine ends."""
