@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -34,6 +36,22 @@ def test_a_copy_is_a_new_life(tmp_path: Path) -> None:
     shutil.copytree(tmp_path / "root", tmp_path / "copy")
     assert read_or_create(Folder(tmp_path / "copy")).new
     assert read_or_create(Folder(tmp_path / "root")).id == first.id
+
+
+def test_a_copied_volume_is_a_new_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The roots of two file systems of a kind have the same inode."""
+    (tmp_path / "root").mkdir()
+    volume = Folder(tmp_path / "root")
+    first = read_or_create(volume)
+    shutil.copytree(tmp_path / "root", tmp_path / "copy")
+    copy, status = Folder(tmp_path / "copy"), volume.fstat_root()
+    monkeypatch.setattr(copy, "fstat_root", lambda: status)
+    assert read_or_create(copy).id == first.id  # As things stand in one file system.
+    plain = os.fstatvfs
+    monkeypatch.setattr(
+        os, "fstatvfs", lambda descriptor: SimpleNamespace(f_fsid=plain(descriptor).f_fsid + 1)
+    )
+    assert read_or_create(copy).new
 
 
 @pytest.mark.parametrize("damage", [b"", b"x" * 32, b"0" * 200])

@@ -96,6 +96,11 @@ class Folder:
     def fstat_root(self) -> os.stat_result:
         return os.fstat(self._descriptor) if _HAS_AT else os.stat(self.root)
 
+    def identity_of_root(self) -> str:
+        """What no copy has: its inode, and its file system, for any root of one has that inode."""
+        ino = self.fstat_root().st_ino
+        return f"{ino} {os.fstatvfs(self._descriptor).f_fsid:x}" if _HAS_AT else f"{ino}"
+
     def lstat(self, path: str) -> os.stat_result:
         directory, _, name = path.rpartition("/")
         if directory == self._held_path:

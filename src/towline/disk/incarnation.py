@@ -18,7 +18,7 @@ from towline.disk.folder import STAGE, Folder
 from towline.disk.own import ensure_own_directory
 
 _FILE = f"{OWN_DIRECTORY}/incarnation"
-_CONTENT = re.compile(rb"([0-9a-f]{32}) ([0-9]+)\n")
+_CONTENT = re.compile(rb"([0-9a-f]{32}) ([0-9]+(?: [0-9a-f]+)?)\n")
 _CONTENT_MAX = 100  # Bytes; ours has some 50.
 _ATTEMPTS_MAX = 5  # Somebody else may create or remove it at the same time, but not for ever.
 
@@ -40,8 +40,8 @@ class RootState(enum.Enum):
 def read_or_create(folder: Folder) -> Incarnation:
     """Return the id of this life of the root. Raises OSError.
 
-    The file also names the root's inode: in a copy of the root, or one restored elsewhere, the id
-    does not hold. Of two who create it at once, one does and the other reads.
+    The file also says which root it is of: in a copy of it, or one restored elsewhere, the id does
+    not hold. Of two who create it at once, one does and the other reads.
     """
     ensure_own_directory(folder.root)
     for _ in range(_ATTEMPTS_MAX):
@@ -76,7 +76,7 @@ def _read(folder: Folder) -> str | None:
         match = _CONTENT.fullmatch(folder.read(descriptor, _CONTENT_MAX))
     finally:
         folder.close_file(descriptor)
-    if match and int(match[2]) == folder.fstat_root().st_ino:
+    if match and match[2].decode() == folder.identity_of_root():
         return match[1].decode()
     folder.unlink(_FILE)
     return None
@@ -89,7 +89,7 @@ def _create(folder: Folder, new: str) -> bool:
     temporary = f"{STAGE}/incarnation-{new}"
     descriptor = folder.create(temporary)
     try:
-        folder.write(descriptor, f"{new} {folder.fstat_root().st_ino}\n".encode())
+        folder.write(descriptor, f"{new} {folder.identity_of_root()}\n".encode())
         folder.sync_file(descriptor)
         folder.place(temporary, _FILE)
     except OSError as error:
