@@ -7,10 +7,10 @@ python -I -S agent-HASH.pyz service NAME
 python -I -S agent-HASH.pyz status|flush|stop WORKSPACE [--timeout S]
 python -I -S agent-HASH.pyz ports
 python -I -S agent-HASH.pyz environment capture|restore|watch REQUEST
-python agent-HASH.pyz inventory    # The user's own Python, with what is installed for it.
-python -I -S agent-HASH.pyz carry|keep WORKSPACE            # A call on standard input.
+python agent-HASH.pyz inventory    (the user's own Python, with what is installed for it)
+python -I -S agent-HASH.pyz carry|keep WORKSPACE            (a call on standard input)
 python -I -S agent-HASH.pyz carry-stop|keep-stop WORKSPACE
-python -I -S agent-HASH.pyz notices WORKSPACE               # Started by the agent itself.
+python -I -S agent-HASH.pyz notices WORKSPACE               (started by the agent itself)
 """
 
 from __future__ import annotations

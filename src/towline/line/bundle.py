@@ -1,7 +1,7 @@
 """The bundle: the program for the machine, one zip of `core`, `disk` and `agent`.
 
-`notebook` travels in it for the kernels there; the agent does not import it. Lines of comment stay
-here, and leave empty ones: a traceback there names the lines that stand here.
+`notebook` travels in it for the kernels there; the agent does not import it. Comments stay here;
+lines keep their numbers, so that a traceback there names those that stand here.
 The same sources give the same bytes, so the digest names the version: same digest, same program.
 """
 
@@ -34,7 +34,9 @@ LAPTOP_ONLY = frozenset(
 OWN_PYTHON = f"{sys.version_info[0] * 100 + sys.version_info[1]}"
 BYTECODE_HEADER = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + bytes(8)
 """Judged by nothing (flag 1, no hash): the source beside it came in the same zip."""
-COMMENT_LINE = re.compile(rb"\n *#.*")
+COMMENTS = (re.compile(rb"\n *#.*(?=\n)"), re.compile(rb"  # [^\"'\n]*(?=\n)"))
+"""On a line of their own, and at the end of one where no quotes follow. No text of ours has
+anything of the kind in it, which a test says."""
 
 _ROOT = Path(__file__).parents[2]
 
@@ -85,7 +87,7 @@ def agent_sources() -> dict[str, bytes]:
     sources = {"__main__.py": _MAIN.encode(), "towline/__init__.py": facade}
     for ring in (*RINGS, *BESIDE):
         sources.update(_sources_in(package / ring, f"towline/{ring}"))
-    return {path: source for path, source in sources.items() if path not in LAPTOP_ONLY}
+    return {path: _sent(source) for path, source in sources.items() if path not in LAPTOP_ONLY}
 
 
 def pack(sources: Mapping[str, bytes]) -> Bundle:
@@ -157,9 +159,10 @@ def _sources_in(directory: Traversable, path: str) -> Iterator[tuple[str, bytes]
         if item.is_dir():
             yield from _sources_in(item, f"{path}/{item.name}")
         elif item.name.endswith(".py"):
-            yield f"{path}/{item.name}", _sent(item.read_bytes())
+            yield f"{path}/{item.name}", item.read_bytes()
 
 
 def _sent(source: bytes) -> bytes:
-    """Return what is sent of a source. No text of towline's own has a line that begins with `#`."""
-    return COMMENT_LINE.sub(b"\n", source)
+    """Return what is sent of a source: all but its comments."""
+    alone, behind = COMMENTS
+    return behind.sub(b"", alone.sub(b"\n", source))
