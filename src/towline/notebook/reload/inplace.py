@@ -32,7 +32,7 @@ class InPlace:
         return self.patch_function(work, unit.name, old.node, unit.node)
 
     def patch_function(self, work: Work, name: str, old: Any, new: Any) -> bool:
-        before = work.record.codes.get(key_of(old))
+        before = work.codes_before.get(key_of(old))
         after = work.new.function_code(new)
         if before is None or after is None:
             return False

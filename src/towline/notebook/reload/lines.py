@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 from types import CodeType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from towline.notebook.reload.patch import nested_pairs, patch_code, same_behaviour
-from towline.notebook.reload.source import index_codes
+from towline.notebook.reload.source import Codes, index_codes
 from towline.notebook.reload.work import Work, definitions, key_of
 
 if TYPE_CHECKING:
@@ -23,16 +23,18 @@ def move_lines(transaction: Transaction, work: Work) -> None:
     for unit in work.new.units:
         if id(unit) in work.classes:
             pairs += work.classes[id(unit)].same
-    known = work.record.codes
-    moved: dict[tuple[str, int], CodeType] = {}
+    known = work.codes_before
+    # At the new text's lines, where another function may have stood before.
+    fresh = {key: code for key, code in work.record.codes.items() if known.get(key) is not code}
+    moved: Codes = {}
     for old, new in pairs:
         for a, b in definitions(old.node, new.node):
-            if (before := known.get(key_of(a))) is not None:
+            if key_of(b) not in fresh and (before := known.get(key_of(a))) is not None:
                 after = _moved(transaction, work, before, work.new.function_code(b))
                 moved[key_of(b)] = after
                 moved.update(index_codes(after))
     _move_classes(transaction, work)
-    work.record.codes = {**work.new.codes, **_unmoved(known, work.new.codes), **moved}
+    work.record.codes = {**work.new.codes, **fresh, **moved}
 
 
 def _moved(
@@ -57,10 +59,3 @@ def _move_classes(transaction: Transaction, work: Work) -> None:
             start = min([node.lineno, *(d.lineno for d in node.decorator_list)])
             if lines is not None and lines != start and kind.__module__ == work.name:
                 transaction.journal.assign(kind, "__firstlineno__", start)
-
-
-def _unmoved(known: dict[Any, CodeType], new: dict[Any, CodeType]) -> dict[Any, CodeType]:
-    """Return the code of statements that were compiled alone, at the lines of the new text."""
-    return {
-        key: code for key, code in known.items() if key in new and same_behaviour(code, new[key])
-    }

@@ -181,7 +181,7 @@ class Transaction:
         self.touched.append(work.name)
         namespace = work.record.namespace
         self.journal.keep_namespace(namespace)
-        self.journal.undone_by(setattr, work.record, "codes", dict(work.record.codes))
+        self.journal.undone_by(setattr, work.record, "codes", work.codes_before)
         for value in list(namespace.values()):
             self.journal.keep(value)
 

@@ -16,7 +16,7 @@ from towline.notebook.reload.diff import Diff, diff, only_body_changed, same_hea
 from towline.notebook.reload.effects import Function, names_bound
 from towline.notebook.reload.modules import Record
 from towline.notebook.reload.reach import functions_of
-from towline.notebook.reload.source import Source, Unit, all_bound, first_line
+from towline.notebook.reload.source import Codes, Source, Unit, all_bound, first_line
 from towline.notebook.reload.taint import Taint
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -47,6 +47,7 @@ class Work:
     ran: set[str] = field(default_factory=set[str])  # Names bound by what was run.
     functions: dict[int, list[FunctionType]] = field(default_factory=dict[int, list[FunctionType]])
     classes: dict[int, Diff] = field(default_factory=dict[int, Diff])
+    codes_before: Codes = field(default_factory=Codes)  # The record's, at the old text's lines.
 
     @property
     def name(self) -> str:
@@ -85,6 +86,7 @@ class Work:
     def enter(self) -> None:
         """Find the functions that are alive in the module, by their code."""
         self.touched = True
+        self.codes_before = dict(self.record.codes)
         for function in functions_of(self.record.module):
             self.functions.setdefault(id(function.__code__), []).append(function)
 
