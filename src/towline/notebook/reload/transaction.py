@@ -27,7 +27,7 @@ from towline.notebook.reload.peek import attributes_of, is_dict
 from towline.notebook.reload.reach import is_opaque, reach, walk
 from towline.notebook.reload.report import Left
 from towline.notebook.reload.runs import Runs, changed_below, not_yet_bound
-from towline.notebook.reload.source import RAN, Source, Unit, all_bound, index_codes
+from towline.notebook.reload.source import RAN, Source, Unit, all_bound, first_line, index_codes
 from towline.notebook.reload.taint import Key, Taint
 from towline.notebook.reload.work import (
     Work,
@@ -308,8 +308,8 @@ class Transaction:
         if old is not MISSING:
             if same_value(old, new):
                 kept = old
-            elif self._is_successor(work, unit, name, old, new):
-                kept = self._merged(work, unit, name, old, new)
+            elif (place := self._predecessor(work, unit, name, old, new)) is not MISSING:
+                kept = self._merged(work, unit, name, place, new)
         if kept is not new:
             namespace[name] = kept
         if kept is not old:
@@ -347,6 +347,19 @@ class Transaction:
         attributes.update(attributes_of(new))
         self.merge.replaced = [entry for entry in self.merge.replaced if entry[1] is not old]
         return old
+
+    def _predecessor(self, work: Work, unit: Unit, name: str, old: Any, new: Any) -> Any:
+        """Return the object in whose place the new one was made; MISSING if there is none."""
+        if unit.name not in work.rebound or unit.guards or not isinstance(new, FunctionType):
+            return old if self._is_successor(work, unit, name, old, new) else MISSING
+        # `def _` below `def _`: the name may hold the function of another one.
+        made = work.made_before(unit)
+        for held in (old, self.values.get((work.name, name), (old,))[0]):
+            if any(inner is one for inner in reach([held], work.name) for one in made):
+                return held
+        code = new.__code__
+        is_own = (code.co_name, code.co_firstlineno) == (unit.name, first_line(unit.node))
+        return made[0] if made and is_own else MISSING
 
     def _is_successor(self, work: Work, unit: Unit, name: str, old: Any, new: Any) -> bool:
         """Whether the new object was made in place of the old one, and is no other's."""
@@ -432,7 +445,7 @@ class Transaction:
                 self.leftovers.say(
                     f"{module}.{name}", "deleted", f"the notebook still holds it: `del {bound}`"
                 )
-            if old is not MISSING:
+            if old is not MISSING and old is not new:
                 self._follow_in_modules(module, name, old, new)
                 if is_own:
                     self.leftovers.value_replaced(f"{module}.{name}", old, new)

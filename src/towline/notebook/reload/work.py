@@ -83,6 +83,13 @@ class Work:
             self._same_cache = {id(new): old for old, new in self.diff.same}
         return self._same_cache
 
+    def made_before(self, unit: Unit) -> list[FunctionType]:
+        """Return the functions that the old version of a definition had made."""
+        old = self.before(unit)
+        if old is None or not isinstance(old.node, _FUNCTIONS):
+            return []
+        return self.functions.get(id(self.codes_before.get(key_of(old.node))), [])
+
     def enter(self) -> None:
         """Find the functions that are alive in the module, by their code."""
         self.touched = True
