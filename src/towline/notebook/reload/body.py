@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
-from types import CellType
+from types import CellType, CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from towline.notebook.reload.census import subclasses_of
 from towline.notebook.reload.diff import only_body_changed
+from towline.notebook.reload.effects import names_bound
 from towline.notebook.reload.merge import callable_inside, same_value
 from towline.notebook.reload.peek import kind_of
 from towline.notebook.reload.source import Unit, all_bound, index_codes
@@ -21,14 +22,18 @@ _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 class _Namespace(dict[str, Any]):
-    """What a class body runs in: it finds what the class has already."""
+    """What a class body runs in: it finds what the class has already, from statements above."""
 
     def __init__(self, kind: type) -> None:
         super().__init__()
         self._kind = kind
+        self._above: set[str] = set()
+
+    def stand_below(self, statements: list[ast.stmt]) -> None:
+        self._above = {mangled(name, self._kind) for name in names_bound(statements)}
 
     def __missing__(self, name: str) -> Any:
-        if name in ("__module__", "__qualname__", "__name__", "__annotations__"):
+        if name not in self._above:
             raise KeyError(name)
         return self._kind.__dict__[name]
 
@@ -42,6 +47,11 @@ class ClassBody:
         self._unit = unit
         self._kind = kind
         self._diff = work.class_diff(unit)
+        before = work.before(unit)
+        assert before is not None
+        assert isinstance(before.node, ast.ClassDef)
+        assert isinstance(unit.node, ast.ClassDef)
+        self._before, self._node = before.node, unit.node
         self._label = f"{work.name}.{unit.name}"
 
     @classmethod
@@ -60,6 +70,8 @@ class ClassBody:
         self._remove()
         if to_run:
             self._run(to_run)
+        self._hash()
+        self._docstring()
         self._annotations()
         self._abstract()
         self._transaction.leftovers.constructor_changed(self._label, self._kind, self._diff)
@@ -69,8 +81,6 @@ class ClassBody:
     def _due(self) -> list[Unit]:
         """Return the changed statements, what depends on them, and what shares a name with them."""
         changed = {id(unit) for unit in self._diff.changed}
-        node = self._unit.node
-        assert isinstance(node, ast.ClassDef)
         units = [*(new for _, new in self._diff.same), *self._diff.changed]
         units.sort(key=lambda unit: unit.node.lineno)
         names: set[str] = set()
@@ -107,19 +117,45 @@ class ClassBody:
                     self._transaction.journal.erase(self._kind, name)
 
     def _run(self, units: list[Unit]) -> None:
-        node = self._unit.node
-        assert isinstance(node, ast.ClassDef)
-        code = self._work.new.class_body(node, [unit.node for unit in units])
         namespace = _Namespace(self._kind)
-        exec(code, self._work.record.namespace, namespace)  # noqa: S102 - Their own class.
-        self._work.record.codes.update(index_codes(code))
-        cell: Any = namespace.pop("__classcell__", None)
-        if isinstance(cell, CellType):
-            cell.cell_contents = self._kind
+        for unit in units:
+            code = self._exec(unit.node, unit.node, namespace)
+            self._work.record.codes.update(index_codes(code))
+            cell: Any = namespace.pop("__classcell__", None)
+            if isinstance(cell, CellType):
+                cell.cell_contents = self._kind
         for bound in sorted(all_bound(units)):
             name = mangled(bound, self._kind)
             if name in namespace:
-                self._set(name, namespace[name])
+                self._set(name, _as_type_has_it(name, namespace[name]))
+
+    def _exec(self, place: ast.stmt, statement: ast.stmt, namespace: _Namespace) -> CodeType:
+        """Run a statement where one of the body stands."""
+        body = self._node.body
+        namespace.stand_below(body[: body.index(place)])
+        code = self._work.new.class_body(self._node, [statement])
+        exec(code, self._work.record.namespace, namespace)  # noqa: S102 - Their own class.
+        return code
+
+    def _hash(self) -> None:
+        """`type` gives a class no hash if its body says what is equal, but not that."""
+        before, after = (
+            names_bound(node.body) & {"__eq__", "__hash__"} for node in (self._before, self._node)
+        )
+        if after == {"__eq__"} != before:
+            self._transaction.journal.assign(self._kind, "__hash__", None)
+        elif before == {"__eq__"} and not after:
+            self._transaction.journal.erase(self._kind, "__hash__")
+
+    def _docstring(self) -> None:
+        before, after = (
+            ast.get_docstring(node, clean=False) for node in (self._before, self._node)
+        )
+        if before != after:
+            namespace = _Namespace(self._kind)
+            if after is not None:
+                self._exec(self._node.body[0], self._node.body[0], namespace)
+            self._transaction.journal.assign(self._kind, "__doc__", namespace.get("__doc__"))
 
     def _set(self, name: str, new: Any) -> None:
         transaction = self._transaction
@@ -142,20 +178,11 @@ class ClassBody:
         touched = [*self._diff.changed, *self._diff.vanished]
         if not any(isinstance(unit.node, ast.AnnAssign) for unit in touched):
             return
-        node = self._unit.node
-        assert isinstance(node, ast.ClassDef)
-        fields = [
-            n for n in node.body if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)
-        ]
-        bare = [
-            ast.copy_location(ast.AnnAssign(n.target, n.annotation, None, 1), n) for n in fields
-        ]
         namespace = _Namespace(self._kind)
-        exec(  # noqa: S102
-            self._work.new.class_body(node, [*bare] or [ast.copy_location(ast.Pass(), node)]),
-            self._work.record.namespace,
-            namespace,
-        )
+        for node in self._node.body:
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                bare = ast.AnnAssign(node.target, node.annotation, None, 1)
+                self._exec(node, ast.copy_location(bare, node), namespace)
         self._transaction.journal.assign(
             self._kind, "__annotations__", namespace.get("__annotations__", {})
         )
@@ -173,6 +200,15 @@ class ClassBody:
                 before = kind.__dict__["__abstractmethods__"]
                 self._transaction.journal.undone_by(setattr, kind, "__abstractmethods__", before)
                 update_abstractmethods(kind)
+
+
+def _as_type_has_it(name: str, value: Any) -> Any:
+    """Wrap what `type` wraps, unasked, when it makes a class."""
+    if isinstance(value, FunctionType) and name == "__new__":
+        return staticmethod(value)
+    if isinstance(value, FunctionType) and name in ("__init_subclass__", "__class_getitem__"):
+        return classmethod(value)
+    return value
 
 
 def mangled(name: str, kind: type) -> str:
