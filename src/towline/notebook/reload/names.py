@@ -8,12 +8,13 @@ or an object that only that module can have made.
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import MutableMapping
 from typing import Any
 
 from towline.notebook.reload.journal import Journal
 from towline.notebook.reload.merge import is_simple
-from towline.notebook.reload.peek import is_list
+from towline.notebook.reload.peek import attributes_of, is_list
 
 MISSING: Any = object()
 HISTORY = "_ih"  # Where IPython keeps the cells that ran.
@@ -77,6 +78,8 @@ class Names:
     def _came_from(self, bound: str, module: str, name: str, old: Any, made_there: bool) -> bool:
         if bound.startswith("_") and bound != name:
             return False  # IPython's `_`, `_3`, `__`: results, not imports.
+        if is_simple(old) and self._is_anothers(bound, (module, name), old):
+            return False
         if bound in self._imported:
             _, attribute = self._imported[bound]
             return attribute == name or not is_simple(old)
@@ -84,9 +87,20 @@ class Names:
             return bound == name and (bool(self._stars) or not is_simple(old))
         return bound == name or (made_there and not is_simple(old))
 
+    def _is_anothers(self, bound: str, place: tuple[str, str], value: Any) -> bool:
+        """Whether it came from elsewhere and is there still: any `True` is the same object."""
+        stars = ((star, bound) for star in self._stars)
+        origins = (self._imported[bound],) if bound in self._imported else stars
+        return any(origin != place and holds(*origin, value) for origin in origins)
+
     def _take_new(self, module: str, name: str, new: Any, journal: Journal) -> None:
         if module in self._stars and not name.startswith("_") and name not in self.namespace:
             journal.put(self.namespace, name, new)
+
+
+def holds(module: str, name: str, value: Any) -> bool:
+    """Whether a name of a module holds an object now."""
+    return attributes_of(sys.modules.get(module)).get(name, MISSING) is value
 
 
 def _without_magic(line: str) -> str:

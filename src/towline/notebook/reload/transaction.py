@@ -22,7 +22,7 @@ from towline.notebook.reload.leftovers import Leftovers
 from towline.notebook.reload.lines import move_lines
 from towline.notebook.reload.merge import Merge, same_value
 from towline.notebook.reload.modules import Modules, Record
-from towline.notebook.reload.names import MISSING, Names
+from towline.notebook.reload.names import MISSING, Names, holds
 from towline.notebook.reload.peek import attributes_of, is_dict
 from towline.notebook.reload.reach import is_opaque, reach, walk
 from towline.notebook.reload.report import Left
@@ -440,15 +440,17 @@ class Transaction:
     def _follow_names(self) -> None:
         self._names.read_history()
         for (module, name), (old, new, is_own) in self.values.items():
+            if old is new:
+                continue
+            if old is not MISSING:
+                self._follow_in_modules(module, name, old, new)
+                if is_own:
+                    self.leftovers.value_replaced(f"{module}.{name}", old, new)
             held = self._names.follow(module, name, old, new, is_own, self.journal)
             for bound in held if new is MISSING else ():
                 self.leftovers.say(
                     f"{module}.{name}", "deleted", f"the notebook still holds it: `del {bound}`"
                 )
-            if old is not MISSING and old is not new:
-                self._follow_in_modules(module, name, old, new)
-                if is_own:
-                    self.leftovers.value_replaced(f"{module}.{name}", old, new)
 
     def _follow_in_modules(self, module: str, name: str, old: Any, new: Any) -> None:
         """Rebind names that no statement binds: set by `__getattr__`, or by a star."""
@@ -459,6 +461,8 @@ class Transaction:
                 continue
             if source is None or name in _names_of(source):
                 continue
+            if any(star != module and holds(star, name, old) for star in source.stars):
+                continue  # It came from there.
             if new is not MISSING:
                 self.journal.put(space, name, new)
             elif module in source.stars:
