@@ -59,7 +59,8 @@ class Effects:
     def words(self) -> frozenset[str]:
         """Return every word in it: a name that is none of them cannot matter here."""
         chains = (word for chain in (*self.reads, *self.calls, *self.given) for word in chain)
-        return frozenset(part for word in chains for part in word.split(".")) | self.methods
+        named = frozenset(part for word in chains for part in word.split("."))
+        return named | self.methods | self.touches
 
     def __ior__(self, other: Effects) -> Effects:
         for name in ("reads", "calls", "given", "bases", "changes", "methods", "touches"):

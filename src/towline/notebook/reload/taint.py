@@ -8,6 +8,7 @@ they do when called is not run here, only followed.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from types import ModuleType
@@ -136,6 +137,8 @@ class Taint:
             for key in self.keys(module, chain) - later:
                 if key in self.values or (key in self.shapes and not unit.is_import):
                     return _dotted(key)
+                if key in self.behaviours and self._is_computed(key):
+                    return _dotted(key)
         for chain in effects.calls:
             for key in self.keys(module, chain) - later:
                 if key in self.behaviours or self._makes(key):
@@ -155,11 +158,18 @@ class Taint:
         )
 
     def _calls_unnamed(self, effects: Effects) -> bool:
-        """Whether it calls a method, marked under some class, on what cannot be told."""
-        names = effects.methods - OF_CONTAINERS
-        return bool(names) and any(
-            "." in name and name.rpartition(".")[2] in names for _, name in self.behaviours
-        )
+        """Whether it calls a method, or reads a property, marked under some class, of what cannot
+        be told."""
+        called, read = effects.methods - OF_CONTAINERS, effects.touches
+        for key in self.behaviours if called or read else ():
+            owner, _, name = key[1].rpartition(".")
+            if owner and (name in called or (name in read and self._is_computed(key))):
+                return True
+        return False
+
+    def _is_computed(self, key: Key) -> bool:
+        """Whether reading an attribute runs a method."""
+        return isinstance(self._live(*key), property | functools.cached_property)
 
     def _makes(self, key: Key) -> bool:
         """Whether calling a class, or an object, runs a method that is marked."""
