@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from types import CodeType, ModuleType
 
 from towline.notebook.reload.finder import Finder, is_below
+from towline.notebook.reload.peek import attributes_of
 from towline.notebook.reload.reach import functions_of
 from towline.notebook.reload.source import Codes, Source, index_codes
 
@@ -110,6 +111,21 @@ class Modules:
             return None
         self._imported(module, path, data, None, 0.0)
         return self._records[name]
+
+    def not_loaded(self, name: str) -> Source | None:
+        """Return the text of a module of ours that nothing has imported yet, if it compiles."""
+        parent, _, child = name.rpartition(".")
+        if name in sys.modules or child in attributes_of(sys.modules.get(parent)):
+            return None
+        for root in self.roots:
+            for end in (f"{os.sep}__init__.py", ".py"):
+                path = os.path.join(root, *name.split(".")) + end
+                with contextlib.suppress(OSError, SyntaxError, ValueError):
+                    with open(path, "rb") as file:
+                        source = Source(name, path, end != ".py", file.read())
+                    _ = source.units
+                    return source
+        return None
 
     def _adopt_namespace(self, module: ModuleType) -> Record:
         """Take up a package without a file: it may get one."""

@@ -139,19 +139,21 @@ class Transaction:
             if (work := self._work_of(name)) is not None:
                 yield work
 
-    def _order_of(self, name: str) -> int:
+    def _order_of(self, name: str) -> tuple[int, str]:
         record = self._modules.get(name)
-        return record.order if record is not None else 0
+        return record.order if record is not None else 0, name
 
     def _visit(self, name: str, concerned: set[str], seen: set[str], ordered: list[str]) -> None:
         if name in seen:
             return
         seen.add(name)
-        source = self.source_of(name)
-        needed = source.imported & concerned if source is not None else set[str]()
+        source = self.source_of(name) or self._modules.not_loaded(name)
+        imported = source.imported if source is not None else set[str]()
+        needed = [other for other in imported if other in concerned or other not in sys.modules]
         for other in sorted(needed, key=self._order_of):
             self._visit(other, concerned, seen, ordered)
-        ordered.append(name)
+        if name in concerned:
+            ordered.append(name)
 
     # A module
 
