@@ -59,7 +59,7 @@ class Groups:
                 yield unit
 
     def _settle_unit(self, transaction: Transaction, work: Work, unit: Unit) -> None:
-        keys = self._changes(work.name, work.old, unit)
+        keys = self.changes(work.name, work.old, unit)
         settled = False
         self._withdraw_from_receivers(transaction, work, unit)
         for key in sorted(keys):
@@ -76,7 +76,8 @@ class Groups:
                 "restart the kernel if that matters",
             )
 
-    def _changes(self, module: str, source: Source, unit: Unit) -> set[Key]:
+    def changes(self, module: str, source: Source, unit: Unit) -> set[Key]:
+        """Return the names of what a statement changes, itself or through what it calls."""
         effects = unit.analysis.now
         found = self._owned(module, source, effects.changes)
         waiting = [(module, chain, 0) for chain in effects.calls]
@@ -128,7 +129,7 @@ class Groups:
 
     def before_again(self, transaction: Transaction, work: Work, unit: Unit) -> None:
         """A definition runs again though it did not change: what it had entered is taken out."""
-        for key in sorted(self._changes(work.name, work.new, unit)):
+        for key in sorted(self.changes(work.name, work.new, unit)):
             if key[0] == work.name and key[1] in unit.binds:
                 continue
             if not self._withdraw(transaction, work, unit, key):

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections import deque
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
 from towline.notebook.reload.peek import attributes_of, is_dict, is_set, kind_of
 
 COPIED_MAX = 20_000  # Containers beyond it are data, which a statement at import does not change.
+_COPIED = (dict, list, deque, set, defaultdict, OrderedDict, Counter)
 _ABSENT: Any = object()
 
 
@@ -62,7 +63,7 @@ class Journal:
     def keep(self, container: Any) -> None:
         """Remember what a container holds, for code of others that may change it."""
         kind = kind_of(container)
-        if kind in (dict, list, deque, set) and len(container) <= COPIED_MAX:
+        if kind in _COPIED and len(container) <= COPIED_MAX:
             self.undone_by(_refill, container, container.copy())
 
     def keep_namespace(self, namespace: dict[str, Any]) -> None:

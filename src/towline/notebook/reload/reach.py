@@ -102,6 +102,11 @@ def _heap(kind: type) -> bool:
     return bool(kind.__flags__ & (1 << 9)) and kind.__module__ != "builtins"
 
 
+def is_plain(value: Any) -> bool:
+    """Whether it is an object that holds nothing but attributes."""
+    return not isinstance(value, (*_WRAPPERS, *_CONTAINERS, type)) and _is_plain(kind_of(value))
+
+
 def is_opaque(value: Any) -> bool:
     """Whether a callable may keep something compiled or computed that cannot be seen."""
     if isinstance(value, (*_WRAPPERS, type)):

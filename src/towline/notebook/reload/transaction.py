@@ -24,7 +24,7 @@ from towline.notebook.reload.merge import Merge, same_value
 from towline.notebook.reload.modules import Modules, Record
 from towline.notebook.reload.names import MISSING, Names, holds
 from towline.notebook.reload.peek import attributes_of, is_dict
-from towline.notebook.reload.reach import is_opaque, reach, walk
+from towline.notebook.reload.reach import is_opaque, is_plain, reach, walk
 from towline.notebook.reload.report import Left
 from towline.notebook.reload.runs import Runs, changed_below, not_yet_bound
 from towline.notebook.reload.source import RAN, Source, Unit, all_bound, first_line, index_codes
@@ -70,6 +70,7 @@ class Transaction:
         self.touched: list[str] = []
         self.said: dict[str, str] = {}
         self._runs = Runs(self.taint)
+        self._kept: set[Key] = set()
         self.in_place = InPlace(self.journal, self.leftovers, self.said)
 
     def source_of(self, name: str) -> Source | None:
@@ -187,6 +188,21 @@ class Transaction:
         for value in list(namespace.values()):
             self.journal.keep(value)
 
+    def _keep_what_it_changes(self, work: Work, unit: Unit) -> None:
+        """A statement may change what other modules hold, and whatever it calls a method of."""
+        now = unit.analysis.now
+        keys = self._groups.changes(work.name, work.new, unit)
+        for chain in now.changes | {chain[:-1] for chain in now.calls if len(chain) > 1}:
+            keys |= self.taint.keys(work.name, chain)
+        for module, name in keys - self._kept:
+            record = self._modules.get(module)
+            if record is not None and not name:
+                self.journal.keep_namespace(record.namespace)
+            elif record is not None:
+                for value in walk([record.namespace.get(name)], module):
+                    self.journal.keep(attributes_of(value) if is_plain(value) else value)
+        self._kept |= keys
+
     def _remove_names(self, work: Work) -> None:
         namespace = work.record.namespace
         for name in sorted(work.removed()):
@@ -236,6 +252,7 @@ class Transaction:
         work.forced.discard(id(unit))
         namespace = work.record.namespace
         before = dict(namespace)
+        self._keep_what_it_changes(work, unit)
         code = unit.code()
         hidden = {name: namespace.pop(name) for name in not_yet_bound(work, unit)}
         try:
