@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import sys
 import threading
+from abc import ABCMeta
 from collections import Counter
 from collections.abc import Iterable
 from types import (
@@ -111,6 +112,19 @@ def _state(running: Any) -> tuple[CodeType, FrameType | None]:
 
 def subclasses_of(kind: type) -> list[type]:
     return type.__subclasses__(kind)
+
+
+def forget_instance_checks() -> None:
+    """Abstract classes remember which classes are theirs: let them ask again."""
+    waiting: list[type] = [object]
+    seen: set[int] = set()
+    while waiting:
+        kind = waiting.pop()
+        if id(kind) not in seen:
+            seen.add(id(kind))
+            waiting += subclasses_of(kind)
+            if isinstance(kind, ABCMeta):
+                kind_of(kind)._abc_caches_clear(kind)
 
 
 def heirs(kind: type) -> list[type]:

@@ -15,6 +15,7 @@ from types import FunctionType
 from typing import Any
 
 from towline.notebook.reload.body import ClassBody
+from towline.notebook.reload.census import forget_instance_checks
 from towline.notebook.reload.groups import Groups
 from towline.notebook.reload.inplace import InPlace
 from towline.notebook.reload.journal import Journal
@@ -95,6 +96,8 @@ class Transaction:
         for work in self.works.values():
             move_lines(self, work)
         self._clear_caches()
+        if self.taint.shapes or any(work.members_changed() for work in self.works.values()):
+            forget_instance_checks()
         self._follow_names()
         for work in self.works.values():
             work.functions.clear()  # So that they are not found as held, by us.

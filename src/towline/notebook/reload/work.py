@@ -90,6 +90,11 @@ class Work:
             return []
         return self.functions.get(id(self.codes_before.get(key_of(old.node))), [])
 
+    def members_changed(self) -> bool:
+        """Whether a class has other names in its body than before."""
+        diffs = self.classes.values()
+        return any(all_bound(inner.changed) != all_bound(inner.vanished) for inner in diffs)
+
     def enter(self) -> None:
         """Find the functions that are alive in the module, by their code."""
         self.touched = True
