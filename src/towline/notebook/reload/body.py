@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from towline.notebook.reload.census import subclasses_of
 from towline.notebook.reload.diff import only_body_changed
-from towline.notebook.reload.effects import names_bound
+from towline.notebook.reload.effects import FUNCTIONS, names_bound
 from towline.notebook.reload.merge import callable_inside, same_value
 from towline.notebook.reload.peek import kind_of
 from towline.notebook.reload.source import Unit, all_bound, index_codes
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from towline.notebook.reload.transaction import Transaction
 
 MISSING: Any = object()
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 class _Namespace(dict[str, Any]):
@@ -104,7 +103,7 @@ class ClassBody:
 
     def _patched(self, unit: Unit) -> bool:
         old = self._diff.before.get(unit)
-        if old is None or not isinstance(unit.node, _FUNCTIONS) or not only_body_changed(old, unit):
+        if old is None or not isinstance(unit.node, FUNCTIONS) or not only_body_changed(old, unit):
             return False
         name = f"{self._unit.name}.{unit.name}"
         return self._transaction.in_place.patch_function(self._work, name, old.node, unit.node)

@@ -7,10 +7,9 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from towline.notebook.reload.effects import Function
+from towline.notebook.reload.effects import FUNCTIONS, Function
 from towline.notebook.reload.source import Unit
 
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _YIELDS = (ast.Yield, ast.YieldFrom)
 
 
@@ -87,7 +86,7 @@ def _find_reordered(old: list[Unit], new: list[Unit], result: Diff) -> None:
 
 
 def _kind(unit: Unit) -> type:
-    return ast.FunctionDef if isinstance(unit.node, _FUNCTIONS) else ast.ClassDef
+    return ast.FunctionDef if isinstance(unit.node, FUNCTIONS) else ast.ClassDef
 
 
 def _decorators(unit: Unit) -> list[str]:
@@ -97,7 +96,7 @@ def _decorators(unit: Unit) -> list[str]:
 def only_body_changed(old: Unit, new: Unit) -> bool:
     """Whether two functions differ only in what they do when called."""
     a, b = old.node, new.node
-    if not (isinstance(a, _FUNCTIONS) and isinstance(b, _FUNCTIONS)):
+    if not (isinstance(a, FUNCTIONS) and isinstance(b, FUNCTIONS)):
         return False
     return (
         _head(a) == _head(b)
@@ -119,7 +118,7 @@ def _is_generator(node: Function) -> bool:
         inner = waiting.pop()
         if isinstance(inner, _YIELDS):
             return True
-        if not isinstance(inner, (*_FUNCTIONS, ast.Lambda, ast.ClassDef)):
+        if not isinstance(inner, (*FUNCTIONS, ast.Lambda, ast.ClassDef)):
             waiting += ast.iter_child_nodes(inner)
     return False
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 Chain = tuple[str, ...]
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 STAR = "*"
 
 CHANGERS = frozenset(

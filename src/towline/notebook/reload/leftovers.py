@@ -29,12 +29,10 @@ from towline.notebook.reload.patch import (
 from towline.notebook.reload.peek import is_dict, is_tuple, kind_of
 from towline.notebook.reload.reach import walk
 from towline.notebook.reload.report import Left
-from towline.notebook.reload.work import CONSTRUCTORS
+from towline.notebook.reload.taint import CONSTRUCTORS
 
 if TYPE_CHECKING:
     from towline.notebook.reload.transaction import Transaction
-
-_CONTAINERS = (dict, list, tuple, set)
 
 
 class Leftovers:

@@ -20,9 +20,8 @@ from towline.notebook.reload.patch import (
     set_cell,
 )
 from towline.notebook.reload.peek import is_dict
-from towline.notebook.reload.reach import reach
+from towline.notebook.reload.reach import LRU, reach
 
-_LRU = type(functools.lru_cache(lambda: None))
 _SKIPPED = frozenset(
     {"__dict__", "__weakref__", "__slots__", "_abc_impl", "__module__", "_abc_registry"}
     | {"_member_map_", "_member_names_", "_value2member_map_"}
@@ -88,7 +87,7 @@ class Merge:
             return new
         if type(old) is functools.partial:
             return self._partial(old, new, label)
-        if type(old) is _LRU:
+        if type(old) is LRU:
             return self._cached(old, new, label)
         return new
 

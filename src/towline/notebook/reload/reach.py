@@ -25,7 +25,7 @@ from towline.notebook.reload.peek import is_dict, kind_of
 DEPTH_MAX = 8
 STEPS_MAX = 20_000  # For one module: what holds more is data.
 CONTAINER_MAX = 1_000
-
+LRU = type(functools.lru_cache(lambda: None))
 _WRAPPERS = (
     FunctionType,
     MethodType,
@@ -37,7 +37,7 @@ _WRAPPERS = (
     functools.partialmethod,
     functools.cached_property,
     functools.singledispatchmethod,
-    type(functools.lru_cache(lambda: None)),
+    LRU,
 )
 _CONTAINERS = (dict, list, tuple, set, frozenset)
 _NEVER = (ModuleType, CodeType, FrameType, BuiltinFunctionType, str, bytes, int, float)

@@ -22,7 +22,7 @@ from towline.notebook.reload.source import Source, Unit
 
 Key = tuple[str, str]  # Module, and a qualified name in it.
 
-MAKING = ("__init__", "__new__", "__post_init__")
+CONSTRUCTORS = ("__init__", "__new__", "__post_init__")
 SUBCLASSING = ("__init_subclass__", "__set_name__", "__class_getitem__")
 OF_CONTAINERS = (
     frozenset(dir(dict)) | frozenset(dir(list)) | frozenset(dir(str)) | frozenset(dir(set))
@@ -175,7 +175,7 @@ class Taint:
         """Whether calling a class, or an object, runs a method that is marked."""
         value = self._live(*key)
         if value is None or isinstance(value, type):
-            return any((key[0], f"{key[1]}.{method}") in self.behaviours for method in MAKING)
+            return any((key[0], f"{key[1]}.{method}") in self.behaviours for method in CONSTRUCTORS)
         return any(member in self.behaviours for member in self._members(value, "__call__"))
 
     def _subclassing(self, key: Key) -> bool:
@@ -186,7 +186,7 @@ class Taint:
         hooks += [
             (meta, name)
             for meta in kind_of(kind).__mro__
-            for name in (*MAKING, "__call__", "__prepare__")
+            for name in (*CONSTRUCTORS, "__call__", "__prepare__")
         ]
         return any(
             (base.__module__, f"{base.__qualname__}.{name}") in self.behaviours

@@ -25,7 +25,7 @@ from towline.notebook.reload.merge import Merge, same_value
 from towline.notebook.reload.modules import Modules, Record
 from towline.notebook.reload.names import MISSING, Names, holds
 from towline.notebook.reload.peek import attributes_of, is_dict
-from towline.notebook.reload.reach import is_opaque, is_plain, reach, walk
+from towline.notebook.reload.reach import LRU, is_opaque, is_plain, reach, walk
 from towline.notebook.reload.report import Left
 from towline.notebook.reload.runs import Runs, changed_below, not_yet_bound
 from towline.notebook.reload.source import RAN, Source, Unit, all_bound, first_line, index_codes
@@ -44,7 +44,6 @@ from towline.notebook.reload.work import (
 )
 
 ROUNDS_MAX = 5  # Modules that import each other may need another look.
-_LRU = type(functools.lru_cache(lambda: None))
 COSTLY_S = 1.0  # An import that took longer is not repeated for a value that may be the same.
 
 
@@ -228,8 +227,7 @@ class Transaction:
         self.enter(work)
         if isinstance(unit.node, ast.ClassDef) and self._into_class(work, unit):
             return True
-        values = not isinstance(unit.node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-        if values and not unit.is_import and work.record.seconds > COSTLY_S:
+        if not unit.name and not unit.is_import and work.record.seconds > COSTLY_S:
             work.done.add(id(unit))
             for name in sorted(unit.binds):
                 self.leftovers.say(
@@ -454,7 +452,7 @@ class Transaction:
             for part in name.split(".")[1:]:
                 value = getattr(value, "__dict__", {}).get(part)
             for inner in walk([value], module):
-                if type(inner) is _LRU:
+                if type(inner) is LRU:
                     inner.cache_clear()
                 elif isinstance(inner, functools.cached_property):
                     self.leftovers.cached_property_changed(module, name, inner)
@@ -481,7 +479,7 @@ class Transaction:
             source = self.source_of(record.name)
             if space.get(name, MISSING) is not old or (record.name, name) in self.values:
                 continue
-            if source is None or name in _names_of(source):
+            if source is None or name in all_bound(source.units):
                 continue
             if any(star != module and holds(star, name, old) for star in source.stars):
                 continue  # It came from there.
@@ -489,7 +487,3 @@ class Transaction:
                 self.journal.put(space, name, new)
             elif module in source.stars:
                 self.journal.drop(space, name)
-
-
-def _names_of(source: Source) -> set[str]:
-    return all_bound(source.units)

@@ -6,6 +6,7 @@ Which statements are due is decided here; running them is `transaction`'s.
 from __future__ import annotations
 
 import ast
+import copy
 import functools
 from collections import Counter
 from dataclasses import dataclass, field
@@ -13,14 +14,12 @@ from types import FunctionType
 from typing import Any
 
 from towline.notebook.reload.diff import Diff, diff, only_body_changed, same_header
-from towline.notebook.reload.effects import Function, names_bound
+from towline.notebook.reload.effects import FUNCTIONS, Function, names_bound
 from towline.notebook.reload.modules import Record
 from towline.notebook.reload.reach import functions_of
 from towline.notebook.reload.source import Codes, Source, Unit, all_bound, first_line
 from towline.notebook.reload.taint import Taint
 
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-CONSTRUCTORS = ("__init__", "__new__", "__post_init__")
 _WHOLE_BASES = (
     "NamedTuple",
     "TypedDict",
@@ -77,16 +76,14 @@ class Work:
             return self.diff.before[unit]
         return self._same.get(id(unit))
 
-    @property
+    @functools.cached_property
     def _same(self) -> dict[int, Unit]:
-        if not hasattr(self, "_same_cache"):
-            self._same_cache = {id(new): old for old, new in self.diff.same}
-        return self._same_cache
+        return {id(new): old for old, new in self.diff.same}
 
     def made_before(self, unit: Unit) -> list[FunctionType]:
         """Return the functions that the old version of a definition had made."""
         old = self.before(unit)
-        if old is None or not isinstance(old.node, _FUNCTIONS):
+        if old is None or not isinstance(old.node, FUNCTIONS):
             return []
         return self.functions.get(id(self.codes_before.get(key_of(old.node))), [])
 
@@ -148,7 +145,7 @@ def _mark_class(work: Work, unit: Unit, taint: Taint) -> None:
     for statement in [*inner.changed, *inner.vanished]:
         for name in statement.binds:
             key = (work.name, f"{unit.name}.{name}")
-            if isinstance(statement.node, _FUNCTIONS):
+            if isinstance(statement.node, FUNCTIONS):
                 taint.mark_behaviour(key)
             else:
                 taint.mark_value(key)
@@ -177,7 +174,7 @@ def is_partial(work: Work, unit: Unit) -> bool:
         return False
     if not _makes_more_of_its_body(new, work):
         return True
-    return all(isinstance(u.node, _FUNCTIONS) for u in touched) and names_bound(
+    return all(isinstance(u.node, FUNCTIONS) for u in touched) and names_bound(
         u.node for u in inner.changed
     ) == names_bound(u.node for u in inner.vanished)
 
@@ -200,18 +197,10 @@ def _makes_more_of_its_body(node: ast.ClassDef, work: Work) -> bool:
 
 def header_of(work: Work, unit: Unit) -> Unit:
     """Return a class without its body, to ask what only its header depends on."""
-    node = unit.node
-    assert isinstance(node, ast.ClassDef)
-    bare = ast.ClassDef(
-        name=node.name,
-        bases=node.bases,
-        keywords=node.keywords,
-        body=[ast.copy_location(ast.Pass(), node)],
-        decorator_list=node.decorator_list,
-    )
-    if hasattr(node, "type_params"):
-        setattr(bare, "type_params", [])  # noqa: B010 - Not there before 3.12.
-    return Unit(work.new, ast.copy_location(bare, node), unit.guards)
+    bare = copy.copy(unit.node)
+    assert isinstance(bare, ast.ClassDef)
+    bare.body = []
+    return Unit(work.new, bare, unit.guards)
 
 
 def body_only(work: Work, unit: Unit) -> bool:
@@ -222,7 +211,7 @@ def body_only(work: Work, unit: Unit) -> bool:
 def definitions(old: ast.AST, new: ast.AST) -> list[tuple[Function, Function]]:
     """Pair the functions in two equal pieces of syntax."""
     pairs = zip(ast.walk(old), ast.walk(new), strict=True)
-    return [(a, b) for a, b in pairs if isinstance(a, _FUNCTIONS) and isinstance(b, _FUNCTIONS)]
+    return [(a, b) for a, b in pairs if isinstance(a, FUNCTIONS) and isinstance(b, FUNCTIONS)]
 
 
 def touched_by(unit: Unit) -> set[str]:
