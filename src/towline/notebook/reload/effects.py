@@ -223,10 +223,11 @@ class _Reader(ast.NodeVisitor):
             if (chain := chain_of(base)) is not None:
                 self._add(self.effects.bases, chain)
             self._call(base) if isinstance(base, ast.Call) else self.visit(base)
-        self._local.append(names_bound(node.body))
+        self._local.append(set())
         self._qualname.append(node.name)
         for statement in node.body:
             self.visit(statement)
+            self._local[-1].update(names_bound([statement]))  # Below `K = K` it is the class's.
         self._qualname.pop()
         self._local.pop()
 
