@@ -38,9 +38,11 @@ def merge_members(old: Any, new: Any, journal: Journal) -> list[tuple[str, Any]]
     ]
     for name, _ in gone:
         _erase(old, name.rpartition(".")[2], journal)
+    combined = _combined(old, new)
     for name in _MAPS:
         table = {key: kept[id(member)] for key, member in getattr(new, name).items()}
         _refill(getattr(old, name), table, journal)
+    old._value2member_map_.update(combined)
     journal.assign(old, "_member_names_", list(new._member_names_))
     for name in new._member_map_:
         _publish(old, new, name, old._member_map_[name], journal)
@@ -48,6 +50,21 @@ def merge_members(old: Any, new: Any, journal: Journal) -> list[tuple[str, Any]]
         if "__objclass__" in vars(member):
             journal.put(attributes_of(member), "__objclass__", old)
     return gone
+
+
+def _combined(old: Any, new: Any) -> dict[Any, Any]:
+    """Return `Perm.R | Perm.W` and such, made when they were asked for: they may be held."""
+    if not issubclass(old, enum.Flag):
+        return {}
+    bits = 0
+    for value in new._value2member_map_:
+        bits |= value
+    named = {id(member) for member in old._member_map_.values()}
+    return {
+        value: member
+        for value, member in old._value2member_map_.items()
+        if id(member) not in named and not value & ~bits and value not in new._value2member_map_
+    }
 
 
 def _kept(old: Any, member: Any, made: Any, journal: Journal) -> Any:
