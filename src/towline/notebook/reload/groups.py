@@ -20,7 +20,8 @@ from towline.notebook.reload.work import Work, body_only, is_partial
 if TYPE_CHECKING:
     from towline.notebook.reload.transaction import Transaction
 
-CALLS_MAX = 4  # How deep it is looked for what a called function changes.
+# How deep it is looked for what a called function changes.
+CALLS_MAX = 4
 _SILENT = frozenset({"locals", "globals", "print", "warn", "warnings", "logging", "basicConfig"})
 
 
@@ -68,7 +69,8 @@ class Groups:
             settled = True
             if not self._withdraw(transaction, work, unit, key) and not self._force(key):
                 settled = False
-        if not settled and isinstance(unit.node, ast.Expr) and _has_effect(unit):
+        set_no_more = _set_inside(unit).difference(*map(_set_inside, work.new.units))
+        if not settled and (_has_effect(unit) or set_no_more):
             line = unit.node.lineno
             transaction.leftovers.say(
                 work.name,
@@ -208,6 +210,12 @@ def _take_out(container: Any, made: Any, transaction: Transaction) -> bool:
     had = any(item is made for item in container)
     container[:] = [item for item in container if item is not made]
     return had
+
+
+def _set_inside(unit: Unit) -> set[str]:
+    """Return what a statement sets, or deletes, that is no name: `lib.TIMEOUT = 5`."""
+    targets = getattr(unit.node, "targets", [getattr(unit.node, "target", None)])
+    return {ast.dump(one) for one in targets if isinstance(one, ast.Attribute | ast.Subscript)}
 
 
 def _has_effect(unit: Unit) -> bool:
