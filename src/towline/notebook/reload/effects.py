@@ -128,11 +128,18 @@ def absolute(package: str, module: str | None, level: int) -> str:
 
 
 def chain_of(node: ast.expr) -> Chain | None:
-    """Return ("a", "b") for `a.b`; None for what does not begin with a name."""
+    """Return ("a", "b") for `a.b` and `getattr(a, "b")`; None for what begins with no name."""
     parts: list[str] = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
+    while True:
+        match node:
+            case ast.Attribute(value, attribute):
+                pass
+            case ast.Call(ast.Name("getattr"), [value, ast.Constant(str(attribute)), *_]):
+                pass
+            case _:
+                break
+        parts.append(attribute)
+        node = value
     if not isinstance(node, ast.Name):
         return None
     return (node.id, *reversed(parts))
@@ -284,8 +291,8 @@ class _Reader(ast.NodeVisitor):
 
     def visit_Call(self, node: ast.Call) -> None:
         self._call(node.func)
-        if isinstance(node.func, ast.Attribute) and node.func.attr in CHANGERS:
-            self._change(node.func.value)
+        if (chain := chain_of(node)) is not None:
+            self._add(self.effects.reads, chain)
         arguments = [*node.args, *(keyword.value for keyword in node.keywords)]
         called = chain_of(node.func)
         calls_them = called is not None and called[-1] in CALL_WHAT_THEY_GET
@@ -302,6 +309,8 @@ class _Reader(ast.NodeVisitor):
 
     def _call(self, node: ast.expr) -> None:
         """Take what is called; decorators and bases come here, too."""
+        if isinstance(node, ast.Attribute) and node.attr in CHANGERS:
+            self._change(node.value)
         chain = chain_of(node)
         if chain is None:
             if isinstance(node, ast.Attribute):
