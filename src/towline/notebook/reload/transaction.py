@@ -35,6 +35,7 @@ from towline.notebook.reload.work import (
     body_only,
     header_of,
     is_partial,
+    is_state,
     made_there,
     mark_changes,
     names_deleted,
@@ -95,8 +96,7 @@ class Transaction:
         for work in self.works.values():
             move_lines(self, work)
         self._clear_caches()
-        if self.taint.shapes or any(work.members_changed() for work in self.works.values()):
-            forget_instance_checks()
+        self._forget_what_classes_are()
         self._follow_names()
         for work in self.works.values():
             work.functions.clear()  # So that they are not found as held, by us.
@@ -347,7 +347,7 @@ class Transaction:
         if isinstance(unit.node, ast.ClassDef) and before is not None and alone:
             inner = work.class_diff(unit)
             removed = {n for u in inner.vanished for n in u.binds}
-            state = {n for _, u in inner.same for n in u.binds if isinstance(u.node, ast.Assign)}
+            state = {n for _, u in inner.same for n in u.binds if is_state(u.node)}
             due = {n for _, u in inner.same for n in u.binds if self.taint.reason(work.name, u)}
             self.merge.bodies[label] = (removed, state - due)
         if isinstance(old, type) and isinstance(new, type):
@@ -456,6 +456,18 @@ class Transaction:
                     inner.cache_clear()
                 elif isinstance(inner, functools.cached_property):
                     self.leftovers.cached_property_changed(module, name, inner)
+
+    def _forget_what_classes_are(self) -> None:
+        """What `isinstance` and `singledispatch` found for a class is out of date once it has other
+        members or bases."""
+        if not self.taint.shapes and not any(w.members_changed() for w in self.works.values()):
+            return
+        forget_instance_checks()
+        for record in self._modules:
+            for value in list(record.namespace.values()):
+                known = vars(value) if isinstance(value, FunctionType) else {}
+                if "registry" in known and "_clear_cache" in known:
+                    known["_clear_cache"]()
 
     def _follow_names(self) -> None:
         self._names.read_history()

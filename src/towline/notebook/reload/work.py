@@ -195,6 +195,13 @@ def _makes_more_of_its_body(node: ast.ClassDef, work: Work) -> bool:
     return any("__init_subclass__" in base.__dict__ for base in live.__mro__[1:-1])
 
 
+def is_state(node: ast.stmt) -> bool:
+    """Whether a statement of a class's body gives the class, not its instances, a value."""
+    if isinstance(node, ast.AnnAssign):
+        return "ClassVar" in ast.dump(node.annotation)
+    return isinstance(node, ast.Assign)
+
+
 def header_of(work: Work, unit: Unit) -> Unit:
     """Return a class without its body, to ask what only its header depends on."""
     bare = copy.copy(unit.node)
