@@ -150,7 +150,7 @@ class ClassBody:
         before, after = (
             ast.get_docstring(node, clean=False) for node in (self._before, self._node)
         )
-        if before != after:
+        if before != after and "__doc__" not in names_bound(self._node.body):
             namespace = _Namespace(self._kind)
             if after is not None:
                 self._exec(self._node.body[0], self._node.body[0], namespace)

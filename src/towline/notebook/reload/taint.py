@@ -27,6 +27,8 @@ SUBCLASSING = ("__init_subclass__", "__set_name__", "__class_getitem__")
 OF_CONTAINERS = (
     frozenset(dir(dict)) | frozenset(dir(list)) | frozenset(dir(str)) | frozenset(dir(set))
 )
+# Of what cannot be told, such a name says nothing: everything has a `__name__`.
+OF_ALL = frozenset(dir(type))
 FOLLOWED_MAX = 10  # Re-exports of re-exports.
 
 
@@ -160,7 +162,7 @@ class Taint:
     def _calls_unnamed(self, effects: Effects) -> bool:
         """Whether it calls a method, or reads a property, marked under some class, of what cannot
         be told."""
-        called, read = effects.methods - OF_CONTAINERS, effects.touches
+        called, read = effects.methods - OF_CONTAINERS, effects.touches - OF_ALL
         for key in self.behaviours if called or read else ():
             owner, _, name = key[1].rpartition(".")
             if owner and (name in called or (name in read and self._is_computed(key))):
