@@ -293,6 +293,8 @@ class _Reader(ast.NodeVisitor):
         self._call(node.func)
         if (chain := chain_of(node)) is not None:
             self._add(self.effects.reads, chain)
+        if isinstance(node.func, ast.Attribute) and node.func.attr in CHANGERS:
+            self._change(node.func.value)
         arguments = [*node.args, *(keyword.value for keyword in node.keywords)]
         called = chain_of(node.func)
         calls_them = called is not None and called[-1] in CALL_WHAT_THEY_GET
@@ -309,8 +311,6 @@ class _Reader(ast.NodeVisitor):
 
     def _call(self, node: ast.expr) -> None:
         """Take what is called; decorators and bases come here, too."""
-        if isinstance(node, ast.Attribute) and node.attr in CHANGERS:
-            self._change(node.value)
         chain = chain_of(node)
         if chain is None:
             if isinstance(node, ast.Attribute):
