@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import mmap
 import os
+import select
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +24,7 @@ from towline.disk.observation import Observation
 from towline.disk.own import ensure_own_directory
 from towline.disk.replica import Replica
 from towline.disk.retired import REVIEW_FIRST_S
+from towline.disk.watch import open_watch
 from towline.disk.watch.base import NOTHING, Mode, ModeKind, Seen, Statistics, Watch
 
 INTERVAL_S = 100.0
@@ -345,3 +349,95 @@ def test_a_small_group_is_looked_at_once_it_is_complete(
     watch.seen = Seen(paths=frozenset(["x.bin", "y"]), closed=frozenset(["x.bin", "y"]))
     assert ahead.step(1.0).observations == []
     assert len(ahead.step(2.0).observations) == 2
+
+
+@pytest.fixture
+def watching(tmp_path: Path) -> Iterator[Follower]:
+    """A follower with the system's own watch. Its clock is ahead: any stamp can vouch at once."""
+    ensure_own_directory(tmp_path)
+    folder = Folder(tmp_path)
+    replica = Replica(folder, Rules([]), host="box", now_ns=lambda: time.time_ns() + 10**9)
+    with open_watch(tmp_path, lambda _: False) as watch:
+        follower = Follower(replica, watch, Gather(), is_watching=False)
+        for _ in follower.scan_steps():
+            pass
+        settled(follower)
+        yield follower
+    folder.close()
+
+
+def settled(follower: Follower) -> list[Observation]:
+    """Return what is told of all that happened before this call."""
+    follower.settle(1, time.monotonic())
+    told: list[Observation] = []
+    while True:
+        news = follower.step(time.monotonic())
+        assert not news.scan_reason
+        told += news.observations
+        if news.settled:
+            return told
+        select.select([follower.watch.fileno()], [], [], SETTLE_MAX_S / 100)
+
+
+needs_inotify = pytest.mark.skipif(
+    sys.platform != "linux", reason="elsewhere nothing tells that a file was closed"
+)
+
+
+@needs_inotify
+def test_what_was_written_through_a_map_is_told_once_the_map_is_closed(
+    watching: Follower, tmp_path: Path
+) -> None:
+    path = tmp_path / "data.npy"
+    with path.open("w+b") as file:
+        file.write(bytes(4))
+        file.flush()
+        mapped = mmap.mmap(file.fileno(), 4)
+    mapped[0] = 1  # From here on the page is dirty: what else is written changes no time.
+    settled(watching)
+    mapped[1] = 1
+    mapped.close()
+    assert settled(watching) == [
+        Observation("data.npy", File(digest_of(b"\1\1\0\0"), size=4)),
+    ]
+
+
+@needs_inotify
+def test_what_is_applied_is_not_read_again(
+    watching: Follower, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "old").write_bytes(b"old")
+    settled(watching)
+    changes = [
+        Change("new", None, file_of(b"new")),
+        Change("old", file_of(b"old"), file_of(b"newer")),
+    ]
+    results, _ = watching.apply(changes, contents_of(b"new", b"newer"), time.monotonic())
+    assert [result.outcome for result in results] == [Outcome.DONE] * 2
+    opened: list[str] = []
+    plain = watching.replica.folder.open
+    monkeypatch.setattr(
+        watching.replica.folder, "open", lambda path: (opened.append(path), plain(path))[1]
+    )
+    assert settled(watching) == []
+    assert not {"new", "old"} & {*opened}
+
+
+def test_what_was_written_through_a_map_while_it_was_read_is_read_again(tmp_path: Path) -> None:
+    path, size = tmp_path / "large", 4 << 20
+    path.write_bytes(bytes(size))
+    folder = Folder(tmp_path)
+    replica = Replica(folder, Rules([]), host="box", now_ns=lambda: time.time_ns() + 10**9)
+    replica.scan()
+    replica.doubt(["large"])
+    replica.observe(["large"])
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), size) as mapped:
+        mapped[0] = 1
+        replica.read_on()
+        assert replica.reading.path == "large"
+        mapped[0] = 2
+    replica.doubt(["large"])
+    while replica.reading.path:
+        replica.read_on()
+    assert replica.tree.get("large") == file_of(path.read_bytes())
+    folder.close()

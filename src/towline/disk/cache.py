@@ -1,8 +1,9 @@
 """Digests of files already read, each with the stamp under which it was true.
 
-A digest is kept only if its stamp can vouch for it: a file written in the same instant as it was
-hashed could change again without a trace in its times (git's "racy" rule). Nothing here reads a
-file of the root.
+A digest is believed only if its stamp can vouch for it: a file written in the same instant as it
+was hashed could change again without a trace in its times (git's "racy" rule), and so could one
+that is mapped into memory. Such a digest is in doubt: it is the last one known, no more. Nothing
+here reads a file of the root.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ _STAMP = struct.Struct(">QqqQI")
 _KNOWN_SIZE = _STAMP.size + DIGEST_SIZE
 _HEAD = struct.Struct(">HII")  # Bytes of the path, bytes of the names, how many.
 _INO_MASK = (1 << 64) - 1
+_DOUBT = b"\xff" * 8  # In place of the size in a row: no file is so large.
 
 
 class Stamp(NamedTuple):
@@ -81,6 +83,10 @@ def digest_in(row: bytes) -> bytes:
     return row[_STAMP.size :]
 
 
+def _doubted(row: bytes) -> bytes:
+    return _DOUBT + row[len(_DOUBT) :]
+
+
 class Cache:
     """Path → stamp and digest, for files only: a row.
 
@@ -95,15 +101,15 @@ class Cache:
         return sum(map(len, self._known.values()))
 
     def digest(self, path: str, stamp: Stamp) -> bytes | None:
-        known = self._get(path)
+        known = self.row(path)
         if known is None or not known.startswith(_STAMP.pack(*stamp)):
             return None
         return known[_STAMP.size :]
 
     def stamp(self, path: str, digest: bytes) -> Stamp | None:
         """Return the stamp that vouches for this digest of the file, if one does."""
-        known = self._get(path)
-        if known is None or not known.endswith(digest):
+        known = self.row(path)
+        if known is None or not known.endswith(digest) or known.startswith(_DOUBT):
             return None
         return Stamp(*_STAMP.unpack_from(known))
 
@@ -127,22 +133,20 @@ class Cache:
         self, directory: str, name: str, status: os.stat_result, row: bytes, read_at_ns: int
     ) -> None:
         """As `put`, for what has just been looked at and read."""
-        if _are_settled(status.st_mtime_ns, status.st_ctime_ns, read_at_ns):
-            self.put_row(directory, name, row)
-        else:
-            self._pop(join(directory, name))
+        if not _are_settled(status.st_mtime_ns, status.st_ctime_ns, read_at_ns):
+            row = _doubted(row)
+        self.put_row(directory, name, row)
 
     def last_digest(self, path: str) -> bytes | None:
         """Return the digest last known of the file, whether it is still true or not."""
-        known = self._get(path)
+        known = self.row(path)
         return None if known is None else known[_STAMP.size :]
 
     def put(self, path: str, stamp: Stamp, digest: bytes, *, read_at_ns: int) -> None:
-        """Remember a digest that was read not before `read_at_ns`, if its stamp is settled."""
-        if is_settled(stamp, read_at_ns):
-            self._put(path, _STAMP.pack(*stamp) + digest)
-        else:
-            self._pop(path)
+        """Remember a digest that was read not before `read_at_ns`; it is in doubt if its stamp is
+        not settled."""
+        row = _STAMP.pack(*stamp) + digest
+        self._put(path, row if is_settled(stamp, read_at_ns) else _doubted(row))
 
     def put_own(self, path: str, stamp: Stamp, digest: bytes) -> None:
         """Remember a file written here whose mtime was set by hand: any write would change it."""
@@ -152,6 +156,11 @@ class Cache:
         """A directory above has another name: the file at `source` is at `target` now, the same."""
         if (known := self._pop(source)) is not None:
             self._put(target, known)
+
+    def doubt(self, path: str) -> None:
+        """Let no stamp vouch for what is known of the file."""
+        if (known := self.row(path)) is not None:
+            self._put(path, _doubted(known))
 
     def forget(self, path: str) -> None:
         self._pop(path)
@@ -167,7 +176,7 @@ class Cache:
         """Drop what is known of the files in a directory; not of those further below."""
         self._known.pop(directory, None)
 
-    def _get(self, path: str) -> bytes | None:
+    def row(self, path: str) -> bytes | None:
         directory, _, name = path.rpartition("/")
         names = self._known.get(directory)
         return None if names is None else names.get(name)

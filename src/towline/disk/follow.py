@@ -26,7 +26,7 @@ from towline.disk.watch.base import NOTHING, Seen, Watch
 
 RETRY_INTERVAL_S = 5.0  # How often what could not be read is tried again, though nothing is told.
 RETRIES_MAX = 256  # Paths each time: a share of a broken disk must not keep us busy.
-VERIFY_INTERVAL_S = 600.0  # What no notice tells, a write through a map say, is found by then.
+VERIFY_INTERVAL_S = 600.0  # What no notice tells is found by then.
 INSTANT_S = 0.002  # Not worth another turn of a loop, whose timers may be 1 ms late.
 SETTLE_MAX_S = 1.0  # A cookie's event takes milliseconds; past this the watch has failed us.
 AHEAD_MIN = 24  # Files of a large group that are looked at ahead together, after the first ones.
@@ -185,6 +185,7 @@ class Follower:
 
     def _note(self, seen: Seen, now: float) -> None:
         self.replica.forget_ahead()
+        self.replica.doubt(seen.written)
         self.replica.settling.note_closed(seen.closed)
         self._note_ahead(seen.closed)
         self._gather.note(seen.paths, now, whole=seen.is_rename)

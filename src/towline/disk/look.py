@@ -201,11 +201,12 @@ class Look:
         A file that changes all the time is tried a few times, then unsynced for now.
         """
         for _ in range(ATTEMPTS_MAX):
-            read_at_ns = self.now_ns()
+            read_at_ns, known = self.now_ns(), self.cache.row(path)
             digest, status = yield from self._hash_steps(path)
             if self._is_too_large(path, status.st_size):  # It grew since it was looked at.
                 return Unsynced(ProblemKind.TOO_LARGE)
-            if digest is not None:
+            # Another row: it was written to meanwhile, be it through a map.
+            if digest is not None and self.cache.row(path) is known:
                 self.cache.put(path, stamp_of(status), digest, read_at_ns=read_at_ns)
                 return File(digest, is_executable(status.st_mode), status.st_size)
         return Unsynced(ProblemKind.CHANGING)

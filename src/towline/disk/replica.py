@@ -188,6 +188,11 @@ class Replica:
             finally:
                 self.folder.release()
 
+    def doubt(self, paths: Iterable[str]) -> None:
+        """Read these files when they are looked at next, whatever their stamps say."""
+        for path in paths:
+            self._cache.doubt(path)
+
     def forget_ahead(self) -> None:
         self._look.forget_ahead()
 

@@ -52,13 +52,15 @@ class Seen:
     A path in `paths` needs another look, and if a directory came or went there, so does everything
     below it. One in `writing` was written but not closed yet, so a look is worth
     while after some quiet. Those in `closed` were closed by who wrote them, or got their name, and
-    nothing since; not every watch knows. `cookies` names the cookies before which nothing remains
-    to be told.
+    nothing since; not every watch knows. Those in `written` were closed by who may have written to
+    them: also through a map, which may change no time. `cookies` names the cookies before which
+    nothing remains to be told.
     """
 
     paths: frozenset[str] = frozenset()
     writing: frozenset[str] = frozenset()
     closed: frozenset[str] = frozenset()
+    written: frozenset[str] = frozenset()
     cookies: frozenset[str] = frozenset()
     rescan: bool = False  # The watch cannot vouch for what happened: `rewatch`, then scan.
     root_gone: bool = False  # The root was deleted, moved away or unmounted.
@@ -76,6 +78,7 @@ class Found:
     paths: set[str] = field(default_factory=set[str])
     writing: set[str] = field(default_factory=set[str])
     closed: set[str] = field(default_factory=set[str])
+    written: set[str] = field(default_factory=set[str])
     cookies: set[str] = field(default_factory=set[str])
     rescan: bool = False
     root_gone: bool = False
@@ -105,6 +108,7 @@ class Found:
             paths=frozenset() if too_many else frozenset(self.paths),
             writing=frozenset() if too_many else frozenset(self.writing),
             closed=frozenset() if too_many else frozenset(self.closed - self.writing),
+            written=frozenset(self.written),
             cookies=frozenset(self.cookies),
             rescan=self.rescan or too_many,
             root_gone=self.root_gone,

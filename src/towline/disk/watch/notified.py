@@ -253,6 +253,8 @@ class InotifyWatch(Watch):
             self._found.note(path)
             if mask & _FINISHED:
                 self._found.closed.add(path)
+            if mask & kernel.CLOSE_WRITE:
+                self._found.written.add(path)
 
     def _is_being_written(self, path: str) -> bool:
         return path in self._found.writing or path in self._created
