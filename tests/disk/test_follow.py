@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.disk.mounts import needs_mount, small_disk_at
 from tests.disk.world import contents_of, file_of
 from towline.core.change import Change, Outcome
 from towline.core.entry import File, Unsynced, digest_of
@@ -19,7 +20,14 @@ from towline.core.gather import Gather
 from towline.core.ignore import Rules
 from towline.core.problem import ProblemKind
 from towline.disk.folder import Folder
-from towline.disk.follow import AHEAD_MIN, AHEAD_SIZE, RETRY_INTERVAL_S, SETTLE_MAX_S, Follower
+from towline.disk.follow import (
+    AHEAD_MIN,
+    AHEAD_SIZE,
+    RETRY_INTERVAL_S,
+    SETTLE_MAX_S,
+    VERIFY_INTERVAL_S,
+    Follower,
+)
 from towline.disk.observation import Observation
 from towline.disk.own import ensure_own_directory
 from towline.disk.replica import Replica
@@ -379,6 +387,14 @@ def settled(follower: Follower) -> list[Observation]:
         select.select([follower.watch.fileno()], [], [], SETTLE_MAX_S / 100)
 
 
+def verified(follower: Follower) -> list[Observation]:
+    """Return what is found once everything is looked at again."""
+    now, told = time.monotonic() + VERIFY_INTERVAL_S, list[Observation]()
+    while (deadline := follower.deadline()) is not None and deadline <= now:
+        told += follower.step(now).observations
+    return told
+
+
 needs_inotify = pytest.mark.skipif(
     sys.platform != "linux", reason="elsewhere nothing tells that a file was closed"
 )
@@ -441,3 +457,17 @@ def test_what_was_written_through_a_map_while_it_was_read_is_read_again(tmp_path
         replica.read_on()
     assert replica.tree.get("large") == file_of(path.read_bytes())
     folder.close()
+
+
+@needs_mount
+def test_a_disk_that_was_mounted_in_the_folder_is_watched_once_it_is_found(
+    watching: Follower, tmp_path: Path
+) -> None:
+    (tmp_path / "disk").mkdir()
+    settled(watching)
+    with small_disk_at(tmp_path / "disk", size=64 << 10):
+        (tmp_path / "disk" / "a").mkdir()
+        (tmp_path / "disk" / "a" / "b").write_bytes(b"1")
+        assert [one.path for one in verified(watching)] == ["disk/a"]
+        (tmp_path / "disk" / "a" / "b").write_bytes(b"22")
+        assert [one.path for one in settled(watching)] == ["disk/a/b"]

@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.disk.mounts import needs_mount, small_disk_at
 from tests.disk.world import contents_in, contents_of, file_of, left_in_stage, replica_of
 from towline.core.change import Change, Outcome
 from towline.core.problem import ProblemKind
 
 SIZE = 64 << 10  # Bytes of the whole disk.
 
-needs_mount = pytest.mark.skipif(
-    sys.platform != "linux" or os.geteuid() != 0, reason="only root can mount a small tmpfs"
-)
-
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(tmp_path)]
-    mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
-    if mounted.returncode:
-        pytest.skip(f"mount refused: {mounted.stderr.strip()}")
-    yield tmp_path
-    subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
+    with small_disk_at(tmp_path, SIZE):
+        yield tmp_path
 
 
 @needs_mount

@@ -15,6 +15,7 @@ from itertools import islice
 from towline.core.change import Change, Result
 from towline.core.entry import File
 from towline.core.gather import Gather
+from towline.core.path import parent_of
 from towline.core.problem import ProblemKind
 from towline.core.steps import Steps
 from towline.disk.displaced import Kept
@@ -344,7 +345,10 @@ class Follower:
         try:
             next(self._verifying)
         except (StopIteration, OSError) as end:  # A folder that fails as a whole is told elsewhere.
-            news.observations += end.value if isinstance(end, StopIteration) else ()
+            found = end.value if isinstance(end, StopIteration) else ()
+            news.observations += found
+            for directory in {parent_of(one.path) for one in found}:
+                self.watch.cover(directory)  # Something was mounted there, it may be.
             self._verifying, self._verify_at = None, now + self._verify_interval_s
 
     def _review(self, now: float, news: News) -> None:

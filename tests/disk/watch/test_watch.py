@@ -5,9 +5,11 @@ A cookie ends each wait: it comes back when everything before it was told.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,7 +21,7 @@ import pytest
 
 from towline.disk import watch as watch_module
 from towline.disk.watch import ModeKind, Seen, Watch, open_watch
-from towline.disk.watch.inotify import limit_of
+from towline.disk.watch.inotify import Inotify, limit_of
 from towline.disk.watch.poller import POLL_LONGEST_S, POLL_SHORTEST_S
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's inotify")
@@ -285,6 +287,28 @@ def test_a_directory_that_became_readable_is_watched(watched: Watched) -> None:
     watched.drain()
     watched.make("closed/a", "1")
     assert "closed/a" in watched.drain().paths
+
+
+def test_what_can_be_reached_in_a_directory_later_is_watched(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that may be read and not searched: its names are known, and no more."""
+    watched = opened()
+    plain = Inotify.add
+
+    def refuse(inotify: Inotify, place: str, mask: int) -> int:  # Root may search everything.
+        if "/closed/" in place and not (watched.root / "closed").stat().st_mode & stat.S_IXUSR:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), place)
+        return plain(inotify, place, mask)
+
+    monkeypatch.setattr(Inotify, "add", refuse)
+    (watched.root / "closed").mkdir(mode=0o600)
+    watched.make("closed/a/b/c", "1")
+    watched.drain()
+    (watched.root / "closed").chmod(0o700)
+    assert "closed/a/b" in watched.drain().paths
+    watched.make("closed/a/b/c", "2")
+    assert watched.drain().paths == {"closed/a/b/c"}
 
 
 def test_nothing_in_a_skipped_directory_is_told(watched: Watched) -> None:

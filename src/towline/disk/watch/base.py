@@ -179,6 +179,10 @@ class Watch(ABC):
         Call it after `Seen.rescan` or when the skip rule has changed, and scan afterwards.
         """
 
+    def cover(self, directory: str) -> None:
+        """Watch a directory and all below it that is not watched; `read` tells what is there."""
+        return
+
     @abstractmethod
     def place_cookie(self) -> str:
         """Place a cookie and return its name.

@@ -267,7 +267,7 @@ class InotifyWatch(Watch):
         elif mask & _LEFT:
             self._forget(path)
         else:  # It came, or its mode changed, so that it can perhaps be read now.
-            self._cover(path)
+            self.cover(path)
 
     def _settle_created(self) -> None:
         """Report what was made without being written: links, pipes, a name for a whole file.
@@ -295,21 +295,26 @@ class InotifyWatch(Watch):
 
     # The set of directories.
 
-    def _cover(self, top: str) -> None:
-        """Look after a directory and all below it that is new; tell what is found there."""
-        for path in walk(top, self._skip, self._look_after).found:
+    def cover(self, directory: str) -> None:
+        for path in walk(directory, self._skip, self._look_after).found:
             self._found.note(path)
 
     def _look_after(self, directory: str) -> Listing | None:
         """Watch, or else poll; return what the directory holds.
 
-        None if it is gone, cannot be read, or was looked after already: then what is below it is
-        known or its records are still to come.
+        None if it is gone or cannot be read. Of one that was looked after already only directories
+        that are not: what else is below it is known, or its records are still to come.
         """
         was_known = directory in self._directories
         wd = self._directories.wd_of(directory)
         listing = self._look_after_again(directory)
-        return None if was_known and wd == self._directories.wd_of(directory) else listing
+        if listing and was_known and wd == self._directories.wd_of(directory):
+            return [
+                one
+                for one in listing
+                if one[1] and join(directory, one[0]) not in self._directories
+            ]
+        return listing
 
     def _look_after_again(self, directory: str) -> Listing | None:
         """As `_look_after`, but None only if the directory is gone or cannot be read."""
@@ -349,7 +354,7 @@ class InotifyWatch(Watch):
         self._found.note(directory)
         self._forget(directory)
         self._poller.doubt(directory)  # It may come back, the same, before the next pass.
-        self._cover(directory)
+        self.cover(directory)
 
     def _take_looked(self, looked: Looked) -> None:
         """Take in what polling found."""
@@ -358,7 +363,7 @@ class InotifyWatch(Watch):
         for path in looked.departed:
             self._forget(path)
         for path in looked.arrived:
-            self._cover(path)
+            self.cover(path)
         promotions = 1 + self._directories.watched // PROMOTED_PART
         for directory in sorted(looked.active.intersection(self._poller))[:promotions]:
             self._promote(directory)
