@@ -496,3 +496,34 @@ def test_what_must_outlive_a_loss_of_power_is_on_the_disk_before_it_counts(
     if change.new is not None:
         last_write = max(at for at, call in enumerate(folder.calls) if call == "write")
         assert last_write < folder.calls.index("sync_file") < placed[-1]
+
+
+@pytest.mark.parametrize("year", [1600, 1965, 2300])
+def test_a_file_of_any_date_is_known_and_replaced(tmp_path: Path, year: int) -> None:
+    (tmp_path / "x.py").write_bytes(OLD)
+    folder = DatedFolder(tmp_path)
+    folder.mtime_ns = round((year - 1970) * 365.2425 * 86400) * 10**9
+    replica = replica_of(folder, now_ns=lambda: time.time_ns() + 10**9)
+    assert replica.observe(["x.py"]) == []
+    (result,) = replica.apply([Change("x.py", OLD_FILE, NEW_FILE)], contents_of(NEW))
+    assert result.outcome is Outcome.DONE
+    assert (tmp_path / "x.py").read_bytes() == NEW
+
+
+class DatedFolder(Folder):
+    """On a disk that holds dates of which others know nothing."""
+
+    mtime_ns = 0
+
+    def scan_directory(self, path: str) -> list[tuple[str, os.stat_result]]:
+        return [(name, self._dated(status)) for name, status in super().scan_directory(path)]
+
+    def lstat(self, path: str) -> os.stat_result:
+        return self._dated(super().lstat(path))
+
+    def fstat(self, descriptor: int) -> os.stat_result:
+        return self._dated(super().fstat(descriptor))
+
+    def _dated(self, status: os.stat_result) -> os.stat_result:
+        plain = {name: getattr(status, name) for name in dir(status) if name.startswith("st_")}
+        return os.stat_result(tuple(status), {**plain, "st_mtime_ns": self.mtime_ns})

@@ -26,7 +26,8 @@ _MAGIC = b"towline cache 3\n"
 _STAMP = struct.Struct(">QqqQI")
 _KNOWN_SIZE = _STAMP.size + DIGEST_SIZE
 _HEAD = struct.Struct(">HII")  # Bytes of the path, bytes of the names, how many.
-_INO_MASK = (1 << 64) - 1
+_UNSIGNED = struct.Struct(">4QI")  # The same, of what may not fit: files can be dated beyond 2262.
+_MASK = (1 << 64) - 1
 _DOUBT = b"\xff" * 8  # In place of the size in a row: no file is so large.
 
 
@@ -41,13 +42,7 @@ class Stamp(NamedTuple):
 
 
 def stamp_of(status: os.stat_result) -> Stamp:
-    return Stamp(
-        status.st_size,
-        status.st_mtime_ns,
-        status.st_ctime_ns,
-        status.st_ino & _INO_MASK,
-        status.st_mode,
-    )
+    return Stamp(*_STAMP.unpack(packed_stamp_of(status)))
 
 
 def is_settled(stamp: Stamp, now_ns: int) -> bool:
@@ -70,11 +65,11 @@ _NOTHING: dict[str, bytes] = {}
 
 def packed_stamp_of(status: os.stat_result) -> bytes:
     """Return a stamp as a row of the cache begins with it."""
-    return _STAMP.pack(
+    return _UNSIGNED.pack(
         status.st_size,
-        status.st_mtime_ns,
-        status.st_ctime_ns,
-        status.st_ino & _INO_MASK,
+        status.st_mtime_ns & _MASK,
+        status.st_ctime_ns & _MASK,
+        status.st_ino & _MASK,
         status.st_mode,
     )
 
