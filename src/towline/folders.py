@@ -18,6 +18,7 @@ from towline.core.direction import Direction, Directions
 from towline.core.gather import Gather
 from towline.core.ignore import Rules, Source, SourceKind
 from towline.core.path import join
+from towline.core.problem import Problem, ProblemKind
 from towline.core.unfinished import unfinished
 from towline.disk.extent import exclude_lines
 from towline.disk.folder import Folder as DiskFolder
@@ -77,10 +78,17 @@ def open_folder(
     lines = tuple(unfinished(options.checkpoints.patterns))
     partial = Source(SourceKind.CONFIGURATION, "", "checkpoints.patterns", lines)
 
+    rules: Rules | None = None
+
     async def read_rules() -> Rules:
-        extra = options.ignore
-        sources = await anyio.to_thread.run_sync(lambda: read_sources(root, extra))
-        return Rules([partial, *sources], options.size_max, options.checkpoints)
+        nonlocal rules
+        try:
+            rules = await anyio.to_thread.run_sync(_read_rules, root, partial, options)
+        except UserError as error:
+            if rules is None:
+                raise
+            report(events.Note(f"what is left out stays as it was: {error.message}"))
+        return rules
 
     def make_local(absorb: Callable[[News], None]) -> Local:
         return Local(follower, absorb)
@@ -108,6 +116,23 @@ def open_folder(
         history=history,
         heard_at=heard_at,
     )
+
+
+def _read_rules(root: Path, partial: Source, options: Options) -> Rules:
+    """Raises UserError: what is left out must not be sent because a file that says so is unfit."""
+    problems: list[Problem] = []
+    sources = read_sources(root, options.ignore, report=problems.append)
+    try:
+        for problem in problems:
+            if problem.kind is not ProblemKind.NAME:  # Of those, what lies beside is not synced.
+                raise ValueError(f"{problem.path}: {problem.detail}")
+        return Rules([partial, *sources], options.size_max, options.checkpoints)
+    except ValueError as error:
+        raise UserError(
+            f"what is to be left out of {root} cannot be told: {error}",
+            "all of it would be sent: mend the file, or remove it",
+            ExitCode.CONFIG,
+        ) from None
 
 
 def left_out(root: Path, extra: Sequence[str]) -> list[str]:

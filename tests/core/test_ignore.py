@@ -337,6 +337,11 @@ def test_rules_survive_the_wire(rules: Rules) -> None:
     assert read.size_max == rules.size_max
 
 
+def test_a_source_may_lie_in_a_directory_of_any_name() -> None:
+    rules = Rules([Source(GIT, "a\nb", "a\nb/.gitignore", ("*.log",))])
+    assert Rules.from_wire(rules.to_wire()) == rules
+
+
 EMPTY = NO_CHECKPOINTS.to_wire()
 
 

@@ -223,6 +223,24 @@ def test_what_cannot_be_read_is_reported_and_the_rest_is_found(
     assert problems == [Problem("a/.gitignore", ProblemKind.UNREADABLE, "Permission denied")]
 
 
+def test_an_ignore_file_that_lies_too_deep_is_a_problem(root: Path) -> None:
+    write(root / ("d/" * 101) / ".gitignore", "x\n")
+    problems: list[Problem] = []
+    read_sources(root, report=problems.append)
+    assert [problem.kind for problem in problems] == [ProblemKind.NAME]
+
+
+def test_a_link_or_a_folder_named_like_an_ignore_file_is_none(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    write(tmp_path / "elsewhere", "x\n")
+    (tmp_path / ".gitignore").symlink_to("elsewhere")
+    (tmp_path / "a/.gitignore").mkdir(parents=True)
+    (tmp_path / "a/b").mkdir()
+    problems: list[Problem] = []
+    read_sources(tmp_path / "a/b", report=problems.append)
+    assert problems == []
+
+
 def test_sources_found_by_walking_make_the_same_rules_at_once(root: Path) -> None:
     """What the walk steps over by its partial rules is what the whole rules step over."""
     write(root / ".gitignore", "b/\n")

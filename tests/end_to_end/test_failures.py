@@ -110,6 +110,34 @@ def test_a_computer_without_ssh(laptop: Laptop) -> None:
     assert_fails(laptop.start(), 69, "/nowhere/ssh")
 
 
+UNFIT = "secret.env\n" + "data/0000000000.bin\n" * 60_000
+
+
+@pytest.mark.parametrize(
+    ("content", "files", "said"),
+    [(UNFIT, 1, "models/0/.gitignore"), (UNFIT[:900_000], 5, "exceed")],
+)
+def test_ignore_files_that_cannot_be_used_let_nothing_go(
+    laptop: Laptop, content: str, files: int, said: str
+) -> None:
+    for number in range(files):
+        save(laptop.project / f"models/{number}/.gitignore", content)
+        save(laptop.project / f"models/{number}/secret.env", "KEY=1")
+    assert_fails(laptop.start(), 78, "left out", said)
+    assert not (laptop.there / "models").exists()
+
+
+def test_an_ignore_file_that_becomes_unfit_leaves_the_rules_as_they_were(laptop: Laptop) -> None:
+    save(laptop.project / ".gitignore", "*.env\n")
+    with laptop.linked() as link:
+        save(laptop.project / ".gitignore", UNFIT)
+        note = link.wait_for("note")["text"]
+        assert note.startswith("what is left out stays as it was")
+        save(laptop.project / "secret.env", "KEY=1")
+        laptop.flush()
+        assert not (laptop.there / "secret.env").exists()
+
+
 def test_a_project_folder_that_is_moved_away_is_not_taken_for_an_emptied_one(
     laptop: Laptop,
 ) -> None:

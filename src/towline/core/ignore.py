@@ -281,8 +281,10 @@ def _source_from_wire(value: object) -> Source:
     kind, directory, origin, lines, prefix = items
     texts = cast("list[object]", lines) if isinstance(lines, list) else [None]
     for text in (kind, directory, origin, prefix, *texts):
-        if not isinstance(text, str) or "\n" in text:
-            raise ValueError(f"expected a line of text, not {text!r:.80}")
+        if not isinstance(text, str):
+            raise ValueError(f"expected a text, not {text!r:.80}")
+    if any("\n" in cast("str", text) for text in texts):
+        raise ValueError(f"expected lines of text in {origin!r:.80}")
     if kind not in SourceKind.__members__:
         raise ValueError(f"no such kind of source: {kind!r:.80}")
     return Source(

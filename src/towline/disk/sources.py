@@ -7,6 +7,7 @@ nested in the project has in its own `.git`.
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +24,7 @@ from towline.core.ignore import (
     SourceKind,
     lines_of,
 )
-from towline.core.path import join, name_of, parents_of
+from towline.core.path import BadPathError, join, name_of, parents_of
 from towline.core.problem import Problem, ProblemKind
 
 FILE_SIZE_MAX = 1 << 20  # Bytes of one ignore file. Longer ones are lists of data, not rules.
@@ -45,8 +46,8 @@ def read_sources(
 ) -> list[Source]:
     """Return the rules of the project in `root`, `extra` being its configuration's patterns.
 
-    Walks every directory that is not ignored. What cannot be read is handed to `report`, with the
-    path a person knows it by, and leaves its rules out; nothing is raised.
+    Walks every directory that is not ignored. An ignore file that cannot be used is handed to
+    `report`, by the path a person knows it by, and its rules are missing; nothing is raised.
     """
     reader = _Reader(root, report or (lambda _: None))
     sources = [DEFAULT_SOURCE, *reader.outside()]
@@ -106,8 +107,7 @@ class _Reader:
             rules = waiting.pop()
             try:
                 files, directories = self._listed(rules.path)
-            except OSError as error:
-                self._unreadable(rules.path, error)
+            except OSError:  # Nothing in it is synced either, and whoever scans it says so.
                 continue
             sources = [source for file in files if (source := self._source(rules.path, file))]
             yield from sources
@@ -128,25 +128,28 @@ class _Reader:
         content = self._content(Path(entry.path), origin, follow=False)
         if not content:
             return None
-        return Source(_KINDS[entry.name], directory, origin, lines_of(content))
+        try:
+            return Source(_KINDS[entry.name], directory, origin, lines_of(content))
+        except BadPathError as error:  # Nothing beside it is synced.
+            self._report(Problem(origin, ProblemKind.NAME, str(error)))
+            return None
 
     def _content(self, file: Path, origin: str, follow: bool) -> bytes | None:
         """Return the whole of a small regular file; None if it is absent or cannot be used."""
         try:
             content = _read_regular(file, FILE_SIZE_MAX, follow)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
         except OSError as error:
-            self._unreadable(origin, error)
+            if error.errno == errno.ELOOP:  # A link, which git does not follow either.
+                return None
+            reason = error.strerror or type(error).__name__
+            self._report(Problem(origin, ProblemKind.UNREADABLE, reason))
             return None
         if content is None:
             limit = f"an ignore file of more than {FILE_SIZE_MAX >> 20} MiB is not read"
             self._report(Problem(origin, ProblemKind.TOO_LARGE, limit))
         return content
-
-    def _unreadable(self, path: str, error: OSError) -> None:
-        reason = error.strerror or type(error).__name__
-        self._report(Problem(path or ".", ProblemKind.UNREADABLE, reason))
 
 
 def _seen_from(inside: str, source: Source) -> Source:

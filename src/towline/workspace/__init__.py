@@ -197,6 +197,8 @@ class Workspace:
         except OSError as error:
             where = error.filename or self._request.project
             self._fail(UserError(f"{where} cannot be read: {error.strerror}"))
+        except UserError as error:
+            self._fail(error)
 
     async def _equip(self) -> None:
         """Beside sync, and for a project that lives in one folder there."""
