@@ -13,7 +13,7 @@ import os
 import stat
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from towline.core.path import OWN_DIRECTORY
@@ -35,6 +35,9 @@ _NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # A fifo in a file's place must not st
 _BINARY = getattr(os, "O_BINARY", 0)
 _READ = os.O_RDONLY | _NO_FOLLOW | _NONBLOCK | _BINARY
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_FOLLOW | _BINARY
+
+UNKNOWN = os.stat_result((0,) * 10)
+"""In place of the lstat of what is there and cannot be looked at: it is nothing that is synced."""
 
 
 class Folder:
@@ -115,12 +118,18 @@ class Folder:
         return os.access(at, os.F_OK, dir_fd=root)
 
     def scan_directory(self, path: str) -> list[tuple[str, os.stat_result]]:
-        """Return names with their lstat, sorted. What vanishes meanwhile is left out."""
+        """Return names with their lstat, sorted. What vanishes meanwhile is left out.
+
+        That of a mount that does not answer, say, is `UNKNOWN`.
+        """
         with self._opened_directory(path) as directory:
             try:
                 found = _listing(directory)
-            except FileNotFoundError:  # Of one of them, if not of the directory.
-                found = _listing_of_what_stays(directory)
+            except OSError as error:  # Of one of them, if not of the directory.
+                found = _listing_one_by_one(directory)
+                is_all = bool(found) and all(status is UNKNOWN for _, status in found)
+                if is_all and not isinstance(error, FileNotFoundError):
+                    raise  # It may be listed and not searched.
         found.sort()
         return found
 
@@ -333,13 +342,19 @@ def _listing(directory: int | str) -> list[tuple[str, os.stat_result]]:
         return [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
 
 
-def _listing_of_what_stays(directory: int | str) -> list[tuple[str, os.stat_result]]:
-    found: list[tuple[str, os.stat_result]] = []
+def _listing_one_by_one(directory: int | str) -> list[tuple[str, os.stat_result]]:
     with os.scandir(directory) as entries:
-        for entry in entries:
-            with suppress(FileNotFoundError):
-                found.append((entry.name, entry.stat(follow_symlinks=False)))
-    return found
+        looked_at = [(entry.name, _status_of(entry)) for entry in entries]
+    return [(name, status) for name, status in looked_at if status is not None]
+
+
+def _status_of(entry: os.DirEntry[str]) -> os.stat_result | None:
+    try:
+        return entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return UNKNOWN
 
 
 def _number(descriptor: int | None) -> int:

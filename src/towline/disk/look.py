@@ -22,7 +22,7 @@ from towline.core.path import join, name_of, parent_of, shared
 from towline.core.problem import ProblemKind
 from towline.core.steps import Steps, run_to_end
 from towline.disk.cache import Cache, Stamp, digest_in, packed_stamp_of, stamp_of
-from towline.disk.folder import Folder
+from towline.disk.folder import UNKNOWN, Folder
 from towline.disk.settle import Settling
 from towline.disk.signatures import LARGE, BlockReader, Known, Signatures
 
@@ -175,6 +175,8 @@ class Look:
             return DIRECTORY
         if stat.S_ISLNK(status.st_mode):
             return link_entry(path, self.folder.readlink(path))
+        if status is UNKNOWN:
+            return Unsynced(ProblemKind.UNREADABLE, "it cannot be looked at")
         return Unsynced(ProblemKind.SPECIAL)
 
     def _file_steps(self, path: str, status: os.stat_result) -> Steps[Entry | None]:

@@ -158,8 +158,17 @@ def _signatures(directory: str) -> dict[str, Signature]:
     with os.scandir(directory) as entries:
         for entry in entries:
             with suppress(FileNotFoundError):
-                signatures[entry.name] = _signature(entry.stat(follow_symlinks=False))
+                signatures[entry.name] = _signature_of(entry)
     return signatures
+
+
+def _signature_of(entry: os.DirEntry[str]) -> Signature:
+    try:
+        return _signature(entry.stat(follow_symlinks=False))
+    except FileNotFoundError:
+        raise
+    except OSError:  # Of a mount that does not answer, say: it is there.
+        return (0, 0, 0, 0, 0)
 
 
 def _signature(status: os.stat_result) -> Signature:
