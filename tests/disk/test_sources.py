@@ -129,6 +129,24 @@ def test_a_tilde_in_the_setting_is_the_home(
     assert [lines for _, _, _, lines in found(root)] == [("x",)]
 
 
+def test_a_setting_of_nothing_means_none(root: Path, tmp_path: Path) -> None:
+    write(tmp_path / "xdg/git/ignore", "*.global\n")
+    git(root, "init", "-q")
+    git(root, "config", "core.excludesFile", "")
+    write(root / "a.global")
+    assert SourceKind.EXCLUDES_FILE not in [kind for kind, *_ in found(root)]
+    assert git(root, "status", "--porcelain") == "?? a.global\n"
+
+
+def test_a_relative_setting_is_below_the_top_of_the_repository(root: Path) -> None:
+    git(root, "init", "-q")
+    git(root, "config", "core.excludesFile", "mine")
+    write(root / "mine", "*.mine\n")
+    write(root / "inside/a.mine")
+    assert ("*.mine",) in [lines for *_, lines in found(root / "inside")]
+    assert git(root / "inside", "check-ignore", "a.mine") == "a.mine\n"
+
+
 def test_a_worktree_has_the_repository_s_exclude_file(root: Path, tmp_path: Path) -> None:
     git(root, "init", "-q")
     git(root, "commit", "-q", "--allow-empty", "-m", "first")

@@ -70,8 +70,8 @@ class _Reader:
         A repository that ignores the whole folder (one of dotfiles in the home directory, say)
         has no say in what is in it.
         """
-        excludes = list(self._excludes())
         top = _top_of(self._root)
+        excludes = list(self._excludes(top or self._root))
         if top is None:
             return excludes
         inside = self._root.relative_to(top).as_posix() if top != self._root else ""
@@ -80,9 +80,9 @@ class _Reader:
             return excludes
         return [_seen_from(inside, source) for source in sources]
 
-    def _excludes(self) -> Iterator[Source]:
-        content = self._content(_excludes_file(self._root), "core.excludesFile", follow=True)
-        if content:
+    def _excludes(self, top: Path) -> Iterator[Source]:
+        file = _excludes_file(top)
+        if file and (content := self._content(file, "core.excludesFile", follow=True)):
             lines = lines_of(content)
             yield Source(SourceKind.EXCLUDES_FILE, "", "core.excludesFile", lines)
 
@@ -207,21 +207,24 @@ def _common_directory(git: Path) -> Path | None:
     return git
 
 
-def _excludes_file(root: Path) -> Path:
-    """Return the person's own ignore file: `core.excludesFile`, or where git looks if unset."""
+def _excludes_file(top: Path) -> Path | None:
+    """Return the person's own ignore file: `core.excludesFile`, or where git looks if unset.
+
+    What is set to nothing means none. A relative name is below the top of the repository.
+    """
     try:
         asked = subprocess.run(
             ["git", "config", "--type=path", "core.excludesFile"],
-            cwd=root,
+            cwd=top,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=GIT_TIMEOUT_S,
             check=False,
         )
-        named = os.fsdecode(asked.stdout.removesuffix(b"\n"))
+        if asked.returncode == 0:
+            named = os.fsdecode(asked.stdout.removesuffix(b"\n"))
+            return top / named if named else None
     except (OSError, subprocess.SubprocessError):
-        named = ""  # No git here; then this laptop has git's default place at most.
-    if named:
-        return root / named
+        pass  # No git here; then this laptop has git's default place at most.
     base = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
     return Path(base, "git", "ignore")
