@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import resource
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import sys
 from pathlib import Path
 
 import anyio
 import pytest
 from anyio.abc import ByteStream, Listener, SocketAttribute
 
+from tests.line.files import no_file_free
 from towline.line.accept import accept_all
 from towline.line.unix import listen_unix
 
@@ -31,22 +29,7 @@ def address_of(kind: str, directory: Path, listener: Listener[ByteStream]) -> st
     return "127.0.0.1", listener.extra(SocketAttribute.local_port)  # noqa: S610 - not Django's.
 
 
-@contextmanager
-def no_file_free() -> Iterator[None]:
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (256, limits[1]))
-    taken: list[int] = []
-    try:
-        with suppress(OSError):
-            while True:
-                taken.append(os.open(os.devnull, os.O_RDONLY))
-        yield
-    finally:
-        for descriptor in taken:
-            os.close(descriptor)
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-
-
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
 async def test_who_comes_while_no_file_is_free_waits(
     kind: str, short_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import resource
 import sys
-from contextlib import suppress
 
 import anyio
 import pytest
 
+from tests.line.files import no_file_free
 from towline.line.errors import ConnectError, ConnectKind
 from towline.line.process import STDERR_MAX, open_process_stream
 
@@ -65,22 +64,9 @@ async def test_the_body_raises_its_own_exceptions() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @pytest.mark.parametrize("free", [0, 1, 2, 3])
 async def test_too_many_open_files_is_no_way_for_now_and_leaves_none_open(free: int) -> None:
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     before = len(os.listdir("/proc/self/fd"))
-    taken: list[int] = []
-    resource.setrlimit(resource.RLIMIT_NOFILE, (256, limits[1]))
-    try:
-        with suppress(OSError):
-            while True:
-                taken.append(os.open(os.devnull, os.O_RDONLY))
-        for _ in range(free):
-            os.close(taken.pop())
-        with pytest.raises(ConnectError) as caught:
-            async with open_process_stream(["cat"], attended=False):
-                pass
-    finally:
-        for descriptor in taken:
-            os.close(descriptor)
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    with no_file_free(free), pytest.raises(ConnectError) as caught:
+        async with open_process_stream(["cat"], attended=False):
+            pass
     assert caught.value.retryable
     assert len(os.listdir("/proc/self/fd")) == before

@@ -90,8 +90,9 @@ class Census:
 
     def holders(self, target: Any, ours: set[int]) -> list[Any]:
         """Return what refers to one target, itself no part of this reload."""
-        ours = ours | {id(self._targets), id(self._codes), id(self._kinds), id(self._found)}
-        return [one for one in self._holders.get(id(target), ()) if id(one) not in ours]
+        own = {id(self._targets), id(self._codes), id(self._kinds), id(self._found)}
+        found = self._holders.get(id(target), ())
+        return [one for one in found if id(one) not in ours and id(one) not in own]
 
     def _sort_holders(self) -> None:
         for found in self._found:

@@ -138,7 +138,7 @@ class Leftovers:
         self._census.ask_for(member for _, member in transaction.merge.gone)
         self._census.take()
         self._bring_closures()
-        self._swap_twins(twins)
+        self._swap_twins(twins, self._ours(transaction) | {id(twins)})
         self._name_running()
         self._empty_properties()
         self._name_instances(_inside_values(transaction))
@@ -164,10 +164,10 @@ class Leftovers:
             what = "1 live closure captures" if count == 1 else f"{count} live closures capture"
             self.say(label, f"{what} other variables", f"call {_maker(label)} again")
 
-    def _swap_twins(self, twins: list[tuple[Any, Any]]) -> None:
+    def _swap_twins(self, twins: list[tuple[Any, Any]], ours: set[int]) -> None:
         for new, old in twins:
             own = vars(new) if isinstance(new, type) else None
-            for holder in self._census.holders(new, {id(twins)}):
+            for holder in self._census.holders(new, ours):
                 if own is None or not _is_part_of(holder, new):
                     self._journal.keep(holder)
                     replace_in(holder, new, old)
