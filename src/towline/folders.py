@@ -128,16 +128,27 @@ def _read_rules(root: Path, partial: Source, options: Options) -> Rules:
                 raise ValueError(f"{problem.path}: {problem.detail}")
         return Rules([partial, *sources], options.size_max, options.checkpoints)
     except ValueError as error:
-        raise UserError(
-            f"what is to be left out of {root} cannot be told: {error}",
-            "all of it would be sent: mend the file, or remove it",
-            ExitCode.CONFIG,
-        ) from None
+        raise _unfit(root, error) from None
 
 
 def left_out(root: Path, extra: Sequence[str]) -> list[str]:
-    """Return what restic is told to leave out: by the rules of sync, without its limit of size."""
-    return exclude_lines(root, Rules(read_sources(root, extra)))
+    """Return what restic is told to leave out: by the rules of sync, without its limit of size.
+
+    An ignore file that cannot be used leaves nothing out: what is in a snapshot is still one's own.
+    Raises UserError.
+    """
+    try:
+        return exclude_lines(root, Rules(read_sources(root, extra)))
+    except ValueError as error:
+        raise _unfit(root, error) from None
+
+
+def _unfit(root: Path, error: ValueError) -> UserError:
+    return UserError(
+        f"what is to be left out of {root} cannot be told: {error}",
+        "all of it would be sent: mend the file, or remove it",
+        ExitCode.CONFIG,
+    )
 
 
 def _open_root(

@@ -163,4 +163,7 @@ class Keeper:
             raise CourierError(f"restic: {reason[-1] if reason else done.returncode}")
 
     def _rules(self) -> Rules:
-        return Rules(read_sources(self._root, self._call.ignore))
+        try:
+            return Rules(read_sources(self._root, self._call.ignore))
+        except ValueError as error:  # There are too many.
+            raise CourierError(str(error)) from None
