@@ -99,8 +99,11 @@ class Server:
 
     @property
     def alias(self) -> str:
-        """Its name among known host keys: another server's must not pass for its own."""
-        return f"{self.host}-{self.port}"
+        """Its name among known host keys: another server's must not pass for its own.
+
+        In lower case, for so OpenSSH writes it whatever it is told.
+        """
+        return f"{self.host.lower()}-{self.port}"
 
 
 def parse_server(
