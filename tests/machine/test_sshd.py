@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -63,3 +65,41 @@ async def test_one_that_serves_nobody_is_not_used(
     with anyio.fail_after(10), pytest.raises(SshdError, match="does not answer"):
         async with open_sshd(Sshd(program(tmp_path, text), place, port)):
             pass
+
+
+ANSWERS = """\
+import os, socket
+open({pid!r}, "w").write(str(os.getpid()))
+listener = socket.create_server(("127.0.0.1", {port}))
+while True:
+    connection, _ = listener.accept()
+    connection.sendall(b"SSH-")
+"""
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_one_that_cannot_be_started_for_a_while_is_started_again(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("towline.machine.sshd.BACKOFF_S", (0.0, 0.05))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    sshd = program(tmp_path, ANSWERS.format(pid=str(place.sshd_pid), port=port))
+    away = f"{sshd}.away"
+    async with open_sshd(Sshd(sshd, place, port)):
+        os.rename(sshd, away)
+        os.kill(int(place.sshd_pid.read_text()), signal.SIGKILL)
+        await anyio.sleep(0.3)
+        os.rename(away, sshd)
+        with anyio.fail_after(10):
+            while not await answers(port):  # noqa: ASYNC110 - it tells nobody when it is up.
+                await anyio.sleep(0.02)
+
+
+async def answers(port: int) -> bool:
+    try:
+        async with await anyio.connect_tcp("127.0.0.1", port) as stream:
+            return await stream.receive() == b"SSH-"
+    except OSError:
+        return False

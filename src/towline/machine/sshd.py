@@ -176,7 +176,8 @@ async def _keep_running(sshd: Sshd, process: Process) -> None:
         steady = anyio.current_time() - began > BACKOFF_S[-1]
         attempt = 0 if steady else min(attempt + 1, len(BACKOFF_S) - 1)
         await anyio.sleep(BACKOFF_S[attempt])
-        process = await _start(sshd)
+        with suppress(OSError):  # There may be no memory for it now; later there is.
+            process = await _start(sshd)
 
 
 async def _start(sshd: Sshd) -> Process:
