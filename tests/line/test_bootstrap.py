@@ -105,6 +105,16 @@ async def test_a_python_that_is_too_old_is_named(shell: Shell, bundle: Bundle, o
         await echo(shell, bootstrap)
 
 
+async def test_a_version_that_is_no_number_is_none(
+    shell: Shell, bundle: Bundle, tmp_path: Path
+) -> None:
+    liar = tmp_path / "python3"
+    liar.write_text("#!/bin/sh\necho \u00b2\n", "utf-8")  # A digit, and no number.
+    liar.chmod(0o755)
+    with pytest.raises(ConnectError, match="none at all"):
+        await echo(shell, Bootstrap(bundle, "project", candidates=(str(liar),)))
+
+
 @each_old
 async def test_a_configured_python_that_is_too_old_yields_to_another(
     shell: Shell, bundle: Bundle, old: Python

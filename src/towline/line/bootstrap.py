@@ -46,6 +46,7 @@ CANDIDATES = (
 """Where a Python is looked for, as words of the shell; the first that is new enough runs."""
 
 _WORKSPACE = re.compile(r"[A-Za-z0-9._~@:/+=-]{1,200}")
+_VERSION = re.compile(r"[0-9]{3,4}")  # 306 is 3.6.
 _PLAIN = re.compile(r"[^'\\!\n\r\0]{0,1000}")
 
 # One line, and without ' \ ! so that it means the same within single quotes in sh, zsh, tcsh and
@@ -305,7 +306,9 @@ def _encoded_loader() -> str:
 
 def _no_python(seen: str) -> ConnectError:
     versions = [
-        f"{int(number) // 100}.{int(number) % 100}" for number in seen.split() if number.isdigit()
+        f"{int(number) // 100}.{int(number) % 100}"
+        for number in seen.split()
+        if _VERSION.fullmatch(number)
     ]
     found = f"only {', '.join(dict.fromkeys(versions))}" if versions else "none at all"
     return ConnectError(
