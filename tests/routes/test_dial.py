@@ -192,10 +192,14 @@ def test_which_proxy_leads_to_a_host(
     assert (found.hostname if found else None) == leads_through
 
 
-@pytest.mark.parametrize("named", ["socks5://p:1080", "https://p", "http://", "http://p:nan"])
-def test_a_proxy_that_cannot_be_used_is_said(named: str) -> None:
-    with pytest.raises(RouteError, match="HTTPS_PROXY"):
+@pytest.mark.parametrize(
+    "named",
+    ["socks5://p:1080", "https://p", "http://", "http://p:nan", "http://me:secret@[::1:8080"],
+)
+def test_a_proxy_that_cannot_be_used_is_said_without_its_password(named: str) -> None:
+    with pytest.raises(RouteError, match="HTTPS_PROXY") as refused:
         proxy_for("gpu.example", {"HTTPS_PROXY": named})
+    assert "secret" not in refused.value.message
 
 
 async def refused_by(handle: Callable[[ByteStream], Awaitable[None]], **more: Any) -> RouteError:

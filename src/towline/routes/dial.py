@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import anyio
@@ -54,14 +55,12 @@ def proxy_for(host: str, environment: Mapping[str, str]) -> SplitResult | None:
             return None
     if not named or spared.strip() == "*":
         return None
-    url = urlsplit(named if "://" in named else f"http://{named}")
-    try:
-        usable = url.scheme == "http" and bool(url.hostname) and (url.port or 80) > 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise RouteError(f"HTTPS_PROXY is not http://host:port: {quoted(url.netloc)}")
-    return url
+    with suppress(ValueError):  # What is no URL at all, or has no number for a port.
+        url = urlsplit(named if "://" in named else f"http://{named}")
+        if url.scheme == "http" and url.hostname and (url.port or 80) > 0:
+            return url
+    without_password = named.rpartition("@")[2]
+    raise RouteError(f"HTTPS_PROXY is not http://host:port: {quoted(without_password)}")
 
 
 async def _through(proxy: SplitResult, host: str, port: int) -> ByteStream:
