@@ -34,6 +34,7 @@ from towline.machine.public_key import public_line, raw_of
 from towline.machine.supervise import Request
 
 INVITATION_S = 600  # Long enough to go to the laptop and install towline there.
+INVITATION_LEFT_S = 120  # With less it would be too old once its ticket has been carried there.
 READY_S = 90.0  # For a supervisor that somebody else has just started: providers may be slow.
 END_S = 20.0
 LOOK_S = 0.05
@@ -132,9 +133,9 @@ def ticket_of(place: Place, status: Json, *, invites: bool | None) -> Ticket:
 
 
 def ensure_invitation(place: Place, python: str) -> tuple[bytes, int]:
-    """Return the secret that stands open and when it ends; a new one where none does."""
+    """Return the secret that stands open for a while and when it ends, or else a new one."""
     known = read_json(place.invitation)
-    if known is not None and is_open(place, time.time()):
+    if known is not None and is_open(place, time.time() + INVITATION_LEFT_S):
         return bytes.fromhex(known["secret"]), known["expires"]
     secret, expires = new_secret(SECRET_SIZE), int(time.time()) + INVITATION_S
     line = public_line(raw_public(one_time_key(secret)))
