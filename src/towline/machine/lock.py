@@ -29,11 +29,10 @@ def try_lock(path: Path) -> int | None:
     The number of its holder stands in it.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
+    while not _takes(descriptor, fcntl.LOCK_EX):
+        if not _takes(descriptor, fcntl.LOCK_SH):
+            os.close(descriptor)
+            return None
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     return descriptor
@@ -46,10 +45,18 @@ def holder(path: Path) -> int | None:
     except FileNotFoundError:
         return None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return None
-    except BlockingIOError:
+        if _takes(descriptor, fcntl.LOCK_SH):
+            return None
         written = os.pread(descriptor, 32, 0).strip()
         return int(written) if written.isdigit() else None
     finally:
         os.close(descriptor)
+
+
+def _takes(descriptor: int, kind: int) -> bool:
+    """Take a lock if that is possible now. Who only looks takes it shared, beside all who look."""
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -72,6 +72,10 @@ class Place:
     def lock(self) -> Path:
         return self.directory / "lock"
 
+    @property
+    def up_lock(self) -> Path:
+        return self.directory / "up.lock"
+
 
 def ensure_place(directory: Path) -> Place:
     """Return the place; its directory is there, ours, and nobody else's to enter.

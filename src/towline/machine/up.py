@@ -28,7 +28,7 @@ from towline.machine.authorized import (
     remove_marked,
 )
 from towline.machine.keys import new_secret, one_time_key, raw_public
-from towline.machine.lock import holder
+from towline.machine.lock import holder, locked
 from towline.machine.place import Json, Place, read_json, write_private
 from towline.machine.public_key import public_line, raw_of
 from towline.machine.supervise import Request
@@ -44,9 +44,10 @@ Tell = Callable[[str], None]
 
 def ensure_up(place: Place, request: Request, argv: Sequence[str], tell: Tell) -> Json:
     """Return the status of the supervisor, started by `argv` if none runs. Raises `UserError`."""
-    if holder(place.lock) is None:
-        request.write(place)
-        return _start(place, argv, tell)
+    with locked(place.up_lock):  # Of two at once, one starts it, and the other one finds it.
+        if holder(place.lock) is None:
+            request.write(place)
+            return _start(place, argv, tell)
     return _wait_ready(place)
 
 
