@@ -98,6 +98,20 @@ async def test_a_child_that_keeps_the_output_open_does_not_hide_the_end() -> Non
         await ended(child)
 
 
+@needs_pidfd
+async def test_what_a_program_that_has_just_ended_leaves_is_ended_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("towline.routes.program.LAST_WORDS_S", 60.0)
+    code = "import subprocess\nprint(subprocess.Popen(['sleep', '1000']).pid)"
+    async with open_program("x", python(code), PATH) as program:
+        leader = os.pidfd_open(program.pid)
+        child = os.pidfd_open(await program.wait_for(lambda line: int(line)))
+        await ended(leader)
+        await anyio.sleep(0.2)  # It is known here, too.
+    await ended(child)
+
+
 async def test_an_address_that_cannot_be_is_the_provider_s_fault() -> None:
     async with open_program("x", python("print('-oProxyCommand=x')"), PATH) as program:
         with pytest.raises(RouteError, match="an address that cannot be"):

@@ -112,10 +112,14 @@ class Program:
         await self._process.wait()
         with anyio.move_on_after(LAST_WORDS_S):
             await self._outputs_ended.wait()
-        if not self._outputs_ended.is_set():  # Then its group lives, and the number is still its.
-            self._signal(getattr(signal, "SIGKILL", signal.SIGTERM))
+        self._kill_left_behind()
         self._ended.set()
         self._news.set()
+
+    def _kill_left_behind(self) -> None:
+        """What holds its output open after its end: its group lives, and the number is its own."""
+        if not self._outputs_ended.is_set():
+            self._signal(getattr(signal, "SIGKILL", signal.SIGTERM))
 
     def _take(self, lines: Sequence[bytes]) -> None:
         for line in lines:
@@ -135,6 +139,8 @@ class Program:
                     await self._process.wait()
                 self._signal(getattr(signal, "SIGKILL", signal.SIGTERM))
                 await self._process.wait()
+            elif not self._ended.is_set():
+                self._kill_left_behind()
             await self._process.aclose()
 
     def _signal(self, number: signal.Signals) -> None:
