@@ -143,5 +143,11 @@ def test_an_address_where_somebody_else_answered_goes_to_the_end() -> None:
     assert put_last("box")
     assert recorded() == (OTHER, WEB, TCP)
     assert not put_last("nobody")
+    assert learn("box", news(TCP, OTHER, WEB, port=0)) == [], (
+        "it stays there while the ways are the same"
+    )
+    assert recorded() == (OTHER, WEB, TCP)
+    learn("box", news(TCP, OTHER))
+    assert recorded() == (TCP, OTHER)
     known(TCP)
     assert not put_last("box")

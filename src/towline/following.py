@@ -47,12 +47,13 @@ def learn(name: str, told: bytes) -> list[str]:
         if machine is None or news["machine"] != machine.machine:
             return []  # A new machine has the name now; its own Line will tell.
         believed, named = _split(machine, [parse_address(text) for text in news["addresses"]])
-        moved = dataclasses.replace(
-            machine, addresses=tuple(map(str, believed)), port=int(news["port"])
-        )
+        addresses = tuple(map(str, believed))
+        if set(addresses) == set(machine.addresses):  # The order is ours, by who answered there.
+            addresses = machine.addresses
+        moved = dataclasses.replace(machine, addresses=addresses, port=int(news["port"]))
         if believed and moved != machine:
             keep(moved)
-            return [f"{name} is reached by {_places(believed)} from now on", *named]
+            return [f"{name} is reached by {_places(moved.ways)} from now on", *named]
     except (ValueError, KeyError, TypeError, BadAddressError):
         return [f"{name} told of ways in that cannot be"]
     except UserError as error:  # The record cannot be read or written; the Line goes on.
@@ -61,7 +62,10 @@ def learn(name: str, told: bytes) -> list[str]:
 
 
 def put_last(name: str) -> bool:
-    """Somebody else answered at the first address of a machine: the others go before it, if any."""
+    """Somebody else answered at the first address of a machine: the others go before it, if any.
+
+    Until the machine tells of other addresses than these.
+    """
     machine = machine_named(name)
     if machine is None or len(machine.addresses) < 2:
         return False
