@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 
 from towline.core.address import Jump, Tcp, Visit, WebSocket
+from towline.proxy import pump
 from towline.routes.bridge import open_bridge
 
 WAIT_S = 30
@@ -151,6 +153,44 @@ def test_nobody_there_is_told_in_a_line(tmp_path: Path) -> None:
     done = proxy(tmp_path, Tcp("127.0.0.1", 1), given=b"")
     assert done.returncode == 69
     assert b"127.0.0.1: Connection refused" in done.stderr
+
+
+def test_a_way_that_is_known_no_more_is_told_in_a_line(tmp_path: Path) -> None:
+    file = tmp_path / "addresses"
+    file.write_text(f"{Tcp('127.0.0.1', 1)}")
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "towline.proxy", "--only", "1", "--from", file, "name"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=WAIT_S,
+        check=False,
+    )
+    assert done.returncode == 69
+    assert done.stderr.startswith(b"towline: this way to the machine is known no more\n")
+
+
+class Cut:
+    """A way that answered, until the network was gone."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def read(self) -> bytes:
+        raise OSError(self._number, os.strerror(self._number))
+
+    def write(self, data: bytes) -> None: ...
+    def end_writing(self) -> None: ...
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize("number", [errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ECONNRESET])
+def test_a_way_that_is_cut_is_for_ssh_to_tell(
+    number: int, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    assert pump(Cut(number), BANNER) == 0
+    assert capfdbinary.readouterr().out == BANNER
+    with pytest.raises(OSError, match=os.strerror(number)):
+        pump(Cut(number))  # Nobody has answered yet: there the reason is wanted.
 
 
 def test_a_relay_is_the_persons_own_ssh_and_cannot_be_given_options(

@@ -96,11 +96,18 @@ def carry_to(ways: Sequence[Address], again: Sequence[str], only: int | None = N
             return pump(*first_to_answer(begins))
         except NobodyError as error:
             raise _nobody(zip(ways, error.args, strict=True)) from None
-    address = ways[only or 0]
+    address = _meant(ways, only or 0)
     try:
         return _carry(address)
     except OSError as error:
         raise _nobody([(address, error.strerror or str(error))]) from None
+
+
+def _meant(ways: Sequence[Address], number: int) -> Address:
+    """The machine may have told of fewer ways since the number was given."""
+    if number < len(ways):
+        return ways[number]
+    raise UserError("this way to the machine is known no more", "try again", ExitCode.UNAVAILABLE)
 
 
 def _begin(number: int, address: Address, again: Sequence[str]) -> Callable[[], Ends]:
@@ -146,17 +153,18 @@ def _through(address: Jump) -> int:
 
 
 def pump(ends: Ends, first: bytes = b"") -> int:
-    """Carry both ways until the machine has sent everything, or ssh is gone.
+    """Carry both ways until the machine has sent everything, the way is cut, or ssh is gone.
 
     A thread for each way, on every system: neither waits for the other, and Windows cannot wait for
-    a pipe and a socket at once. `first` has come already.
+    a pipe and a socket at once. `first` has come already. Raises OSError where nothing ever comes.
     """
     try:
         threading.Thread(target=_send, args=(ends,), daemon=True).start()
         data = first or ends.read()
-        while data:
-            _write_all(1, data)
-            data = ends.read()
+        with suppress(OSError):  # Of what it had begun, ssh itself says that it has ended.
+            while data:
+                _write_all(1, data)
+                data = ends.read()
     finally:
         ends.close()
     return ExitCode.OK
