@@ -11,6 +11,7 @@ from trio.testing import MockClock
 
 from tests.disk.world import RULES, WatchedFolder, file_of
 from tests.engine.one_sided import at_once
+from towline.core.digest import BLOCK, digest_of
 from towline.core.gather import Gather
 from towline.disk import replica as replica_module
 from towline.disk.follow import Follower, News
@@ -111,3 +112,14 @@ async def test_a_directory_renamed_is_heard_of_and_looked_at_in_one_visit(tmp_pa
     await laptop.local._look()
     (_, news) = laptop.told
     assert {observation.path for observation in news.observations} == {"d", "e"}
+
+
+@pytest.mark.anyio
+async def test_more_than_a_content_has_is_not_gone_on_with(tmp_path: Path) -> None:
+    """A draft of a file that became shorter: its start is not what it seemed."""
+    local, content = Laptop(tmp_path / "project").local, bytes(3 * BLOCK)
+    digest, size = digest_of(content), len(content)
+    assert await local.stage(digest, 0, bytes(2 * size), 2 * size + 1)
+    assert not await local.stage(digest, BLOCK, content[BLOCK:], size)
+    assert await local.stage(digest, 0, content, size)
+    assert await local.staged(digest) == size

@@ -179,7 +179,8 @@ class Local:
 
         def work() -> bool:
             stage = self._replica.stage
-            if offset > stage.held(digest):  # What came before is gone, or could not be kept.
+            # What came before is gone, could not be kept, or is more than the content has.
+            if offset and not offset <= stage.held(digest) <= size:
                 return False
             stage.write(digest, offset, data, size)
             return True
