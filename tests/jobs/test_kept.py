@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from towline import next_machine
+from towline.cli.run import run
 from towline.environment.machine import Asked as Equipped
-from towline.errors import UserError
+from towline.errors import ExitCode, UserError
 from towline.jobs import kept as module
 from towline.jobs.asked import Asked
 from towline.jobs.call import Job
@@ -99,3 +100,25 @@ def test_a_job_that_cannot_begin_again_keeps_no_other_from_it(
     assert outcome.restored == "2 jobs begun again"
     assert outcome.left == ("b: the project holds more than 2 GiB that would be copied",)
     assert [kept.attempts for kept in all_kept(binding)] == [2, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("why", "is_kept"), [(ExitCode.UNAVAILABLE, True), (ExitCode.FAILED, False)]
+)
+def test_what_may_have_begun_before_the_machine_was_lost_is_kept(
+    binding: Binding,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    why: ExitCode,
+    is_kept: bool,
+) -> None:
+    def start(*_: object) -> Job:
+        raise UserError("not heard of again", "is it on?", why)
+
+    monkeypatch.setattr("towline.cli.run.chosen", lambda *_: binding)
+    monkeypatch.setattr("towline.control.flush", lambda *_: {"revision": 1})
+    monkeypatch.setattr("towline.jobs.start", start)
+    with pytest.raises(UserError, match="not heard of"):
+        run.main(["--resume-on-new-machine", "--", "true"], standalone_mode=False)
+    assert [kept.asked.argv for kept in all_kept(binding)] == [("true",)] * is_kept
+    assert ("is kept" in capsys.readouterr().err) == is_kept

@@ -101,8 +101,11 @@ def _begin(binding: Binding, asked: jobs.Asked) -> jobs.Job:
         keep(binding, asked)  # Before it begins: what began must not be forgotten.
     try:
         return jobs.start(binding, asked, reply["revision"])
-    except UserError:
-        forget(binding, asked.key)
+    except UserError as error:
+        if asked.resumes and error.exit_code is ExitCode.UNAVAILABLE:
+            say("it may have begun: its request is kept, to begin it where it does not run")
+        else:
+            forget(binding, asked.key)
         raise
 
 
