@@ -100,7 +100,7 @@ def attach_to_agent(
 ) -> socket.socket:
     """Return a socket on which the agent expects two descriptors.
 
-    Raises `NoAgentError`, `NoPlaceError`, `StartError` with a line for a person, and OSError.
+    Raises `NoAgentError`, `StartError` with a line for a person, and OSError.
     """
     place = ensure_place(workspace)
     if agent := _try_agent(place, bundle, nonce):

@@ -17,7 +17,7 @@ from towline.core.digest import blake2b
 SOCKET_PATH_MAX = 100  # Bytes; `sun_path` holds 104 on macOS, 108 on Linux.
 
 
-class NoPlaceError(Exception):
+class NoPlaceError(OSError):
     """No directory of ours can hold a socket on this machine."""
 
 

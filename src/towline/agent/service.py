@@ -32,7 +32,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from towline.agent.place import NoPlaceError, ensure_place
+from towline.agent.place import ensure_place
 
 Json = dict[str, Any]
 
@@ -53,7 +53,7 @@ def main(name: str) -> int:
     else:
         try:
             answer = _answer(name, json.loads(sys.stdin.readline()))
-        except (OSError, NoPlaceError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             answer = {"error": str(error) or type(error).__name__}
     print(json.dumps(answer))  # noqa: T201
     return 1 if "error" in answer else 0

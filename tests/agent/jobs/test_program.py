@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from towline.agent.jobs.program import command
+from towline.agent.jobs.program import command, start
 from towline.agent.jobs.record import Request
 
 
@@ -28,3 +28,19 @@ def test_the_command_line(
 ) -> None:
     monkeypatch.setenv("SHELL", "/bin/bash")
     assert command(Request("key", argv, "/", **asked)) == run
+
+
+def test_who_is_in_no_list_of_users_has_a_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container may run under any number."""
+    monkeypatch.delenv("SHELL", raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 0x7FFF_FFF0)
+    asked = Request("key", ("exit 3",), "/", login=True)
+    assert command(asked) == ["/bin/sh", "-l", "-c", "exec 'exit 3'"]
+
+
+def test_without_a_place_for_what_it_is_told_a_job_cannot_be_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("towline.agent.place._candidates", lambda _: [])
+    with pytest.raises(OSError, match="can be written to"):
+        start(Request("key", ("true",), "/"), "workspace", 1, "/")

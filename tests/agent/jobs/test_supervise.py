@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -13,8 +17,11 @@ from tests.agent.jobs.conftest import WORKSPACE, Jobs
 from tests.end_to_end.laptop import wait_until
 from towline.agent.jobs import orders
 from towline.agent.jobs.family import descendants
-from towline.agent.jobs.record import REQUEST, Request, write_record
-from towline.agent.jobs.shelf import JOBS_KEPT, NoJobError, Shelf
+from towline.agent.jobs.record import REQUEST, REQUEST_MAX, RUNNING, Request, write_record
+from towline.agent.jobs.shelf import JOBS_KEPT, Job, NoJobError, Shelf
+from towline.agent.jobs.supervise import GRACE_S, Supervisor
+from towline.agent.jobs.verbs import job_main
+from towline.agent.lifetime import boot_id
 
 
 @pytest.mark.parametrize(
@@ -44,6 +51,18 @@ def test_what_cannot_be_started_says_so(jobs: Jobs) -> None:
     assert ended["code"] == 127
     assert ended["reason"] == "/no/such/program: No such file or directory"
     assert b"cannot be started" in jobs.log(job)
+
+
+def test_what_runs_already_outlives_a_disk_that_cannot_take_its_record(jobs: Jobs) -> None:
+    """A directory in the record's place stands for a full disk."""
+    shelf = Shelf(WORKSPACE)
+    with shelf.locked():
+        job = shelf.take_up(shelf.stage(), _request_of_now("echo on; exit 3"))
+    Path(job.file(f"{RUNNING}.new")).mkdir()
+    jobs.start("true", key="k")  # The job of this key.
+    ended = jobs.wait(job)
+    assert (ended["state"], ended["code"]) == ("failed", 3)
+    assert jobs.log(job) == b"on\n"
 
 
 def test_one_key_is_one_job(jobs: Jobs) -> None:
@@ -89,6 +108,11 @@ def test_what_is_left_behind_and_talks_does_not_keep_a_job_from_its_end(jobs: Jo
     wait_until(lambda: not _lives(left), "it has no reader any more")
 
 
+def _request_of_now(line: str) -> Request:
+    here = {"host": os.uname().nodename, "boot": boot_id()}
+    return Request("k", ("sh", "-c", line), "/", created=time.time(), **here)
+
+
 def _lives(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
@@ -102,6 +126,53 @@ def test_a_terminal_takes_what_is_typed_and_its_size(jobs: Jobs) -> None:
     orders.tell(job.file("orders"), told + orders.order(orders.INPUT, b"words\r"))
     assert jobs.wait(job)["code"] == 0
     assert jobs.log(job).endswith(b"40 120\r\ngot words\r\n")
+
+
+def test_a_signal_that_does_not_exist_ends_nothing(jobs: Jobs) -> None:
+    job = jobs.sh("while [ ! -e go ]; do sleep 0.05; done; exit 3")
+    for number in (200, signal.SIGCONT):
+        orders.tell(job.file("orders"), orders.order(orders.SIGNAL, bytes([number])))
+    (jobs.folder / "go").touch()
+    ended = jobs.wait(job)
+    assert (ended["state"], ended["code"]) == ("failed", 3)
+
+
+def test_who_was_waited_for_is_not_killed_by_its_number(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be somebody else's by now: what the job left has ten seconds."""
+    killed: list[int] = []
+    monkeypatch.setattr("os.kill", lambda pid, _: killed.append(pid))
+    shelf = Shelf(WORKSPACE)
+    with shelf.locked():
+        supervisor: Any = Supervisor(shelf.take_up(shelf.stage(), _request_of_now("true")))
+    supervisor._cancelled_at = time.monotonic() - GRACE_S
+    supervisor._code = 143
+    supervisor._press(SimpleNamespace(pid=os.getppid()))
+    assert os.getppid() not in killed
+
+
+def test_cancel_is_heard_by_a_job_that_is_about_to_begin(jobs: Jobs) -> None:
+    shelf = Shelf(WORKSPACE)
+    with shelf.locked():
+        job = shelf.take_up(shelf.stage(), _request_of_now("exec sleep 99"))
+    with ThreadPoolExecutor() as threads:
+        cancelling = threads.submit(jobs.run, "cancel", WORKSPACE, "1")
+        time.sleep(0.5)
+        jobs.start("true", key="k")  # The job of this key.
+        assert cancelling.result().returncode == 0
+    assert jobs.wait(job)["state"] == "cancelled"
+
+
+def test_a_job_that_ends_as_it_is_cancelled_stays_as_it_was(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    jobs.wait(jobs.start("true"))
+    states = iter(["running"])
+    state = Job.state
+    monkeypatch.setattr(Job, "state", lambda job: (next(states, None) or state(job)[0], ""))
+    assert job_main(["cancel", WORKSPACE, "1"]) == 0
+    assert json.loads(capsys.readouterr().out)["state"] == "done"
 
 
 def test_an_order_to_a_job_that_is_over_is_refused(jobs: Jobs) -> None:
@@ -167,6 +238,14 @@ def test_what_makes_no_sense_is_refused_and_leaves_no_job(jobs: Jobs, asked: obj
     assert done.returncode == 1
     assert json.loads(done.stderr)["error"]
     assert Shelf(WORKSPACE).jobs() == []
+
+
+def test_the_largest_request_is_a_job_that_is_seen(jobs: Jobs) -> None:
+    asked: Any = {"key": "k", "cwd": str(jobs.folder), "argv": ["true", *["x" * 1000] * 1040, ""]}
+    asked["argv"][-1] = "x" * (REQUEST_MAX - len(json.dumps(asked)))
+    done = jobs.run("start", WORKSPACE, given=json.dumps(asked).encode())
+    assert done.returncode == 0, done.stderr
+    assert jobs.wait(Shelf(WORKSPACE).find("k"))["state"] == "done"
 
 
 @pytest.mark.parametrize("workspace", ["", "../other", ".", "a/b"])

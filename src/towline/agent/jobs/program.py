@@ -62,7 +62,7 @@ class Program:
 
 
 def start(request: Request, workspace: str, number: int, cwd: str) -> Program:
-    """Raises OSError if there is no such program or folder, NoPlaceError."""
+    """Raises OSError if there is no such program or folder, or no place of ours."""
     argv = command(request)
     environment = _environment(request, workspace, number, cwd)
     if request.tty:
@@ -93,9 +93,10 @@ def start(request: Request, workspace: str, number: int, cwd: str) -> Program:
 
 def command(request: Request) -> Sequence[str]:
     """Return what is run for a request: the words, or a shell that reads or runs them."""
-    shell = (
-        request.env.get("SHELL") or os.environ.get("SHELL") or pwd.getpwuid(os.getuid()).pw_shell
-    )
+    shell = request.env.get("SHELL") or os.environ.get("SHELL", "")
+    # In a container one may have a number only.
+    with suppress(KeyError):
+        shell = shell or pwd.getpwuid(os.getuid()).pw_shell
     if os.path.basename(shell) not in SHELLS or not os.access(shell, os.X_OK):
         shell = "/bin/sh"
     line = request.argv[0] if request.shell else f"exec {shlex.join(request.argv)}"

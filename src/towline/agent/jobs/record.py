@@ -15,7 +15,10 @@ from typing import Any, TypeVar, cast
 
 REQUEST, RUNNING, ENDED = "job.json", "running.json", "ended.json"
 LOG, ORDERS, LOCK, HELD, MANIFEST = "log", "orders", "lock", "code", "code.json"
-RECORD_MAX = 1 << 20  # Bytes. An environment is some ten thousand; anything larger is no record.
+# Bytes. An environment is some ten thousand; anything larger is no request.
+REQUEST_MAX = 1 << 20
+# A request with where and when it was taken, should all its characters be escaped.
+RECORD_MAX = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,8 +80,10 @@ class Supervisor:
             self._end(Ended(CANNOT_START, time.time(), reason=reason))
             os.close(report)
             return
-        running = Running(os.getpid(), program.pid, time.time(), cwd)
-        write_record(self._job.file(RUNNING), running)
+        # On a full disk it runs all the same: its lock tells that.
+        with suppress(OSError):
+            running = Running(os.getpid(), program.pid, time.time(), cwd)
+            write_record(self._job.file(RUNNING), running)
         os.close(report)
         self._watch(program, woken)
         left = bring_home(self._job, self._request.cwd) if held else ()
@@ -180,7 +182,7 @@ class Supervisor:
         elif kind == orders.SIZE and len(content) == orders.WINDOW.size:
             program.resize(*orders.WINDOW.unpack(content))
         elif kind == orders.SIGNAL and content:
-            _signal_group(program.pid, content[0])
+            _send(content[0], -program.pid)
         elif kind == orders.CANCEL:
             self._cancel(program)
         elif kind == orders.DEADLINE:
@@ -190,7 +192,7 @@ class Supervisor:
         """Ask to end; who is asked again, ends."""
         if self._cancelled_at is None:
             self._cancelled_at = time.monotonic()
-            _signal_group(program.pid, signal.SIGTERM)
+            _send(signal.SIGTERM, -program.pid)
         else:
             self._cancelled_at = time.monotonic() - GRACE_S
 
@@ -199,9 +201,9 @@ class Supervisor:
             return
         if time.monotonic() >= self._cancelled_at + GRACE_S:
             self._killed = True
-            for pid in (program.pid, *descendants(os.getpid())):
-                with suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL)
+            if self._code is None:
+                _send(signal.SIGKILL, program.pid)
+            _send(signal.SIGKILL, *descendants(os.getpid()))
 
     def _is_ending(self) -> bool:
         """Whether a cancelled job has processes left that were given time to end."""
@@ -212,15 +214,11 @@ class Supervisor:
     def _warn(self, program: Program) -> None:
         """The machine ends soon. Unasked, only who catches the signal gets it."""
         wanted = self._request.on_deadline
-        if wanted == "none":
-            return
-        if wanted:
-            _signal_group(program.pid, signal.Signals[wanted])
-            return
-        for pid in descendants(os.getpid()):
-            if catches(pid, signal.SIGUSR1):
-                with suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGUSR1)
+        if not wanted:
+            family = descendants(os.getpid())
+            _send(signal.SIGUSR1, *(pid for pid in family if catches(pid, signal.SIGUSR1)))
+        elif wanted != "none":
+            _send(signal.Signals[wanted], -program.pid)
 
     # -- The end ------------------------------------------------------------------------------
 
@@ -294,6 +292,8 @@ def _drain(descriptor: int) -> None:
             pass
 
 
-def _signal_group(pid: int, number: int) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, number)
+def _send(number: int, *pids: int) -> None:
+    # A negative number means the group that this process leads.
+    for pid in pids:
+        with suppress(OSError):
+            os.kill(pid, number)

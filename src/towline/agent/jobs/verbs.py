@@ -14,15 +14,17 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from towline.agent.gpu import memory_by_process
 from towline.agent.jobs import orders
 from towline.agent.jobs.begin import begin
-from towline.agent.jobs.follow import follow, tail_offset, wait
+from towline.agent.jobs.follow import POLL_S, follow, tail_offset, wait
 from towline.agent.jobs.hold import HoldError
-from towline.agent.jobs.record import LOG, ORDERS, RECORD_MAX, request_of
+from towline.agent.jobs.record import LOG, ORDERS, REQUEST_MAX, request_of
 from towline.agent.jobs.shelf import NoJobError, Shelf
 from towline.agent.jobs.tell import all_summaries, summary
 
@@ -44,15 +46,13 @@ def job_main(words: Sequence[str]) -> int:
         carry_out(workspace, named, options)
     except (NoJobError, HoldError, ValueError, TypeError) as error:
         return _fail(str(error))
-    except orders.NobodyError:
-        return _fail("it is over")
     except OSError as error:
         return _fail(f"{error.filename or 'job'}: {error.strerror or error}")
     return 0
 
 
 def _start(workspace: str, named: str, options: Options) -> None:
-    request = request_of(json.loads(sys.stdin.buffer.read(RECORD_MAX)))
+    request = request_of(json.loads(sys.stdin.buffer.read(REQUEST_MAX)))
     _print(summary(begin(workspace, request)))
 
 
@@ -82,8 +82,13 @@ def _wait(workspace: str, named: str, options: Options) -> None:
 
 def _cancel(workspace: str, named: str, options: Options) -> None:
     job = Shelf(workspace).find(named)
-    if job.state()[0] == "running":
-        orders.tell(job.file(ORDERS), orders.order(orders.CANCEL) * (2 if "now" in options else 1))
+    while job.state()[0] == "running":
+        # It may not listen yet, or end just now.
+        with suppress(orders.NobodyError):
+            told = orders.order(orders.CANCEL) * (2 if "now" in options else 1)
+            orders.tell(job.file(ORDERS), told)
+            break
+        time.sleep(POLL_S)
     _print(summary(job))
 
 
