@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -122,3 +123,13 @@ def test_programs_are_found_as_a_login_finds_them(ask: Ask, short_path: Path) ->
         None,
     ]
     assert said["modules"] == {"json": True, "no_x": False}
+
+
+def test_a_program_that_a_start_up_file_leaves_running_is_not_waited_for(
+    ask: Ask, short_path: Path
+) -> None:
+    (short_path / "login").mkdir()
+    (short_path / ".profile").write_text(f'PATH="{short_path}/login:$PATH"\nsleep 30 &\n')
+    began = time.monotonic()
+    assert f"{short_path}/login" in ask(do="find")["path"]
+    assert time.monotonic() - began < 9

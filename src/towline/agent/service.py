@@ -30,6 +30,7 @@ import sys
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 from towline.agent.place import ensure_place
@@ -43,7 +44,6 @@ LOOK_S = 0.02  # Between two looks at another program: nothing tells that it lis
 STOP_S = 10.0  # To end by itself; JupyterLab ends its kernels first.
 SHELL_S = 10.0  # For the person's own start-up files.
 FILE_MAX = 1 << 20  # Bytes of a file that the laptop keeps.
-MARK = "\x1ftowline\x1f"
 
 
 def main(name: str) -> int:
@@ -102,20 +102,20 @@ def _bin(folder: str) -> str:
 def _shell_path() -> str:
     """Return PATH as an interactive login has it: conda and its like are set there."""
     shell = os.environ.get("SHELL") or "/bin/sh"
-    show = f"printf '{MARK}%s{MARK}' \"$PATH\""
     try:
-        done = subprocess.run(
-            [shell, "-lic", show],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=SHELL_S,
-            start_new_session=True,
-        )
+        # By a file: a pipe ends only with all that the start-up files leave running.
+        with NamedTemporaryFile() as told:
+            subprocess.run(
+                [shell, "-lic", f"printf %s \"$PATH\" >>'{told.name}'"],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                timeout=SHELL_S,
+                start_new_session=True,
+            )
+            return told.read().decode(errors="surrogateescape")
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    parts = done.stdout.decode(errors="surrogateescape").split(MARK)
-    return parts[1] if len(parts) == 3 else ""
 
 
 def _importable(python: str, modules: list[str]) -> dict[str, bool]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from towline.agent.environment import inventory, personal
+from towline.agent.environment import command, inventory, personal
 from towline.agent.environment.baseline import Baseline, hold
 from towline.agent.environment.restore import _planned, is_gpu_stack
 
@@ -223,3 +223,10 @@ def test_two_projects_of_one_machine_keep_their_variables(home: Path) -> None:
     before = file.read_text()
     personal.restore({"BOTH": "a", "TWO": "2\n2"}, {})
     assert file.read_text() == before
+
+
+def test_a_dotfile_is_watched_where_it_lies(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "inventory_of", lambda _: found({}, home, paths=[]))
+    asked = {"project": str(home), "python": sys.executable, "variables": []}
+    environment = command.Environment({**asked, "dotfiles": [".vimrc", "~/.inputrc"]})
+    assert environment.captured()["files"][-2:] == [f"{home}/.vimrc", f"{home}/.inputrc"]

@@ -58,7 +58,7 @@ class Environment:
             "holds": self.baseline.holds(self.project),
             "files": [
                 *(*self.found["paths"], DPKG, AUTOMATIC),
-                *(os.path.expanduser(f"~/{name}") for name in dotfiles),
+                *(os.path.expanduser(f"~/{name.removeprefix('~/')}") for name in dotfiles),
             ],
             **self.baseline.delta(self.found, self.project),
             **personal.capture(self.python.variables, *named),
