@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import resource
+import shutil
 from pathlib import Path
 
 import pytest
@@ -137,3 +138,56 @@ def test_what_does_not_fit_at_home_is_not_there_by_half(
     assert (project / "last.ckpt").stat().st_size == 200_000
     assert (project / "runs/last.ckpt").stat().st_size == 200_000
     assert not (copy / "runs").exists()
+
+
+def test_a_file_that_is_gone_meanwhile_is_not_in_the_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An editor's own file beside what it saves; in the middle of being copied, too."""
+    project = make_project(tmp_path, monkeypatch, "a.py", "gone.1", "gone.2", "pkg/b.py", "z.py")
+    (project / "later").mkdir()
+    listdir, copyfile = os.listdir, shutil.copyfile
+
+    def vanishing(path: str) -> list[str]:
+        found = listdir(path)
+        if path == str(project):
+            (project / "gone.1").unlink()
+            (project / "later").rmdir()
+        return found
+
+    def half(source: str, target: str) -> None:
+        copyfile(source, target)
+        if source.endswith("gone.2"):
+            os.unlink(source)
+
+    monkeypatch.setattr(hold, "_reflinked", lambda *_: False)
+    monkeypatch.setattr("os.listdir", vanishing)
+    monkeypatch.setattr("shutil.copyfile", half)
+    hold.hold("w", Request("k", ("true",), str(project)), f"{tmp_path}/1")
+    assert sorted(os.listdir(tmp_path / "1/code")) == ["a.py", "pkg", "z.py"]
+    assert bring_home(Job(f"{tmp_path}/1"), str(project)) == ()
+
+
+@pytest.mark.parametrize("name", ["locked.txt", "locked"])
+def test_what_cannot_be_read_is_shared_and_holds_up_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    project = make_project(tmp_path, monkeypatch, "a.py", "locked.txt", "locked/b.py")
+    locked = str(project / name)
+    access = os.access
+    monkeypatch.setattr("os.access", lambda path, how: path != locked and access(path, how))
+    hold.hold("w", Request("k", ("true",), str(project)), f"{tmp_path}/1")
+    assert os.readlink(f"{tmp_path}/1/code/{name}") == locked
+    assert sorted(os.listdir(tmp_path / "1/code")) == ["a.py", "locked", "locked.txt"]
+
+
+def make_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *paths: str) -> Path:
+    """Make a project of some files without rules, and a directory for job 1."""
+    project = tmp_path / "proj"
+    for path in paths:
+        (project / path).parent.mkdir(parents=True, exist_ok=True)
+        (project / path).write_text(path)
+    answer = {"rules": {str(project): Rules([], None).to_wire()}}
+    monkeypatch.setattr(hold, "ask", lambda *_: answer)
+    (tmp_path / "1").mkdir()
+    return project

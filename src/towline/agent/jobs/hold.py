@@ -78,42 +78,50 @@ class _Copy:
     def make(self, path: str = "") -> None:
         """Copy a directory and all below it."""
         source, target = _at(self._source, path), _at(self._target, path)
+        names = sorted({*os.listdir(source)} - NEVER)
         os.mkdir(target, 0o700)
         self.stamps[path] = OF_A_DIRECTORY
-        rules = self._rules.at(path)
-        with os.scandir(source) as entries:
-            for entry in sorted(entries, key=lambda entry: entry.name):
-                if entry.name not in NEVER:
-                    is_directory = entry.is_dir(follow_symlinks=False)
-                    self._take(
-                        entry, join(path, entry.name), rules.ignores(entry.name, is_directory)
-                    )
+        for name in names:
+            inner = join(path, name)
+            try:
+                self._take(inner)
+            except FileNotFoundError:
+                # Gone meanwhile, perhaps in the middle: none of it stays.
+                _remove(_at(self._target, inner))
         shutil.copystat(source, target)
         os.chmod(target, 0o700 | stat.S_IMODE(os.stat(source).st_mode))
 
-    def _take(self, entry: os.DirEntry[str], path: str, ignored: bool) -> None:
-        target = _at(self._target, path)
-        status = entry.stat(follow_symlinks=False)
+    def _take(self, path: str) -> None:
+        source, target = _at(self._source, path), _at(self._target, path)
+        status = os.lstat(source)
         if stat.S_ISLNK(status.st_mode):
-            os.symlink(_as_seen_from_the_copy(self._source, path, os.readlink(entry.path)), target)
-        elif self._is_shared(path, status, ignored):
-            os.symlink(entry.path, target)
+            os.symlink(_as_seen_from_the_copy(self._source, path, os.readlink(source)), target)
+        elif self._is_shared(path, status):
+            os.symlink(source, target)
         elif stat.S_ISDIR(status.st_mode):
             return self.make(path)
         elif stat.S_ISREG(status.st_mode):
-            self._copy(entry.path, target, status.st_size)
+            self._copy(source, target, status.st_size)
         else:
             return None
         made = os.lstat(target)
         self.stamps[path] = (made.st_size, made.st_mtime_ns, made.st_ino)
         return None
 
-    def _is_shared(self, path: str, status: os.stat_result, ignored: bool) -> bool:
+    def _is_shared(self, path: str, status: os.stat_result) -> bool:
         size_max = self._rules.size_max
+        is_directory = stat.S_ISDIR(status.st_mode)
         too_large = (
             stat.S_ISREG(status.st_mode) and size_max is not None and status.st_size > size_max
         )
-        return ignored or too_large or self._directions.of(path) is Direction.PULL
+        # What we cannot read is not synced either.
+        needs = os.R_OK | os.X_OK if is_directory else os.R_OK
+        return (
+            self._rules.ignores(path, is_directory)
+            or too_large
+            or self._directions.of(path) is Direction.PULL
+            or not os.access(_at(self._source, path), needs)
+        )
 
     def _copy(self, source: str, target: str, size: int) -> None:
         self._size += size
