@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from towline.agent.jobs.record import RUNNING, Request, Running, write_record
+from towline.agent.jobs.record import LOCK, RUNNING, Request, Running, write_record
 from towline.agent.jobs.shelf import Shelf, state_directory
 from towline.agent.lifetime import boot_id
 from towline.agent.place import beside_home
@@ -96,3 +97,25 @@ def test_without_locks_a_process_of_another_life_is_not_the_supervisor(
         job = shelf.take_up(shelf.stage(), Request("k", ("true",), "/", **{**here, **elsewhere}))
     write_record(job.file(RUNNING), Running(os.getpid(), os.getpid(), 1.0, "/"))
     assert job.state()[0] == ("lost" if "boot" in elsewhere else "elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("taken_in", "state"),
+    [({"host": "another", "boot": "another"}, "elsewhere"), ({"host": "renamed"}, "running")],
+)
+def test_whose_lock_is_held_runs_where_it_was_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken_in: dict[str, str], state: str
+) -> None:
+    """NFS with locks shows those of all machines."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    here = {"host": os.uname().nodename, "boot": boot_id()}
+    shelf = Shelf("w")
+    with shelf.locked():
+        job = shelf.take_up(shelf.stage(), Request("k", ("true",), "/", **{**here, **taken_in}))
+    with open(job.file(LOCK)) as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert job.state()[0] == state
+        monkeypatch.setattr("towline.agent.jobs.shelf.JOBS_KEPT", 0)
+        shelf.clear()
+        assert len(shelf.jobs()) == 1

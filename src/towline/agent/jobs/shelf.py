@@ -105,12 +105,14 @@ class Job:
             if ended.cancelled:
                 return "cancelled", ended.reason
             return ("failed" if ended.code else "done"), ended.reason
-        if self.is_supervised():
+        request = self.request
+        is_elsewhere = request.host != os.uname().nodename
+        # A machine may have another name meanwhile; of another machine we may see the lock.
+        if (not is_elsewhere or request.boot == boot_id()) and self.is_supervised():
             return "running", ""
         if self.ended:  # Meanwhile.
             return self.state()
-        request = self.request
-        if request.host != os.uname().nodename:
+        if is_elsewhere:
             return "elsewhere", f"on {request.host}, which has the same home"
         if request.boot != boot_id():
             return "lost", "the machine was started anew"
@@ -182,7 +184,8 @@ class Shelf:
 
     def clear(self) -> None:
         """Remove what is over for long: copies of code after a day, records beyond the limit."""
-        over = [job for job in self.jobs() if job.state()[0] != "running"]
+        jobs = self.jobs()
+        over = [job for job in jobs if job.state()[0] != "running" and not job.is_supervised()]
         for job in over:
             if not _keeps_files(job):
                 _drop_copy(job)
