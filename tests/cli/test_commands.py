@@ -182,3 +182,35 @@ def test_a_command_that_asks_loads_no_event_loop_and_no_display(linked, environm
         "platformdirs",
         "towline.workspace",
     }
+
+
+@pytest.mark.parametrize("command", ["status", "link", "ssh", "config", "doctor"])
+def test_a_current_directory_that_is_gone_is_one_line(command, project, environment):
+    script = 'mkdir gone; cd gone; rmdir ../gone; exec "$@"'
+    ended = subprocess.run(
+        ["sh", "-c", script, "sh", sys.executable, "-P", "-m", "towline", command],
+        env=environment,
+        cwd=project,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.stderr == "error: the current directory is not there any more\n"
+    assert ended.returncode == ExitCode.UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    ("destination", "words"),
+    [
+        ("ssh://me@box:2222", ["-P", "2222", "--", "./a", "me@box:demo/b"]),
+        ("root@2001:db8::1", ["--", "./a", "root@[2001:db8::1]:demo/b"]),
+        ("::1", ["--", "./a", "[::1]:demo/b"]),
+        ("ssh://[::1]:22", ["-P", "22", "--", "./a", "[::1]:demo/b"]),
+    ],
+)
+def test_scp_is_given_a_host_as_it_takes_one(destination, words, run, project, monkeypatch):
+    Workspaces().ensure(project, destination)
+    told = []
+    monkeypatch.delenv("TOWLINE_SSH")
+    monkeypatch.setattr("towline.cli.cp.run_in_place", lambda argv: told.extend(argv) or 0)
+    assert run("cp", "a", ":b").code == ExitCode.OK
+    assert told == ["scp", *words]

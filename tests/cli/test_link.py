@@ -203,3 +203,16 @@ def test_what_is_asked_travels_whole_to_the_background(project):
         overrides={"compression": "none"},
     )
     assert LinkRequest.from_json(json.loads(json.dumps(request.to_json()))) == request
+
+
+def test_a_project_that_is_gone_keeps_the_others_from_nothing(finish, project, stopped_at_the_end):
+    gone = project.parent / "away-on-a-disk"
+    gone.mkdir()
+    lost = Workspaces().ensure(gone, "live", name="a-first-one")
+    gone.rmdir()
+    Workspaces().ensure(project, "live")
+    started = finish("links", "start")
+    assert started.code == ExitCode.CONFIG
+    assert "error: a-first-one: no engine can be started in" in started.err
+    assert "demo: goes on in the background" in started.err
+    assert not lost.places.socket.with_suffix(".request").exists()

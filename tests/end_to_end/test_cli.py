@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -82,3 +83,24 @@ def test_a_machine_that_is_not_there_is_one_line_also_in_the_background(
         assert len(errors) == 1
         assert "Connection refused" in errors[0]
         assert "Traceback" not in ended.stderr
+
+
+def test_who_has_hangups_ignored_is_not_ended_by_one(
+    towline: Towline, machine: Machine, tmp_path: Path
+) -> None:
+    words = f"link -F {machine.config} {machine.name} --json"
+    engine = subprocess.Popen(
+        ["sh", "-c", f"trap '' HUP; exec {sys.executable} -P -m towline {words}"],
+        cwd=tmp_path / "demo",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert engine.stdout
+    with engine, engine.stdout:
+        try:
+            assert any('"ready"' in line for line in engine.stdout)
+            engine.send_signal(signal.SIGHUP)
+            assert towline("flush").returncode == 0, "it goes on, and takes what came before"
+        finally:
+            engine.terminate()

@@ -60,6 +60,12 @@ def start_engine(request: LinkRequest) -> subprocess.Popen[str]:
             start_new_session=True,
             creationflags=_creation_flags(),
         )
+    except OSError as error:
+        request_file.unlink(missing_ok=True)
+        raise UserError(
+            f"no engine can be started in {request.project}: {error.strerror}",
+            exit_code=ExitCode.CONFIG,
+        ) from None
     finally:
         os.close(log)
 

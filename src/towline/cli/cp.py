@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 import click
 
@@ -36,7 +37,8 @@ def cp(recursive: bool, preserve: bool, paths: tuple[str, ...]) -> None:
     flags = [flag for flag, is_set in (("-r", recursive), ("-p", preserve)) if is_set]
     words = [_as_scp(path, there) for path in paths]
     options = there.options
-    port = [] if options.port is None else ["-P", str(options.port)]
+    number = options.port if options.port is not None else _port_in(there.host)
+    port = [] if number is None else ["-P", str(number)]
     given = _without_port(options.arguments())
     program = os.environ.get("TOWLINE_SSH")
     through = ["-S", program] if program else []
@@ -66,4 +68,20 @@ def _as_scp(path: str, there: There) -> str:
     rest = path.partition(":")[2]
     if not name and there.folder and not rest.startswith(("/", "~")):
         rest = f"{there.folder.removeprefix('~/')}/{rest}"
-    return f"{there.host}:{rest}"
+    return f"{_host_for_scp(there.host)}:{rest}"
+
+
+_URL = re.compile(r"ssh://((?:[^@]*@)?)(\[[^\]]+\]|[^:]+)(?::(\d+))?")
+
+
+def _host_for_scp(host: str) -> str:
+    """To scp the first colon ends the host, also of a URL that ssh takes and of an IPv6 address."""
+    if match := _URL.fullmatch(host):
+        return match[1] + match[2]
+    user, at, address = host.rpartition("@")
+    return f"{user}{at}[{address}]" if ":" in address else host
+
+
+def _port_in(host: str) -> str | None:
+    match = _URL.fullmatch(host)
+    return match[3] if match else None

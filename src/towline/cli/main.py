@@ -132,7 +132,21 @@ def _run(arguments: Sequence[str] | None) -> int:
         return ExitCode.INTERRUPTED
     except ReaderGoneError:
         return _hushed()
+    except FileNotFoundError:
+        if _is_somewhere():
+            raise
+        say("error: the current directory is not there any more")
+        return ExitCode.UNAVAILABLE
     return code if isinstance(code, int) else ExitCode.OK
+
+
+def _is_somewhere() -> bool:
+    """Whether the current directory is still there."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _hushed() -> int:

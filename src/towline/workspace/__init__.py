@@ -240,7 +240,9 @@ class Workspace:
         self.stop(error.message, error.exit_code)
 
     async def _stop_on_signal(self) -> None:
-        wanted = [signal.SIGTERM] if sys.platform == "win32" else [signal.SIGTERM, signal.SIGHUP]
+        wanted = [signal.SIGTERM]
+        if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            wanted.append(signal.SIGHUP)  # `nohup` has it ignored, and means it.
         with anyio.open_signal_receiver(*wanted) as signals:
             async for number in signals:
                 self.stop(f"ended by {signal.Signals(number).name}")
