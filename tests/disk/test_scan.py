@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import socket
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.disk.mounts import dead_mount_at, needs_mount
 from tests.disk.world import RULES, PlainRules, WatchedFolder, file_of, replica_of
 from towline.core.entry import DIRECTORY, Symlink, Unsynced
 from towline.core.problem import ProblemKind
@@ -190,21 +189,11 @@ def test_what_grows_beyond_the_limit_while_it_is_looked_at_is_too_large(
     assert replica.problems["x"].kind is ProblemKind.TOO_LARGE
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="mounts as Linux does")
+@needs_mount
 def test_a_mount_that_does_not_answer_is_one_problem(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_bytes(b"x")
     (tmp_path / "drive").mkdir()
-    libc = ctypes.CDLL(None, use_errno=True)
-    try:
-        fuse = os.open("/dev/fuse", os.O_RDWR)
-    except OSError:
-        pytest.skip("needs /dev/fuse")
-    options = f"fd={fuse},rootmode=40000,user_id=0,group_id=0".encode()
-    failed = libc.mount(b"none", os.fsencode(tmp_path / "drive"), b"fuse", 0, options)
-    os.close(fuse)  # Its program is gone.
-    if failed:
-        pytest.skip("needs root, to mount")
-    try:
+    with dead_mount_at(tmp_path / "drive"):
         replica = replica_of(tmp_path)
         assert replica.tree.get("a.py") == file_of(b"x")
         assert replica.tree.get("drive") == Unsynced(
@@ -213,5 +202,3 @@ def test_a_mount_that_does_not_answer_is_one_problem(tmp_path: Path) -> None:
         replica.observe(["drive", "a.py"])
         assert isinstance(replica.tree.get("drive"), Unsynced)
         assert set(_signatures(str(tmp_path))) >= {"a.py", "drive"}
-    finally:
-        libc.umount2(os.fsencode(tmp_path / "drive"), 2)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.disk.mounts import small_disk_at
 from tests.end_to_end.laptop import Laptop, conflict_copies, read, save, wait_content
 
 DISK_SIZE = 8 << 20
@@ -23,14 +23,8 @@ def small_disk(at: Path) -> Iterator[None]:
     if os.geteuid() != 0:
         pytest.skip("needs root, to mount a small file system")
     at.mkdir(parents=True, exist_ok=True)
-    argv = ["mount", "-t", "tmpfs", "-o", f"size={DISK_SIZE}", "towline-test", str(at)]
-    done = subprocess.run(argv, capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"needs to mount a small file system: {done.stderr.strip()}")
-    try:
+    with small_disk_at(at, DISK_SIZE):
         yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(at)], check=True)
 
 
 @pytest.mark.parametrize("side", ["machine", "laptop"])

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import anyio
 import pytest
+from anyio.abc import Process
 
+from towline.machine import sshd as module
 from towline.machine.place import Place, ensure_place
 from towline.machine.sshd import Sshd, SshdError, open_sshd, prepare
 
@@ -87,10 +89,21 @@ async def test_one_that_cannot_be_started_for_a_while_is_started_again(
         port = free.getsockname()[1]
     sshd = program(tmp_path, ANSWERS.format(pid=str(place.sshd_pid), port=port))
     away = f"{sshd}.away"
+    failed, start = anyio.Event(), module._start
+
+    async def note(sshd: Sshd) -> Process:
+        try:
+            return await start(sshd)
+        except OSError:
+            failed.set()
+            raise
+
+    monkeypatch.setattr(module, "_start", note)
     async with open_sshd(Sshd(sshd, place, port)):
         os.rename(sshd, away)
         os.kill(int(place.sshd_pid.read_text()), signal.SIGKILL)
-        await anyio.sleep(0.3)
+        with anyio.fail_after(10):
+            await failed.wait()
         os.rename(away, sshd)
         with anyio.fail_after(10):
             while not await answers(port):  # noqa: ASYNC110 - it tells nobody when it is up.

@@ -151,12 +151,12 @@ async def open_sshd(sshd: Sshd) -> AsyncGenerator[None]:
     Raises `SshdError` if it does not come up.
     """
     end_left_over(sshd.place)
-    process = await _start(sshd)
+    started = [await _start(sshd)]
     try:
-        await _wait_listening(sshd, process)
+        await _wait_listening(sshd, started[0])
         failure: Exception | None = None
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_keep_running, sshd, process)
+            tasks.start_soon(_keep_running, sshd, started)
             try:
                 yield
             except Exception as error:  # A task group would wrap it.
@@ -165,19 +165,20 @@ async def open_sshd(sshd: Sshd) -> AsyncGenerator[None]:
         if failure is not None:
             raise failure
     finally:
-        await _end(sshd.place, process)
+        await _end(sshd.place, started[-1])
 
 
-async def _keep_running(sshd: Sshd, process: Process) -> None:
+async def _keep_running(sshd: Sshd, started: list[Process]) -> None:
+    """Start it anew whenever it ends; the last of `started` is the one that runs."""
     attempt = 0
     while True:
         began = anyio.current_time()
-        await process.wait()
+        await started[-1].wait()
         steady = anyio.current_time() - began > BACKOFF_S[-1]
         attempt = 0 if steady else min(attempt + 1, len(BACKOFF_S) - 1)
         await anyio.sleep(BACKOFF_S[attempt])
         with suppress(OSError):  # There may be no memory for it now; later there is.
-            process = await _start(sshd)
+            started.append(await _start(sshd))
 
 
 async def _start(sshd: Sshd) -> Process:
@@ -219,12 +220,12 @@ def _last_words(place: Place) -> str:
 # The end
 
 
-async def _end(place: Place, first: Process) -> None:
+async def _end(place: Place, last: Process) -> None:
     with anyio.CancelScope(shield=True):
         await anyio.to_thread.run_sync(end_left_over, place)
         with suppress(ProcessLookupError):
-            first.kill()  # If it never came to writing its number down.
-        await first.wait()
+            last.kill()  # If it never came to writing its number down.
+        await last.wait()
 
 
 def end_left_over(place: Place) -> None:

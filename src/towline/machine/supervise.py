@@ -150,6 +150,7 @@ class _Supervisor:
 
     async def _keep_open(self, port: int, host_key: str, about: Json) -> None:
         """Say which ways in are open, at each change; the caller of `up` is told of the first."""
+        file = StatusFile(self._place.status, self._progress)
 
         def announce() -> None:
             routes = [{"route": way.route, "address": str(way.address)} for way in ways.open]
@@ -159,7 +160,6 @@ class _Supervisor:
                 self._tell({"ready": status})
                 self._ready.set()
 
-        file = StatusFile(self._place.status, self._progress)
         ways = Ways(self._request.routes, self._open_way, announce, self._progress)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(file.keep)

@@ -31,9 +31,10 @@ def capture(variables: Mapping[str, str], names: Sequence[str], files: Sequence[
         if looks_secret(name):
             left[name] = "looks like a secret"
         elif name in variables:
-            found[name] = variables[name]
-            if found[name].encode(errors="ignore").decode() != found[name]:
-                del found[name]
+            value = variables[name]
+            if value.encode(errors="ignore").decode() == value:
+                found[name] = value
+            else:
                 left[name] = "is not UTF-8"
     texts: dict[str, str] = {}
     for name in files:
