@@ -28,10 +28,12 @@ from towline.disk.follow import (
     VERIFY_INTERVAL_S,
     Follower,
 )
+from towline.disk.look import SMALL_MAX
 from towline.disk.observation import Observation
 from towline.disk.own import ensure_own_directory
 from towline.disk.replica import Replica
 from towline.disk.retired import REVIEW_FIRST_S
+from towline.disk.signatures import LARGE
 from towline.disk.watch import open_watch
 from towline.disk.watch.base import NOTHING, Mode, ModeKind, Seen, Statistics, Watch
 
@@ -471,3 +473,22 @@ def test_a_disk_that_was_mounted_in_the_folder_is_watched_once_it_is_found(
         assert [one.path for one in verified(watching)] == ["disk/a"]
         (tmp_path / "disk" / "a" / "b").write_bytes(b"22")
         assert [one.path for one in settled(watching)] == ["disk/a/b"]
+
+
+@pytest.mark.parametrize("size", [1, SMALL_MAX + 1, LARGE + 1])
+def test_what_is_saved_by_one_name_is_told_by_its_others(
+    watching: Follower, tmp_path: Path, size: int
+) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "x").write_bytes(b"first")
+    os.link(tmp_path / "x", tmp_path / "d" / "y")
+    settled(watching)
+    for number in range(3):
+        content = bytes([number]) * size
+        (tmp_path / "x").write_bytes(content)
+        file = file_of(content)
+        told = settled(watching)
+        assert sorted(told, key=lambda one: one.path) == [
+            Observation("d/y", file),
+            Observation("x", file),
+        ]

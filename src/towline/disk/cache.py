@@ -28,6 +28,7 @@ _KNOWN_SIZE = _STAMP.size + DIGEST_SIZE
 _HEAD = struct.Struct(">HII")  # Bytes of the path, bytes of the names, how many.
 _UNSIGNED = struct.Struct(">4QI")  # The same, of what may not fit: files can be dated beyond 2262.
 _MASK = (1 << 64) - 1
+_INODE = slice(24, 32)  # In a row.
 _DOUBT = b"\xff" * 8  # In place of the size in a row: no file is so large.
 
 
@@ -72,6 +73,10 @@ def packed_stamp_of(status: os.stat_result) -> bytes:
         status.st_ino & _MASK,
         status.st_mode,
     )
+
+
+def inode_in(stamp: bytes) -> bytes:
+    return stamp[_INODE]
 
 
 def digest_in(row: bytes) -> bytes:
@@ -156,6 +161,15 @@ class Cache:
         """Let no stamp vouch for what is known of the file."""
         if (known := self.row(path)) is not None:
             self._put(path, _doubted(known))
+
+    def paths_of(self, inodes: set[bytes]) -> list[str]:
+        """Return the paths that were these inodes (`inode_in`) when last looked at."""
+        return [
+            join(directory, name)
+            for directory, names in self._known.items()
+            for name, row in names.items()
+            if row[_INODE] in inodes
+        ]
 
     def forget(self, path: str) -> None:
         self._pop(path)

@@ -31,7 +31,7 @@ from towline.core.steps import Steps, run_to_end
 from towline.core.summary import digest_of_directory
 from towline.core.tree import Tree
 from towline.disk.apply import Apply
-from towline.disk.cache import Cache, Stamp, load_cache, stamp_of
+from towline.disk.cache import Cache, Stamp, inode_in, load_cache, packed_stamp_of, stamp_of
 from towline.disk.displaced import Displaced, Kept
 from towline.disk.folder import STAGE, Folder, is_own_path
 from towline.disk.graft import Grafts, MoveIn
@@ -93,6 +93,7 @@ class Replica:
         self._apply = Apply(self._look, self.stage, self._displaced, self._grafts, durable=durable)
         self._to_observe: set[str] = set()  # Looked at with the next `observe`, event or not.
         self._noted: set[str] | None = None  # Seen or done while a scan runs.
+        self._linked: set[bytes] = set()  # Inodes with other names, that were found changed.
         self._read_last: tuple[str, Stamp, bytes] | None = None
         self.set_rules(rules)
 
@@ -164,16 +165,14 @@ class Replica:
         """
         waiting, self._to_observe = self._to_observe, set()
         subjects = self._subjects({*paths, *waiting})
-        if self._noted is not None:
-            self._noted.update(subjects)
-        changed: set[str] = set()
         self._look.moved = self._rows_moved(subjects)
         with self._look.keeping(contents), self._look.postponing(self._postpone):
             try:
-                for path in subjects:
-                    self._hold_parent(path)
-                    changed.update(observation.path for observation in self._observe_one(path))
+                changed = self._observe_each(subjects)
+                if self._linked:
+                    changed |= self._observe_each(self._cache.paths_of(self._linked))
             finally:
+                self._linked.clear()
                 self.folder.release()
         # A later look may have found more below an earlier one: the tree has the last word.
         return [Observation(path, self.tree.get(path)) for path in uppermost(changed)]
@@ -440,6 +439,16 @@ class Replica:
                 return at
         return path
 
+    def _observe_each(self, subjects: Iterable[str]) -> set[str]:
+        """Look at these paths; return those that really changed."""
+        changed: set[str] = set()
+        for path in subjects:
+            if self._noted is not None:
+                self._noted.add(path)
+            self._hold_parent(path)
+            changed.update(observation.path for observation in self._observe_one(path))
+        return changed
+
     def _observe_one(self, path: str) -> list[Observation]:
         old = self.tree.get(path)
         if isinstance(old, File) and (file := self._file_now(path, old)) is not None:
@@ -464,6 +473,8 @@ class Replica:
         except OSError:
             return None
         file = self._look.at_once(path, status) if stat.S_ISREG(status.st_mode) else None
+        if file != known and status.st_nlink > 1:
+            self._linked.add(inode_in(packed_stamp_of(status)))
         return None if file != known and self._rules.ignores(path, False) else file
 
     def _note_file(self, path: str, old: File, new: File) -> list[Observation]:
