@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.agent.road import Road
-from towline.agent.forwards import FORWARDS_MAX, Forwards
+from towline.agent.forwards import CONNECTED, FORWARDS_MAX, Forwards
 from towline.core.wire.limits import Limits
 
 BLOB = os.urandom(3 << 20)
@@ -245,6 +245,26 @@ def test_a_unix_socket_is_reached(short_path: Path) -> None:
         with accept(road, listener) as program:
             road.laptop.send(channel, b"hello")
             road.until(lambda: peek(program) == b"hello")
+        road.streams.close()
+
+
+def test_a_unix_socket_whose_queue_is_full_is_tried_again(short_path: Path) -> None:
+    path = str(short_path / "s")
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as before:
+        listener.bind(path)
+        listener.listen(0)
+        before.connect(path)
+        road = Road(Forwards)
+        channel = road.open({"connect": {"path": path}})
+        road.laptop.send(channel, b"hello")
+        for _ in range(20):
+            road.turn()
+        assert road.closed == {}
+        assert road.streams.writable() == set()
+        listener.accept()[0].close()
+        with accept(road, listener) as program:
+            road.until(lambda: peek(program) == b"hello")
+            road.until(lambda: road.received[channel] == CONNECTED)
         road.streams.close()
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from towline.agent.roots import Roots
-from towline.agent.serve import AgentService
+from towline.agent.serve import FORWARD_AGAIN_S, AgentService
 from towline.core.wire.frames import Hello, Priority, parse_hello
 from towline.core.wire.line import Line
 
@@ -80,6 +80,23 @@ def test_only_a_stream_s_bytes_leave_it_calm() -> None:
         laptop.line.send(lane, b"?")
         laptop.exchange()
         assert not laptop.service.is_calm
+        laptop.service.close()
+
+
+def test_a_connection_that_has_to_wait_is_tried_again_soon(short_path: Path) -> None:
+    path = str(short_path / "s")
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as before:
+        listener.bind(path)
+        listener.listen(0)
+        before.connect(path)
+        laptop = Laptop()
+        laptop.open({"forward": {"path": path}})
+        assert laptop.service.deadline() == FORWARD_AGAIN_S
+        listener.accept()[0].close()
+        laptop.service.tick(FORWARD_AGAIN_S)
+        due = laptop.service.deadline()
+        assert due is None or due > 1
+        listener.accept()[0].close()
         laptop.service.close()
 
 

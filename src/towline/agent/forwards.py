@@ -92,8 +92,14 @@ class Forwards:
         return {
             forward.fileno()
             for forward in self._open.values()
-            if not forward.is_looked_up and (not forward.is_connected or forward.outgoing)
+            if not (forward.is_looked_up or forward.waits)
+            and (not forward.is_connected or forward.outgoing)
         }
+
+    @property
+    def waits(self) -> bool:
+        """Whether to call `step` in a while, though no descriptor tells when."""
+        return any(forward.waits for forward in self._open.values())
 
     # -- Moving bytes -------------------------------------------------------------------------
 
@@ -139,6 +145,7 @@ class Forward:
         self.tells = tells  # The laptop waits to hear that it is connected.
         self.outgoing = bytearray()  # Bounded by the channel's credit.
         self.is_connected = connection is not None
+        self.waits = False  # For a place in the queue of a unix socket: no event tells of one.
         self.has_ended = False  # The program on the machine sends no more, and the laptop knows.
         self.ends = False  # The laptop sends no more; nor do we, after `outgoing`.
         self.is_deaf = False  # It takes no more; what it has said already is still to be read.
@@ -176,6 +183,7 @@ class Forward:
         if not self.is_connected:
             if failed := self.connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
                 self._failure = self._failure or OSError(failed, os.strerror(failed))
+            if failed or self.waits:
                 self._try_next()
                 return False
             with suppress(OSError):
@@ -213,7 +221,10 @@ class Forward:
         except OSError as error:  # No such family here; a path that is too long.
             self._let_go()
             return error
-        if began in (0, errno.EINPROGRESS):
+        self.waits = family == socket.AF_UNIX and began == errno.EAGAIN
+        if self.waits:
+            self._untried.append((family, where))
+        if self.waits or began in (0, errno.EINPROGRESS):
             return None
         self._let_go()
         return OSError(began, os.strerror(began))

@@ -40,6 +40,7 @@ from towline.core.wire.messages import Message as SyncMessage
 from towline.core.wire.messages import decode, encode
 from towline.core.wire.packing import Packer, Unpacker
 
+FORWARD_AGAIN_S = 0.05  # Until a connection that has to wait is tried again.
 MIRRORS_MAX = 64  # Folders of one workspace.
 # Then the sockets are looked at again. Bulk messages take ten milliseconds each: a save that comes
 # meanwhile waits for one, and what is late with its acknowledgement looks like a slow network.
@@ -127,6 +128,8 @@ class AgentService:
         due += self._questions.deadlines()
         if (end_at := self.ending.next_at()) is not None:
             due.append(self._laptop.now + end_at - self._wall())
+        if self._forwards.waits:
+            due.append(self._laptop.now + FORWARD_AGAIN_S)
         if self._laptop.is_here:
             due.append(self._line.deadline())
             due += [watch.deadline() for watch in self._watches]
@@ -236,7 +239,8 @@ class AgentService:
             inbox.clear()
 
     def _streams_on(self, line: Line) -> list[Streams]:
-        own = (Forwards(line), Reverses(line), Programs(line, self._hung_up))
+        self._forwards = Forwards(line)
+        own = (self._forwards, Reverses(line), Programs(line, self._hung_up))
         return [*own, *self._watches]
 
     def _close_streams(self) -> None:
