@@ -51,7 +51,7 @@ class Binding:
     ssh: SshOptions = NO_SSH_OPTIONS
     machine_path: str | None = None
     created: float = 0.0  # Unix time.
-    linked: float = 0.0  # Unix time of the last link: the latest is meant where several could be.
+    linked: float = 0.0  # Unix time of the last link; 0 if the machine was never reached.
     last_state: str = ""
     at_login: bool = False
     bundle: str = ""  # The agent's, that the machine was seen to have.
@@ -173,12 +173,15 @@ class Workspaces:
         return _read_record(self._file(workspace_id))
 
     def of_project(self, directory: Path) -> list[Binding]:
-        """Return the workspaces of the project `directory` lies in, the last linked first."""
+        """Return the workspaces of the project `directory` lies in, the last linked first.
+
+        One whose machine was never reached, its name mistyped perhaps, comes behind all others.
+        """
         known = list(self)
         for candidate in (directory, *directory.parents):
             here = [binding for binding in known if binding.project == candidate]
             if here:
-                return sorted(here, key=lambda binding: binding.linked, reverse=True)
+                return sorted(here, key=lambda known: (known.linked, known.created), reverse=True)
         return []
 
     def ensure(
@@ -190,7 +193,7 @@ class Workspaces:
         ssh: SshOptions | None = None,
         machine_path: str | None = None,
     ) -> Binding:
-        """Return the workspace of (project, destination), made or brought up to date, and linked.
+        """Return the workspace of (project, destination), made or brought up to date.
 
         What is None stays as it was. Raises UserError if another workspace has the name.
         """
@@ -210,7 +213,7 @@ class Workspaces:
                 name=name or binding.name,
                 ssh=binding.ssh if ssh is None else ssh,
                 machine_path=machine_path or binding.machine_path,
-                linked=time.time(),
+                linked=time.time() if binding.linked else 0.0,
             )
         )
 

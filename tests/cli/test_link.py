@@ -6,10 +6,13 @@ import json
 import os
 import signal
 import subprocess
+import time
 
 import pytest
 
 from towline.control import is_running
+from towline.core.address import Tcp
+from towline.core.ticket import SECRET_SIZE, Ticket, encode
 from towline.errors import ExitCode
 from towline.line.options import SshOptions
 from towline.places import Workspaces
@@ -216,3 +219,15 @@ def test_a_project_that_is_gone_keeps_the_others_from_nothing(finish, project, s
     assert "error: a-first-one: no engine can be started in" in started.err
     assert "demo: goes on in the background" in started.err
     assert not lost.places.socket.with_suffix(".request").exists()
+
+
+@pytest.mark.parametrize(("machine", "is_kept"), [("once", True), ("away", False)])
+def test_a_ticket_that_let_nobody_in_costs_a_workspace_only_if_it_was_never_linked(
+    machine, is_kept, finish
+):
+    """What was linked has a past, whatever became of what was known of its machine."""
+    place, secret = (Tcp("a.example", 1),), bytes(SECRET_SIZE)
+    expires = int(time.time()) + 600
+    ticket = Ticket(machine, "00" * 8, bytes(32), place, "me", secret=secret, expires=expires)
+    finish("link", encode(ticket), "--once")
+    assert [known.destination for known in Workspaces()] == [machine] * is_kept

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
+import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from functools import partial
@@ -207,8 +208,15 @@ def run_here(request: LinkRequest, display: Callable[[], Display]) -> int:
         raise _only_error(group) or group from None
     finally:
         if request.ticket and machine_named(request.destination) is None:
-            Workspaces().forget(binding)  # The ticket was worth nothing, and so is the name in it.
+            _forget_unreached(binding)  # The ticket was worth nothing, and so is the name in it.
     return code
+
+
+def _forget_unreached(binding: Binding) -> None:
+    """Where a machine of that name was reached before, both sides agreed on something."""
+    with suppress(UserError):  # It is gone already.
+        if not Workspaces().by_id(binding.id).linked:
+            Workspaces().forget(binding)
 
 
 async def _run(request: LinkRequest, binding: Binding, display: Callable[[], Display]) -> int:
@@ -257,18 +265,23 @@ def _only_error(group: BaseExceptionGroup[BaseException]) -> BaseException | Non
 
 
 def _remembering(binding: Binding) -> Report:
-    """Return what keeps the last state in the registry, for when no engine runs."""
-    from towline.engine.events import Status
+    """Return what keeps in the registry how it stood last, and that the machine was reached."""
+    from towline.engine.events import Ready, Status
 
-    last = ""
+    state, is_reached = "", False
 
     def remember(item: Event | Status) -> None:
-        nonlocal last
-        if isinstance(item, Status) and item.state.value != last:
-            last = item.state.value
+        nonlocal state, is_reached
+        before = (state, is_reached)
+        if isinstance(item, Status):
+            state = item.state.value
+        if isinstance(item, Ready | Status):
+            is_reached = is_reached or bool(item.machine_path)
+        if (state, is_reached) != before:
             with suppress(UserError):  # It only informs; no reason to stop.
                 known = Workspaces().by_id(binding.id)
-                Workspaces().save(dataclasses.replace(known, last_state=last))
+                linked = known.linked or (time.time() if is_reached else 0.0)
+                Workspaces().save(dataclasses.replace(known, last_state=state, linked=linked))
 
     return remember
 

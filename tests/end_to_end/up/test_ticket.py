@@ -97,6 +97,21 @@ def test_a_ticket_that_lets_nobody_in_leaves_no_workspace(
     assert not (laptop.state / "machines/box/record.json").exists()
 
 
+def test_a_ticket_that_lets_nobody_in_costs_a_workspace_of_that_name_nothing(
+    machine: Borrowed, laptop: Laptop
+) -> None:
+    ticket = machine.ticket()
+    with laptop.linked(ticket):
+        pass
+    shutil.rmtree(laptop.state / "machines/box")  # As the hint at a damaged record says.
+    [record] = (laptop.state / "workspaces").glob("*.json")
+    done = laptop.towline("link", "--once", ticket, cwd=laptop.project, check=False)
+    assert (done.returncode, "was used already" in done.stderr) == (77, True)
+    assert record.exists()
+    assert (laptop.state / f"{record.stem}.sqlite").exists(), "what both sides agreed on"
+    assert (laptop.state / f"{record.stem}.history").exists(), "what files were before"
+
+
 def test_a_second_up_is_the_same_machine_with_the_same_ticket(machine: Borrowed) -> None:
     first = machine.up("--name", "box")
     assert machine.up("--name", "other") == first
