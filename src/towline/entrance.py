@@ -52,7 +52,7 @@ class Entrance:
 
     def __init__(self, request: LinkRequest, options: Options) -> None:
         self._request = request
-        self._ssh = _merged(request.ssh, options)
+        self._ssh = options.ssh.below(request.ssh)
         self._python = options.python or ""
         self._invitation = _open_invitation(request.ticket)
         self._once = ExitStack()  # The files of the one-time key, while they are needed.
@@ -153,17 +153,6 @@ class Entrance:
             return None
         keep_let_in(invitation)
         return explained(stream, process, self._bootstrap)
-
-
-def _merged(given: SshOptions, options: Options) -> SshOptions:
-    configured = options.ssh
-    return SshOptions(
-        config_file=given.config_file or configured.config,
-        port=given.port if given.port is not None else configured.port,
-        identity=given.identity or configured.identity,
-        jump=given.jump or configured.jump,
-        options=(*given.options, *configured.options),
-    )
 
 
 def _open_invitation(ticket: str) -> Invitation | None:

@@ -43,7 +43,7 @@ from towline.request import LinkRequest
 
 def pairs_of(request: LinkRequest, options: Options) -> tuple[Pair, ...]:
     """Return which folder lives where; a relative place is below the machine path."""
-    machine_path = request.machine_path or options.path or f"~/{request.project.name}"
+    machine_path = options.folder_there(request.project, request.machine_path)
     if not options.sync:
         return (Pair("", machine_path),)
     return tuple(

@@ -1,15 +1,17 @@
 """Which machine a command means, and how OpenSSH's own programs get there.
 
 A machine that came by a ticket is reached by its configuration file, any other as its workspace
-reaches it. Nothing here connects.
+reaches it, by what `link` was given and what its project configures. Nothing here connects.
 """
 
 from __future__ import annotations
 
+import os
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from towline.config import Options, load
 from towline.errors import ExitCode, UserError
 from towline.line.options import SshOptions
 from towline.machines import all_machines, machine_named
@@ -45,7 +47,7 @@ def there_of(name: str | None, binding: Binding | None = None) -> There:
         raise UserError("which machine?", _known(), ExitCode.USAGE)
     here = binding if binding is not None and binding.destination == name else None
     if machine := machine_named(name):
-        folder = _folder_of(here) if here else machine.folder
+        folder = _folder_of(here, _options_of(here)) if here else machine.folder
         return There(name, SshOptions(config_file=str(machine.host_config)), folder, True)
     for known in Workspaces():
         if known.name == name:
@@ -54,14 +56,20 @@ def there_of(name: str | None, binding: Binding | None = None) -> There:
 
 
 def _of_binding(binding: Binding) -> There:
+    options = _options_of(binding)
+    folder = _folder_of(binding, options)
     if machine := machine_named(binding.destination):
-        options = SshOptions(config_file=str(machine.host_config))
-        return There(machine.name, options, _folder_of(binding), True)
-    return There(binding.destination, binding.ssh, _folder_of(binding))
+        config = SshOptions(config_file=str(machine.host_config))
+        return There(machine.name, config, folder, True)
+    return There(binding.destination, options.ssh.below(binding.ssh), folder)
 
 
-def _folder_of(binding: Binding) -> str:
-    return binding.machine_path or f"~/{binding.project.name}"
+def _options_of(binding: Binding) -> Options:
+    return load(binding.project, os.environ)
+
+
+def _folder_of(binding: Binding, options: Options) -> str:
+    return options.folder_there(binding.project, binding.machine_path)
 
 
 def _known() -> str:

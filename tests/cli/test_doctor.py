@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from towline import doctor
+from towline import doctor, machines
 from towline.doctor import Verdict
 from towline.errors import ExitCode
 from towline.places import Workspaces
@@ -156,3 +156,13 @@ def test_a_state_directory_without_room_is_told(homes):
     (homes / "state").mkdir(exist_ok=True)
     (homes / "state").chmod(stat.S_IRUSR)
     assert doctor.check_state_directory().verdict is Verdict.FAIL
+
+
+def test_a_machine_that_came_by_a_ticket_is_tried_by_its_name(run, project, monkeypatch):
+    tried = []
+    monkeypatch.setattr(doctor, "check_machine", lambda *way: tried.append(way) or ())
+    known = machines.keep(
+        machines.Machine("colab", "5" * 16, "ab" * 32, ("tcp://10.0.0.1:22",), "me")
+    )
+    run("doctor", "colab")
+    assert tried == [("colab", known.ssh_options())]

@@ -85,6 +85,28 @@ def test_a_machine_that_is_not_there_is_one_line_also_in_the_background(
         assert "Traceback" not in ended.stderr
 
 
+CONFIGURED = """\
+machine = "machine"
+path = "~/work/elsewhere"
+[ssh]
+config = "{config}"
+"""
+
+
+def test_what_is_configured_of_the_way_counts_for_ssh_cp_and_doctor_too(
+    towline: Towline, machine: Machine, tmp_path: Path
+) -> None:
+    (tmp_path / "demo/towline.toml").write_text(CONFIGURED.format(config=machine.config))
+    assert towline("link", "--once").returncode == 0
+    folder = machine.home / "work/elsewhere"
+    assert towline("ssh", "--", "pwd").stdout == f"{folder}\n"
+    copied = towline("cp", "src/a.py", ":b.py")
+    assert copied.returncode == 0, copied.stderr
+    assert (folder / "b.py").exists()
+    asked = towline("doctor")
+    assert asked.returncode == 0, asked.stdout
+
+
 def test_who_has_hangups_ignored_is_not_ended_by_one(
     towline: Towline, machine: Machine, tmp_path: Path
 ) -> None:

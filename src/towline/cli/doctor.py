@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,8 @@ from towline.errors import ExitCode, UserError
 
 if TYPE_CHECKING:
     from towline.doctor import Check
+    from towline.line.options import SshOptions
+    from towline.places import Binding
 
 
 @click.command(cls=Command, short_help="Is everything there that towline needs?")
@@ -54,8 +57,8 @@ def _print(check: Check) -> None:
 
 def _checks(destination: str | None, project: Path | None) -> Iterator[Check]:
     from towline import doctor
-    from towline.places import Binding, Workspaces
-    from towline.request import NO_SSH_OPTIONS, split_destination
+    from towline.places import Workspaces
+    from towline.request import split_destination
 
     root = (project or Path.cwd()).resolve()
     known: list[Binding] = []
@@ -67,7 +70,21 @@ def _checks(destination: str | None, project: Path | None) -> Iterator[Check]:
     meant = known[0].destination if known and destination is None else destination
     if meant is not None:
         host, _ = split_destination(meant)
-        ssh = next((b.ssh for b in known if b.destination == host), NO_SSH_OPTIONS)
-        yield from doctor.check_machine(host, ssh)
+        yield from doctor.check_machine(host, _way_to(host, known, root))
     for binding in known:
         yield doctor.check_control(binding)
+
+
+def _way_to(host: str, known: list[Binding], project: Path) -> SshOptions:
+    """Return what `link` would tell ssh of this host, be it one that came by a ticket or not."""
+    from towline.config import load
+    from towline.machines import machine_named
+    from towline.request import NO_SSH_OPTIONS
+
+    given = next((binding.ssh for binding in known if binding.destination == host), None)
+    if given is None and (machine := machine_named(host)) is not None:
+        given = machine.ssh_options()
+    given = given or NO_SSH_OPTIONS
+    with suppress(UserError):  # What is wrong with the configuration is another check's to say.
+        given = load(project, os.environ).ssh.below(given)
+    return given

@@ -141,6 +141,6 @@ def _asked(project: Path | None, name: str | None) -> Asked:
     from towline.environment.machine import Asked
 
     binding = chosen(project, name)
-    status = ask(binding, "status")
-    folder = status.get("machine_path") or binding.machine_path or f"~/{binding.project.name}"
-    return Asked(binding, folder, load(binding.project, os.environ))
+    options = load(binding.project, os.environ)
+    folder = options.folder_there(binding.project, binding.machine_path)
+    return Asked(binding, ask(binding, "status").get("machine_path") or folder, options)

@@ -21,6 +21,7 @@ from towline.config.option import OPTION_OF, OPTIONS, TABLES, Option
 from towline.core.checkpoint import Checkpoints
 from towline.core.direction import Direction, Directions
 from towline.errors import ExitCode, UserError
+from towline.line.options import SshOptions
 from towline.snapshots.location import Location
 from towline.snapshots.password import USUAL
 from towline.snapshots.schedule import Retention
@@ -56,6 +57,16 @@ class Ssh:
     identity: str | None = None
     jump: str | None = None
     options: tuple[str, ...] = ()
+
+    def below(self, given: SshOptions) -> SshOptions:
+        """Return what ssh is told: what a command was given, and else what is configured."""
+        return SshOptions(
+            config_file=given.config_file or self.config,
+            port=given.port if given.port is not None else self.port,
+            identity=given.identity or self.identity,
+            jump=given.jump or self.jump,
+            options=(*given.options, *self.options),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +142,10 @@ class Options:
     notebook: Notebook = Notebook()
     jupyter: Jupyter = Jupyter()
     code: Code = Code()
+
+    def folder_there(self, project: Path, given: str | None) -> str:
+        """Return where on the machine a project lies: where a command said, else as configured."""
+        return given or self.path or f"~/{project.name}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,8 @@ def cancel(binding: Binding, key: str, *, now: bool = False) -> Job:
 def folder_of(binding: Binding) -> str:
     """Return the project's folder on the machine."""
     path: str = ask(binding, "status").get("machine_path", "")
-    return path or binding.machine_path or f"~/{binding.project.name}"
+    options = load(binding.project, os.environ)
+    return path or options.folder_there(binding.project, binding.machine_path)
 
 
 def verb(binding: Binding, words: list[str], given: bytes = b"") -> list[dict[str, Any]]:
