@@ -230,7 +230,7 @@ def check_machine(destination: str, ssh: SshOptions) -> Iterator[Check]:
     start = time.time()
     try:
         done = _run(
-            ["ssh", *ssh.arguments(), "-o", "BatchMode=yes", destination, MACHINE_PROBE],
+            ssh.running(destination, MACHINE_PROBE, flags=["-T"], settings=["BatchMode=yes"]),
             MACHINE_TIMEOUT_S,
         )
     except subprocess.TimeoutExpired:

@@ -190,12 +190,9 @@ def lent_agent(there: There) -> Generator[str]:
             "start one and `ssh-add` a key, or name a restricted one as keep.mirror_key",
             ExitCode.UNAVAILABLE,
         )
-    argv = [
-        *(os.environ.get("TOWLINE_SSH") or "ssh", "-T"),
-        # It is lent, also where the way to the machine itself is to use no agent.
-        *("-o", f"ForwardAgent={ours}", "-o", f"IdentityAgent={ours}"),
-        *(*there.options.arguments(), "--", there.host, 'echo "$SSH_AUTH_SOCK"; exec cat'),
-    ]
+    # It is lent, also where the way to the machine itself is to use no agent.
+    flags = ("-T", "-o", f"ForwardAgent={ours}", "-o", f"IdentityAgent={ours}")
+    argv = there.options.running(there.host, 'echo "$SSH_AUTH_SOCK"; exec cat', flags=flags)
     with subprocess.Popen(
         argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
     ) as ssh:

@@ -22,6 +22,7 @@ def programs(tmp_path, monkeypatch):
     folder = tmp_path / "programs"
     folder.mkdir()
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    monkeypatch.delenv("TOWLINE_SSH")
 
     def put(name: str, script: str) -> None:
         program = folder / name
@@ -85,6 +86,12 @@ def machine(programs, script):
     return list(doctor.check_machine("box", NO_SSH_OPTIONS))
 
 
+def test_the_machine_is_tried_by_the_ssh_that_link_uses(programs, monkeypatch):
+    programs("another", 'shift $(($# - 1)); exec sh -c "$1"')
+    monkeypatch.setenv("TOWLINE_SSH", "another")
+    assert machine(programs, "exit 255")[0].verdict is Verdict.OK
+
+
 @pytest.mark.parametrize(
     ("message", "to_do"),
     [
@@ -117,7 +124,7 @@ def test_a_clock_that_is_off_is_told_by_how_much(programs):
 
 def test_no_machine_is_asked_for_a_password(programs, tmp_path):
     machine(programs, f'echo "$@" > {tmp_path}/asked; exit 255')
-    assert "-o BatchMode=yes box " in (tmp_path / "asked").read_text()
+    assert "-T -o BatchMode=yes " in (tmp_path / "asked").read_text()
 
 
 def test_the_file_system_is_that_of_the_longest_mount_point(tmp_path):

@@ -107,6 +107,20 @@ def test_what_is_configured_of_the_way_counts_for_ssh_cp_and_doctor_too(
     assert asked.returncode == 0, asked.stdout
 
 
+def test_a_host_with_a_command_of_its_own_is_entered_all_the_same(
+    towline: Towline, machine: Machine
+) -> None:
+    more = "Host machine\n    RemoteCommand tmux new -A\n    RequestTTY force\n"
+    machine.config.write_text(machine.config.read_text().replace("Host machine\n", more))
+    linked = towline("link", "--once", "-F", str(machine.config), machine.name)
+    assert linked.returncode == 0, linked.stderr
+    asked = towline("ssh", "--", "echo in")
+    assert (asked.stdout, asked.returncode) == ("in\n", 0), asked.stderr
+    asked = towline("doctor")
+    assert asked.returncode == 0, asked.stdout
+    assert "ok    clock" in asked.stdout
+
+
 def test_who_has_hangups_ignored_is_not_ended_by_one(
     towline: Towline, machine: Machine, tmp_path: Path
 ) -> None:

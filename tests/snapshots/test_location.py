@@ -63,6 +63,7 @@ def test_ssh_asks_nothing_believes_no_stranger_and_lends_nothing() -> None:
     assert argv[0] == "ssh"
     assert argv[-3:] == ["me@server", "-s", "sftp"]
     assert {"BatchMode=yes", "StrictHostKeyChecking=yes", "ForwardAgent=no"} <= set(argv)
+    assert "RemoteCommand=none" in argv, "ssh would refuse to be told a subsystem, too"
     assert argv[1:5] == ["-F", "/my config", "-p", "2222"]
     assert "'/my config'" in options_for(settings)[1]
 

@@ -42,10 +42,10 @@ def ssh(forwards_agent: bool, name: str | None, command: tuple[str, ...]) -> Non
     lent = ["-A"] if forwards_agent else []
     if command:
         line = command[0] if len(command) == 1 else shlex.join(command)
-        words = ["-T", *lent, *there.options.arguments(), "--", there.host, there.in_folder(line)]
+        argv = there.options.running(there.host, there.in_folder(line), flags=["-T", *lent])
     else:
-        words = ["-t", *lent, *there.options.arguments(), "--", there.host, there.shell()]
-    raise click.exceptions.Exit(run_in_place([os.environ.get("TOWLINE_SSH") or "ssh", *words]))
+        argv = there.options.running(there.host, there.shell(), flags=["-t", *lent])
+    raise click.exceptions.Exit(run_in_place(argv))
 
 
 def _came_after_dashes(name: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from towline.core.address import Jump
@@ -28,6 +29,21 @@ class SshOptions:
             *(("-o", option) for option in self.options),
         ]
         return [part for flag, value in pairs if value is not None for part in (flag, value)]
+
+    def running(
+        self, host: str, command: str, *, flags: Sequence[str], settings: Sequence[str] = ()
+    ) -> list[str]:
+        """Return the command line that has `command` run on `host`, whatever is configured for it.
+
+        `settings` (-o, each) come behind what the person gave, for ssh takes the first value it
+        is given. The environment's TOWLINE_SSH names another program of the kind.
+        """
+        program = os.environ.get("TOWLINE_SSH") or "ssh"
+        ours = [word for setting in (*settings, NO_OTHER) for word in ("-o", setting)]
+        return [program, *flags, *self.arguments(), *ours, "--", host, command]
+
+
+NO_OTHER = "RemoteCommand=none"  # ssh refuses to be told two commands.
 
 
 def through(hop: Jump) -> list[str]:

@@ -6,7 +6,6 @@ add only what keeps a byte stream clean and its end certain.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -29,10 +28,9 @@ _SSH_FAILED = 255
 def command_line(options: SshOptions, host: str, command: str, *, attended: bool) -> list[str]:
     """Return the command line that runs `command` on `host`.
 
-    Unattended, ssh never asks for anything. The person's options come first, for ssh takes the
-    first value it is given. The environment's TOWLINE_SSH names another program of the kind.
+    Unattended, ssh never asks for anything.
     """
-    ours = [
+    settings = [
         *(() if attended else ("BatchMode=yes",)),
         f"ConnectTimeout={CONNECT_TIMEOUT_S}",
         f"ServerAliveInterval={ALIVE_INTERVAL_S}",
@@ -41,13 +39,9 @@ def command_line(options: SshOptions, host: str, command: str, *, attended: bool
         "ForwardAgent=no",
         "ForwardX11=no",
         "RequestTTY=no",
-        "RemoteCommand=none",
         "PermitLocalCommand=no",
     ]
-    program = os.environ.get("TOWLINE_SSH") or "ssh"
-    settings = [word for option in ours for word in ("-o", option)]
-    given = options.arguments()
-    return [program, "-T", "-e", "none", *given, *settings, "--", host, command]
+    return options.running(host, command, flags=("-T", "-e", "none"), settings=settings)
 
 
 @asynccontextmanager

@@ -50,6 +50,8 @@ SFTP_OPTIONS = (
     "ForwardAgent=no",
     "ClearAllForwardings=yes",
     "PermitLocalCommand=no",
+    "RemoteCommand=none",
+    "RequestTTY=no",
 )
 
 OnProgress = Callable[[Progress], None]
