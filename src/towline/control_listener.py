@@ -1,8 +1,8 @@
 """The engine's end of the control socket: takes requests, hands them to `dispatch`, answers.
 
-One engine per workspace: a lock, held as long as the process lives, says which. What a socket of
-an engine long dead leaves behind is replaced. What the operations mean is not known here; the
-protocol stands in `towline.control`.
+Which engine is the only one of its workspace, `engine_lock` says. What a socket of an engine long
+dead leaves behind is replaced. What the operations mean is not known here; the protocol stands in
+`towline.control`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mappi
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import IO, cast
+from typing import cast
 
 import anyio
 from anyio.abc import ByteStream, Listener, SocketAttribute, SocketStream, TaskGroup, TaskStatus
@@ -27,12 +27,11 @@ from towline.control import LINE_MAX, Json, error_json, line_of
 from towline.errors import ExitCode, UserError
 from towline.line.accept import accept_all
 from towline.line.unix import UnixStream, listen_unix
-from towline.places import places_of, write_private
+from towline.places import write_private
 
 REQUEST_TIMEOUT_S = 5.0  # Who connects and says nothing for so long is let go.
 LAST_WORD_TIMEOUT_S = 1.0  # An answer that is ready is sent, also while the engine ends.
 CONNECTIONS_MAX = 64  # Bounds memory and file descriptors; a person has a few, a script some.
-LOCKED_BYTE = 1 << 30  # Windows locks bytes against reading too; this one is never read.
 
 Dispatch = Mapping[str, Callable[[Json], Awaitable[Json] | AsyncIterator[Json]]]
 Streams = Mapping[str, Callable[[Json, Callable[[], Awaitable[ByteStream]]], Awaitable[None]]]
@@ -54,17 +53,27 @@ async def serve_control(
 ) -> None:
     """Answer requests at `path`, a workspace's socket, until cancelled.
 
-    `started` once it can be asked.
+    `started` once it can be asked. Only the workspace's engine (`only_engine`) may: what is found
+    at `path` is of one that is dead.
 
     An operation returns one reply, or yields several. It may raise UserError, which the command
-    shows as its own. Raises UserError if an engine for this workspace runs already.
+    shows as its own.
     """
-    with _only_engine(path):
+    with _cleared(path):
         listener, token = await (_listen_loopback(path) if on_loopback else _listen_unix(path))
         door = _Door({**dispatch, "who": _who}, streams or {}, token)
         async with listener:
             task_status.started()
             await accept_all(listener, door.answer)
+
+
+@contextmanager
+def _cleared(path: Path) -> Generator[None]:
+    path.unlink(missing_ok=True)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
 
 
 class _Door:
@@ -186,52 +195,6 @@ async def _listen_loopback(path: Path) -> tuple[Listener[SocketStream], str | No
     port = listener.extra(SocketAttribute.local_port)  # noqa: S610 - not Django's.
     write_private(path, json.dumps({"port": port, "token": token}))
     return listener, token
-
-
-@contextmanager
-def _only_engine(path: Path) -> Generator[None]:
-    """Hold the workspace's lock; the system gives it up when the process dies, however it does."""
-    descriptor = os.open(places_of(path.stem).lock, os.O_RDWR | os.O_CREAT, 0o600)
-    with open(descriptor, "r+", encoding="utf-8") as file:
-        if not try_lock(file):
-            raise UserError(
-                f"this workspace is linked already, by process {file.read().strip() or 'unknown'}",
-                hint="`towline stop` ends it; if that finds none, end that process",
-                exit_code=ExitCode.TRY_AGAIN,
-            )
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
-        path.unlink(missing_ok=True)  # Of a dead engine: a living one would hold the lock.
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
-            file.truncate(0)
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def try_lock(file: IO[str]) -> bool:
-        os.lseek(file.fileno(), LOCKED_BYTE, os.SEEK_SET)
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        finally:
-            os.lseek(file.fileno(), 0, os.SEEK_SET)
-        return True
-
-else:
-    import fcntl
-
-    def try_lock(file: IO[str]) -> bool:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
-        return True
 
 
 async def _who(request: Json) -> Json:

@@ -17,7 +17,7 @@ from typing import IO
 import anyio
 
 from towline.config import Options, load
-from towline.control_listener import try_lock
+from towline.engine_lock import try_lock
 from towline.errors import ExitCode, UserError
 from towline.folders import left_out
 from towline.places import RECORD_MAX, as_name, keep_lock, keep_record, write_private

@@ -25,6 +25,7 @@ from towline.engine.events import (
     Stopped,
     as_json,
 )
+from towline.engine_lock import only_engine
 from towline.errors import ExitCode, UserError
 from towline.places import places_of
 from towline.request import LinkRequest
@@ -59,12 +60,14 @@ async def run_link(
     if host == "away":
         raise UserError("away cannot be reached", hint="is it on?", exit_code=ExitCode.UNAVAILABLE)
     engine = Engine(request, report)
-    async with anyio.create_task_group() as tasks:
-        await tasks.start(serve_control, places_of(request.workspace_id).socket, engine.dispatch)
-        engine.begin()
-        if not request.once:
-            await engine.stopping.wait()
-        tasks.cancel_scope.cancel()
+    places = places_of(request.workspace_id)
+    with only_engine(places):
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(serve_control, places.socket, engine.dispatch)
+            engine.begin()
+            if not request.once:
+                await engine.stopping.wait()
+            tasks.cancel_scope.cancel()
     report(Stopped("asked to"))
     return 0
 

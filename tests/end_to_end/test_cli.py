@@ -14,6 +14,7 @@ import pytest
 
 from tests.end_to_end.sshd import Machine
 from towline.cli.stop import ensure_stopped
+from towline.disk.lock import lock_root
 from towline.places import Workspaces
 
 Towline = Callable[..., subprocess.CompletedProcess[str]]
@@ -119,6 +120,17 @@ def test_a_host_with_a_command_of_its_own_is_entered_all_the_same(
     asked = towline("doctor")
     assert asked.returncode == 0, asked.stdout
     assert "ok    clock" in asked.stdout
+
+
+def test_what_was_stopped_has_ended(towline: Towline, machine: Machine, tmp_path: Path) -> None:
+    for number in range(2000):
+        (tmp_path / f"demo/src/{number}").write_text(f"{number}")
+    linked = towline("link", "-F", str(machine.config), machine.name, "--detach")
+    assert linked.returncode == 0, linked.stderr
+    [binding] = Workspaces()
+    ensure_stopped(binding)
+    os.close(lock_root(tmp_path / "demo"))  # Or `towline stop && towline link` would be refused.
+    assert not list(binding.places.state.parent.glob("*.sqlite-wal")), "all is in the state"
 
 
 def test_who_has_hangups_ignored_is_not_ended_by_one(

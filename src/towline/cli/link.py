@@ -18,6 +18,7 @@ from towline.cli.options import Command, json_option
 from towline.cli.output import ReaderGoneError, say
 from towline.cli.project import project_to_link
 from towline.core.ticket import looks_like_ticket
+from towline.engine_lock import engine_of
 from towline.errors import ExitCode, UserError
 from towline.line.options import SshOptions
 from towline.machines import Machine, machine_named
@@ -215,7 +216,8 @@ def run_here(request: LinkRequest, display: Callable[[], Display]) -> int:
 def _forget_unreached(binding: Binding) -> None:
     """Where a machine of that name was reached before, both sides agreed on something."""
     with suppress(UserError):  # It is gone already.
-        if not Workspaces().by_id(binding.id).linked:
+        is_unreached = not Workspaces().by_id(binding.id).linked
+        if is_unreached and not engine_of(binding.places):  # Of another command, meanwhile.
             Workspaces().forget(binding)
 
 

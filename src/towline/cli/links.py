@@ -85,10 +85,10 @@ def stop(names: tuple[str, ...], as_json: bool) -> None:
 @json_option
 def forget(names: tuple[str, ...], as_json: bool) -> None:
     """Forget workspaces: their record, state and log. Project and machine are not touched."""
-    from towline.control import is_running
+    from towline.engine_lock import engine_of
 
     def forget_one(binding: Binding) -> None:
-        if is_running(binding):
+        if engine_of(binding.places):
             raise UserError(
                 "its engine runs",
                 hint=f"run `towline links stop {binding.name}` first",

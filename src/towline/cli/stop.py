@@ -10,7 +10,8 @@ import click
 from towline.cli.choose import chosen
 from towline.cli.options import Command, json_option, which_workspace
 from towline.cli.output import json_line, say
-from towline.control import ask, is_running
+from towline.control import ask
+from towline.engine_lock import engine_of
 from towline.errors import ExitCode, UserError
 from towline.places import Binding
 
@@ -31,17 +32,28 @@ def stop(project: Path | None, name: str | None, as_json: bool) -> None:
 
 
 def ensure_stopped(binding: Binding) -> bool:
-    """Return whether an engine ran. It has ended when this returns. Raises UserError."""
-    if not is_running(binding):
-        return False
-    ask(binding, "stop")
+    """Return whether an engine ran. When this returns it has closed all. Raises UserError."""
+    was_running, is_told = False, False
     deadline = time.monotonic() + STOP_TIMEOUT_S
-    while is_running(binding):
+    while process := engine_of(binding.places):
+        was_running, is_told = True, is_told or _tell(binding)
         if time.monotonic() > deadline:
+            said = "was told to stop, but still runs" if is_told else "cannot be told to stop"
             raise UserError(
-                f"the engine of {binding.name} was told to stop, but still runs",
-                hint="`towline log` shows what it does; `towline links` shows its process",
+                f"the engine of {binding.name} {said}: process {process}",
+                hint="`towline log` shows what it does; if that is nothing, end the process",
                 exit_code=ExitCode.TRY_AGAIN,
             )
         time.sleep(POLL_INTERVAL_S)
+    return was_running
+
+
+def _tell(binding: Binding) -> bool:
+    """Return whether it could be told: one that just starts cannot yet, one that ends no more."""
+    try:
+        ask(binding, "stop")
+    except UserError as error:
+        if error.exit_code != ExitCode.UNAVAILABLE:
+            raise
+        return False
     return True

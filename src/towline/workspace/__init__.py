@@ -23,6 +23,7 @@ from towline.engine.ancestor import Store, StoreError
 from towline.engine.bell import Bell
 from towline.engine.history import History
 from towline.engine.live import Live
+from towline.engine_lock import only_engine
 from towline.entrance import Entrance
 from towline.environment.machine import Asked
 from towline.equip import Equipment
@@ -52,6 +53,7 @@ async def run_link(
     """Keep the project live until told to stop; return the exit code. Raises `UserError`."""
     places = places_of(request.workspace_id)
     with ExitStack() as stack:
+        stack.enter_context(only_engine(places))  # Until all that follows is closed.
         try:
             store = Store(places.state)
             stack.callback(store.close)
