@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import anyio
@@ -165,7 +165,7 @@ def _open_root(
         replica = Replica(folder, Rules([]), host=_host(), durable=True, cache_file=cache_file)
         watch = open_watch(root, lambda path: replica.rules.ignores(path, True))
         stack.callback(watch.close)
-        stack.callback(replica.save_cache)
+        stack.callback(_save_cache, replica)
         stack.callback(replica.tidy)
     except LockedError as error:
         raise UserError(
@@ -180,6 +180,11 @@ def _open_root(
     gather = Gather(quiet_lone_s=options.debounce_s)
     follower = Follower(replica, watch, gather, is_watching=False, ahead_size=HOT_SIZE_MAX)
     return follower, incarnation
+
+
+def _save_cache(replica: Replica) -> None:
+    with suppress(OSError):  # A full disk, say: the next engine reads what it would have known.
+        replica.save_cache()
 
 
 def _directions(pair: Pair, options: Options) -> Directions:

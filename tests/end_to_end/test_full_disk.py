@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.disk.mounts import small_disk_at
-from tests.end_to_end.laptop import Laptop, conflict_copies, read, save, wait_content
+from tests.end_to_end.laptop import Laptop, conflict_copies, read, save, wait_content, wait_until
 
 DISK_SIZE = 8 << 20
 TOO_LARGE = os.urandom(6 << 20)  # With what fills the disk; alone it fits.
@@ -86,6 +86,37 @@ def test_a_disk_that_is_full_to_the_last_byte_spoils_nothing(laptop: Laptop) -> 
         laptop.assert_equal()
         assert link.end() == 0
         assert "Traceback" not in link.stderr + laptop.agent_log()
+
+
+def test_a_full_disk_under_the_state_ends_nothing(laptop: Laptop) -> None:
+    """The state lies on the same disk as the project, as a rule."""
+    state = Path(laptop.environment["XDG_STATE_HOME"])
+    with small_disk(state):
+        save(laptop.project / "a.py", "a\n")
+        link = laptop.start()
+        link.wait_for("ready")
+        filler = state / "filler"
+        with filler.open("wb") as file:
+            while _write(file.fileno()):
+                pass
+        for number in range(200):
+            save(laptop.project / f"b{number}.py", f"b{number}\n")
+            wait_content(laptop.there / f"b{number}.py", f"b{number}\n")
+        save(laptop.there / "from there.py", "c\n")
+        wait_content(laptop.project / "from there.py", "c\n")
+        notes = [event["text"] for event in link.events if event["event"] == "note"]
+        assert sum("state cannot be written" in note for note in notes) == 1
+        filler.unlink()
+        save(laptop.project / "a.py", "b\n")
+        wait_content(laptop.there / "a.py", "b\n")
+        assert link.end() == 0
+        assert "Traceback" not in link.stderr
+        (laptop.project / "b7.py").unlink()
+        again = laptop.start()
+        again.wait_for("ready")
+        wait_until(lambda: read(laptop.there / "b7.py") is None, "it is gone there, too")
+        laptop.assert_equal()
+        assert again.end() == 0
 
 
 def _write(descriptor: int) -> int:

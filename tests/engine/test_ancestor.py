@@ -15,7 +15,7 @@ from tests.core.trees import roots
 from towline.core.entry import DIRECTORY, Directory, File, digest_of
 from towline.core.tree import Tree
 from towline.core.wire import fields
-from towline.engine.ancestor import REVISIONS, UNSYNCED_S, Store, StoreError
+from towline.engine.ancestor import AGAIN_S, REVISIONS, UNSYNCED_S, Store, StoreError
 
 A, B = File(digest_of(b"a"), True, 1), File(digest_of(b"b"), size=1)
 
@@ -177,3 +177,76 @@ def test_a_state_without_turns_is_taken_over_as_agreed_on_lately(tmp_path: Path)
         assert dict(store.open_ancestor(0, "life").walk()) == {"x": A}
         assert store.lately(0) == ["x"]
         store.close()
+
+
+def room(store: Store, pages: int | None = None) -> None:
+    """Leave the file no page, or as many. SQLite then says it is full, as on a disk that is."""
+    file = store._file or store._db
+    (now,) = file.execute("PRAGMA page_count").fetchone()
+    file.execute(f"PRAGMA max_page_count = {pages or now}")
+
+
+def test_what_a_full_disk_does_not_take_is_known_and_written_once_there_is_room(
+    tmp_path: Path,
+) -> None:
+    clock, told = Clock(), list[str]()
+    store = Store(tmp_path / "state", clock, told.append)
+    store.open_ancestor(0, "life")
+    store.agree(0, [("d", DIRECTORY), ("d/before", A)])
+    room(store)
+    many = [(f"d/{number}", A) for number in range(500)]
+    for row in many:
+        store.agree(0, [row])
+    store.agree(0, [("d/before", None)])
+    store.keep_conflict("x" * 5000, "x.conflict", "machine")
+    given = [store.next_revision() for _ in range(2 * REVISIONS)]
+    assert given == sorted(set(given))
+    store.set_boot(0, "boot")
+    store.set_agreed(0, b"digest")
+    assert "full" in told[0]
+    assert store.open_ancestor(0, "life").get("d/before") is None
+    assert "d/7" in store.lately(0)
+    clock.now += AGAIN_S
+    store.agree(0, [])
+    assert len(told) == 1, "said once"
+
+    room(store, 1_000_000)
+    clock.now += AGAIN_S
+    store.agree(0, [("d/after", B)])
+    assert "again" in told[1]
+    again = Store(tmp_path / "state")
+    expected = {"d", "d/after", *(path for path, _ in many)}
+    assert dict(again.open_ancestor(0, "life").walk()).keys() == expected
+    assert [kept.copy for kept in again.conflicts()] == ["x.conflict"]
+    assert (again.boot(0), again.agreed(0)) == ("boot", None)
+    assert again.next_revision() > given[-1]
+
+
+@pytest.mark.parametrize("is_room", [True, False])
+def test_an_engine_that_ends_while_the_disk_is_full_leaves_a_whole_state(
+    tmp_path: Path, is_room: bool
+) -> None:
+    told = list[str]()
+    store = Store(tmp_path / "state", tell=told.append)
+    store.open_ancestor(0, "life")
+    store.agree(0, [("before", A)])
+    room(store)
+    store.agree(0, [(f"{number}", A) for number in range(500)])
+    if is_room:
+        room(store, 1_000_000)
+    store.close()
+    tree = Store(tmp_path / "state").open_ancestor(0, "life")
+    assert len(dict(tree.walk())) == (501 if is_room else 1)
+    assert ("again" if is_room else "was not written") in told[-1]
+
+
+def test_a_state_with_a_spoilt_page_is_a_clear_error(tmp_path: Path) -> None:
+    store = Store(tmp_path / "state")
+    store.open_ancestor(0, "life")
+    store.agree(0, [(f"{number}", A) for number in range(500)])
+    store.close()
+    content = bytearray((tmp_path / "state").read_bytes())
+    content[4096:] = b"\xff" * (len(content) - 4096)
+    (tmp_path / "state").write_bytes(content)
+    with pytest.raises(StoreError, match="cannot be"):
+        Store(tmp_path / "state").open_ancestor(0, "life")

@@ -3,6 +3,9 @@
 Only steps that were carried out on both sides are recorded, never planned ones. One SQLite file
 per workspace; it also holds what else must outlive the engine: the last revision number and the
 conflicts that were kept. Blocking, but each call is far below a millisecond.
+
+Where the disk takes nothing more, all of it goes on in memory, and returns to the file once there
+is room. Until then the file is older than what is known, as after a power cut.
 """
 
 from __future__ import annotations
@@ -10,16 +13,17 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
 from towline.core.entry import Entry, File
 from towline.core.tree import Tree
 from towline.core.wire import fields
+from towline.errors import ExitCode, UserError
 
 SCHEMA_VERSION = 2
 ROWS_AT_ONCE = 4096  # Read as one JSON text: far quicker than each, and no more than 2 MB.
@@ -30,6 +34,7 @@ CACHE_KIB = 512  # Of the file, in memory: paths come in order. SQLite would tak
 # (ext4's `commit`); and for silence_s a machine is believed to be there that is not. That makes
 # some 50 s; the rest is for disks that are busy.
 UNSYNCED_S = 120.0
+AGAIN_S = 5.0  # Between two looks at whether there is room: each writes all, as far as it gets.
 _JSON = json.JSONEncoder(separators=(",", ":"))
 
 _SCHEMA = """
@@ -53,8 +58,11 @@ class KeptConflict:
     at: float  # Unix time.
 
 
-class StoreError(Exception):
-    """The workspace's state cannot be read or written. The text is for a person."""
+class StoreError(UserError):
+    """The workspace's state cannot be read or written."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "", ExitCode.CANNOT_WRITE)
 
 
 class Store:
@@ -66,47 +74,110 @@ class Store:
     the next one all of the turn is new.
     """
 
-    def __init__(self, file: Path | str, clock: Callable[[], float] = time.monotonic) -> None:
-        """Open or create the file. Raises `StoreError`, also for a file of a newer towline."""
-        try:
-            self._db = sqlite3.connect(file, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            # A commit lost in a power cut makes the ancestor older, which is safe (docs/sync.md).
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            self._db.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
-            self._db.executescript(_SCHEMA)
-        except sqlite3.Error as error:
-            raise StoreError(f"the state in {file} cannot be used: {error}") from None
+    def __init__(
+        self,
+        file: Path | str,
+        clock: Callable[[], float] = time.monotonic,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Open or create the file. Raises `StoreError`, also for a file of a newer towline.
+
+        `tell` is given a sentence when the file cannot be written any more, and when it can again.
+        """
         self._clock = clock
+        self._tell = tell
         self._began = clock()
         self._turns: dict[int, tuple[int, float]] = {}  # By mirror: the turn, and when it began.
-        self._revision: int = int(self.fact("revision", "0"))
-        self._set_aside: int = self._revision  # No later engine gives out one up to here.
-        version = int(self.fact("schema", str(SCHEMA_VERSION)))
-        if version > SCHEMA_VERSION:
-            raise StoreError(f"the state in {file} was written by a newer towline")
-        self._bring_up(version)
+        self._file: sqlite3.Connection | None = None  # While what is current is in memory.
+        self._again_at = 0.0
+        with _told(f"the state in {file} cannot be used"):
+            self._db = _opened(file)
+            self._revision: int = int(self.fact("revision", "0"))
+            self._set_aside: int = self._revision  # No later engine gives out one up to here.
+            version = int(self.fact("schema", str(SCHEMA_VERSION)))
+            if version > SCHEMA_VERSION:
+                raise StoreError(f"the state in {file} was written by a newer towline")
+            self._at_once(lambda: self._bring_up(version))
 
     def _bring_up(self, version: int) -> None:
-        with self._db:
-            self._db.execute("BEGIN")
-            if version < 2:
-                self._db.execute("ALTER TABLE ancestor ADD COLUMN turn INTEGER NOT NULL DEFAULT 0")
-            self.set_fact("schema", str(SCHEMA_VERSION))
-            self._db.execute("COMMIT")
+        if version < 2:
+            self._db.execute("ALTER TABLE ancestor ADD COLUMN turn INTEGER NOT NULL DEFAULT 0")
+        self.set_fact("schema", str(SCHEMA_VERSION))
 
     def close(self) -> None:
-        if self._revision != self._set_aside:
-            with suppress(sqlite3.Error):  # The numbers set aside are passed over.
-                self.set_fact("revision", str(self._revision))
+        with suppress(StoreError):
+            if self._revision != self._set_aside:  # The numbers set aside are passed over.
+                self._write(lambda: self.set_fact("revision", str(self._revision)))
+        if self._file is not None and not self._return_to_file():
+            self._tell("the workspace's state was not written: the next link compares more")
+            self._file.close()
         self._db.close()
 
+    # -- Reading and writing ------------------------------------------------------------------
+
+    def _ask(self, query: str, *values: object) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows. Raises StoreError."""
+        with _told("the workspace's state cannot be read"):
+            yield from self._db.execute(query, values)
+
+    def _write(self, act: Callable[[], None]) -> None:
+        """Carry out what writes: all of it, in the file or in memory. Raises StoreError."""
+        if self._file is not None and self._clock() >= self._again_at:
+            self._return_to_file()
+        with _told("the workspace's state cannot be written"):
+            try:
+                self._at_once(act)
+            except sqlite3.OperationalError as error:  # Full, read-only, an I/O error.
+                if self._file is not None:
+                    raise
+                self._go_on_in_memory(str(error))
+                self._at_once(act)
+
+    def _at_once(self, act: Callable[[], None]) -> None:
+        try:
+            self._db.execute("BEGIN")
+            act()
+            self._db.execute("COMMIT")
+        except sqlite3.Error:
+            if self._db.in_transaction:  # Of some errors SQLite rolls back by itself.
+                with suppress(sqlite3.Error):
+                    self._db.execute("ROLLBACK")
+            raise
+
+    def _go_on_in_memory(self, reason: str) -> None:
+        memory = sqlite3.connect(":memory:", isolation_level=None)
+        self._db.backup(memory)
+        self._db, self._file = memory, self._db
+        self._again_at = self._clock() + AGAIN_S
+        self._tell(
+            f"the workspace's state cannot be written ({reason}): it is kept in memory until it can"
+        )
+
+    def _return_to_file(self) -> bool:
+        """Write all of what is in memory to the file, if there is room now."""
+        assert self._file is not None
+        self._again_at = self._clock() + AGAIN_S
+        try:
+            self._db.backup(self._file)
+        except sqlite3.Error:
+            with suppress(sqlite3.Error):  # Others have a use for the room that was taken.
+                self._file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            return False
+        self._db.close()
+        self._db, self._file = self._file, None
+        self._tell("the workspace's state is written again")
+        return True
+
+    # -- Facts, ancestors, conflicts ----------------------------------------------------------
+
     def fact(self, name: str, default: str = "") -> str:
-        row = self._db.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
-        return default if row is None else str(row[0])
+        return next(
+            (str(value) for (value,) in self._ask("SELECT value FROM fact WHERE name = ?", name)),
+            default,
+        )
 
     def set_fact(self, name: str, value: str) -> None:
-        self._db.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, value))
+        self._change("INSERT OR REPLACE INTO fact VALUES (?, ?)", name, value)
 
     @property
     def revision(self) -> int:
@@ -114,10 +185,14 @@ class Store:
         return self._revision
 
     def next_revision(self) -> int:
-        """Return a number that was never given out before, not even before a crash."""
+        """Return a number that was never given out before, not even before a crash.
+
+        (A crash while the file cannot be written takes back those since then.)
+        """
         if self._revision == self._set_aside:
-            self.set_fact("revision", str(self._set_aside + REVISIONS))
-            self._set_aside += REVISIONS
+            ahead = self._set_aside + REVISIONS
+            self._write(lambda: self.set_fact("revision", str(ahead)))
+            self._set_aside = ahead
         self._revision += 1
         return self._revision
 
@@ -126,45 +201,41 @@ class Store:
 
         `life` names the incarnations of both roots: an ancestor is true of that pair only.
         """
-        name = f"life {mirror}"
-        if self.fact(name) != life:
-            with self._db:
-                self._db.execute("BEGIN")
-                self._db.execute("DELETE FROM ancestor WHERE mirror = ?", (mirror,))
-                self._forget_agreed(mirror)
-                self.set_fact(name, life)
-                self._db.execute("COMMIT")
+        if self.fact(f"life {mirror}") != life:
+            self._write(lambda: self._begin_life(mirror, life))
         tree = Tree()
         query = "SELECT path, entry FROM ancestor WHERE mirror = ? ORDER BY path"
-        found = self._db.execute(query, (mirror,))
-        while rows := found.fetchmany(ROWS_AT_ONCE):
+        found = self._ask(query, mirror)
+        while rows := list(islice(found, ROWS_AT_ONCE)):
             entries = json.loads(f"[{','.join(packed for _, packed in rows)}]")
             for (raw, _), entry in zip(rows, entries, strict=True):
                 tree.put_shallow(_decode(raw), fields.entry(entry))
         return tree
+
+    def _begin_life(self, mirror: int, life: str) -> None:
+        self._db.execute("DELETE FROM ancestor WHERE mirror = ?", (mirror,))
+        self._forget_agreed(mirror)
+        self.set_fact(f"life {mirror}", life)
 
     def agree(self, mirror: int, agreed: Iterable[tuple[str, Entry | None]]) -> None:
         """Record that both sides hold these entries: shallow; None removes all below, too.
 
         What replaces a directory is to be preceded by its removal.
         """
-        self._db.execute("BEGIN")
-        try:
-            self._forget_agreed(mirror)
-            for is_gone, rows in groupby(agreed, lambda row: row[1] is None):
-                (self._forget if is_gone else self._keep)(mirror, rows)
-            self._db.execute("COMMIT")
-        except sqlite3.Error as error:
-            self._db.execute("ROLLBACK")
-            raise StoreError(f"the workspace's state cannot be written: {error}") from None
+        known = list(agreed)
+        self._write(lambda: self._agree(mirror, known))
+
+    def _agree(self, mirror: int, known: list[tuple[str, Entry | None]]) -> None:
+        self._forget_agreed(mirror)
+        for is_gone, rows in groupby(known, lambda row: row[1] is None):
+            (self._forget if is_gone else self._keep)(mirror, rows)
 
     def agreed(self, mirror: int) -> bytes | None:
         """Return the digest of the whole ancestor, if it was set since that changed last."""
         return bytes.fromhex(self.fact(f"agreed {mirror}")) or None
 
     def set_agreed(self, mirror: int, digest: bytes) -> None:
-        with suppress(sqlite3.Error):  # A full disk, say: the next link takes longer.
-            self.set_fact(f"agreed {mirror}", digest.hex())
+        self._write(lambda: self.set_fact(f"agreed {mirror}", digest.hex()))
 
     def lately(self, mirror: int) -> list[str]:
         """Return what was agreed on within UNSYNCED_S before the last agreement, or somewhat more.
@@ -173,14 +244,14 @@ class Store:
         """
         query = "SELECT path FROM ancestor WHERE mirror = ? AND turn >= ?"
         since = int(self.fact(f"turn {mirror}", "0")) - 1
-        return [_decode(raw) for (raw,) in self._db.execute(query, (mirror, since))]
+        return [_decode(raw) for (raw,) in self._ask(query, mirror, since)]
 
     def boot(self, mirror: int) -> str:
         """Return which start of the machine was seen last; empty if none was."""
         return self.fact(f"boot {mirror}")
 
     def set_boot(self, mirror: int, boot: str) -> None:
-        self.set_fact(f"boot {mirror}", boot)
+        self._write(lambda: self.set_fact(f"boot {mirror}", boot))
 
     def _forget_agreed(self, mirror: int) -> None:
         self._db.execute("DELETE FROM fact WHERE name = ?", (f"agreed {mirror}",))
@@ -210,14 +281,36 @@ class Store:
 
     def keep_conflict(self, path: str, copy: str, side: str) -> None:
         row = (_printable(path), _printable(copy), side, time.time())
-        self._db.execute("INSERT INTO conflict VALUES (?, ?, ?, ?)", row)
+        self._write(lambda: self._change("INSERT INTO conflict VALUES (?, ?, ?, ?)", *row))
 
     def conflicts(self) -> list[KeptConflict]:
-        rows: list[Any] = self._db.execute("SELECT * FROM conflict ORDER BY at").fetchall()
-        return [KeptConflict(*row) for row in rows]
+        return [KeptConflict(*row) for row in self._ask("SELECT * FROM conflict ORDER BY at")]
 
     def forget_conflict(self, copy: str) -> None:
-        self._db.execute("DELETE FROM conflict WHERE copy = ?", (_printable(copy),))
+        query = "DELETE FROM conflict WHERE copy = ?"
+        self._write(lambda: self._change(query, _printable(copy)))
+
+    def _change(self, query: str, *values: object) -> None:
+        self._db.execute(query, values)
+
+
+def _opened(file: Path | str) -> sqlite3.Connection:
+    db = sqlite3.connect(file, isolation_level=None)
+    db.execute("PRAGMA journal_mode=WAL")
+    # A commit lost in a power cut makes the ancestor older, which is safe (docs/sync.md).
+    db.execute("PRAGMA synchronous=NORMAL")
+    db.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+    db.executescript(_SCHEMA)
+    return db
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Raise what SQLite, or a row that makes no sense, has to say as a `StoreError`."""
+    try:
+        yield
+    except (sqlite3.Error, ValueError) as error:
+        raise StoreError(f"{what}: {error}") from None
 
 
 def _packed(entry: Entry | None) -> str:

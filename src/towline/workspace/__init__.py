@@ -19,7 +19,7 @@ from towline.channels import Channels
 from towline.config import Compression, Options, Pair
 from towline.control_listener import serve_control
 from towline.engine import events, memory
-from towline.engine.ancestor import Store, StoreError
+from towline.engine.ancestor import Store
 from towline.engine.bell import Bell
 from towline.engine.history import History
 from towline.engine.live import Live
@@ -54,12 +54,9 @@ async def run_link(
     places = places_of(request.workspace_id)
     with ExitStack() as stack:
         stack.enter_context(only_engine(places))  # Until all that follows is closed.
-        try:
-            store = Store(places.state)
-            stack.callback(store.close)
-            workspace = Workspace(request, options, entrance, store, report, stack)
-        except StoreError as error:
-            raise UserError(str(error), "", ExitCode.CANNOT_WRITE) from None
+        store = Store(places.state, tell=lambda text: report(events.Note(text)))
+        stack.callback(store.close)
+        workspace = Workspace(request, options, entrance, store, report, stack)
         return await workspace.run(places.socket)
 
 
