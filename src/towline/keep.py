@@ -43,7 +43,9 @@ class Keep:
     def __init__(self, project: Path, options: Options) -> None:
         self.project = project
         self._options = options
-        self._file = keep_record(project)
+        location = options.keep.to
+        self._place = location.text if location else ""
+        self._file = keep_record(project, self._place)
         self.record = _read(self._file)
 
     async def open(self, *, gentle: bool = False) -> Repository:
@@ -121,8 +123,7 @@ class Keep:
             yield
 
     def _lock_file(self) -> IO[str]:
-        location = self._options.keep.to
-        return keep_lock(location.text if location else "").open("a", encoding="utf-8")
+        return keep_lock(self._place).open("a", encoding="utf-8")
 
     async def _backup(
         self, repository: Repository, exclude: list[str], now: float, on_progress: OnProgress

@@ -88,9 +88,9 @@ def places_of(workspace_id: str) -> Places:
     )
 
 
-def keep_record(project: Path) -> Path:
-    """Return the file that remembers a project's snapshots; the project need not be linked."""
-    return state_dir() / f"keep-{_digest(os.fspath(project))}.json"
+def keep_record(project: Path, place: str) -> Path:
+    """Return the file that remembers a project's snapshots in a place; it need not be linked."""
+    return state_dir() / f"keep-{_digest(os.fspath(project))}-{_digest(place)}.json"
 
 
 def keep_lock(place: str) -> Path:

@@ -167,3 +167,16 @@ def test_without_a_password_or_a_place_it_is_said_what_to_do(laptop: Laptop) -> 
     configure(laptop, str(laptop.project / "repo"))
     inside = laptop.run("snapshot", "now")
     assert (inside.returncode, "lies in the project" in inside.stderr) == (78, True)
+
+
+def test_another_place_gets_a_repository_of_its_own(laptop: Laptop) -> None:
+    for place in ("one", "two", "one"):
+        configure(laptop, str(laptop.directory / place))
+        (laptop.project / "a").write_text(place)
+        assert laptop.tell("snapshot", "now")[-1]["snapshot"]
+    assert len(laptop.tell("snapshots")) == 2
+    for place in ("one", "two"):
+        configure(laptop, str(laptop.directory / place))
+        (laptop.directory / place).rename(laptop.directory / f"unplugged {place}")
+        gone = laptop.run("snapshot", "now")
+        assert (gone.returncode, "there is no repository" in gone.stderr) == (69, True)

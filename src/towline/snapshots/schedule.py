@@ -36,7 +36,7 @@ class Retention:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is remembered of a repository between engines. Times are Unix times."""
+    """What is remembered of one repository between engines. Times are Unix times."""
 
     made: bool = False  # It was there once: it is never made anew behind the person's back.
     snapshot: str = ""
