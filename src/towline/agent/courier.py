@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -53,7 +54,13 @@ SKIPPED = (
     *(pattern for pattern, _ in DEFAULTS if not pattern.startswith(("!", "4913"))),
 )
 
-_VANISHED = (23, 24)  # Some files could not be read, or went away meanwhile: usual while they live.
+_PARTLY = (23, 24)  # rsync's exit codes for all but some files.
+# What is usual while they live: who sends could not read one, or it went away meanwhile; or its
+# content arrived and its mode did not. Before 3.2 rsync did not say which end speaks.
+_USUAL = re.compile(
+    r"rsync: (\[sender\] |(\[\w+\] )?failed to set |send_files |link_stat |opendir |read)"
+)
+_TROUBLE = re.compile(r"rsync: |ERROR: |could not make way ")
 
 
 class CourierError(Exception):
@@ -151,8 +158,7 @@ class Courier:
             env=self._environment,
             check=False,
         )
-        if done.returncode and done.returncode not in _VANISHED:
-            raise CourierError(_last_line(done.stderr) or f"rsync ended with {done.returncode}")
+        _check(done.returncode, done.stderr)
 
     def _talking(self, argv: Sequence[str], given: bytes) -> Iterator[str]:
         with subprocess.Popen(
@@ -169,9 +175,18 @@ class Courier:
             process.stdin.close()
             for line in process.stdout:
                 yield from (part for part in line.decode(errors="replace").split("\r") if part)
-            reason = _last_line(process.stderr.read())
-        if process.returncode and process.returncode not in _VANISHED:
-            raise CourierError(reason or f"rsync ended with {process.returncode}")
+            said = process.stderr.read()
+        _check(process.returncode, said)
+
+
+def _check(code: int, said: bytes) -> None:
+    """Raises CourierError unless all has arrived that could be read."""
+    if code not in (0, *_PARTLY):
+        raise CourierError(_last_line(said) or f"rsync ended with {code}")
+    if code:
+        for line in said.decode("utf-8", "replace").splitlines():
+            if _TROUBLE.match(line) and not _USUAL.match(line):
+                raise CourierError(line.strip()[:300])
 
 
 @contextmanager
