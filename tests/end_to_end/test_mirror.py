@@ -115,6 +115,12 @@ def test_with_a_key_of_its_own_it_goes_on_while_the_laptop_is_away(
     (outputs / "while away").write_text("1")
     wait_content(kept / "outputs/while away", "1")
 
+    for name in ("anew", "and again"):  # A script that begins anew.
+        shutil.rmtree(outputs)
+        outputs.mkdir()
+        (outputs / name).write_text(name)
+        wait_content(kept / "outputs" / name, name)
+
     server.stop()  # The server goes, and comes back: what could not be sent is sent then.
     (outputs / "meanwhile").write_text("2")
     server.start()

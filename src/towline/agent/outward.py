@@ -1,8 +1,9 @@
 """What changes in folders of this machine goes on to a server of the person's own, at once.
 
 A process of its own, so that no sync waits for it. It watches as the agent does, waits for a short
-quiet, and has rsync carry what changed. What it could not carry it tries again. Nothing is ever
-deleted on the server: an emptied machine empties nothing.
+quiet, and has rsync carry what changed. What it could not carry it tries again; a folder that goes
+is watched again when it comes back. Nothing is ever deleted on the server: an emptied machine
+empties nothing.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import select
 import sys
 import time
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from towline.agent.courier import Call, Courier, CourierError, open_courier, read_call
@@ -23,6 +25,7 @@ NAME = "outward"
 QUIET_S = 0.5  # After the last change: most programs write a file in several steps.
 WAIT_MAX_S = 5.0  # But what changes all the time is sent all the same.
 RETRY_S, RETRY_MAX_S = 2.0, 60.0
+LOOK_S = 1.0  # For a folder that is not there: a script that begins anew makes it again.
 SENT_MAX = 100_000  # Paths remembered as sent in this life; beyond that all are kept again.
 
 
@@ -70,6 +73,8 @@ class Outward:
         self._courier = courier
         self._folders = [folder.strip("/") for folder in folders] or [""]
         self._rules = Rules([DEFAULT_SOURCE])
+        self._watches: dict[str, Watch] = {}  # By folder; one that is not there has none.
+        self._told = ""  # Why one cannot be watched.
         self._pending: set[str] = set()
         self._since = 0.0  # Of the first change that is pending.
         self._last = 0.0
@@ -79,34 +84,68 @@ class Outward:
         self._retry_at = 0.0
 
     def run(self, stack: ExitStack) -> None:
-        watches = [(folder, self._open(folder, stack)) for folder in self._folders]
+        stack.callback(self._close)
+        for folder in self._folders:
+            self._root_of(folder).mkdir(parents=True, exist_ok=True)
         while True:
-            self._wait(watches)
-            for folder, watch in watches:
+            self._open()
+            self._wait()
+            for folder, watch in list(self._watches.items()):
                 self._take(folder, watch)
             if self._is_due(time.monotonic()):
                 self._send()
 
-    def _open(self, folder: str, stack: ExitStack) -> Watch:
-        root = Path(self._courier.root, folder)
-        root.mkdir(parents=True, exist_ok=True)
-        watch = open_watch(root, lambda path: self._rules.ignores(join(folder, path), True))
-        stack.callback(watch.close)
-        watch.start()
+    def _root_of(self, folder: str) -> Path:
+        return Path(self._courier.root, folder)
+
+    def _open(self) -> None:
+        """Watch each folder that is there and not watched. What happened in it nobody saw."""
+        for folder in self._folders:
+            if folder in self._watches or not self._root_of(folder).is_dir():
+                continue
+            try:
+                self._watches[folder] = self._opened(folder)
+                self._all = True
+            except OSError as error:  # A full disk, or it has just gone: both pass.
+                self._tell_once(f"{self._root_of(folder)} cannot be watched: {error.strerror}")
+
+    def _opened(self, folder: str) -> Watch:
+        watch = open_watch(self._root_of(folder), partial(self._is_left_out, folder))
+        try:
+            watch.start()
+        except OSError:
+            watch.close()
+            raise
         return watch
 
-    def _wait(self, watches: list[tuple[str, Watch]]) -> None:
+    def _is_left_out(self, folder: str, path: str) -> bool:
+        return self._rules.ignores(join(folder, path), True)
+
+    def _tell_once(self, error: str) -> None:
+        if error != self._told:
+            self._told = error
+            tell(error=error)
+
+    def _close(self) -> None:
+        for watch in self._watches.values():
+            watch.close()
+
+    def _wait(self) -> None:
         now = time.monotonic()
-        deadlines = [at for _, watch in watches if (at := watch.deadline()) is not None]
+        watches = list(self._watches.values())
+        deadlines = [at for watch in watches if (at := watch.deadline()) is not None]
+        if len(watches) < len(self._folders):
+            deadlines.append(now + LOOK_S)
         if self._pending or self._all:
             deadlines.append(self._due_at())
         wait_s = max(0.0, min(deadlines) - now) if deadlines else None
-        select.select([watch.fileno() for _, watch in watches], [], [], wait_s)
+        select.select([watch.fileno() for watch in watches], [], [], wait_s)
 
     def _take(self, folder: str, watch: Watch) -> None:
         seen = watch.read()
         if seen.root_gone:
-            raise CourierError(f"{self._courier.root}/{folder} is gone")
+            self._watches.pop(folder).close()
+            return
         if seen.rescan:
             watch.rewatch()
             self._all = True
