@@ -150,14 +150,17 @@ class Courier:
         return ["rsync", *flags, "-e", self._shell, *skipped]
 
     def _rsync(self, *arguments: str, given: bytes = b"") -> None:
-        done = subprocess.run(
-            [*self._argv(), *arguments],
-            input=given,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env=self._environment,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                [*self._argv(), *arguments],
+                input=given,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                env=self._environment,
+                check=False,
+            )
+        except OSError as error:  # No more processes, no more memory: both pass.
+            raise CourierError(f"rsync: {error.strerror or error}") from None
         _check(done.returncode, done.stderr)
 
     def _talking(self, argv: Sequence[str], given: bytes) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 By the machine's own restic, into the repository that the laptop made. Password and keys are in this
 process's memory and in restic's environment, nowhere else. It adds only: old snapshots are
-forgotten from the laptop.
+forgotten from the laptop. What goes wrong once it goes on by itself, nobody hears: it tries again.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Generator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from towline.agent.courier import CALL_MAX, HOST, CourierError, open_way, read_call
 from towline.agent.detached import alone, end, tell
@@ -29,6 +29,7 @@ from towline.disk.sources import read_sources
 from towline.disk.watch import Watch, open_watch
 
 NAME = "keep"
+LOOK_S = 5.0  # For a folder that is not there, or cannot be watched now.
 PARTLY_READ = 3  # restic's exit code for a snapshot without some files.
 USUAL_PLACES = "/usr/local/bin:/usr/bin:~/.local/bin"
 
@@ -80,7 +81,7 @@ def _keep(call: Call, workspace: str) -> int:
         keeper = Keeper(call, argv, {**environment, **call.environment})
         keeper.snapshot()  # What is wrong shows now, while somebody listens.
         life.settle()
-        keeper.run(stack)
+        keeper.run()
     return 0
 
 
@@ -114,21 +115,27 @@ class Keeper:
         self._changed = False
         self._made = 0.0
 
-    def run(self, stack: ExitStack) -> None:
-        rules = self._rules()
-        watch = open_watch(self._root, lambda path: rules.ignores(path, True))
-        stack.callback(watch.close)
-        watch.start()
-        self._changed = True  # What happened before the watch began, nobody saw.
+    def run(self) -> NoReturn:
         while True:
-            self._wait(watch)
-            if self._changed and time.monotonic() >= self._made + self._call.interval_s:
-                try:
-                    self.snapshot()
-                except CourierError:
-                    self._changed = True  # Again after the next interval; nobody listens.
+            with suppress(OSError, CourierError):
+                self._follow()
+            time.sleep(LOOK_S)
 
-    def _wait(self, watch: Watch) -> None:
+    def _follow(self) -> None:
+        """Watch the folder for as long as it is the same one."""
+        rules = self._rules()
+        with closing(open_watch(self._root, lambda path: rules.ignores(path, True))) as watch:
+            watch.start()
+            self._changed = True  # What happened before the watch began, nobody saw.
+            while self._wait(watch):
+                if self._changed and time.monotonic() >= self._made + self._call.interval_s:
+                    try:
+                        self.snapshot()
+                    except CourierError:
+                        self._changed = True  # Again after the next interval.
+
+    def _wait(self, watch: Watch) -> bool:
+        """Wait for something to do; return whether the folder is still there."""
         now = time.monotonic()
         deadlines = [at for at in (watch.deadline(),) if at is not None]
         if self._changed:
@@ -136,20 +143,28 @@ class Keeper:
         wait_s = max(0.0, min(deadlines) - now) if deadlines else None
         select.select([watch.fileno()], [], [], wait_s)
         seen = watch.read()
-        if seen.root_gone:
-            raise SystemExit(1)
         if seen.rescan:
             watch.rewatch()
         self._changed = self._changed or seen.rescan or bool(seen.paths | seen.writing)
+        return not seen.root_gone
 
     def snapshot(self) -> None:
         """Make one. Raises CourierError."""
         self._made = time.monotonic()
         self._changed = False
+        try:
+            done = self._backup()
+        except OSError as error:  # A full disk, no more processes, no folder.
+            raise CourierError(f"restic: {error.strerror or error}") from None
+        if done.returncode not in (0, PARTLY_READ):
+            reason = done.stderr.decode("utf-8", "replace").strip().splitlines()
+            raise CourierError(f"restic: {reason[-1] if reason else done.returncode}")
+
+    def _backup(self) -> subprocess.CompletedProcess[bytes]:
         with tempfile.NamedTemporaryFile("w", suffix=".exclude", encoding="utf-8") as file:
             file.write("\n".join(exclude_lines(self._root, self._rules())) + "\n")
             file.flush()
-            done = subprocess.run(
+            return subprocess.run(
                 ["nice", "-n", "10", *self._argv, "--exclude-file", file.name],
                 cwd=self._root,
                 env=self._environment,
@@ -158,9 +173,6 @@ class Keeper:
                 stderr=subprocess.PIPE,
                 check=False,
             )
-        if done.returncode not in (0, PARTLY_READ):
-            reason = done.stderr.decode("utf-8", "replace").strip().splitlines()
-            raise CourierError(f"restic: {reason[-1] if reason else done.returncode}")
 
     def _rules(self) -> Rules:
         try:
