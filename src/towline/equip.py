@@ -23,6 +23,7 @@ from towline.errors import ExitCode, UserError
 from towline.next_machine import STEPS, Done, carry_out
 from towline.served import keep_settings
 
+AGAIN_S = 20.0  # A Python that is not there yet, a lock file in the middle of a merge, a full disk.
 SETTINGS_EVERY_S = 120.0  # One short program there, and only if a service was started.
 
 
@@ -63,7 +64,7 @@ class Equipment:
             if options.restore:
                 await self._put_back()
             if options.capture:
-                await self._keep()
+                await self._keep(life)
 
     async def _put_back(self) -> None:
         began, done = time.monotonic(), list[Done]()
@@ -85,7 +86,22 @@ class Equipment:
             seconds = round(time.monotonic() - began, 3)
             self._report(events.Equipped(steps, seconds, left))
 
-    async def _keep(self) -> None:
+    async def _keep(self, life: int) -> None:
+        """Note what is installed, until the machine is gone or another one is there.
+
+        What is in the way is told once, and passes.
+        """
+        told = ""
+        while (said := await self._keep_once()) is not None:
+            if said != told:
+                told = said
+                self._report(events.Note(said))
+            with anyio.move_on_after(AGAIN_S):
+                await self._wait_life(life)
+                return
+
+    async def _keep_once(self) -> str | None:
+        """Return what was in the way; None if the machine is gone."""
         try:
             file = LockFile(self._asked.binding.project)
             # The thread ends when the engine's control socket does.
@@ -93,8 +109,8 @@ class Equipment:
                 keep, self._asked, file, self._note, abandon_on_cancel=True
             )
         except UserError as error:
-            if error.exit_code is not ExitCode.UNAVAILABLE:  # Else the machine is gone: wait.
-                self._report(events.Note(error.message))
+            return None if error.exit_code is ExitCode.UNAVAILABLE else error.message
+        return None
 
     def _tell(self, step: str, text: str) -> None:
         anyio.from_thread.run_sync(self._report, events.Restoring(step, text))
