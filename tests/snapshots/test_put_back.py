@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.snapshots.repositories import everything_in, furnish
+from tests.unprivileged import without_root
 from towline.disk.folder import Folder
 from towline.snapshots.put_back import Restored, close_stage, open_stage, put_back
 
@@ -205,3 +206,26 @@ def test_a_folder_that_comes_back_into_nothing_is_as_it_was(tmp_path: Path) -> N
     put_back(stage)
     close_stage(stage)
     assert everything_in(tmp_path / "back") == before
+
+
+def test_directories_that_nobody_may_write_to_come_back_with_all_in_them(short_path: Path) -> None:
+    with without_root(short_path):
+        (short_path / "there").mkdir()
+        (short_path / "other").write_text("a file now")
+        stage = open_stage(short_path)
+        for name in ("new", "there", "other"):
+            (stage.directory / name / "deep").mkdir(parents=True)
+            (stage.directory / name / "deep/f").write_text(name)
+            (stage.directory / name / "deep").chmod(0o555)
+            (stage.directory / name).chmod(0o555)
+        done = put_back(stage, lambda: NOW)
+        close_stage(stage)
+        assert done.failed == {}
+        for name in ("new", "there", "other"):
+            assert (short_path / name / "deep/f").read_text() == name
+            assert (short_path / name / "deep").stat().st_mode & 0o777 == 0o555
+        assert (short_path / "new").stat().st_mode & 0o777 == 0o555
+        assert (short_path / done.kept["other"]).read_text() == "a file now"
+        for path in short_path.rglob("*"):
+            if path.is_dir():
+                path.chmod(0o755)

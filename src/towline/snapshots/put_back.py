@@ -131,11 +131,25 @@ class _Placing:
         staged = join(self._from, path)
         count = self._count(staged, status)
         try:
-            self._folder.place(staged, path)
+            self._move(staged, path, status)
         except FileExistsError:
             self._place_against(path, staged, status)
         else:
             self._placed(path, count)
+
+    def _move(self, staged: str, path: str, status: os.stat_result) -> None:
+        """Move it to a name that is free. Of a directory its `..` changes: that must be allowed."""
+        mode = stat.S_IMODE(status.st_mode)
+        if not stat.S_ISDIR(status.st_mode) or mode & stat.S_IWUSR:
+            return self._folder.place(staged, path)
+        self._set_mode(staged, mode | stat.S_IRWXU)
+        self._folder.place(staged, path)
+        self._set_mode(path, mode)
+        return None
+
+    def _set_mode(self, path: str, mode: int) -> None:
+        with self._opened(path) as descriptor:
+            self._folder.set_mode(descriptor, mode)
 
     def _place_against(self, path: str, staged: str, status: os.stat_result) -> None:
         """Something stands there."""
@@ -148,7 +162,7 @@ class _Placing:
             return None
         self._refresh_mtime(there, staged, status)
         count = self._count(staged, status)
-        if (kept := self._exchange(path, staged)) is not None:
+        if (kept := self._exchange(path, staged, status)) is not None:
             self.restored.kept[path] = kept
         self._placed(path, count)
         return None
@@ -157,13 +171,13 @@ class _Placing:
         self.restored.placed += count
         self.touched.add(path.rpartition("/")[0])
 
-    def _exchange(self, path: str, staged: str) -> str | None:
+    def _exchange(self, path: str, staged: str, status: os.stat_result) -> str | None:
         """Put the staged thing in its place and what stood there beside it; return its name.
 
         It goes beside first, and the two are exchanged there: what stood in the place is never in
         the stage, which a kill may leave to be cleared away.
         """
-        copy = self._move_beside(staged, path)
+        copy = self._move_beside(staged, path, status)
         try:
             self._folder.exchange(copy, path)
         except FileNotFoundError:  # It was removed meanwhile.
@@ -172,16 +186,17 @@ class _Placing:
         except OSError as error:
             if error.errno not in UNSUPPORTED:
                 raise
-            kept = self._move_beside(path, path)  # For an instant nothing has this name.
+            there = self._folder.lstat(path)
+            kept = self._move_beside(path, path, there)  # For an instant nothing has this name.
             self._folder.place(copy, path)
             return kept
         return copy
 
-    def _move_beside(self, source: str, path: str) -> str:
+    def _move_beside(self, source: str, path: str, status: os.stat_result) -> str:
         for number in range(1, COPIES_MAX):
             copy = copy_name(path, HOST, self._now(), number)
             with suppress(FileExistsError):
-                self._folder.place(source, copy)
+                self._move(source, copy, status)
                 return copy
         raise FileExistsError(f"{path} has too many copies")
 
@@ -202,8 +217,7 @@ class _Placing:
         """Give what is the same already the mode and time of the snapshot."""
         if not stat.S_ISREG(there.st_mode):
             return
-        with self._opened(path) as descriptor:
-            self._folder.set_mode(descriptor, stat.S_IMODE(status.st_mode))
+        self._set_mode(path, stat.S_IMODE(status.st_mode))
         self._folder.set_mtime(path, status.st_mtime_ns)
 
     def _refresh_mtime(self, there: os.stat_result, staged: str, status: os.stat_result) -> None:
