@@ -48,8 +48,11 @@ class Vanguard:
         return True
 
     def is_in_vain(self, want: Want) -> bool:
-        """Whether the laptop, which now asks for the same, has more of it, or not its start."""
-        return want.file == self._file
+        """Whether the laptop, which now asks for this, has more of the same, or not its start.
+
+        Or was given what it asked for here before, or gave it up.
+        """
+        return self.want is not None or want.file == self._file
 
     def steps(self) -> Steps:
         """Yield what goes next, None for nothing yet; end when it was asked for, or never was."""

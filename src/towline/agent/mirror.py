@@ -108,10 +108,8 @@ class Mirror:
         self._outbox: deque[Message] = deque()  # For the sync lane, while it has no room.
         self._telling: Iterator[Message | None] | None = None  # A scan, then the tree it found.
         self._wants: deque[Want] = deque()
-        self._large_wants: deque[Want] = deque()
-        self._sending: Generator[Message | None, None, None] | None = (
-            None  # The large file whose turn it is.
-        )
+        self._large_want: Want | None = None  # Of which nothing is sent yet.
+        self._sending: Generator[Message | None, None, None] | None = None  # A large file.
         self._vanguard: Vanguard | None = None  # Of a checkpoint that nobody has asked for yet.
         self._goes_ahead = True  # Not after one that nobody asked for, until some are.
         self._asked: dict[int, str] = {}  # Flushes under way → what could not be done meanwhile.
@@ -344,19 +342,22 @@ class Mirror:
             raise ProtocolError(f"a part of a content: {error}") from None
 
     def _fetch(self, fetch: Fetch) -> None:
-        if len(self._wants) + len(self._large_wants) + len(fetch.wants) > WANTS_MAX:
+        if len(self._wants) + len(fetch.wants) > WANTS_MAX:
             raise ProtocolError(f"more than {WANTS_MAX} files asked for at once")
         for want in fetch.wants:
-            is_large = want.file.size > PART_SIZE
-            self._goes_ahead |= is_large
-            if self._vanguard is None or not self._vanguard.takes(want):
-                self._drop_if_in_vain(want)
-                (self._large_wants if is_large else self._wants).append(want)
+            if want.file.size > PART_SIZE:
+                self._fetch_large(want)
+            else:
+                self._wants.append(want)
 
-    def _drop_if_in_vain(self, want: Want) -> None:
-        """Do not send on what the laptop cannot use; `want` says from where it can."""
-        if self._vanguard is not None and self._vanguard.is_in_vain(want):
+    def _fetch_large(self, want: Want) -> None:
+        """The laptop asks for one at a time: what it asked for before is there, or given up."""
+        self._goes_ahead, self._large_want = True, None
+        if self._vanguard is not None and self._vanguard.takes(want):
+            return
+        if self._vanguard is None or self._vanguard.is_in_vain(want):
             self._vanguard = self._sending = None
+        self._large_want = want
 
     def _settle(self, root: Root, token: int, now: float) -> None:
         try:
@@ -413,11 +414,11 @@ class Mirror:
         elif self._sending is not None:
             if not self._send_stretch(self._sending):
                 self._sending = None
-        elif self._large_wants:
-            self._sending = self._stretches(root, self._large_wants.popleft())
+        elif self._large_want is not None:
+            self._sending, self._large_want = self._stretches(root, self._large_want), None
         elif vanguard := self._next_vanguard(root):
             self._vanguard, self._sending = vanguard, self._ahead(root, vanguard)
-        return bool(self._wants or self._sending or self._large_wants)
+        return bool(self._wants or self._sending or self._large_want)
 
     def _next_vanguard(self, root: Root) -> Vanguard | None:
         """Return the start of a checkpoint that is being read."""

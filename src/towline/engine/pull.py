@@ -69,6 +69,7 @@ class Puller:
         self._contents: dict[bytes, bytes] = {}
         self._bases: dict[bytes, Basis] = {}  # Of what is asked for: what is here of it already.
         self._patched: set[bytes] = set()  # Contents asked for as changes of another: once.
+        self._asked: dict[bytes, bool] = {}  # Large contents; whether they were asked for before.
         self._arrived = Bell()
         self.received = 0  # Bytes of content, in all.
         self._given_up: list[bytes] = []  # Contents that are gone there.
@@ -103,6 +104,7 @@ class Puller:
         self._contents.clear()
         self._bases.clear()
         self._patched.clear()
+        self._asked.clear()
         self._given_up.clear()
         self._vanguard.begin_life()
 
@@ -157,10 +159,20 @@ class Puller:
             if len(part.data) == part.size and digest_of(part.data) == part.digest:
                 self._contents[part.digest] = part.data
             self._is_here(part.digest)
-        else:
+        elif not (is_awaited and await self._is_late(part)):
             kept = await self._local.stage(part.digest, part.offset, part.data, part.size)
             if is_awaited:
                 self._note_received(part.digest, part.offset + len(part.data), part.size, kept=kept)
+
+    async def _is_late(self, part: Part) -> bool:
+        """Whether a part was on its way when its content was asked for again, from before it.
+
+        It comes once more: what is asked for again is sent from there. At the end nothing does.
+        """
+        is_end = part.offset + len(part.data) == part.size
+        if is_end or not self._asked.get(part.digest):
+            return False
+        return part.offset > await self._local.staged(part.digest)
 
     async def _take_copy(self, copy: Copy) -> None:
         """Take bytes of a content that was asked for from the file that was named with it."""
@@ -285,6 +297,7 @@ class Puller:
             return Want(path, new)
         offset, basis = await self._local.staged(new.digest), None
         self._received[new.digest] = offset
+        self._asked[new.digest] = new.digest in self._asked
         if isinstance(old, File) and new.digest not in self._patched:
             basis = old.digest
             self._patched.add(new.digest)
