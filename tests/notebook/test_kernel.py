@@ -218,6 +218,18 @@ def test_it_can_be_switched_off_and_taken_out(kernel: Kernel, project: Path) -> 
     assert kernel.run("%load_ext towline").status == "ok"
 
 
+def test_what_was_saved_before_it_was_loaded_and_after_the_import_is_taken_over(
+    kernel: Kernel, project: Path
+) -> None:
+    kernel.run("%unload_ext towline")
+    save(project / "module.py", "VALUE = 1\ndef f():\n    return VALUE\n")
+    assert kernel.value("import module; module.f()") == "1"
+    save(project / "module.py", "VALUE = 20\ndef f():\n    return VALUE\n")
+    kernel.run("%load_ext towline")
+    kernel.run("%towline watch")
+    assert kernel.value("module.f()") == "20"
+
+
 def test_the_magic_says_what_it_knows(kernel: Kernel, project: Path) -> None:
     save(project / "module.py", "def f(): return 1\n")
     kernel.run("import module")

@@ -157,6 +157,46 @@ def test_a_module_imported_before_the_reloader_is_taken_up(tmp_path: Path) -> No
         del sys.modules["early"]
 
 
+@pytest.fixture
+def bytecode(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a kernel: an import writes it."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+
+
+@pytest.mark.usefixtures("bytecode")
+def test_what_was_saved_after_the_import_and_before_the_reloader_is_taken_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path.resolve()
+    texts = {
+        "lost.py": "K = 1\nclass A:\n    def f(self):\n        return 1\n",
+        "kept.py": "M = []\n",
+    }
+    arrive(folder, texts)
+    monkeypatch.syspath_prepend(str(folder))
+    namespace: dict[str, Any] = {}
+    exec("import lost, kept\nfrom lost import K\na = lost.A(); kept.M.append(1)", namespace)  # noqa: S102
+    arrive(folder, {"lost.py": texts["lost.py"].replace("1", "20")})
+    reloader = Reloader([str(folder)], namespace)
+    try:
+        assert reloader.reload().modules == ("lost",)
+        exec("seen = lost.K, K, a.f(), type(a) is lost.A, kept.M", namespace)  # noqa: S102
+        assert namespace["seen"] == (20, 20, 20, True, [1])
+    finally:
+        reloader.close()
+        del sys.modules["lost"], sys.modules["kept"]
+
+
+def test_what_was_saved_between_two_reloaders_is_taken_over(project: Project) -> None:
+    arrive(project.folder, {"between.py": "K = 1\nSTATE = []\n"})
+    project.run("import between; between.STATE.append(1)")
+    project.reloader.close()
+    arrive(project.folder, {"between.py": "K = 2\nSTATE = []\n"})  # Of one size, in a second.
+    project.reloader = Reloader([str(project.folder)], project.namespace)
+    assert project.reloader.reload().modules == ("between",)
+    project.run("assert (between.K, between.STATE) == (2, [1])")
+
+
 def test_an_alias_follows_where_the_cell_was_seen_and_an_equal_value_does_not(
     project: Project,
 ) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from types import CodeType, ModuleType
 
+from towline.notebook.reload.early import keep_text, text_of
 from towline.notebook.reload.finder import Finder, is_below
 from towline.notebook.reload.peek import attributes_of
 from towline.notebook.reload.reach import functions_of
@@ -95,7 +96,8 @@ class Modules:
         return names
 
     def adopt(self, name: str) -> Record | None:
-        """Take up a module that the hook has not seen, with the text that its file has now."""
+        """Take up a module that the hook has not seen, with the text that it runs; with an empty
+        one, and no stamp, where that is lost."""
         module = sys.modules.get(name)
         path = getattr(module, "__file__", None)
         if module is not None and path is None and hasattr(module, "__path__"):
@@ -109,8 +111,11 @@ class Modules:
                 data = file.read()
         except OSError:
             return None
-        self._imported(module, path, data, None, 0.0)
-        return self._records[name]
+        text = text_of(module, path, data)
+        self._imported(module, path, text or b"", None, 0.0)
+        record = self._records[name]
+        record.stamp = record.stamp if text == data else ()
+        return record
 
     def not_loaded(self, name: str) -> Source | None:
         """Return the text of a module of ours that nothing has imported yet, if it compiles."""
@@ -139,6 +144,7 @@ class Modules:
         self._by_path.get(real(record.source.path), set()).discard(record.name)
 
     def remember(self, record: Record) -> None:
+        keep_text(record.module, record.source.data)
         self._records[record.name] = record
         self._by_path.setdefault(real(record.source.path), set()).add(record.name)
 

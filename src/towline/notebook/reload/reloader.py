@@ -26,7 +26,7 @@ HISTORY_MAX = 10_000  # Names that `why` can answer for.
 
 class Reloader:
     """Keeps the modules below `roots` as their files are. Make it early: what is imported later
-    is seen as it is imported, what was imported before is taken as its file is now."""
+    is seen as it is imported, what was imported before and saved since is taken over first."""
 
     def __init__(
         self, roots: Sequence[str], namespace: MutableMapping[str, object] | None = None
@@ -36,7 +36,7 @@ class Reloader:
         self._modules = Modules(roots)
         self._names = Names(namespace)
         self._vanished = Vanished(self._modules)
-        self._noted: set[str] = set()
+        self._noted = {record.source.path for record in self._modules if not record.stamp}
         self._failure: Failure | None = None
         self._failed_with: dict[str, bytes | None] = {}
         self._history: dict[str, str] = {}
