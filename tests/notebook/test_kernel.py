@@ -230,6 +230,32 @@ def test_what_was_saved_before_it_was_loaded_and_after_the_import_is_taken_over(
     assert kernel.value("module.f()") == "20"
 
 
+@pytest.mark.parametrize("is_first", [True, False])
+def test_autoreload_beside_it_passes_over_its_modules(
+    is_first: bool, kernel: Kernel, project: Path
+) -> None:
+    text = "STATE = []\nclass A:\n    def f(self):\n        return {0}\ndef f():\n    return {0}\n"
+    save(project / "module.py", text.format(1))
+    if is_first:
+        kernel.run("%unload_ext towline")
+    ran = kernel.run("%load_ext autoreload\n%autoreload 2")
+    if "No module named 'imp'" in ran.error:
+        pytest.skip("this IPython's autoreload does not run on this Python")
+    assert ran.status == "ok", ran
+    if is_first:
+        kernel.run("%load_ext towline")
+        kernel.run("%towline watch")
+    kernel.run("import module; from module import f, A; a = A(); module.STATE.append(a)")
+    for value in range(2, 5):
+        save(project / "module.py", text.format(value))
+        seen = "f(), a.f(), A().f(), module.f(), isinstance(a, module.A), len(module.STATE)"
+        assert kernel.value(seen) == str((value,) * 4 + (True, 1))
+    kernel.run("%towline off")
+    save(project / "module.py", text.format(f"'first: {is_first}'"))
+    assert kernel.value("module.f()") == f"'first: {is_first}'", "it goes on without us"
+    kernel.run("%towline on\n%autoreload 0")
+
+
 def test_the_magic_says_what_it_knows(kernel: Kernel, project: Path) -> None:
     save(project / "module.py", "def f(): return 1\n")
     kernel.run("import module")

@@ -108,6 +108,10 @@ class Barrier:
         roots = [root for project in self.projects for root in project.source.roots]
         self.callbacks.add(pattern, call, roots)
 
+    def modules(self) -> list[str]:
+        """Return the names of all modules that are kept in step."""
+        return [name for project in self.projects for name in project.reloader.names]
+
     def revision(self, name: str = "") -> int | None:
         """Return the revision that the present cell runs on."""
         for project in self.projects:

@@ -17,6 +17,7 @@ from typing import Any, cast
 from IPython.core.error import InputRejected
 
 from towline.notebook import words
+from towline.notebook.autoreload import Autoreload
 from towline.notebook.barrier import Barrier, Verdict
 from towline.notebook.waiting import Waiting
 
@@ -46,6 +47,7 @@ class Gate:
         self._find_projects = find_projects
         self._here = threading.local()  # Subshells run cells in threads of their own.
         self._finish_metadata: Callable[..., Any] | None = None
+        self._autoreload = Autoreload(shell)
 
     def open(self) -> None:
         events = self._shell.events
@@ -65,6 +67,7 @@ class Gate:
             events.unregister(name, hook)
         if self in self._shell.ast_transformers:
             self._shell.ast_transformers.remove(self)
+        self._autoreload.pass_over(())
         if self._finish_metadata is not None:
             self._shell.kernel.finish_metadata = self._finish_metadata
 
@@ -125,6 +128,7 @@ class Gate:
         self._here.why_not = ""
         cell = getattr(getattr(result, "info", None), "raw_cell", "")
         self._barrier.after_cell(cell if getattr(result, "success", False) else "")
+        self._autoreload.pass_over(self._barrier.modules() if self.is_on else ())
 
     # -- What is told -------------------------------------------------------------------------
 

@@ -99,6 +99,11 @@ class Reloader:
         """How many modules are watched."""
         return len(self._modules)
 
+    @property
+    def names(self) -> list[str]:
+        """Which ones they are."""
+        return [record.name for record in self._modules]
+
     # One reload
 
     def _take_over(self, noted: list[str]) -> Report:
