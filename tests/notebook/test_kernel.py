@@ -49,6 +49,15 @@ def test_the_source_folder_is_importable(project: Path, kernel: Kernel) -> None:
     assert kernel.value("import sys; sys.path[0]") == repr(str(project))
 
 
+def test_a_source_folder_that_comes_later_is_importable(project: Path, kernel: Kernel) -> None:
+    save(project / "src/package/__init__.py", "VALUE = 1\n")
+    assert kernel.value("import package; package.VALUE") == "1"
+    assert kernel.value("import sys; sys.path[:2]") == repr([f"{project}", f"{project}/src"])
+    save(project / "src/package/__init__.py", "from package.new import VALUE\n")
+    save(project / "src/package/new.py", "VALUE = 2\n")
+    assert kernel.value("package.VALUE") == "2"
+
+
 def test_what_does_not_load_is_said_with_file_line_and_caret(kernel: Kernel, project: Path) -> None:
     save(project / "module.py", "def f():\n    return 1\n")
     kernel.run("import module")

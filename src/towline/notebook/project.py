@@ -35,10 +35,8 @@ class Project:
         self.source = source
         self.revision: int | None = None  # Whose code is loaded; what is here may be later.
         self._here: int | None = None
-        self.paths = tuple(path for root in source.roots for path in _importable(root))
-        for path in reversed(self.paths):
-            if path not in sys.path:
-                sys.path.insert(0, path)
+        self.paths: tuple[str, ...] = ()
+        self._make_importable()
         self.reloader = Reloader(self.paths, namespace)
         self._callbacks = callbacks
         self._failure: Failure | None = None
@@ -49,6 +47,18 @@ class Project:
     @property
     def name(self) -> str:
         return self.source.name
+
+    def _make_importable(self) -> bool:
+        """Put what can be imported from on the path; return whether there is more than before."""
+        found = tuple(path for root in self.source.roots for path in _importable(root))
+        new = [path for path in found if path not in self.paths]
+        self.paths = tuple(dict.fromkeys((*found, *self.paths)))
+        place = 0
+        for path in found if new else ():
+            if path not in sys.path:
+                sys.path.insert(place, path)
+            place = sys.path.index(path) + 1  # A source folder comes behind its project.
+        return bool(new)
 
     def close(self) -> None:
         self.reloader.close()
@@ -97,6 +107,8 @@ class Project:
     def _note(self, answer: Answer) -> None:
         self._here = answer.revision
         self._look_at_unwatched()
+        if answer.changed != () and self._make_importable():  # The source folder, just synced.
+            self.reloader.extend(self.paths)
         if answer.changed is None:
             self._module_count = -1  # What is watched may be other files than before.
             self.reloader.note_all()

@@ -55,7 +55,7 @@ class Finder:
     """Stands first in `sys.meta_path` and lets the others find; then swaps the loader."""
 
     def __init__(self, roots: Sequence[str], imported: Imported) -> None:
-        self._roots = roots
+        self.roots = roots
         self._imported = imported
 
     def find_spec(
@@ -66,7 +66,7 @@ class Finder:
         spec = self._found_by_others(name, path, target)
         if spec is None or type(spec.loader) is not SourceFileLoader or spec.origin is None:
             return spec
-        if is_below(spec.origin, self._roots):
+        if is_below(spec.origin, self.roots):
             spec.loader = Loader(name, spec.loader.path, self._imported)
         return spec
 
@@ -83,12 +83,12 @@ class Finder:
 
     def _may_be_ours(self, name: str, path: Sequence[str] | None) -> bool:
         if path is not None:
-            return any(entry in self._roots or is_below(entry, self._roots) for entry in path)
-        below = [entry for entry in sys.path if is_below(entry, self._roots)]
+            return any(entry in self.roots or is_below(entry, self.roots) for entry in path)
+        below = [entry for entry in sys.path if is_below(entry, self.roots)]
         return any(
             os.path.exists(os.path.join(root, name + ".py"))
             or os.path.isdir(os.path.join(root, name))
-            for root in (*self._roots, *below)
+            for root in (*self.roots, *below)
         )
 
     def _found_by_others(

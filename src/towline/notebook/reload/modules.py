@@ -43,13 +43,15 @@ class Modules:
     """What was imported from below the roots, kept up to date by the import hook."""
 
     def __init__(self, roots: Sequence[str]) -> None:
-        both = [form for root in roots for form in (os.path.abspath(root), os.path.realpath(root))]
-        self.roots = tuple(dict.fromkeys(both))
+        self.roots = _both_forms(roots)
         self.finder = Finder(self.roots, self._imported)
         self._records: dict[str, Record] = {}
         self._by_path: dict[str, set[str]] = {}
         self._adopt_all()
         sys.meta_path.insert(0, self.finder)
+
+    def extend(self, roots: Sequence[str]) -> None:
+        self.roots = self.finder.roots = _both_forms(roots)
 
     def close(self) -> None:
         with contextlib.suppress(ValueError):
@@ -187,6 +189,12 @@ def codes_alive(record: Record) -> Codes:
             found[code.co_name, code.co_firstlineno] = code
             found.update(index_codes(code))
     return found
+
+
+def _both_forms(roots: Sequence[str]) -> tuple[str, ...]:
+    """Return folders as they are named, and without links."""
+    forms = [form for root in roots for form in (os.path.abspath(root), os.path.realpath(root))]
+    return tuple(dict.fromkeys(forms))
 
 
 def real(path: str) -> str:

@@ -45,6 +45,10 @@ class Reloader:
         """Stop seeing imports. What was imported stays as it is."""
         self._modules.close()
 
+    def extend(self, roots: Sequence[str]) -> None:
+        """Say which the roots are now: those that there were, and more."""
+        self._modules.extend(roots)
+
     def note(self, paths: Iterable[str]) -> None:
         """Say which absolute paths may have changed, appeared or gone. Cheap; one thread."""
         self._noted.update(paths)
