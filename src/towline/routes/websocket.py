@@ -163,15 +163,14 @@ async def open_websocket(
     address: WebSocket,
     headers: Mapping[str, str] | None = None,
     *,
-    query: str = "",
     context: ssl.SSLContext | None = None,
     statuses: Mapping[int, Meaning] = STATUSES,
     environment: Mapping[str, str] | None = None,
 ) -> AsyncGenerator[WebSocketStream]:
     """Reach through a tunnel, for as long as the context lasts.
 
-    `headers` are for the provider (an access policy), `query` and `context` for those that need
-    them, `environment` (by default this process's) names the laptop's proxy, if any. Raises
+    `headers` are for the provider (an access policy), `context` says which certificates are
+    believed, `environment` (by default this process's) names the laptop's proxy, if any. Raises
     `RouteError`, with what the provider's answer means by the table `statuses`.
     """
     given = dict(headers or {})
@@ -179,7 +178,7 @@ async def open_websocket(
         given["Authorization"] = f"Bearer {address.token}"
     stream = await _connect(address, context, os.environ if environment is None else environment)
     try:
-        protocol = await _shake_hands(stream, address, given, query, statuses)
+        protocol = await _shake_hands(stream, address, given, statuses)
         yield WebSocketStream(stream, protocol, half_close=bool(address.token))
     finally:
         with anyio.CancelScope(shield=True):
@@ -213,11 +212,9 @@ async def _shake_hands(
     stream: ByteStream,
     address: WebSocket,
     headers: Mapping[str, str],
-    query: str,
     statuses: Mapping[int, Meaning],
 ) -> ClientProtocol:
-    url = f"{address.url}?{query}" if query else address.url
-    protocol = ClientProtocol(parse_uri(url), max_size=RECEIVED_MAX)
+    protocol = ClientProtocol(parse_uri(address.url), max_size=RECEIVED_MAX)
     request = protocol.connect()
     request.headers["User-Agent"] = AGENT
     for name, value in headers.items():
