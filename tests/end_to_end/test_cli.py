@@ -88,7 +88,7 @@ def test_a_machine_that_is_not_there_is_one_line_also_in_the_background(
 
 CONFIGURED = """\
 machine = "machine"
-path = "~/work/elsewhere"
+path = "~/elsewhere/code"
 [ssh]
 config = "{config}"
 """
@@ -99,7 +99,7 @@ def test_what_is_configured_of_the_way_counts_for_ssh_cp_and_doctor_too(
 ) -> None:
     (tmp_path / "demo/towline.toml").write_text(CONFIGURED.format(config=machine.config))
     assert towline("link", "--once").returncode == 0
-    folder = machine.home / "work/elsewhere"
+    folder = machine.home / "elsewhere/code"
     assert towline("ssh", "--", "pwd").stdout == f"{folder}\n"
     copied = towline("cp", "src/a.py", ":b.py")
     assert copied.returncode == 0, copied.stderr
