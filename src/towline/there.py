@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from towline.config import Options, load
+from towline.control import is_running
 from towline.errors import ExitCode, UserError
 from towline.line.options import SshOptions
 from towline.machines import all_machines, machine_named
@@ -85,6 +86,12 @@ def quoted(path: str) -> str:
 
 
 def linked_here() -> Binding | None:
-    """Return the workspace of the project around the current directory, the last one linked."""
-    known = Workspaces().of_project(Path.cwd())
-    return known[0] if known else None
+    """Return the workspace that is meant of those of the project around the current directory."""
+    return meant_of(Workspaces().of_project(Path.cwd()))
+
+
+def meant_of(known: list[Binding]) -> Binding | None:
+    """Of several for one project the one that runs is meant, else the last one linked."""
+    if len(known) < 2:
+        return known[0] if known else None
+    return next((binding for binding in known if is_running(binding)), known[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -231,3 +232,27 @@ def test_a_ticket_that_let_nobody_in_costs_a_workspace_only_if_it_was_never_link
     ticket = Ticket(machine, "00" * 8, bytes(32), place, "me", secret=secret, expires=expires)
     finish("link", encode(ticket), "--once")
     assert [known.destination for known in Workspaces()] == [machine] * is_kept
+
+
+def test_a_host_that_was_mistyped_is_not_the_one_that_is_meant_later(finish, project):
+    assert finish("link", "once", "--once").code == ExitCode.OK
+    assert finish("link", "away").code == ExitCode.UNAVAILABLE
+    assert finish("link", "--once").code == ExitCode.OK
+    assert finish("link", "away").code == ExitCode.UNAVAILABLE, "also the second time"
+    assert [known.destination for known in Workspaces().of_project(project)] == ["once", "away"]
+
+
+def test_of_several_the_machine_that_is_linked_is_where_ssh_and_doctor_go(
+    run, linked, project, monkeypatch
+):
+    from towline import doctor
+    from towline.there import linked_here
+
+    Workspaces().save(
+        dataclasses.replace(Workspaces().ensure(project, "other"), linked=time.time())
+    )
+    assert linked_here() == linked
+    tried = []
+    monkeypatch.setattr(doctor, "check_machine", lambda host, _: tried.append(host) or ())
+    run("doctor")
+    assert tried == [linked.destination]

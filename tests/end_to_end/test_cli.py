@@ -68,6 +68,8 @@ def test_a_day_with_it(towline: Towline, machine: Machine, tmp_path: Path) -> No
     assert towline("stop").returncode == 0
     assert towline("flush").returncode == 69
     there.write_text("x = 333\n")
+    mistyped = towline("link", "-F", str(machine.config), "-o", "HostName=none.invalid", "machin")
+    assert mistyped.returncode == 69
     again = towline("link", "--once", "--json")
     assert again.returncode == 0, again.stderr
     assert (tmp_path / "demo" / "src" / "a.py").read_text() == "x = 333\n"

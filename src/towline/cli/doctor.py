@@ -59,6 +59,7 @@ def _checks(destination: str | None, project: Path | None) -> Iterator[Check]:
     from towline import doctor
     from towline.places import Workspaces
     from towline.request import split_destination
+    from towline.there import meant_of
 
     root = (project or Path.cwd()).resolve()
     known: list[Binding] = []
@@ -67,7 +68,8 @@ def _checks(destination: str | None, project: Path | None) -> Iterator[Check]:
         known = Workspaces().of_project(root)
     root = known[0].project if known else root
     yield from doctor.check_laptop(root)
-    meant = known[0].destination if known and destination is None else destination
+    linked = meant_of(known)
+    meant = linked.destination if linked and destination is None else destination
     if meant is not None:
         host, _ = split_destination(meant)
         yield from doctor.check_machine(host, _way_to(host, known, root))
