@@ -29,12 +29,16 @@ class There:
     keeps_environment: bool = False  # Its server gives it to every shell; a login might undo that.
 
     def in_folder(self, command: str) -> str:
-        """Return what the shell there is to run: the command, in the project's folder."""
-        return f"cd {quoted(self.folder)} 2>/dev/null; {command}" if self.folder else command
+        """Return what the login shell there is to run: the command, in the project's folder.
+
+        What comes before the command fish and tcsh read as sh does.
+        """
+        folder = quoted(self.folder)
+        return f"test -d {folder} && cd {folder}; {command}" if self.folder else command
 
     def shell(self) -> str:
         login = "" if self.keeps_environment else " -l"
-        return self.in_folder(f'exec "${{SHELL:-/bin/sh}}"{login}')
+        return self.in_folder(f"""exec /bin/sh -c 'exec "${{SHELL:-/bin/sh}}"{login}'""")
 
 
 def there_of(name: str | None, binding: Binding | None = None) -> There:
