@@ -8,6 +8,7 @@ from __future__ import annotations
 import enum
 import os
 import platform
+import shlex
 import shutil
 import stat
 import subprocess
@@ -33,9 +34,10 @@ PYTHON_MIN = (3, 10)  # What the agent runs on; the bundle is written for it.
 NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "afs", "ceph"}
 """Changes made on another computer are not notified on these."""
 
-MACHINE_PROBE = (
-    "date +%s; command -v python3 >/dev/null || { echo none; exit; };"
-    " python3 -c 'import sys; print(\"%d.%d.%d\" % sys.version_info[:3])'"
+MARK = "TOWLINE"  # What stands before it is of files that run at each login.
+MACHINE_PROBE = "exec /bin/sh -c " + shlex.quote(  # fish and tcsh are login shells, too.
+    f"echo {MARK}; date +%s; command -v python3 >/dev/null || {{ echo none; exit; }};"
+    ' python3 -c "import sys; print(*sys.version_info[:3], sep=chr(46))"'
 )
 
 
@@ -245,7 +247,7 @@ def check_machine(destination: str, ssh: SshOptions) -> Iterator[Check]:
         yield _fail("machine", _last_line(done.stderr), _to_do_for(done.stderr, destination))
         return
     yield _ok("machine", f"{destination} answered in {took:.1f} s")
-    clock, _, version = done.stdout.strip().partition("\n")
+    clock, _, version = done.stdout.rpartition(f"{MARK}\n")[2].strip().partition("\n")
     yield _check_clock(clock, start, took)
     yield _check_machine_python(version)
 

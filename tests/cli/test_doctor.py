@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import time
 
@@ -173,3 +174,13 @@ def test_a_machine_that_came_by_a_ticket_is_tried_by_its_name(run, project, monk
     )
     run("doctor", "colab")
     assert tried == [("colab", known.ssh_options())]
+
+
+LOGIN_SHELLS = [path for name in ("sh", "fish", "tcsh") if (path := shutil.which(name))]
+
+
+@pytest.mark.parametrize("shell", LOGIN_SHELLS)
+def test_what_login_files_print_is_not_taken_for_an_answer(shell, programs):
+    script = f'shift $(($# - 1)); echo "Welcome"; exec {shell} -c "$1"'
+    verdicts = [check.verdict for check in machine(programs, script)]
+    assert verdicts == [Verdict.OK, Verdict.OK, Verdict.OK]
