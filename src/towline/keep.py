@@ -23,7 +23,7 @@ from towline.folders import left_out
 from towline.places import RECORD_MAX, as_name, keep_lock, keep_record, write_private
 from towline.snapshots import restic
 from towline.snapshots.location import FOLDER, Location
-from towline.snapshots.put_back import Restored, close_stage, open_stage, put_back
+from towline.snapshots.put_back import Restored, Stage, close_stage, open_stage, put_back
 from towline.snapshots.report import Snapshot, Summary, Trouble
 from towline.snapshots.repository import OnProgress, Repository, Settings, TroubleError
 from towline.snapshots.schedule import Record, Upkeep, upkeep
@@ -100,7 +100,7 @@ class Keep:
             stage = await anyio.to_thread.run_sync(open_stage, root)
             try:
                 await repository.restore(snapshot, paths, stage.directory, on_progress)
-                return await anyio.to_thread.run_sync(put_back, stage)
+                return await anyio.to_thread.run_sync(_put_back, stage, paths)
             finally:
                 close_stage(stage)
         except OSError as error:
@@ -203,6 +203,14 @@ def chosen(snapshots: Sequence[Snapshot], text: str) -> Snapshot:
         why = "there is no snapshot" if not found else "there are several snapshots"
         raise UserError(f"{why} {text}", "`towline snapshots` lists them", ExitCode.USAGE)
     return found[0]
+
+
+def _put_back(stage: Stage, paths: Sequence[str]) -> Restored:
+    """Put back what was restored of these paths. What was not restored is not in the snapshot."""
+    missing = [path for path in paths if not os.path.lexists(stage.directory / path)]
+    restored = put_back(stage)
+    restored.failed.update(dict.fromkeys(missing, "it is not in the snapshot"))
+    return restored
 
 
 def _is_inside(location: Location, project: Path) -> bool:

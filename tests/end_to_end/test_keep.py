@@ -180,3 +180,18 @@ def test_another_place_gets_a_repository_of_its_own(laptop: Laptop) -> None:
         (laptop.directory / place).rename(laptop.directory / f"unplugged {place}")
         gone = laptop.run("snapshot", "now")
         assert (gone.returncode, "there is no repository" in gone.stderr) == (69, True)
+
+
+def test_a_path_that_is_not_in_the_snapshot_is_said(laptop: Laptop) -> None:
+    configure(laptop, str(laptop.directory / "repo"))
+    (laptop.project / "runs").mkdir()
+    (laptop.project / "runs/best.ckpt").write_text("1")
+    laptop.tell("snapshot", "now")
+    (laptop.project / "runs/best.ckpt").unlink()
+    mistyped = laptop.run("restore", "runs/bset.ckpt", "./x/../runs/best.ckpt")
+    assert mistyped.returncode == 1
+    assert "runs/bset.ckpt: it is not in the snapshot" in mistyped.stderr
+    assert (laptop.project / "runs/best.ckpt").read_text() == "1"
+    (laptop.project / "runs/best.ckpt").unlink()
+    assert laptop.run("restore", ".").returncode == 0
+    assert (laptop.project / "runs/best.ckpt").read_text() == "1"

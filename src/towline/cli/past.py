@@ -5,6 +5,7 @@ The past is read from the workspace's file; no engine has to run.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -50,8 +51,8 @@ def check_revision(past: Past, revision: int) -> int:
 
 def relative_path(path: Path, project: Path) -> str:
     """Return a path as it is named in the past: from the project's folder."""
-    absolute = Path.cwd() / path
-    for candidate in (absolute, project / path):
+    for place in (Path.cwd(), project):
+        candidate = Path(os.path.normpath(place / path))
         if candidate.is_relative_to(project):
             return candidate.relative_to(project).as_posix()
     raise UserError(f"{path} is not in {project}", exit_code=ExitCode.USAGE)

@@ -39,11 +39,13 @@ def restore(words: tuple[str, ...], to: Path | None, project: Path | None, as_js
     conflict copy; what is in no snapshot stays as it is. A first word that could be a snapshot's id
     is one: write `./beef` for a path that looks like that.
 
-    Exits with 1 if something could not be put in its place.
+    Exits with 1 if a PATH is not in the snapshot, or something could not be put in its place.
     """
     root = project_root(project)
     which, paths = _split(words)
     inside = [relative_path(Path(path), root) for path in paths]
+    if "." in inside:  # All of it.
+        inside = []
     snapshot, done = anyio.run(
         _restore, keep_of(root), which, inside, to.absolute() if to else None, as_json
     )
