@@ -13,7 +13,7 @@ import pytest
 
 from towline.agent.environment import command, inventory, personal
 from towline.agent.environment.baseline import Baseline, hold
-from towline.agent.environment.restore import _planned, is_gpu_stack
+from towline.agent.environment.restore import _planned, is_gpu_stack, restore
 
 STATUS = """\
 Package: tree
@@ -230,3 +230,33 @@ def test_a_dotfile_is_watched_where_it_lies(home: Path, monkeypatch: pytest.Monk
     asked = {"project": str(home), "python": sys.executable, "variables": []}
     environment = command.Environment({**asked, "dotfiles": [".vimrc", "~/.inputrc"]})
     assert environment.captured()["files"][-2:] == [f"{home}/.vimrc", f"{home}/.inputrc"]
+
+
+class Recording:
+    """An installer that notes what it is told to install, and says what it is given to say."""
+
+    def __init__(self, *says: str) -> None:
+        self._says = iter(says)
+        self.asked: list[tuple[list[str], list[str]]] = []
+
+    def install(self, lines: Any, image: Any = (), *, follow: bool = False) -> str:
+        self.asked.append(([*lines], [*image]))
+        return next(self._says, "")
+
+    def remove(self, names: Any) -> str:
+        return ""
+
+
+def test_a_folder_with_a_space_is_found_and_installed(home: Path) -> None:
+    project = home / "my pröject"
+    told = json.dumps({"url": (project / "lib").as_uri(), "dir_info": {"editable": True}})
+    origin = inventory._origin(told)
+    assert origin == {"editable": str(project / "lib")}
+    Baseline(found({}, home))
+    now = found({"ours": {"version": "1", **origin}}, home)
+    assert Baseline(now).delta(now, str(project))["editable"] == {"ours": "lib"}
+
+    installer, wanted = Recording(), lock(editable={"ours": "lib"})
+    steps = restore(installer, wanted, found({}, home), {}, str(project))  # type: ignore[arg-type]
+    assert [step for step, _ in steps] == ["packages", "editable"]
+    assert installer.asked[-1] == ([f"-e {(project / 'lib').as_uri()}"], [])

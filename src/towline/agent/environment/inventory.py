@@ -15,7 +15,7 @@ import sysconfig
 from collections.abc import Iterable
 from importlib import metadata
 from typing import Any, cast
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 DPKG = "/var/lib/dpkg/status"
 AUTOMATIC = "/var/lib/apt/extended_states"
@@ -66,7 +66,7 @@ def _origin(text: str | None) -> dict[str, str]:
     if type(url) is not str:
         return {}
     if _table(known, "dir_info").get("editable") is True:
-        return {"editable": urlsplit(url).path}
+        return {"editable": unquote(urlsplit(url).path, errors="surrogateescape")}
     vcs = _table(known, "vcs_info")
     below = f"#subdirectory={known['subdirectory']}" if known.get("subdirectory") else ""
     if vcs.get("vcs") and vcs.get("commit_id"):

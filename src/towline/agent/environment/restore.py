@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from towline.agent.environment.python import Python
 
@@ -112,9 +113,14 @@ def restore(
     if said := installer.remove(plan.removed):
         outcome.notes.append(said)
     for name, folder in plan.editable.items():
-        if said := installer.install([f"-e {os.path.join(project, folder)}"]):
+        if said := installer.install([f"-e {_as_url(os.path.join(project, folder))}"]):
             outcome.left[name] = said.splitlines()[-1]
     yield "editable", outcome
+
+
+def _as_url(folder: str) -> str:
+    """In a list, pip takes the word after a path with a space in it for an option."""
+    return f"file://{quote(os.fsencode(os.path.abspath(folder)))}"
 
 
 @dataclass
