@@ -260,3 +260,15 @@ def test_a_folder_with_a_space_is_found_and_installed(home: Path) -> None:
     steps = restore(installer, wanted, found({}, home), {}, str(project))  # type: ignore[arg-type]
     assert [step for step, _ in steps] == ["packages", "editable"]
     assert installer.asked[-1] == ([f"-e {(project / 'lib').as_uri()}"], [])
+
+
+def test_versions_that_no_installer_reads_keep_none_of_the_others_from_it(home: Path) -> None:
+    odd = {"gpg": "1.16.0-unknown", "python-debian": "0.1.43ubuntu1", "distro-info": "1.1build1"}
+    fine = {"torch": "2.4.0+cu124", "six": "1.16.0", "a": "1!2.0rc1.post2.dev3", "b": "2004.1-3"}
+    image = found({n: {"version": v} for n, v in {**odd, **fine}.items()}, home)["packages"]
+    wanted = lock(requested=["rich"], added={"rich": "13", "python-apt": "2.4.0build1"})
+    installer = Recording("rich 13 is gone")
+    (_, outcome), _ = restore(installer, wanted, {"packages": image}, image, "/proj")  # type: ignore[arg-type]
+    assert installer.asked[0][0] == ["rich==13"]
+    assert installer.asked[1] == (["rich==13"], [f"{n}=={v}" for n, v in fine.items()])
+    assert set(outcome.left) == {"python-apt"}

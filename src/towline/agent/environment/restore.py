@@ -8,6 +8,7 @@ image has. What is compared in the end is what is really there.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -31,6 +32,16 @@ GPU_STACK = (
     "jax", "jaxlib", "jax-cuda", "tensorflow", "tensorflow-", "cupy-", "libtpu", "tpu-",
 )  # fmt: skip
 """Built for the image's driver and card. A name that ends in a dash stands for all so begun."""
+
+_RELEASE = re.compile(
+    r"v?(\d+!)?\d+(\.\d+)*"
+    r"([-_.]?(a|b|c|rc|alpha|beta|pre|preview)[-_.]?\d*)?"
+    r"(-\d+|[-_.]?(post|rev|r)[-_.]?\d*)?"
+    r"([-_.]?dev[-_.]?\d*)?"
+    r"(\+[a-z0-9]+([-_.][a-z0-9]+)*)?",
+    re.IGNORECASE | re.ASCII,
+)
+"""A version as PEP 440 has it."""
 
 
 @dataclass
@@ -94,7 +105,10 @@ def restore(
     constraints = [
         f"{entry['name']}=={entry['version']}"
         for name, entry in image.items()
-        if name not in plan.exact and "url" not in entry and "editable" not in entry
+        if name not in plan.exact
+        and "url" not in entry
+        and "editable" not in entry
+        and _is_release(entry["version"])
     ]
     exact = [f"{name}=={version}" for name, version in plan.exact.items()]
     exact += [f"{name} @ {url}" for name, url in plan.urls.items()]
@@ -138,9 +152,9 @@ def _planned(lock: Json, found: Json, image: Json) -> _Plan:
     changed = {name: versions["now"] for name, versions in lock["changed"].items()}
     wanted = {**lock["added"], **changed}
     missing = {n: v for n, v in wanted.items() if n not in now or now[n]["version"] != v}
-    left: dict[str, str] = {}
+    left = {n: f"{v} is no version of an index" for n, v in missing.items() if not _is_release(v)}
     for name in missing:
-        if name not in image:
+        if name not in image or name in left:
             continue
         if is_gpu_stack(name):
             left[name] = f"the image's {image[name]['version']} fits its driver"
@@ -153,6 +167,11 @@ def _planned(lock: Json, found: Json, image: Json) -> _Plan:
         removed=[n for n in lock["removed"] if n in now and not is_gpu_stack(n)],
         left=left,
     )
+
+
+def _is_release(version: str) -> bool:
+    """Whether installers can read it. Debian's own `1.1build1` would end all that is in a list."""
+    return _RELEASE.fullmatch(version) is not None
 
 
 def is_gpu_stack(name: str) -> bool:
