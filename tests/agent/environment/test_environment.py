@@ -272,3 +272,19 @@ def test_versions_that_no_installer_reads_keep_none_of_the_others_from_it(home: 
     assert installer.asked[0][0] == ["rich==13"]
     assert installer.asked[1] == (["rich==13"], [f"{n}=={v}" for n, v in fine.items()])
     assert set(outcome.left) == {"python-apt"}
+
+
+def test_the_gpus_own_stays_also_where_it_is_known_by_a_url(home: Path) -> None:
+    wheel = "https://download.pytorch.org/whl/cu121/torch-2.3.0%2Bcu121-cp311-linux_x86_64.whl"
+    local = {"version": "2.4+cu124", "url": "file:///opt/torch.whl"}
+    image = found({"torch": local, "mine": {"version": "1", "url": "file:///m"}}, home)["packages"]
+    wanted = lock(
+        requested=["rich"],
+        added={"rich": "13"},
+        urls={"torch": wheel, "mine": "https://example.org/mine-2-py3-none-any.whl"},
+    )
+    plan = _planned(wanted, {"packages": image}, image)
+    assert (set(plan.urls), set(plan.left)) == ({"mine"}, {"torch"})
+    installer = Recording("rich 13 is gone")
+    assert len(list(restore(installer, wanted, {"packages": image}, image, "/proj"))) == 2  # type: ignore[arg-type]
+    assert installer.asked[1] == (["rich==13"], ["torch==2.4+cu124"])

@@ -106,7 +106,7 @@ def restore(
         f"{entry['name']}=={entry['version']}"
         for name, entry in image.items()
         if name not in plan.exact
-        and "url" not in entry
+        and ("url" not in entry or is_gpu_stack(name))
         and "editable" not in entry
         and _is_release(entry["version"])
     ]
@@ -153,7 +153,8 @@ def _planned(lock: Json, found: Json, image: Json) -> _Plan:
     wanted = {**lock["added"], **changed}
     missing = {n: v for n, v in wanted.items() if n not in now or now[n]["version"] != v}
     left = {n: f"{v} is no version of an index" for n, v in missing.items() if not _is_release(v)}
-    for name in missing:
+    urls = {n: u for n, u in lock["urls"].items() if now.get(n, {}).get("url") != u}
+    for name in (*missing, *urls):
         if name not in image or name in left:
             continue
         if is_gpu_stack(name):
@@ -162,7 +163,7 @@ def _planned(lock: Json, found: Json, image: Json) -> _Plan:
             left[name] = f"the image has its own, {image[name]['version']}"
     return _Plan(
         exact={name: version for name, version in missing.items() if name not in left},
-        urls={n: u for n, u in lock["urls"].items() if now.get(n, {}).get("url") != u},
+        urls={name: url for name, url in urls.items() if name not in left},
         editable={n: f for n, f in lock["editable"].items() if "editable" not in now.get(n, {})},
         removed=[n for n in lock["removed"] if n in now and not is_gpu_stack(n)],
         left=left,
