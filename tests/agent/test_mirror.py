@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from towline.agent import roots as roots_module
 from towline.agent.changes import Changes
 from towline.agent.mirror import Lane, Mirror
 from towline.agent.roots import Roots
@@ -15,7 +17,20 @@ from towline.core.ignore import Rules
 from towline.core.problem import ProblemKind
 from towline.core.summary import digest_of_agreed, life_of
 from towline.core.tree import Tree
-from towline.core.wire.messages import Begin, Begun, Message, TreeEnd, TreePart
+from towline.core.wire.messages import (
+    Begin,
+    Begun,
+    Fetch,
+    Gone,
+    Message,
+    Part,
+    TreeEnd,
+    TreePart,
+)
+from towline.core.wire.records import Want
+from towline.disk.folder import Folder
+from towline.disk.look import PIECE
+from towline.disk.reading import PIECES
 
 X = File(digest_of(b"x"), size=1)
 LARGE = 10
@@ -122,3 +137,38 @@ def test_a_kernel_is_told_of_what_was_there_for_a_moment(roots: Roots, tmp_path:
         mirror.step(1.0)
     assert set(changes.since(position) or ()) == {f"{root}/new.py", f"{root}/x.py"}
     assert outlet.messages[told:] == []
+
+
+def test_what_takes_the_place_of_a_large_file_that_is_sent_is_read_a_bit_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the agent would be silent meanwhile, and its line be given up."""
+    read: list[int] = []
+
+    class Counting(Folder):
+        def read_into(self, descriptor: int, buffer: memoryview) -> int:
+            read.append(len(buffer))
+            return super().read_into(descriptor, buffer)
+
+    monkeypatch.setattr(roots_module, "Folder", Counting)
+    root, outlet, roots = tmp_path / "root", Told(), Roots()
+    root.mkdir()
+    before, after = os.urandom(40 * PIECE), os.urandom(40 * PIECE)
+    (root / "last.pt").write_bytes(before)
+    mirror = Mirror(outlet, roots.open, Changes("life"))
+    mirror.receive(Begin(str(root), "host", "laptop", 0, Rules([]).to_wire()), 0.0)
+    while not isinstance(outlet.messages[-1], TreeEnd):
+        mirror.step(0.0)
+    file = File(digest_of(before), size=len(before))
+    mirror.receive(Fetch((Want("last.pt", file),)), 0.0)
+    while not isinstance(outlet.messages[-1], Part):
+        mirror.step(0.0)
+    (tmp_path / "new").write_bytes(after)
+    (tmp_path / "new").rename(root / "last.pt")
+    most = 0
+    while Gone("last.pt", file.digest) not in outlet.messages:
+        read.clear()
+        mirror.step(1.0)
+        most = max(most, sum(read))
+    assert 0 < most <= (PIECES + 1) * PIECE
+    roots.close()

@@ -29,6 +29,7 @@ from towline.core.change import Change, Outcome, Result, changes_between
 from towline.core.entry import DIRECTORY, Directory, Entry, Symlink, Unsynced
 from towline.core.path import BadPathError
 from towline.core.problem import Problem, ProblemKind
+from towline.core.steps import run_to_end
 from towline.core.summary import digest_of_directory
 from towline.core.tree import Tree
 from towline.disk.folder import Folder
@@ -124,10 +125,10 @@ def test_reading_gives_the_expected_content_or_none(tmp_path: Path) -> None:
     assert replica.read("x", OLD_FILE) == OLD
     assert replica.read("x", NEW_FILE) is None
     assert replica.read("y", OLD_FILE) is None
-    assert replica.read_part("x", OLD_FILE, 4, 3) == OLD[4:7]
-    assert replica.read_part("x", OLD_FILE, len(OLD), 3) == b""
+    assert run_to_end(replica.part_steps("x", OLD_FILE, 4, 3)) == OLD[4:7]
+    assert run_to_end(replica.part_steps("x", OLD_FILE, len(OLD), 3)) == b""
     (tmp_path / "x").write_bytes(EDIT)
-    assert replica.read_part("x", OLD_FILE, 4, 3) is None
+    assert run_to_end(replica.part_steps("x", OLD_FILE, 4, 3)) is None
 
 
 def test_a_link_in_a_parents_place_leads_nowhere(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from towline.core.entry import Entry, File, Unsynced, digest_of
 from towline.core.gather import Gather
 from towline.core.ignore import Rules
 from towline.core.problem import ProblemKind
+from towline.core.steps import run_to_end
 from towline.disk.folder import Folder
 from towline.disk.follow import Follower
 from towline.disk.look import UNSETTLED
@@ -177,5 +178,5 @@ def test_one_that_has_settled_when_an_earlier_version_is_asked_for_is_told_all_t
         side.stamp("a.pt")
         assert side.look()["a.pt"] == UNSETTLED
         side.clock.now_ns += round(SETTLE_S * SECOND)
-        assert side.replica.read_part("a.pt", entry_of(b"before\n"), 0, 7) is None
+        assert run_to_end(side.replica.part_steps("a.pt", entry_of(b"before\n"), 0, 7)) is None
         assert side.look() == {"a.pt": entry_of(b"weights\n")}

@@ -79,7 +79,7 @@ class Vanguard:
     def _by_digest(self) -> Steps:
         file = self._file
         while file is not None and self.want is None and (size := min(PART_SIZE, self._room)):
-            data = self._replica.read_part(self.path, file, self.at, size)
+            data = yield from self._replica.part_steps(self.path, file, self.at, size)
             if not data:
                 return
             yield Part(file.digest, file.size, self.at, data)

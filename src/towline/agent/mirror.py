@@ -29,6 +29,7 @@ from towline.core.delta import Stretch, from_offset, pieces
 from towline.core.entry import DIRECTORY, Directory, Entry, File, Unsynced
 from towline.core.ignore import Rules
 from towline.core.path import join
+from towline.core.steps import Steps
 from towline.core.wire.frames import ProtocolError
 from towline.core.wire.messages import (
     COPY_SIZE,
@@ -410,7 +411,7 @@ class Mirror:
         if not self._outlet.room(Lane.BULK):
             return False
         if self._wants:  # A large file holds no small one up.
-            self._send_stretch(self._stretches(root, self._wants.popleft()))
+            self._send_stretch(filter(None, self._stretches(root, self._wants.popleft())))
         elif self._sending is not None:
             if not self._send_stretch(self._sending):
                 self._sending = None
@@ -452,7 +453,7 @@ class Mirror:
         at = want.offset
         for stretch in from_offset(stretches or [Stretch(0, file.size, None)], want.offset):
             for piece in pieces(stretch, COPY_SIZE, PART_SIZE):
-                message = self._stretch(root, want, piece)
+                message = yield from self._stretch_steps(root, want, piece)
                 if message is None:
                     return self._send_gone(root, want)
                 yield message
@@ -461,13 +462,13 @@ class Mirror:
             yield Part(file.digest, file.size, file.size, b"")
         return None
 
-    def _stretch(self, root: Root, want: Want, piece: Stretch) -> Message | None:
+    def _stretch_steps(self, root: Root, want: Want, piece: Stretch) -> Steps[Message | None]:
         """Return one stretch as a message; None if the file is not what is wanted any more."""
         path, file = want.path, want.file
         if piece.source is not None and want.basis is not None:
             at = piece.offset, piece.size
             return Copy(file.digest, file.size, *at, path, want.basis, piece.source)
-        data = root.replica.read_part(path, file, piece.offset, piece.size)
+        data = yield from root.replica.part_steps(path, file, piece.offset, piece.size)
         if data is None or len(data) < piece.size:
             return None
         return Part(file.digest, file.size, piece.offset, data)

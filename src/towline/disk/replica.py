@@ -242,10 +242,13 @@ class Replica:
             return None
         return content if digest_of(content) == expected.digest else None
 
-    def read_part(self, path: str, expected: File, offset: int, size: int) -> bytes | None:
-        """Return up to `size` bytes from `offset`; None if the file is not `expected` now."""
+    def part_steps(self, path: str, expected: File, offset: int, size: int) -> Steps[bytes | None]:
+        """Return up to `size` bytes from `offset`; None if the file is not `expected` now.
+
+        Yield while it has to be read for that: it was written to, or another took its place.
+        """
         try:
-            return self._read_part(check_path(path), expected, offset, size)
+            return (yield from self._part_steps(check_path(path), expected, offset, size))
         except OSError:
             return None
 
@@ -546,11 +549,12 @@ class Replica:
         finally:
             self.folder.close_file(descriptor)
 
-    def _read_part(self, path: str, expected: File, offset: int, size: int) -> bytes | None:
+    def _part_steps(self, path: str, expected: File, offset: int, size: int) -> Steps[bytes | None]:
         descriptor = self.folder.open(path)
         try:
             stamp = stamp_of(self.folder.fstat(descriptor))
-            if self._digest_under(path, stamp) != expected.digest:
+            digest = yield from self._digest_steps(path, stamp)
+            if digest != expected.digest:
                 return None
             self.folder.seek(descriptor, offset)
             content = self._read_exactly(descriptor, size)
@@ -558,7 +562,7 @@ class Replica:
         finally:
             self.folder.close_file(descriptor)
 
-    def _digest_under(self, path: str, stamp: Stamp) -> bytes | None:
+    def _digest_steps(self, path: str, stamp: Stamp) -> Steps[bytes | None]:
         """Return the file's digest while it has this stamp.
 
         One just written has no settled stamp; its last digest serves nevertheless, since whoever
@@ -568,8 +572,9 @@ class Replica:
         if digest is None and self._read_last and self._read_last[:2] == (path, stamp):
             digest = self._read_last[2]
         if digest is None:
-            entry, status = self._look.at(path)
-            if isinstance(entry, File) and status is not None and stamp_of(status) == stamp:
+            status = self.folder.lstat(path)
+            entry = yield from self._look.entry_steps(path, status)
+            if isinstance(entry, File) and stamp_of(status) == stamp:
                 digest = entry.digest
                 self._read_last = (path, stamp, digest)
         return digest

@@ -166,8 +166,7 @@ class Local:
         return found
 
     async def read_part(self, path: str, file: File, offset: int, size: int) -> bytes | None:
-        async with self._turn:
-            return await self._run(lambda: self._replica.read_part(path, file, offset, size))
+        return await self._run_steps(self._replica.part_steps(path, file, offset, size))
 
     async def read_unread(self, path: str, offset: int, size: int) -> bytes:
         """Return what is at a place of a file of which nothing is known yet; none if it fails."""
