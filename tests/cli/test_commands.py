@@ -214,3 +214,12 @@ def test_scp_is_given_a_host_as_it_takes_one(destination, words, run, project, m
     monkeypatch.setattr("towline.cli.cp.run_in_place", lambda argv: told.extend(argv) or 0)
     assert run("cp", "a", ":b").code == ExitCode.OK
     assert told == ["scp", *words]
+
+
+@pytest.mark.parametrize("command", ["setup", "fetch", "status"])
+def test_git_in_a_project_that_is_gone_is_one_line(command, run, project):
+    gone = project / "gone"
+    Workspaces().ensure(gone, "box")
+    ended = run("git", command, "--name", "gone")
+    assert ended.err == f"error: the project {gone} is not there any more\n"
+    assert ended.code == ExitCode.UNAVAILABLE

@@ -57,6 +57,10 @@ class Repository:
         self.project = project
         if shutil.which("git") is None:
             raise UserError("git is not installed on this computer")
+        if not project.is_dir():
+            raise UserError(
+                f"the project {project} is not there any more", exit_code=ExitCode.UNAVAILABLE
+            )
 
     def run(
         self, *arguments: str, given: bytes = b"", more: Mapping[str, str] | None = None
