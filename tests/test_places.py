@@ -146,18 +146,28 @@ def test_a_broken_record_is_named_and_says_what_to_do(content, tmp_path):
     record = workspaces.directory / "0123456789abcdef.json"
     record.write_text(content, encoding="latin-1")
     with pytest.raises(UserError) as raised:
-        list(workspaces)
+        workspaces.check()
     assert str(record) in raised.value.message
     assert "remove the file" in raised.value.hint
     assert raised.value.exit_code == ExitCode.CONFIG
 
 
-def test_a_record_of_a_later_version_is_no_traceback(tmp_path):
+def test_a_broken_record_is_no_other_workspaces_trouble_and_is_not_made_anew(tmp_path):
+    workspaces = Workspaces()
+    lost, other = (workspaces.ensure(tmp_path / name, "box") for name in ("a", "b"))
+    (workspaces.directory / f"{lost.id}.json").write_text("")
+    assert list(workspaces) == [other]
+    assert workspaces.named("b") == workspaces.ensure(tmp_path / "b", "box") == other
+    for look in (lambda: workspaces.named("a"), lambda: workspaces.ensure(tmp_path / "a", "box")):
+        with pytest.raises(UserError, match="cannot be read"):
+            look()
+
+
+def test_a_record_of_a_later_version_is_read(tmp_path):
     binding = Workspaces().ensure(tmp_path, "box")
     record = Workspaces().directory / f"{binding.id}.json"
     record.write_text(record.read_text().replace("{", '{"new": 1,', 1))
-    with pytest.raises(UserError, match="cannot be read"):
-        Workspaces().by_id(binding.id)
+    assert Workspaces().by_id(binding.id) == binding
 
 
 @pytest.mark.parametrize(

@@ -144,6 +144,7 @@ def check_runtime_directory() -> Check:
 
 def check_registry() -> Check:
     try:
+        Workspaces().check()
         return _ok("registry", f"{sum(1 for _ in Workspaces())} known")
     except UserError as error:
         return _fail("registry", error.message, error.hint)

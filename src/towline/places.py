@@ -16,6 +16,7 @@ import stat
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -151,9 +152,20 @@ class Workspaces:
         self.directory = ensure_private(directory or state_dir() / "workspaces")
 
     def __iter__(self) -> Iterator[Binding]:
-        """Yield all, by name. Raises UserError at a record that cannot be read."""
-        files = sorted(self.directory.glob("[!.]*.json"))
-        yield from sorted((_read_record(file) for file in files), key=lambda known: known.name)
+        """Yield all that can be read, by name: what is wrong with one stops no other."""
+        known: list[Binding] = []
+        for file in self._files():
+            with suppress(UserError):
+                known.append(_read_record(file))
+        yield from sorted(known, key=lambda binding: binding.name)
+
+    def check(self) -> None:
+        """Raise UserError at a record that cannot be read: what is looked for may be in it."""
+        for file in self._files():
+            _read_record(file)
+
+    def _files(self) -> list[Path]:
+        return sorted(self.directory.glob("[!.]*.json"))
 
     def named(self, name: str) -> Binding:
         """Raises UserError if there is none of this name."""
@@ -161,6 +173,7 @@ class Workspaces:
         for binding in known:
             if binding.name == name:
                 return binding
+        self.check()
         names = ", ".join(binding.name for binding in known)
         raise UserError(
             f"no workspace is called {name!r}",
@@ -195,11 +208,15 @@ class Workspaces:
     ) -> Binding:
         """Return the workspace of (project, destination), made or brought up to date.
 
-        What is None stays as it was. Raises UserError if another workspace has the name.
+        What is None stays as it was. Raises UserError if another workspace has the name, and
+        where a new one would be made in the place of one that cannot be read.
         """
         known = list(self)
         same = (b for b in known if (b.project, b.destination) == (project, destination))
-        binding = next(same, None) or _new_binding(project, destination, name, known)
+        binding = next(same, None)
+        if binding is None:
+            self.check()
+            binding = _new_binding(project, destination, name, known)
         taken = {other.name for other in known if other.id != binding.id}
         if name is not None and name in taken:
             raise UserError(
@@ -274,8 +291,9 @@ def _read_record(path: Path) -> Binding:
 
 
 def _from_json(plain: dict[str, Any]) -> Binding:
+    known = {field.name for field in dataclasses.fields(Binding)}  # A later version has more.
     fields: dict[str, Any] = {
-        **plain,
+        **{name: value for name, value in plain.items() if name in known},
         "project": Path(plain["project"]),
         "ssh": ssh_from_json(plain["ssh"]),
     }

@@ -57,6 +57,7 @@ def there_of(name: str | None, binding: Binding | None = None) -> There:
     for known in Workspaces():
         if known.name == name:
             return _of_binding(known)
+    Workspaces().check()
     raise UserError(f"no machine and no workspace is called {name!r}", _known(), ExitCode.USAGE)
 
 

@@ -223,3 +223,14 @@ def test_git_in_a_project_that_is_gone_is_one_line(command, run, project):
     ended = run("git", command, "--name", "gone")
     assert ended.err == f"error: the project {gone} is not there any more\n"
     assert ended.code == ExitCode.UNAVAILABLE
+
+
+def test_a_broken_record_ends_no_command_about_another_project(run, linked, project):
+    (Workspaces().directory / "0123456789abcdef.json").write_text("")
+    assert run("status").code == ExitCode.OK
+    listed = run("links")
+    assert (listed.code, listed.out.split()[:2]) == (ExitCode.CONFIG, ["demo", "live"])
+    assert "0123456789abcdef.json cannot be read" in listed.err
+    elsewhere = run("status", "--project", str(project.parent))
+    assert elsewhere.code == ExitCode.CONFIG
+    assert "hint: remove the file and link that project again" in elsewhere.err

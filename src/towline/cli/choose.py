@@ -16,6 +16,7 @@ def chosen(project: Path | None, name: str | None) -> Binding:
     directory = (project or Path()).resolve()
     here = Workspaces().of_project(directory)
     if not here:
+        Workspaces().check()
         raise UserError(
             f"towline is not linked here: {directory} is in no project that was linked",
             hint="run `towline link DEST` there, or give --name; `towline links` lists all",

@@ -62,10 +62,8 @@ def _checks(destination: str | None, project: Path | None) -> Iterator[Check]:
     from towline.there import meant_of
 
     root = (project or Path.cwd()).resolve()
-    known: list[Binding] = []
     yield doctor.check_registry()
-    with suppress(UserError):  # Reported by the check above.
-        known = Workspaces().of_project(root)
+    known = Workspaces().of_project(root)
     root = known[0].project if known else root
     yield from doctor.check_laptop(root)
     linked = meant_of(known)

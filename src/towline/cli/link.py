@@ -292,6 +292,7 @@ def _last_destination(workspaces: Workspaces, root: Path) -> str:
     for binding in workspaces.of_project(root):
         if binding.project == root:
             return binding.destination
+    workspaces.check()
     raise UserError(
         f"no destination is known for {root}",
         hint="run `towline link DEST` with anything that ssh accepts; it is remembered then",

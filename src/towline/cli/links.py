@@ -39,6 +39,7 @@ def list_links(as_json: bool) -> None:
         columns([[str(row[key]) for key in ("name", "state", "project", "there")] for row in rows])
     else:
         say("nothing is linked; run `towline link DEST` in a project")
+    Workspaces().check()
 
 
 @links.command(cls=Command)
@@ -62,6 +63,8 @@ def start(names: tuple[str, ...], at_login: bool, as_json: bool) -> None:
         ),
         as_json,
     )
+    if not names:
+        Workspaces().check()
 
 
 @links.command(cls=Command)
@@ -78,6 +81,8 @@ def stop(names: tuple[str, ...], as_json: bool) -> None:
         say(f"{binding.name}: " + ("stopped" if was_running else "was not running"))
 
     _each(_named(names), stop_one, as_json)
+    if not names:
+        Workspaces().check()
 
 
 @links.command(cls=Command)
