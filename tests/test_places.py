@@ -86,6 +86,15 @@ def test_a_write_is_whole_private_and_leaves_nothing_beside(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_a_write_is_on_the_disk_before_it_takes_its_place(tmp_path, monkeypatch):
+    """Else a power cut would leave the name with nothing in it."""
+    order, real = [], os.replace
+    monkeypatch.setattr(os, "fsync", lambda descriptor: order.append(os.fstat(descriptor).st_size))
+    monkeypatch.setattr(os, "replace", lambda *paths: order.append("in place") or real(*paths))
+    write_private(tmp_path / "record", "whole")
+    assert order == [len("whole"), "in place"]
+
+
 def test_a_workspace_keeps_its_id_and_what_is_not_said_again(tmp_path):
     ssh = SshOptions(port=2200, options=("A=1",))
     first = Workspaces().ensure(tmp_path, "box", name="mine", ssh=ssh, machine_path="/x")

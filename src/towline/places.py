@@ -135,6 +135,8 @@ def write_private(path: Path, content: str) -> None:
         descriptor = os.open(stage, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with open(descriptor, "w", encoding="utf-8") as file:
             file.write(content)
+            file.flush()
+            os.fsync(descriptor)  # A power cut may else leave the name with nothing in it.
         os.replace(stage, path)
     except OSError as error:
         stage.unlink(missing_ok=True)
