@@ -46,6 +46,13 @@ def test_a_relative_xdg_path_does_not_count(homes, monkeypatch):
     assert state_dir().is_absolute()
 
 
+def test_a_relative_runtime_directory_does_not_count(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run").mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "run")
+    assert runtime_dir().is_absolute(), "each directory would have engines of its own"
+
+
 def test_a_socket_path_is_short_also_where_the_runtime_directory_is_not(tmp_path, monkeypatch):
     long = tmp_path / ("x" * 90)
     long.mkdir()

@@ -320,7 +320,7 @@ def _runtime_candidate() -> Path:
     for base in (os.environ.get("XDG_RUNTIME_DIR", ""), f"/run/user/{os.getuid()}"):
         path = Path(base) / "towline"
         short = len(os.fsencode(path)) + SOCKET_NAME_SIZE < SOCKET_PATH_MAX
-        if base and short and os.path.isdir(base) and _is_mine(os.stat(base)):
+        if os.path.isabs(base) and short and os.path.isdir(base) and _is_mine(os.stat(base)):
             return path
     return Path(f"/tmp/towline-{os.getuid()}")  # noqa: S108 - checked to be ours before use.
 
