@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 import os
 import socket
 import stat
 import threading
+from contextlib import ExitStack, suppress
 
 import anyio
 import anyio.to_thread
 import pytest
 
-from towline.control import LINE_MAX, ask, flush, follow, is_running
+from towline.control import LINE_MAX, ask, flush, follow, is_running, open_stream
 from towline.control_listener import serve_control
 from towline.errors import ExitCode, UserError
 from towline.places import Workspaces
@@ -239,6 +241,34 @@ def test_an_engine_that_hangs_does_not_hang_the_command(binding):
     finally:
         done.set()
         thread.join()
+
+
+def test_an_engine_that_has_too_many_waiting_at_its_door_does_not_answer(binding):
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind(str(binding.places.socket))
+        listener.listen(0)
+        with suppress(BlockingIOError):
+            while True:
+                waiting = stack.enter_context(socket.socket(socket.AF_UNIX))
+                waiting.setblocking(False)
+                waiting.connect(str(binding.places.socket))
+        for asks in (ask, open_stream):
+            with pytest.raises(UserError, match="does not answer") as raised:
+                asks(binding, "status")
+            assert raised.value.exit_code == ExitCode.TRY_AGAIN
+        assert is_running(binding)
+
+
+def test_a_socket_that_may_not_be_used_is_said(binding, monkeypatch):
+    def refuse(path: str) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(binding.places.socket))
+        monkeypatch.setattr("towline.control._open_unix", refuse)
+        with pytest.raises(UserError, match="cannot be asked: Permission denied"):
+            ask(binding, "status")
 
 
 def test_an_engine_that_dies_in_the_middle_is_no_empty_answer(binding):

@@ -77,11 +77,7 @@ def follow(
             while reply := _next_reply(replies.readline(LINE_MAX + 1), binding):
                 yield reply["reply"]
         except TimeoutError:
-            raise UserError(
-                f"the engine of {binding.name} does not answer",
-                hint="`towline log` shows what it did last; `towline links` shows its process",
-                exit_code=ExitCode.TRY_AGAIN,
-            ) from None
+            raise _silent(binding) from None
         except ConnectionError:
             raise _gone(binding) from None
 
@@ -136,6 +132,14 @@ def _connect(binding: Binding) -> tuple[socket.socket, Json]:
         )
     except (FileNotFoundError, ConnectionError, ValueError, KeyError):
         raise not_linked(binding) from None
+    except (BlockingIOError, TimeoutError):  # More wait at its door than the system lets wait.
+        raise _silent(binding) from None
+    except OSError as error:
+        raise UserError(
+            f"the engine of {binding.name} cannot be asked: {error.strerror}",
+            hint="`towline doctor` shows permissions",
+            exit_code=ExitCode.REFUSED,
+        ) from None
 
 
 def _open_unix(path: str) -> socket.socket:
@@ -154,6 +158,14 @@ def not_linked(binding: Binding) -> UserError:
         f"towline is not linked here: no engine runs for {binding.name}",
         hint=f"run `towline link` in {binding.project}",
         exit_code=ExitCode.UNAVAILABLE,
+    )
+
+
+def _silent(binding: Binding) -> UserError:
+    return UserError(
+        f"the engine of {binding.name} does not answer",
+        hint="`towline log` shows what it did last; `towline links` shows its process",
+        exit_code=ExitCode.TRY_AGAIN,
     )
 
 
