@@ -8,6 +8,7 @@ from __future__ import annotations
 import enum
 import os
 import platform
+import re
 import shlex
 import shutil
 import stat
@@ -173,15 +174,18 @@ def check_file_system(project: Path) -> Check:
 def file_system_of(path: Path, mounts: Path = Path("/proc/mounts")) -> str:
     """Return the type of the file system `path` is on, or nothing where that is not told."""
     try:
-        lines = mounts.read_text("utf-8", "replace").splitlines()
+        lines = mounts.read_bytes().split(b"\n")
     except OSError:
         return ""
     found = ("", "")
-    for fields in (line.split() for line in lines):
-        point = fields[1].encode().decode("unicode_escape")  # A space is \040 there.
+    for _, name, kind, *_ in (fields for line in lines if len(fields := line.split(b" ")) > 2):
+        point = os.fsdecode(_OCTAL.sub(lambda code: bytes([int(code[1], 8)]), name))
         if path.is_relative_to(point) and len(point) >= len(found[0]):
-            found = (point, fields[2])
+            found = (point, kind.decode("ascii", "replace"))
     return found[1]
+
+
+_OCTAL = re.compile(rb"\\([0-3][0-7]{2})")  # A space is \040 there.
 
 
 def check_case(project: Path) -> Check:

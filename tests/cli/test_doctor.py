@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import time
+from pathlib import Path
 
 import pytest
 
@@ -136,6 +137,15 @@ def test_the_file_system_is_that_of_the_longest_mount_point(tmp_path):
     paths = [tmp_path.__class__(text) for text in ("/srv", "/home me/p", "/home me/d/p")]
     assert [doctor.file_system_of(path, mounts) for path in paths] == ["ext4", "nfs4", "xfs"]
     assert doctor.file_system_of(paths[0], tmp_path / "none") == ""
+
+
+def test_a_mount_point_may_have_any_name(tmp_path):
+    names = ["/été", os.fsdecode(b"/\xff\xfe"), "/a\\b", "/" + "\u2028"]
+    told = [os.fsencode(name.replace("\\", "\\134")) for name in names]
+    mounts = tmp_path / "mounts"
+    mounts.write_bytes(b"".join(b"h:/x %s nfs4 rw 0 0\n" % name for name in (b"/", *told)))
+    mounts.write_bytes(mounts.read_bytes().replace(b"/ nfs4", b"/ ext4", 1) + b"cut\n")
+    assert [doctor.file_system_of(Path(name) / "p", mounts) for name in names] == ["nfs4"] * 4
 
 
 def test_a_network_file_system_is_a_warning(tmp_path, monkeypatch):
