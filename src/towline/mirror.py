@@ -27,6 +27,7 @@ from towline.snapshots.server import Server
 from towline.there import There
 
 KEY_MAX = 64 << 10  # Bytes of a private key.
+LENT = "TOWLINE "  # Stands before the socket of the agent that is lent.
 ASK_S = 20.0  # For ssh to read its configuration.
 
 Json = dict[str, Any]
@@ -192,19 +193,22 @@ def lent_agent(there: There) -> Generator[str]:
         )
     # It is lent, also where the way to the machine itself is to use no agent.
     flags = ("-T", "-o", f"ForwardAgent={ours}", "-o", f"IdentityAgent={ours}")
-    argv = there.options.running(there.host, 'echo "$SSH_AUTH_SOCK"; exec cat', flags=flags)
+    command = f'echo "{LENT}$SSH_AUTH_SOCK"; exec cat'
+    argv = there.options.running(there.host, command, flags=flags)
     with subprocess.Popen(
         argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
     ) as ssh:
         assert ssh.stdout
         try:
-            lent = ssh.stdout.readline().decode().strip()
-            if not lent.startswith("/"):
+            # What comes before is of files that run at each login.
+            lent = next((line for line in ssh.stdout if line.startswith(LENT.encode())), b"")
+            place = lent.decode().strip().removeprefix(LENT)
+            if not place.startswith("/"):
                 raise UserError(
                     "the machine takes no forwarded SSH agent",
                     "name a restricted key as keep.mirror_key instead",
                     ExitCode.REFUSED,
                 )
-            yield lent
+            yield place
         finally:
             ssh.terminate()
