@@ -9,7 +9,7 @@ import dataclasses
 import json
 import os
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO
@@ -17,6 +17,7 @@ from typing import IO
 import anyio
 
 from towline.config import Options, load
+from towline.core.path import is_below
 from towline.engine_lock import try_lock
 from towline.errors import ExitCode, UserError
 from towline.folders import left_out
@@ -99,8 +100,8 @@ class Keep:
         try:
             stage = await anyio.to_thread.run_sync(open_stage, root)
             try:
-                await repository.restore(snapshot, paths, stage.directory, on_progress)
-                return await anyio.to_thread.run_sync(_put_back, stage, paths)
+                spoilt = await repository.restore(snapshot, paths, stage.directory, on_progress)
+                return await anyio.to_thread.run_sync(_put_back, stage, paths, spoilt)
             finally:
                 close_stage(stage)
         except OSError as error:
@@ -205,11 +206,14 @@ def chosen(snapshots: Sequence[Snapshot], text: str) -> Snapshot:
     return found[0]
 
 
-def _put_back(stage: Stage, paths: Sequence[str]) -> Restored:
-    """Put back what was restored of these paths. What was not restored is not in the snapshot."""
+def _put_back(stage: Stage, paths: Sequence[str], spoilt: Mapping[str, str]) -> Restored:
+    """Put back what was restored of these paths; what is missing of them is not in the snapshot,
+    unless what would know could not be read."""
     missing = [path for path in paths if not os.path.lexists(stage.directory / path)]
-    restored = put_back(stage)
-    restored.failed.update(dict.fromkeys(missing, "it is not in the snapshot"))
+    restored = put_back(stage, spoilt=spoilt)
+    for path in missing:
+        if not any(path == known or is_below(path, known) for known in spoilt):
+            restored.failed[path] = "it is not in the snapshot"
     return restored
 
 

@@ -195,3 +195,25 @@ def test_a_path_that_is_not_in_the_snapshot_is_said(laptop: Laptop) -> None:
     (laptop.project / "runs/best.ckpt").unlink()
     assert laptop.run("restore", ".").returncode == 0
     assert (laptop.project / "runs/best.ckpt").read_text() == "1"
+
+
+def test_what_a_repository_holds_damaged_is_named_and_the_rest_comes_back(laptop: Laptop) -> None:
+    place = laptop.directory / "repo"
+    configure(laptop, str(place))
+    (laptop.project / "train.py").write_text("1")
+    laptop.tell("snapshot", "now")
+    (laptop.project / "model").write_bytes(os.urandom(6 << 20))
+    laptop.tell("snapshot", "now")
+    pack = max((place / "data").rglob("*"), key=lambda path: path.stat().st_size)
+    pack.chmod(0o600)
+    with pack.open("r+b") as file:
+        file.seek(100_000)
+        file.write(b"no data at all")
+    for name in ("train.py", "model"):
+        (laptop.project / name).unlink()
+    done = laptop.run("restore", timeout_s=LONG_S)
+    assert (done.returncode, "not restored: model: " in done.stderr) == (1, True), done.stderr
+    assert (laptop.project / "train.py").read_text() == "1"
+    assert not (laptop.project / "model").exists()
+    asked = laptop.run("restore", "model", timeout_s=LONG_S)
+    assert (asked.returncode, "not in the snapshot" in asked.stderr) == (1, False)

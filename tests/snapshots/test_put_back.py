@@ -229,3 +229,24 @@ def test_directories_that_nobody_may_write_to_come_back_with_all_in_them(short_p
         for path in short_path.rglob("*"):
             if path.is_dir():
                 path.chmod(0o755)
+
+
+def test_what_is_spoilt_is_left_out_and_what_stands_in_its_place_stays(short_path: Path) -> None:
+    with without_root(short_path):
+        (short_path / "model").write_text("of today")
+        stage = open_stage(short_path)
+        (stage.directory / "model").write_text("half")
+        (stage.directory / "fixed").mkdir()
+        for name in ("good", "half"):
+            (stage.directory / "fixed" / name).write_text(name)
+        os.utime(stage.directory / "fixed", ns=(0, 1_500_000_000_000_000_000))
+        (stage.directory / "fixed").chmod(0o555)
+        spoilt = {"model": "bad", "fixed/half": "bad", "fixed": "no mode", "gone/x": "bad"}
+        done = put_back(stage, lambda: NOW, spoilt)
+        close_stage(stage)
+        assert (done.failed, done.kept) == (spoilt, {})
+        assert (short_path / "model").read_text() == "of today"
+        assert os.listdir(short_path / "fixed") == ["good"]
+        status = (short_path / "fixed").stat()
+        assert (status.st_mode & 0o777, status.st_mtime) == (0o555, 1_500_000_000)
+        (short_path / "fixed").chmod(0o755)

@@ -12,6 +12,7 @@ from towline.snapshots.report import (
     Summary,
     Trouble,
     Version,
+    complaint_of,
     difference_of,
     last_words,
     message_of,
@@ -93,6 +94,20 @@ def test_a_snapshot_of_nothing_new_and_one_of_something() -> None:
     assert not Summary("a", 1, 0, 5, 0, 9, 0.1).found_nothing
     assert not Summary("a", 0, 0, 5, 1, 9, 0.1).found_nothing
     assert not Summary("a", 0, 0, 5, 0, 9, 0.1, dirs_changed=1).found_nothing
+
+
+@pytest.mark.parametrize(
+    ("line", "readings"),
+    [
+        ("ignoring error for /a b: it is bad", (("a b", "it is bad"),)),
+        ("ignoring error for /a: b: bad", (("a", "b: bad"), ("a: b", "bad"))),
+        ('{"message_type":"error","error":{"message":"bad"},"item":"/a: b"}', (("a: b", "bad"),)),
+        ("ignoring error for /half of a na", ()),
+        ("Load(<data/ec24>, 16, 0) returned error, retrying after 5ms: no such file", ()),
+    ],
+)
+def test_what_a_restore_is_without(line: str, readings: object) -> None:
+    assert complaint_of(line) == readings
 
 
 def test_unreadable_files_are_named_once() -> None:

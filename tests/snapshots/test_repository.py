@@ -311,3 +311,28 @@ async def test_what_its_listener_raises_is_raised_as_it_is() -> None:
 
     with pytest.raises(ReaderGoneError):
         await restic.run(["/bin/sh", "-c", "echo on; exec sleep 99"], os.environ, on_line=gone)
+
+
+async def test_of_a_damaged_repository_all_comes_back_that_can_be_read(
+    tmp_path: Path, project: Path, place: Path
+) -> None:
+    """Where a file is spoilt, restic leaves one that is as large as it should be."""
+    repository = await repository_at(place)
+    (project / "model: best").write_bytes(os.urandom(1 << 20))
+    await repository.backup(project, nothing_left_out(project))
+    before = data_in(place)
+    (project / "model: best").write_bytes(os.urandom(6 << 20))
+    summary = await repository.backup(project, nothing_left_out(project))
+    assert before < data_in(place)
+    largest = max((place / "data").rglob("*"), key=lambda path: path.stat().st_size)
+    largest.chmod(0o600)
+    with largest.open("r+b") as pack:
+        pack.seek(100_000)
+        pack.write(b"no data at all")
+    stage = open_stage(tmp_path / "back")
+    spoilt = await repository.restore(summary.snapshot, (), stage.directory)
+    restored = put_back(stage, spoilt=spoilt)
+    close_stage(stage)
+    assert set(restored.failed) == {"model: best"}
+    whole = {name: what for name, what in everything_in(project).items() if name != "model: best"}
+    assert everything_in(tmp_path / "back") == whole

@@ -39,7 +39,8 @@ def restore(words: tuple[str, ...], to: Path | None, project: Path | None, as_js
     conflict copy; what is in no snapshot stays as it is. A first word that could be a snapshot's id
     is one: write `./beef` for a path that looks like that.
 
-    Exits with 1 if a PATH is not in the snapshot, or something could not be put in its place.
+    Exits with 1 if a PATH is not in the snapshot, or something could not be read from the
+    repository or put in its place; all else is brought back.
     """
     root = project_root(project)
     which, paths = _split(words)

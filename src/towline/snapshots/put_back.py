@@ -12,12 +12,13 @@ import os
 import shutil
 import stat
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import zip_longest
 from pathlib import Path
+from types import MappingProxyType
 
 from towline.core.conflict import copy_name
 from towline.core.path import OWN_DIRECTORY, BadPathError, check_path, join
@@ -91,13 +92,18 @@ def _make_writable(_: Callable[..., object], path: str, __: object) -> None:
         shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
 
 
-def put_back(stage: Stage, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Restored:
-    """Move all that was restored into its place."""
+def put_back(
+    stage: Stage,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    spoilt: Mapping[str, str] = MappingProxyType({}),
+) -> Restored:
+    """Move all that was restored into its place, but for files that are spoilt, and why."""
     if hasattr(os, "sync"):
         os.sync()  # What is in place is on the disk: a power cut leaves old or new.
     folder = Folder(stage.root)
     try:
         placing = _Placing(folder, stage, now)
+        placing.leave_out(spoilt)
         placing.directory("")
         for directory in sorted(placing.touched):
             folder.sync_directory(directory)
@@ -113,6 +119,17 @@ class _Placing:
         self._now = now
         self.restored = Restored()
         self.touched: set[str] = set()
+
+    def leave_out(self, spoilt: Mapping[str, str]) -> None:
+        """Take it out of the stage. Of a directory there stays what came of it."""
+        self.restored.failed.update(spoilt)
+        for path in spoilt:
+            staged = join(self._from, path)
+            with suppress(BadPathError, FileNotFoundError, NotADirectoryError):
+                check_path(path)
+                if not stat.S_ISDIR(self._folder.lstat(staged).st_mode):
+                    with self._writable(staged.rpartition("/")[0]):
+                        self._folder.unlink(staged)
 
     def directory(self, path: str) -> None:
         """Place what is in a directory that exists in both."""
@@ -146,6 +163,17 @@ class _Placing:
         self._folder.place(staged, path)
         self._set_mode(path, mode)
         return None
+
+    @contextmanager
+    def _writable(self, directory: str) -> Generator[None]:
+        status = self._folder.lstat(directory)
+        mode = stat.S_IMODE(status.st_mode)
+        self._set_mode(directory, mode | stat.S_IRWXU)
+        try:
+            yield
+        finally:
+            self._set_mode(directory, mode)
+            self._folder.set_mtime(directory, status.st_mtime_ns)
 
     def _set_mode(self, path: str, mode: int) -> None:
         with self._opened(path) as descriptor:

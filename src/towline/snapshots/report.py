@@ -196,6 +196,34 @@ def unreadable_of(stderr: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(paths))[:UNREADABLE_SHOWN]
 
 
+_COMPLAINT = re.compile(r"ignoring error for /(.*)")
+_COMPLAINTS = re.compile(r"There were (\d+) errors")
+
+
+def complaint_of(line: str) -> tuple[tuple[str, str], ...]:
+    """Return what a line of a restore's stderr says of a path: the path, and the reason.
+
+    Old releases write a colon between the two, and a path may hold one itself: then there are
+    several, one for each way to read it. None, if the line says nothing of a path.
+    """
+    told = _json(line)
+    if told and told.get("message_type") == "error" and told.get("item"):
+        path = str(told["item"]).removeprefix("/")
+        return ((path, _plain(line).removeprefix(f"{told['item']}: ")),)
+    found = _COMPLAINT.match(line)
+    if found is None:
+        return ()
+    text = found[1]
+    colons = [colon.start() for colon in re.finditer(": ", text)]
+    return tuple((text[:colon], text[colon + 2 :]) for colon in colons)
+
+
+def complaints_in(words: str) -> int:
+    """Return of how many paths a restore that failed says that it is without them, no others."""
+    found = _COMPLAINTS.search(words)
+    return int(found[1]) if found else 0
+
+
 def snapshots_of(text: str) -> list[Snapshot]:
     """Return what `snapshots --json` lists, the oldest first."""
     listed: list[Json] = json.loads(text) or []

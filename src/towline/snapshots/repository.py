@@ -8,6 +8,7 @@ made `schedule`'s.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import tempfile
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
@@ -28,6 +29,8 @@ from towline.snapshots.report import (
     Summary,
     Trouble,
     Version,
+    complaint_of,
+    complaints_in,
     difference_of,
     last_words,
     message_of,
@@ -54,6 +57,9 @@ SFTP_OPTIONS = (
     "RequestTTY=no",
 )
 
+_CHANGED = re.compile(r'[\ufffd"\\]')  # What is not UTF-8 in JSON; quoted as in Go.
+
+Readings = tuple[tuple[str, str], ...]  # Path and reason.
 OnProgress = Callable[[Progress], None]
 
 
@@ -170,8 +176,16 @@ class Repository:
         paths: Sequence[str],
         target: Path,
         on_progress: OnProgress = lambda _: None,
-    ) -> None:
-        """Write a snapshot, or paths of it, into an empty folder."""
+    ) -> dict[str, str]:
+        """Write a snapshot, or paths of it, into an empty folder.
+
+        Return what could not be read, by path, and why: what lies there of it is not to be used.
+        """
+        complaints: list[Readings] = []
+
+        def hear(line: str) -> None:
+            if readings := complaint_of(line):
+                complaints.append(readings)
 
         def take(line: str) -> None:
             if isinstance(said := message_of(line), Progress):
@@ -179,11 +193,19 @@ class Repository:
 
         include = [word for path in paths for word in ("--include", _as_include(path))]
         has_json = self._version.is_at_least(0, 16)
-        await self._run(
-            *("restore", snapshot, "--target", str(target), *include),
-            *(["--json"] if has_json else []),
-            on_line=take,
-        )
+        try:
+            await self._run(
+                *("restore", snapshot, "--target", str(target), *include),
+                *(["--json"] if has_json else []),
+                on_line=take,
+                on_error=hear,
+            )
+        except TroubleError as error:
+            spoilt = _spoilt(complaints, target)
+            if not spoilt or len(complaints) != complaints_in(error.message):
+                raise
+            return spoilt
+        return {}
 
     # Running.
 
@@ -195,22 +217,32 @@ class Repository:
         self,
         *arguments: str,
         on_line: restic.OnLine = lambda _: None,
+        on_error: restic.OnLine = lambda _: None,
         cwd: Path | None = None,
     ) -> restic.Done:
         """Run restic; once more if what locked it out was a lock that nobody holds any more."""
 
         async def once() -> restic.Done:
-            return await self._once(arguments, on_line, cwd)
+            return await self._once(arguments, on_line, on_error, cwd)
 
         return await _past_stale_locks(once, self._unlock)
 
     async def _once(
-        self, arguments: Sequence[str], on_line: restic.OnLine, cwd: Path | None
+        self,
+        arguments: Sequence[str],
+        on_line: restic.OnLine = lambda _: None,
+        on_error: restic.OnLine = lambda _: None,
+        cwd: Path | None = None,
     ) -> restic.Done:
         command, *rest = arguments
         argv = [self._program, command, *options_for(self._settings), *rest]
         done = await restic.run(
-            argv, self._environment, on_line=on_line, cwd=cwd, gentle=self._gentle
+            argv,
+            self._environment,
+            on_line=on_line,
+            on_error=on_error,
+            cwd=cwd,
+            gentle=self._gentle,
         )
         if done.code in (0, PARTLY_READ):
             return done
@@ -219,7 +251,7 @@ class Repository:
     async def _unlock(self) -> None:
         """Remove locks of processes that are gone, and those of half an hour without a sign."""
         with suppress(TroubleError):
-            await self._once(["unlock"], lambda _: None, None)
+            await self._once(["unlock"])
 
 
 async def _past_stale_locks(
@@ -232,6 +264,22 @@ async def _past_stale_locks(
             raise
     await unlock()
     return await once()
+
+
+def _spoilt(complaints: Sequence[Readings], target: Path) -> dict[str, str]:
+    """Return the paths that are meant; none if that cannot be told of one of them.
+
+    What is written for a file is there, as large as it should be, whatever is missing in it. So a
+    path that is not there is no file that could be taken for a good one, unless it was changed on
+    its way to us.
+    """
+    spoilt: dict[str, str] = {}
+    for readings in complaints:
+        there = [each for each in readings if os.path.lexists(target / each[0])]
+        if not there and _CHANGED.search(readings[-1][0]):
+            return {}
+        spoilt.update(there or readings[:1])
+    return spoilt
 
 
 def _check_place(location: Location) -> None:

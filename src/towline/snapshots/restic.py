@@ -71,10 +71,12 @@ async def run(
     environment: Mapping[str, str],
     *,
     on_line: OnLine = lambda _: None,
+    on_error: OnLine = lambda _: None,
     cwd: Path | None = None,
     gentle: bool = False,
 ) -> Done:
-    """Run a command to its end; `on_line` gets each line of its standard output.
+    """Run a command to its end; `on_line` gets each line of its standard output, `on_error` of
+    its standard error, of which the end is returned, too.
 
     Cancelled, it asks the command to end, and waits for that.
     """
@@ -83,7 +85,7 @@ async def run(
     failure: Exception | None = None
     try:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_collect, process.stderr, stderr)
+            tasks.start_soon(_collect, process.stderr, stderr, on_error)
             try:
                 await _lines(process.stdout, on_line)
             except Exception as error:  # Of `on_line`: as it is, and not as a group.
@@ -127,11 +129,13 @@ async def _lines(stream: ByteReceiveStream | None, on_line: OnLine) -> None:
         on_line(rest.decode("utf-8", "surrogateescape"))
 
 
-async def _collect(stream: ByteReceiveStream | None, into: bytearray) -> None:
-    assert stream is not None
-    async for part in stream:
-        into += part
+async def _collect(stream: ByteReceiveStream | None, into: bytearray, on_line: OnLine) -> None:
+    def take(line: str) -> None:
+        into.extend(line.encode("utf-8", "surrogateescape") + b"\n")
         del into[:-STDERR_MAX]
+        on_line(line)
+
+    await _lines(stream, take)
 
 
 async def _end(process: Process) -> None:
