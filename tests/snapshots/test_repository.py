@@ -336,3 +336,14 @@ async def test_of_a_damaged_repository_all_comes_back_that_can_be_read(
     assert set(restored.failed) == {"model: best"}
     whole = {name: what for name, what in everything_in(project).items() if name != "model: best"}
     assert everything_in(tmp_path / "back") == whole
+
+
+async def test_a_persons_variables_for_other_repositories_are_no_word_on_this_one(
+    project: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RESTIC_REPOSITORY_FILE", "/somewhere")
+    monkeypatch.setenv("RESTIC_PASSWORD_FILE", "/somewhere")
+    monkeypatch.setenv("RESTIC_HOST", "somebody")
+    repository = await repository_at(place)
+    summary = await repository.backup(project, nothing_left_out(project))
+    assert [each.short for each in await repository.snapshots()] == [summary.snapshot]

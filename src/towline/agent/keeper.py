@@ -31,6 +31,10 @@ from towline.disk.watch import Watch, open_watch
 NAME = "keep"
 LOOK_S = 5.0  # For a folder that is not there, or cannot be watched now.
 PARTLY_READ = 3  # restic's exit code for a snapshot without some files.
+ELSEWHERE = (
+    "RESTIC_REPOSITORY_FILE", "RESTIC_PASSWORD_FILE", "RESTIC_PASSWORD_COMMAND", "RESTIC_HOST",
+)  # fmt: skip
+"""What the machine's own variables may say of a repository of its own: not of this one."""
 USUAL_PLACES = "/usr/local/bin:/usr/bin:~/.local/bin"
 
 
@@ -78,7 +82,8 @@ def _keep(call: Call, workspace: str) -> int:
         life.detach()
         options, environment = stack.enter_context(_way(call, workspace))
         argv = [restic, "backup", ".", *options, *call.arguments]
-        keeper = Keeper(call, argv, {**environment, **call.environment})
+        kept = {key: value for key, value in environment.items() if key not in ELSEWHERE}
+        keeper = Keeper(call, argv, {**kept, **call.environment})
         keeper.snapshot()  # What is wrong shows now, while somebody listens.
         life.settle()
         keeper.run()

@@ -42,6 +42,8 @@ from towline.snapshots.report import (
 from towline.snapshots.schedule import Retention
 
 TAG = "towline"
+ELSEWHERE = ("RESTIC_REPOSITORY_FILE", "RESTIC_HOST")
+"""A person's own variables, for repositories of their own: no word on this one."""
 LARGE_PACKS = ("--pack-size", "64")  # MiB. 2 GB are then some thirty files.
 # Nothing here can ask a person, and a server that is not known yet is not to be trusted by itself.
 SFTP_OPTIONS = (
@@ -305,7 +307,7 @@ def _file_of(lines: Sequence[str]) -> Generator[str]:
 
 def environment_for(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
     """Return restic's environment: the person's, with this repository and its password."""
-    kept = {key: value for key, value in environment.items() if key not in NAMES}
+    kept = {key: value for key, value in environment.items() if key not in (*NAMES, *ELSEWHERE)}
     location = settings.location
     text = location.text
     if location.scheme == FOLDER:
