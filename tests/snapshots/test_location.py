@@ -43,6 +43,20 @@ def test_no_place(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("rest:https://me:sec@ret:1@host:8000/a:b@c/", "rest:https://me:***@host:8000/a:b@c/"),
+        ("rest:https://me@host:8000/", "rest:https://me@host:8000/"),
+        ("s3:https://host:9000/bucket", "s3:https://host:9000/bucket"),
+        ("sftp:me@server:/a:b@c", "sftp:me@server:/a:b@c"),
+        ("~/keep", "~/keep"),
+    ],
+)
+def test_a_password_in_a_place_is_not_shown(text: str, shown: str) -> None:
+    assert parse_location(text).shown == shown
+
+
+@pytest.mark.parametrize(
     ("text", "few"),
     [
         ("/content/drive/MyDrive/keep", True),

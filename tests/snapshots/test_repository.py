@@ -347,3 +347,11 @@ async def test_a_persons_variables_for_other_repositories_are_no_word_on_this_on
     repository = await repository_at(place)
     summary = await repository.backup(project, nothing_left_out(project))
     assert [each.short for each in await repository.snapshots()] == [summary.snapshot]
+
+
+async def test_a_password_in_the_place_is_in_no_message() -> None:
+    repository = await repository_at("rest:http://me:hunter2@127.0.0.1:1/")
+    with pytest.raises(UserError) as caught:
+        await repository.snapshots()
+    assert "me:***@127.0.0.1" in caught.value.message
+    assert "hunter2" not in caught.value.message + caught.value.hint

@@ -15,6 +15,7 @@ FOLDER = "folder"
 _DRIVE = re.compile(r"(?i)(?:^|/)(?:drive|my ?drive|google ?drive[^/]*|gdrive|[^/]*-drive)(?:/|$)")
 _SFTP = re.compile(r"sftp:(?P<host>[^/:@-][^/:]*):(?P<path>.*)")
 _SFTP_URL = re.compile(r"sftp://(?P<host>[^/:@-][^/:]*)(?::(?P<port>\d{1,5}))?/(?P<path>.*)")
+_LOGIN = re.compile(r"(://[^/:@]*):[^/]*@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,11 @@ class Location:
     scheme: str = FOLDER
     host: str = ""
     port: int | None = None
+
+    @property
+    def shown(self) -> str:
+        """The text as anybody may read it: without a password that stands in its URL."""
+        return _LOGIN.sub(r"\1:***@", self.text)
 
     @property
     def wants_few_files(self) -> bool:

@@ -367,7 +367,7 @@ _HINTS = {
 
 def _trouble(trouble: Trouble, words: str, settings: Settings) -> TroubleError:
     hint, code = _HINTS[trouble]
-    text = settings.location.text
+    text = settings.location.shown
     if trouble is Trouble.OTHER and settings.location.scheme == "sftp":
         hint = f"does `ssh {settings.location.host}` work, without a question?"
     return TroubleError(trouble, f"{text}: {trouble.value}: {words}", hint, code)
