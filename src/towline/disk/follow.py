@@ -187,6 +187,7 @@ class Follower:
     def _note(self, seen: Seen, now: float) -> None:
         self.replica.forget_ahead()
         self.replica.doubt(seen.written)
+        self.replica.note_changed((seen.paths | seen.writing) - seen.closed)
         self.replica.settling.note_closed(seen.closed)
         self._note_ahead(seen.closed)
         self._gather.note(seen.paths, now, whole=seen.is_rename)

@@ -192,6 +192,10 @@ class Replica:
         for path in paths:
             self._cache.doubt(path)
 
+    def note_changed(self, paths: Iterable[str]) -> None:
+        """These have changed just now, and may go on to."""
+        self.settling.note_changed(paths, self._now_ns())
+
     def forget_ahead(self) -> None:
         self._look.forget_ahead()
 

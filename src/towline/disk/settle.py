@@ -15,6 +15,7 @@ from towline.core.ignore import NO_CHECKPOINTS
 from towline.disk.folder import Folder
 
 SETTLED_MAX = 4096  # Files; beyond it the oldest has to be quiet again, if anybody asks.
+QUIET_MAX = 4096  # Of those that have changed; beyond it their times are believed.
 
 _Mark = tuple[int, int, int]
 
@@ -27,7 +28,8 @@ class Settling:
         self._folder = folder
         self._settled: dict[str, _Mark] = {}  # As it was when it was closed, or quiet.
         self._closed: set[str] = set()  # Of these, those whose end was seen.
-        self._quiet: dict[str, tuple[_Mark, int]] = {}  # Unsettled: how it was seen, since when.
+        # Unsettled: how it was last looked at, if it was, and since when it is left alone.
+        self._quiet: dict[str, tuple[_Mark | None, int]] = {}
 
     def note_closed(self, paths: Iterable[str]) -> None:
         """Whoever wrote these files has closed them, or gave them their name."""
@@ -37,12 +39,21 @@ class Settling:
                     self._note_settled(path, _mark_of(self._folder.lstat(path)))
                     self._closed.add(path)
 
+    def note_changed(self, paths: Iterable[str], now_ns: int) -> None:
+        """These have just changed, whatever their times say: theirs may be another clock."""
+        for path in paths:
+            if len(self._quiet) < QUIET_MAX and self.checkpoints.covers(path):
+                seen, _ = self._quiet.get(path, (None, now_ns))
+                self._quiet[path] = seen, now_ns
+
     def was_closed(self, path: str) -> bool:
         """Whether this checkpoint was seen to be closed, so that it is new."""
         return path in self._closed
 
     def is_settled(self, path: str, status: os.stat_result, now_ns: int) -> bool:
         """Whether a file may be read; if not, it is to be looked at again when it is `due`.
+
+        Its mtime counts where nothing else is known of it, as in a first scan.
 
         It is due then whoever asks meanwhile, and why: not each look is for the tree.
         """
@@ -51,10 +62,10 @@ class Settling:
         mark = _mark_of(status)
         if self._settled.get(path) == mark:
             return True
-        seen, since_ns = self._quiet.get(path, (None, now_ns))
-        if seen != mark or since_ns > now_ns:  # It was written to, or the clock was put back.
+        seen, since_ns = self._quiet.get(path, (mark, min(now_ns, status.st_mtime_ns)))
+        if seen not in (mark, None) or since_ns > now_ns:  # Written to, or the clock was put back.
             since_ns = now_ns
-        if now_ns - min(since_ns, status.st_mtime_ns) >= self._settle_ns:
+        if now_ns - since_ns >= self._settle_ns:
             self._note_settled(path, mark)
             return True
         self._quiet[path] = (mark, since_ns)
