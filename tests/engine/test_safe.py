@@ -26,7 +26,10 @@ class Folder:
         self.is_known = True
         self.now = 100.0
         parts = (self.flights, self.planner, self.puller, self.notices)
-        self.safe = Safe(*cast(Any, parts), lambda: self.is_known, lambda: self.now)
+        self.blocked: list[tuple[str, int]] = []
+        self.safe = Safe(
+            *cast(Any, parts), lambda: self.is_known, lambda: self.now, lambda: self.blocked
+        )
 
     def tells(self, path: str) -> None:
         self.safe.note()
@@ -83,6 +86,15 @@ def test_what_failed_on_the_laptop_is_missing() -> None:
     folder.now = 160.0
     assert folder.safe.now() == Safety(100.0, 500, 1)
     assert folder.safe.missing() == ["a.pt", "c.pt"]
+
+
+def test_what_has_no_place_on_the_laptop_is_missing() -> None:
+    folder = Folder()
+    folder.safe.note()
+    folder.blocked = [("out/a.pt", 500)]
+    folder.now = 160.0
+    assert folder.safe.now() == Safety(100.0, 500, 0)
+    assert folder.safe.missing() == ["out/a.pt"]
 
 
 def test_nothing_is_said_while_a_plan_is_held() -> None:

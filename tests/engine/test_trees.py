@@ -276,3 +276,13 @@ def test_what_of_a_rename_is_there_is_agreed_on(renamed: Trees) -> None:
     renamed.remote = Tree(Directory({"d": Directory({"x": A})}))
     renamed.recognise([], [("d", DEEP), ("was", None)])
     assert dict(renamed.ancestor.walk()) == {"d": Directory({"x": A}), "d/x": A}
+
+
+def test_what_the_machine_has_for_a_place_that_is_not_synced_here_cannot_come(store: Store) -> None:
+    trees = Trees(store, 0, lambda path: Direction.PUSH if path == "out/src" else Direction.BOTH)
+    out = Directory({"a": File(A.digest, size=7), "b": B, "src": A})
+    trees.remote = Tree(Directory({"out": out, "there": A}))
+    trees.local = Tree(Directory({"out": Unsynced(ProblemKind.LINK), "there": B}))
+    trees.open_ancestor("life", Rules([]))
+    trees.agree([("out", DIRECTORY), ("out/b", B)])
+    assert list(trees.blocked_here(["out", "there", "gone"])) == [("out/a", 7)]

@@ -141,9 +141,8 @@ class Live:
         self.planner = Planner(
             *parts, direction_of=folder.direction_of, hosts=self._hosts, wall_clock=wall_clock
         )
-        self.safe = Safe(
-            self.flights, self.planner, self.puller, self._notices, lambda: self._is_known, heard_at
-        )
+        on_its_way = (self.flights, self.planner, self.puller, self._notices)
+        self.safe = Safe(*on_its_way, lambda: self._is_known, heard_at, self._blocked_here)
         self._landing = Landing(
             self.trees, self.flights, self.planner, self._notices, self._known.ignores
         )
@@ -242,6 +241,9 @@ class Live:
     def _blocked_there(self) -> Iterator[str]:
         known = (*self.problems, *self._notices.unsettled)
         return self.trees.blocked_there(path for side, path in known if side == "machine")
+
+    def _blocked_here(self) -> Iterator[tuple[str, int]]:
+        return self.trees.blocked_here(path for side, path in self.problems if side == "laptop")
 
     @property
     def _told(self) -> bool:

@@ -6,12 +6,12 @@ its name are on the laptop's disk. What is still being written there is no versi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from towline.engine.flights import Flights
 from towline.engine.notices import Notices
-from towline.engine.plan import Planner, Stuck
+from towline.engine.plan import Planner
 from towline.engine.pull import Puller
 
 
@@ -26,7 +26,8 @@ class Safety:
 
 class Safe:
     """`is_known` says whether both trees are known. `heard_at` is when the machine said what it
-    last said, in Unix time.
+    last said, in Unix time. `blocked` returns what cannot come for what stands there on the laptop,
+    with its size.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Safe:
         notices: Notices,
         is_known: Callable[[], bool],
         heard_at: Callable[[], float],
+        blocked: Callable[[], Iterable[tuple[str, int]]],
     ) -> None:
         self._flights = flights
         self._planner = planner
@@ -44,6 +46,7 @@ class Safe:
         self._notices = notices
         self._is_known = is_known
         self._heard_at = heard_at
+        self._blocked = blocked
         self._at: float | None = None
         self._moment = 0  # Of the last that the machine told.
 
@@ -58,7 +61,7 @@ class Safe:
 
     def now(self) -> Safety:
         self.note()
-        missing = sum(stuck.change.content_size for stuck in self._stuck())
+        missing = sum(size for _, size in self._missing())
         written = sum(1 for _ in self._being_written())
         return Safety(self._at, self._puller.left + missing, written)
 
@@ -69,16 +72,20 @@ class Safe:
 
     def missing(self) -> list[str]:
         """Return the paths of what is not safe, what is being written last."""
-        stuck = (stuck.change.path for stuck in self._stuck())
-        return [*self._puller.waiting, *stuck, *self._being_written()]
+        missing = (path for path, _ in self._missing())
+        return [*self._puller.waiting, *missing, *self._being_written()]
 
     def _is_all_here(self) -> bool:
         is_done = self._flights.is_done(self._moment) and self._planner.is_done(self._moment)
         is_planned = self._is_known() and not self._planner.held
-        return is_planned and is_done and not any(self._stuck())
+        return is_planned and is_done and not any(self._missing())
 
-    def _stuck(self) -> Iterator[Stuck]:
-        return (stuck for stuck in self._planner.stuck.values() if stuck.side == "laptop")
+    def _missing(self) -> Iterator[tuple[str, int]]:
+        """Yield what is not on its way: it failed on the laptop, or has no place there."""
+        for stuck in self._planner.stuck.values():
+            if stuck.side == "laptop":
+                yield stuck.change.path, stuck.change.content_size
+        yield from self._blocked()
 
     def _being_written(self) -> Iterator[str]:
         return (path for side, path in self._notices.unsettled if side == "machine")

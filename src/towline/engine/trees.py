@@ -12,7 +12,7 @@ from operator import itemgetter
 
 from towline.core.change import holds
 from towline.core.direction import Direction
-from towline.core.entry import DIRECTORY, Directory, Entry, File, Unsynced, shallow
+from towline.core.entry import DIRECTORY, Directory, Entry, File, Symlink, Unsynced, shallow
 from towline.core.ignore import Rules
 from towline.core.path import by_directory, name_of, parent_of, parents_of
 from towline.core.reconcile import Step, reconcile, syncable
@@ -261,6 +261,19 @@ class Trees:
             )
             if stands and goes and local != self.ancestor.get(path):
                 yield path
+
+    def blocked_here(self, paths: Iterable[str]) -> Iterator[tuple[str, int]]:
+        """Yield what cannot come to the laptop at and below each of `paths`, with its size.
+
+        Something that is not synced stands in its place there.
+        """
+        for top in paths:
+            if not isinstance(self.local.get(top), Unsynced):
+                continue
+            for path, entry in rows_of(top, self.remote.get(top)):
+                is_new = isinstance(entry, File | Symlink) and entry != self.ancestor.get(path)
+                if is_new and self._direction_of(path) is not Direction.PUSH:
+                    yield path, entry.size if isinstance(entry, File) else 0
 
     def steps(self, paths: Iterable[str]) -> Iterator[Step]:
         """Yield what it takes for both sides to agree at and below each of these paths."""
