@@ -58,6 +58,42 @@ def test_a_source_folder_that_comes_later_is_importable(project: Path, kernel: K
     assert kernel.value("package.VALUE") == "2"
 
 
+LOADED = {
+    "by way of a link": "sys.path.insert(0, '../link/lib')\nimport module",
+    "from the present folder": "sys.path.append('lib')\nimport module",
+    "by its file": """
+from importlib.util import module_from_spec, spec_from_file_location
+module = module_from_spec(spec_from_file_location("module", "lib/module.py"))
+sys.modules["module"] = module
+module.__spec__.loader.exec_module(module)
+""",
+    "by a hook of others": """
+class Hook:  # As an editable installation makes one.
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        from importlib.util import spec_from_file_location
+        return spec_from_file_location(name, "lib/module.py") if name == "module" else None
+sys.meta_path.append(Hook)
+import module
+""",
+}
+
+
+@pytest.mark.parametrize("way", LOADED)
+def test_a_module_of_the_project_follows_however_it_was_found(
+    way: str, kernel: Kernel, project: Path
+) -> None:
+    project.with_name("link").symlink_to(project)
+    save(project / "lib/module.py", "VALUE = 1\n")
+    kernel.run("import sys; hooks = sys.meta_path[:]")
+    for value in (1, 10):  # The second time as in a cell that is run again; of another size.
+        kernel.run(LOADED[way])
+        assert kernel.value("module.VALUE") == str(value)
+        save(project / "lib/module.py", f"VALUE = {value * 10}\n")
+        assert kernel.value("module.VALUE") == str(value * 10)
+    kernel.run("sys.meta_path[:] = hooks; del sys.modules['module']\nsys.path.remove('lib')")
+
+
 def test_what_does_not_load_is_said_with_file_line_and_caret(kernel: Kernel, project: Path) -> None:
     save(project / "module.py", "def f():\n    return 1\n")
     kernel.run("import module")

@@ -68,6 +68,7 @@ class Project:
         """A cell has run: what it imported is ours from now on."""
         if cell:
             self.reloader.saw(cell)
+        self.reloader.look_for_modules()
         if self.reloader.modules != self._module_count:
             self._module_count = self.reloader.modules
             self._find_unwatched()
@@ -113,17 +114,28 @@ class Project:
             self._module_count = -1  # What is watched may be other files than before.
             self.reloader.note_all()
         elif answer.changed:
-            self.reloader.note([*answer.changed, *_modules_below(answer.changed)])
+            self.reloader.note([*answer.changed, *self._modules_below(answer.changed)])
             self._held_back.update(path for path in answer.changed if path.endswith(".py"))
         if answer.changed != ():
             self._callbacks.note(answer.changed, self.source.roots)
 
+    def _modules_below(self, changed: Sequence[str]) -> list[str]:
+        """Return modules' files below what is a folder, or was one: it stands for all in it."""
+        folders = [p for p in changed if not p.endswith(".py") and not os.path.isfile(p)]
+        below = tuple(f"{folder}/" for folder in folders)
+        return [file for file in self._files() if file.startswith(below)] if below else []
+
     def _find_unwatched(self) -> None:
         """Find the modules that lie in the project and are not kept in step: ignored ones, say."""
-        files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
         below = tuple(f"{root}/" for root in self.source.roots)
-        ours = sorted(f for f in files if isinstance(f, str) and f.startswith(below))
+        ours = sorted(file for file in self._files() if file.startswith(below))
         self._unwatched = {path: _stamp(path) for path in self.source.unwatched(ours)}
+
+    def _files(self) -> set[str]:
+        """Return the files of all modules; of ours also without the links that led there."""
+        files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+        found = {file for file in files if isinstance(file, str)}
+        return found | {os.path.realpath(file) for file in self.reloader.files}
 
     def _look_at_unwatched(self) -> None:
         for path, before in self._unwatched.items():
@@ -171,15 +183,6 @@ class Project:
 
 WHOLE_TURN_S = 0.2
 WHOLE_TURNS = 10  # Two seconds: as long as a cell waits for anything.
-
-
-def _modules_below(changed: Sequence[str]) -> list[str]:
-    """Return the files of modules below what is a folder, or was one: it stands for all in it."""
-    folders = tuple(f"{p}/" for p in changed if not p.endswith(".py") and not os.path.isfile(p))
-    if not folders:
-        return []
-    files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
-    return [file for file in files if isinstance(file, str) and file.startswith(folders)]
 
 
 def _stamp(path: str) -> Stamp:

@@ -6,6 +6,7 @@ within a second would run old code. What is not below the roots is left to the o
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import sys
@@ -26,6 +27,18 @@ def is_below(path: str, roots: Sequence[str]) -> bool:
         if path.startswith(root + os.sep):
             return not any(part in FOREIGN for part in path[len(root) :].split(os.sep))
     return False
+
+
+def is_ours(path: str, roots: Sequence[str]) -> bool:
+    """Whether a file or folder is below one of the roots, however it is named: by way of a link,
+    or from the present folder."""
+    path = os.path.abspath(path)
+    return is_below(path, roots) or is_below(_without_links(path), roots)
+
+
+@functools.lru_cache(maxsize=4096)
+def _without_links(path: str) -> str:
+    return os.path.realpath(path)
 
 
 class Loader(SourceFileLoader):
@@ -66,7 +79,7 @@ class Finder:
         spec = self._found_by_others(name, path, target)
         if spec is None or type(spec.loader) is not SourceFileLoader or spec.origin is None:
             return spec
-        if is_below(spec.origin, self.roots):
+        if is_ours(spec.origin, self.roots):
             spec.loader = Loader(name, spec.loader.path, self._imported)
         return spec
 
@@ -83,8 +96,8 @@ class Finder:
 
     def _may_be_ours(self, name: str, path: Sequence[str] | None) -> bool:
         if path is not None:
-            return any(entry in self.roots or is_below(entry, self.roots) for entry in path)
-        below = [entry for entry in sys.path if is_below(entry, self.roots)]
+            return any(entry in self.roots or is_ours(entry, self.roots) for entry in path)
+        below = [entry for entry in sys.path if is_ours(entry, self.roots)]
         return any(
             os.path.exists(os.path.join(root, name + ".py"))
             or os.path.isdir(os.path.join(root, name))
@@ -119,6 +132,7 @@ def relocate(module: ModuleType, spec: ModuleSpec, journal: Journal) -> None:
 
 def invalidate() -> None:
     """Files came or went: finders must look again."""
+    _without_links.cache_clear()
     importlib.invalidate_caches()
     for finder in sys.path_importer_cache.values():  # Same mtime of a folder: not trusted either.
         forget = getattr(finder, "invalidate_caches", None)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import CodeType, ModuleType
 
 from towline.notebook.reload.early import keep_text, text_of
-from towline.notebook.reload.finder import Finder, is_below
+from towline.notebook.reload.finder import Finder, is_ours
 from towline.notebook.reload.peek import attributes_of
 from towline.notebook.reload.reach import functions_of
 from towline.notebook.reload.source import Codes, Source, index_codes
@@ -47,7 +47,8 @@ class Modules:
         self.finder = Finder(self.roots, self._imported)
         self._records: dict[str, Record] = {}
         self._by_path: dict[str, set[str]] = {}
-        self._adopt_all()
+        self._looked_at: dict[str, int] = {}  # By name, the module's id.
+        self.adopt_all()
         sys.meta_path.insert(0, self.finder)
 
     def extend(self, roots: Sequence[str]) -> None:
@@ -106,7 +107,7 @@ class Modules:
             return self._adopt_namespace(module)
         if module is None or not isinstance(path, str) or not path.endswith(".py"):
             return None
-        if not is_below(os.path.abspath(path), self.roots) or name == "__main__":
+        if name == "__main__" or not is_ours(path, self.roots):
             return None
         try:
             with open(path, "rb") as file:
@@ -118,6 +119,19 @@ class Modules:
         record = self._records[name]
         record.stamp = record.stamp if text == data else ()
         return record
+
+    def adopt_all(self) -> list[Record]:
+        """Take up what the hook has not seen: imported earlier, or past it."""
+        found: list[Record] = []
+        for name, module in list(sys.modules.items()):
+            if self._looked_at.get(name) == id(module):
+                continue
+            self._looked_at[name] = id(module)
+            known = self._records.get(name)
+            is_known = known is not None and known.module is module
+            if not is_known and getattr(module, "__file__", None) and (new := self.adopt(name)):
+                found.append(new)
+        return found
 
     def not_loaded(self, name: str) -> Source | None:
         """Return the text of a module of ours that nothing has imported yet, if it compiles."""
@@ -158,11 +172,6 @@ class Modules:
         records, by_path = known
         self._records = dict(records)
         self._by_path = {path: set(names) for path, names in by_path.items()}
-
-    def _adopt_all(self) -> None:
-        for name, module in list(sys.modules.items()):
-            if getattr(module, "__file__", None):
-                self.adopt(name)
 
     def _imported(
         self, module: ModuleType, path: str, data: bytes, code: CodeType | None, seconds: float

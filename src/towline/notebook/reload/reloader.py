@@ -65,6 +65,10 @@ class Reloader:
                 self._noted.add(package)
         self._noted.update(self._vanished.paths())
 
+    def look_for_modules(self) -> None:
+        """Take up modules of ours that have come past the import hook, as by a hook of others."""
+        self._noted.update(one.source.path for one in self._modules.adopt_all() if not one.stamp)
+
     def saw(self, cell: str) -> None:
         """Take note of the `from x import y as z` of a cell that ran. Optional: without it,
         a name of the notebook is known by the object it holds."""
@@ -107,6 +111,11 @@ class Reloader:
     def names(self) -> list[str]:
         """Which ones they are."""
         return [record.name for record in self._modules]
+
+    @property
+    def files(self) -> list[str]:
+        """Return the files that they are from, as they name them."""
+        return [record.source.path for record in self._modules if record.source.path]
 
     # One reload
 
