@@ -197,6 +197,36 @@ def test_what_was_saved_between_two_reloaders_is_taken_over(project: Project) ->
     project.run("assert (between.K, between.STATE) == (2, [1])")
 
 
+STAND_IN = """
+import sys
+K = {0}
+class W:
+    def __init__(self):
+        self.k = {1}
+    def f(self):
+        return K + {2}
+sys.modules[__name__] = W()
+"""
+
+
+def test_a_module_that_puts_another_object_in_its_place_follows(project: Project) -> None:
+    arrive(project.folder, {"wa.py": STAND_IN.format(1, 1, 1)})
+    project.run("import wa; seen = wa")
+    for numbers in ((2, 1, 1), (2, 2, 1), (2, 2, 5), (3, 4, 5)):
+        project.edit(wa=STAND_IN.format(*numbers))
+        report = project.reloader.reload()
+        assert (report.failure, report.modules) == (None, ("wa",))
+        k, own, more = numbers
+        project.run(f"import wa; assert wa is seen; assert (wa.k, wa.f()) == ({own}, {k + more})")
+    project.edit(wa="K = 1\nimport sys\nsys.modules[__name__] = {'K': K}\n")
+    assert "put another object in its place" in [
+        one.reason for one in project.reloader.reload().left
+    ]
+    project.edit(wa=STAND_IN.format(1, 1, 1) + "1 / 0\n")
+    assert project.reloader.reload().failure is not None
+    project.run("import wa; assert wa == {'K': 1}")
+
+
 def test_an_alias_follows_where_the_cell_was_seen_and_an_equal_value_does_not(
     project: Project,
 ) -> None:

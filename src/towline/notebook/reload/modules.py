@@ -30,10 +30,16 @@ class Record:
     seconds: float = 0.0
     stamp: Stamp = ()
     doubted: bool = field(default=False)  # Imported before we were here: its text is a guess.
+    stand_in: object = None  # What it has put in its own place in `sys.modules`.
 
     @property
     def namespace(self) -> dict[str, object]:
         return vars(self.module)
+
+    @property
+    def imported(self) -> object:
+        """What an import of it leads to."""
+        return self.module if self.stand_in is None else self.stand_in
 
 
 Known = tuple[dict[str, Record], dict[str, set[str]]]
@@ -67,7 +73,7 @@ class Modules:
     def get(self, name: str) -> Record | None:
         """Return the record of a module that is still the one in `sys.modules`."""
         record = self._records.get(name)
-        if record is not None and sys.modules.get(name) is not record.module:
+        if record is not None and sys.modules.get(name) is not record.imported:
             return None
         return record
 
@@ -128,7 +134,7 @@ class Modules:
                 continue
             self._looked_at[name] = id(module)
             known = self._records.get(name)
-            is_known = known is not None and known.module is module
+            is_known = known is not None and known.imported is module
             if not is_known and getattr(module, "__file__", None) and (new := self.adopt(name)):
                 found.append(new)
         return found
@@ -183,6 +189,8 @@ class Modules:
         if code is None:
             record.doubted = True
             record.codes = codes_alive(record)
+        elif (now := sys.modules.get(record.name)) is not module:
+            record.stand_in = now
         old = self._records.get(record.name)
         if old is not None:
             self.forget(old)

@@ -116,7 +116,7 @@ class Transaction:
             name
             for name, value in self._names.namespace.items()
             if not name.startswith("_")
-            and (value is record.module or getattr(value, "__module__", None) == record.name)
+            and (value is record.imported or getattr(value, "__module__", None) == record.name)
         )
 
     # Which modules, in which order
@@ -277,9 +277,23 @@ class Transaction:
             self._settle(work, unit, name, before.get(name, MISSING), namespace.get(name, MISSING))
             if reason:
                 self.said[f"{work.name}.{name}"] = f"made again, because {reason} changed"
+        self._keep_stand_in(work)
         self._runs.force_later_binders(work, unit)
         self._runs.end(unit)
         return True
+
+    def _keep_stand_in(self, work: Work) -> None:
+        """What a module puts in its own place anew goes into what stands there: others hold it."""
+        record, new = work.record, sys.modules.get(work.name)
+        if new is record.imported:
+            return
+        old = record.stand_in
+        if old is not None and type(old) is type(new) and self._poured(old, new) is old:
+            self.journal.put(sys.modules, work.name, old)
+            return
+        self.journal.undone_by(setattr, record, "stand_in", old)
+        record.stand_in = new
+        self.leftovers.say(work.name, "put another object in its place", "import it again")
 
     def _name_circles(self, work: Work, unit: Unit) -> None:
         """Say where running statements again may not end where a restart would."""

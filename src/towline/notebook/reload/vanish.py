@@ -39,7 +39,7 @@ class Vanished:
             journal.drop(sys.modules, record.name)
             parent, _, child = record.name.rpartition(".")
             holder = sys.modules.get(parent)
-            if holder is not None and vars(holder).get(child) is record.module:
+            if holder is not None and vars(holder).get(child) is record.imported:
                 journal.erase(holder, child)
             self._gone[real(record.source.path)] = record
             self._modules.forget(record)
@@ -64,9 +64,9 @@ class Vanished:
             holder = sys.modules.get(parent)
             if parent and holder is None:
                 continue
-            journal.put(sys.modules, record.name, record.module)
+            journal.put(sys.modules, record.name, record.imported)
             if holder is not None:
-                journal.assign(holder, child, record.module)
+                journal.assign(holder, child, record.imported)
             self._modules.remember(record)
 
     def restore(self) -> None:
