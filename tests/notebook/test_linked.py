@@ -17,6 +17,7 @@ from towline.notebook.find import Found, NotFoundError, choose
 from towline.notebook.linked import Linked
 from towline.notebook.policy import Kind
 from towline.notebook.waiting import Waiting
+from towline.notebook.watched import Watched
 
 ROOT = "/home/ana/vision"
 GOOD: dict[str, Any] = {"revision": 7, "changes": [], "position": "life:1", "whole": True}
@@ -138,6 +139,43 @@ def test_an_answer_that_comes_too_late_is_not_taken_for_the_next(
         linked.finish(interrupt)
     agent.will({**GOOD, "revision": 9})
     assert asked(linked).revision == 9
+
+
+def test_an_answer_that_nobody_waited_for_is_not_taken_for_the_next(
+    agent: Agent, linked: Linked
+) -> None:
+    """As after Ctrl-C while another workspace of the kernel was waited for."""
+    first: list[socket.socket] = []
+
+    def late(sock: socket.socket) -> None:
+        for number in (8, 9) if sock in first else (9,):
+            sock.sendall(json.dumps({**GOOD, "revision": number}).encode() + b"\n")
+
+    agent.answers += [first.append, late]
+    linked.begin(5)
+    assert asked(linked).revision == 9
+
+
+def test_what_a_watch_had_read_when_it_was_interrupted_is_told_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    watched = Watched(str(tmp_path))
+    try:
+        (tmp_path / "module.py").touch()
+        with monkeypatch.context() as patch:
+            patch.setattr(watched._watch, "place_cookie", lambda: "never seen")
+            watched.begin(5)
+            with pytest.raises(KeyboardInterrupt):
+                watched.finish(interrupt)
+        watched.begin(5)
+        assert watched.finish(lambda: None).changed is None, "anything may have changed"
+        watched.begin(5)
+        assert watched.finish(lambda: None).changed == ()
+    finally:
+        watched.close()
 
 
 def test_a_link_that_is_being_made_is_asked_again(agent: Agent, linked: Linked) -> None:

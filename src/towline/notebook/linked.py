@@ -34,6 +34,7 @@ class Linked(Source):
         self._found = found
         self._sock: socket.socket | None = None
         self._incoming = bytearray()
+        self._is_asked = False  # And has not answered.
         self._position: str | None = None
         self._revision: int | None = None
         self._away_since: float | None = None
@@ -86,6 +87,7 @@ class Linked(Source):
         if self._sock is not None:
             self._sock.close()
         self._sock = None
+        self._is_asked = False
         self._incoming.clear()
 
     # -- The socket ---------------------------------------------------------------------------
@@ -102,15 +104,17 @@ class Linked(Source):
         try:
             if self._sock is None:
                 self._sock = self._connect()
+            self._is_asked = True
             self._sock.sendall(line)
         except (OSError, NoAgentError) as error:
             self._failure = str(error)
             self.close()
 
     def _is_usable(self, sock: socket.socket) -> bool:
-        """Whether nothing has come that was not asked for, the end of the stream least of all."""
+        """Whether nothing has come that was not asked for, the end of the stream least of all, and
+        nothing is to come: what another workspace kept from being read."""
         readable, _, _ = select.select([sock], [], [], 0)
-        return not readable and not self._incoming
+        return not readable and not self._incoming and not self._is_asked
 
     def _connect(self) -> socket.socket:
         try:
@@ -154,6 +158,7 @@ class Linked(Source):
             self._incoming += part
             if len(self._incoming) > ANSWER_MAX:
                 raise ConnectionError(f"the agent sent a line of over {ANSWER_MAX} bytes")
+        self._is_asked = False
         line, _, rest = bytes(self._incoming).partition(b"\n")
         self._incoming[:] = rest
         return line

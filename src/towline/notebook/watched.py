@@ -29,6 +29,7 @@ class Watched(Source):
         self._rules = Rules([DEFAULT_SOURCE])
         self._watch = self._open()
         self._is_gone = False
+        self._is_lost = False  # What had been read when a wait was interrupted.
         self._until = 0.0
         self._process = os.getpid()
 
@@ -46,7 +47,7 @@ class Watched(Source):
         if os.getpid() != self._process:  # A fork: what it read would be lost to the other.
             return Answer(None)
         changed: set[str] = set()
-        is_all = False
+        is_all, self._is_lost = self._is_lost, True
         try:
             if self._is_gone:
                 self._watch.close()
@@ -69,6 +70,7 @@ class Watched(Source):
                 return Answer(None, trouble=Trouble(Kind.SLOW, reason))
             self._wait_readable(TURN_S)
             waiting()
+        self._is_lost = False
         return self._answer(changed, is_all)
 
     def peek(self) -> Answer:
