@@ -221,6 +221,12 @@ def test_a_laptop_that_does_not_answer_stops_the_cell(laptop: Laptop) -> None:
         wait_until(lambda: kernel.run("module.VALUE").result == "2", "it is in step again")
 
 
+def test_a_file_that_nobody_saved_is_no_fault_of_the_laptop(laptop: Laptop) -> None:
+    with laptop.linked(), notebook(laptop) as kernel:
+        ran = kernel.run("import towline; towline.wait_for('labels.csv', 0.5)")
+        assert "labels.csv is not here after 0.5 s: nobody has saved it" in ran.error
+
+
 def test_an_agent_that_dies_is_replaced_under_a_kernel(laptop: Laptop) -> None:
     save(laptop.project / "module.py", "VALUE = 1\n")
     with laptop.linked() as link, notebook(laptop) as kernel:

@@ -91,6 +91,7 @@ class Barrier:
         """
         project, target = self._place_of(path)
         until = time.monotonic() + timeout_s
+        reason = ""
         while True:
             with self._lock:
                 left_s = max(0.0, until - time.monotonic())
@@ -99,8 +100,9 @@ class Barrier:
                 project.absorb(answer)
                 if target.exists():
                     return target
-                if left_s <= 0:
+                if left_s > 0 or not reason:  # In no time at all nobody answers.
                     reason = answer.trouble.reason if answer.trouble else "nobody has saved it"
+                if left_s <= 0:
                     raise TimeoutError(f"{path} is not here after {timeout_s:g} s: {reason}")
                 project.absorb(project.source.wait(min(left_s, self.timeout_s)))
 
