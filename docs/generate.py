@@ -141,7 +141,7 @@ ON_THE_WIRE = {
 }
 OTHERWISE = {
     ("Part", "data"): "the body", ("Observed", "path"): "path", ("Gone", "path"): "path",
-    ("Copy", "path"): "path or empty",
+    ("Copy", "path"): "path or empty", ("Ahead", "path"): "path", ("Ahead", "data"): "the body",
     ("Rename", "source"): "path", ("Rename", "target"): "path",
 }  # fmt: skip
 

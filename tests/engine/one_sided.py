@@ -58,7 +58,7 @@ class Speaking:
         told = decode(message)
         if isinstance(told, Apply):
             self._asked(told)
-            self.say(Applied(told.group, (), len(told.changes)))
+            self.say(Applied(told.group, len(told.changes), ()))
         self._stirred.set()
 
     async def receive(self) -> bytes:

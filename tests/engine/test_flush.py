@@ -78,7 +78,7 @@ class Machine:
                 self.sync.say(BEGUN, TreePart(self._rows), TreeEnd(problems=self._problems))
             case Apply():
                 self.paths |= {change.path for change in message.changes}
-                self.sync.say(Applied(message.group, (), len(message.changes)))
+                self.sync.say(Applied(message.group, len(message.changes), ()))
             case Fetch():
                 self.was_asked.set()
                 if MARK in [want.file for want in message.wants]:

@@ -53,7 +53,7 @@ class Engine:
 
     def lands(self, *results: Result) -> list[tuple[str, Entry | None]]:
         """The machine has answered; `results` are of the last changes, the others went well."""
-        applied = Applied(1, results, len(CHANGES) - len(results))
+        applied = Applied(1, len(CHANGES) - len(results), results)
         agreed = self._landing.there(Group(1, True, CHANGES), applied)
         self.trees.agree(agreed, 1)
         return agreed

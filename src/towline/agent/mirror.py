@@ -312,7 +312,7 @@ class Mirror:
         observations: Sequence[Observation],
     ) -> None:
         others = list(dropwhile(_is_plain, results))
-        self._send(Applied(group, tuple(others), len(results) - len(others)))
+        self._send(Applied(group, len(results) - len(others), tuple(others)))
         failed = next((result for result in others if result.outcome is not Outcome.DONE), None)
         if failed is not None:
             for token, reason in self._asked.items():

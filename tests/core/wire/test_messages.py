@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import zlib
 
@@ -51,6 +52,7 @@ EXAMPLES: list[Message] = [
     ),
     messages.Applied(
         3,
+        2,
         (
             Result("x", Outcome.DONE, kept="y"),
             Result("z", Outcome.REFUSED, actual=Unsynced(ProblemKind.SPECIAL, "socket")),
@@ -79,6 +81,28 @@ EXAMPLES: list[Message] = [
 @pytest.mark.parametrize("compress", [False, True])
 def test_a_message_survives_the_wire(message: Message, compress: bool) -> None:
     assert decode(encode(message, Packer().pack) if compress else encode(message)) == message
+
+
+@pytest.mark.parametrize("message", EXAMPLES, ids=lambda message: type(message).__name__)
+def test_a_header_has_the_fields_in_the_order_of_the_class(message: Message) -> None:
+    """docs/protocol.md is made from the classes, and says so."""
+    header, body = message.pack()
+    values = [getattr(message, field.name) for field in dataclasses.fields(message)]
+    told = [value for value in values if body == b"" or value != body]
+    if len(told) == 1 and isinstance(told[0], tuple):
+        assert len(header) == len(told[0])  # A list alone is the header itself.
+        return
+    assert len(header) == len(told)
+    for value, plain in zip(told, header, strict=True):
+        match value:
+            case bytes():
+                assert plain == value.hex()
+            case float():
+                assert plain == value * 1000
+            case tuple() | dict():
+                assert len(plain) == len(value)
+            case _:
+                assert plain == value
 
 
 def test_every_kind_of_message_is_tried() -> None:
@@ -157,7 +181,7 @@ EDGES: list[Message] = [
     messages.Copy(FILE.digest, 10, 9, 1, "", b"\1" * 16, 0),
     messages.Copy(FILE.digest, COPY_SIZE, 0, COPY_SIZE, "x", b"\1" * 16, 0),
     messages.Ahead("x.pt", b"\1" * 16, AHEAD_MAX - 4, b"last"),
-    messages.Applied(1, (), CHANGES_MAX),
+    messages.Applied(1, CHANGES_MAX, ()),
     messages.Flush(0, 0.0),
     messages.Flush(0, 3600.0),
     messages.Begin("~", "h" * 255, "l" * 64, 0, None, "n" * 64),

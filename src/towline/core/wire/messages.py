@@ -206,8 +206,8 @@ class Applied:
 
     kind: ClassVar[int] = 7
     group: int
+    done: int
     results: tuple[Result, ...]
-    done: int = 0
 
     def pack(self) -> tuple[list[Any], bytes]:
         results = [records.pack_result(result) for result in self.results]
@@ -218,8 +218,8 @@ class Applied:
         group, done, results = fields.record(header, 3)
         return cls(
             fields.integer(group),
-            fields.sequence(results, records.result),
             fields.integer(done, 0, CHANGES_MAX),
+            fields.sequence(results, records.result),
         )
 
 
@@ -501,7 +501,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Rename:
-    """Laptop → machine, on the lane sync: a directory has another name, and all in it is the same.
+    """Laptop → machine: a directory has another name, and all in it is the same.
 
     It is answered as an Apply of one change, that of `target`.
     """
