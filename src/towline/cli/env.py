@@ -74,7 +74,7 @@ def capture(project: Path | None, name: str | None, as_json: bool) -> None:
     changed = file.write(captured)
     hold(asked, captured)
     if as_json:
-        json_line({"file": str(file.path), "changed": changed, **captured})
+        json_line({"file": str(file.path), "written": changed, **captured})
     for what, why in captured["left"].items():
         say(f"left out: {what}: {why}")
     say(f"{NAME}: {summary(captured)}" + ("" if changed else ", as before"))
