@@ -29,8 +29,11 @@ same. Data goes to standard output, progress and messages to standard error, so 
 data only. With `--json` a command prints one JSON object a line ([json.md](json.md)).
 
 A command finds its workspace by the project that the current directory is in, or by `--project`
-or `--name`.
+or `--name`; those of jobs by `--workspace`, for a name is a job's there. `towline -h` lists the
+commands, `towline --version` prints the version alone.
 """
+
+JOBS_END = "`run`, `attach` and `wait` exit as the job did; `ssh` and `cp` as `ssh` and `scp` do.\n"
 
 COMPLETION = """\
 ## Shell completion
@@ -70,7 +73,9 @@ def cli_page() -> str:
 
 def _exit_codes() -> str:
     rows = [f"| {value} | {comment or 'Done.'} |" for _, value, comment in _lines_of(ExitCode)]
-    return "\n".join(["## Exit codes", "", "| code | meaning |", "| --- | --- |", *rows, ""])
+    return "\n".join(
+        ["## Exit codes", "", "| code | meaning |", "| --- | --- |", *rows, "", JOBS_END]
+    )
 
 
 def _command(command: click.Command, context: click.Context) -> Iterator[str]:
@@ -90,7 +95,7 @@ def _command(command: click.Command, context: click.Context) -> Iterator[str]:
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
             part = command.get_command(context, name)
-            if part is not None:
+            if part is not None and not part.hidden:
                 yield from _command(part, click.Context(part, info_name=name, parent=context))
 
 
@@ -149,7 +154,44 @@ OTHERS = """\
 What the machine does not tell is null |
 | `links list` | one object each: `name`, `state`, `running`, `pid`, `last_state`, `project`, \
 `there`, `at_login`, `id` |
+| `links start` | the events of each, up to live, as `link` has them |
 | `links forget` | `workspace`, `forgotten` |
+| `accept`, `refuse` | an empty object, or an error if nothing is held |
+| `show` | one object for each path: `path`, `change` (`added`, `changed`, `removed`), `revision`; \
+unless it is removed `kind` (`file`, `program`, `link`, `directory`), `size`, `at`. With a PATH: \
+`path`, `revision` (the one that changed it last), `kind`, `content` (text), `at`, `time` |
+| `diff` | one object for each path: `path`, `change`, `diff` |
+| `snapshot now` | while it runs `event` (`progress`), `part` (0 to 1), `files`, `size`; at the \
+end `event` (`snapshot`), `snapshot` (the beginning of its id; empty if none was needed), \
+`files_new`, `files_changed`, `dirs_changed`, `files`, `size_added`, `size`, `seconds`, \
+`unreadable` |
+| `snapshots` | one object each: `snapshot`, `at`, `host`. Of a SNAPSHOT: `path`, `kind` (`file`, \
+`dir`, `symlink`), `size`, `mode`, `mtime`. With `--diff`: `path`, `change` (`added`, `removed`, \
+`changed`, `other`) |
+| `restore` | `progress` as above; at the end `event` (`restored`), `snapshot`, `placed`, `same` \
+(counts of files), `kept` (path: the name of what stood there), `failed` (path: reason) |
+| `mirror`, `snapshot there` | `running` (a process there) and, if it was started just now, \
+`detached`; with `--stop`: `stopped` (a process, or 0). `mirror` without a key of its own: `sent` \
+(paths), `all`, `at` for each time, or `error` and `behind` |
+| `seed` | `says` (rsync's words) for each line, and `done` |
+| `git setup` | `folder`, `head`, `branch`, `new`, `depth` (null: all), `not_synced` (paths), \
+`differences` (path: what `git status` says here and there) |
+| `git status`, `git fetch` | `here` and `there` (`head`, `branch`), `relation` (`same`, \
+`not fetched`, `here`, `there`, `both`: who has commits that the other lacks), \
+`only_here` and `only_there` (commits), `staged_there`, `ref` |
+| `env show`, `env capture` | what [towline.lock](guide-next-machine.md#what-you-installed) lists, \
+by its tables' names. `env capture` also `file`, `written` (whether the file changed), `left` \
+(what was left out: why) |
+| `env diff` | one object for each difference: `name`, `how` |
+| `env restore` | `restored` (a sentence), `left` (texts) |
+| `jupyter`, `code` | `running`; if it does `url`, `port`, `was_running`, and `token` or `password`\
+. With `--public` `public_url` in place of the last. `stop`: `was_running` |
+| `up` | `ticket`, `name`, `expires` and `until` (or null), `server` (`sshd`, `embedded`), \
+`routes` (one each: `route`, `address`) |
+| `down` | `was_up` |
+| `enrol` | `name`, `machine` (its id), `user` |
+| `demo` | one object for each step: `step`, `ms`, `ok`, `detail`; at the end `done`, `steps`, \
+`seconds` |
 | `forward` | one object for each: `direction` (`local`, `socks`, `reverse`), \
 `listen`, `target`, `open`, `failure` |
 | `ports` | one object for each port: `port`, `addresses`, `program`, `pid`, `listen` (where it is \
