@@ -147,7 +147,8 @@ def test_an_unknown_name_says_which_there_are(tmp_path):
 
 def test_what_is_forgotten_leaves_nothing(tmp_path):
     binding = Workspaces().ensure(tmp_path, "box")
-    for path in (binding.places.state, binding.places.log, binding.places.socket):
+    page = ensure_private(state_dir() / "pages") / f"{binding.id}.jupyter.html"
+    for path in (binding.places.state, binding.places.log, binding.places.socket, page):
         path.write_text("")
     Workspaces().forget(binding)
     assert not [*state_dir().rglob(f"*{binding.id}*"), *runtime_dir().iterdir()]

@@ -247,6 +247,7 @@ class Workspaces:
         for path in (
             self._file(binding.id),
             *places.state.parent.glob(f"{binding.id}.*"),
+            *places.state.parent.glob(f"*/{binding.id}.*"),  # Pages, with their secret; services.
             *places.socket.parent.glob(f"{binding.id}.*"),
         ):
             path.unlink(missing_ok=True)
