@@ -84,6 +84,32 @@ def test_every_source_that_the_architecture_names_is_there() -> None:
 
 
 @every_page
+def test_tests_that_a_page_names_are_there(page: Path) -> None:
+    for path in re.findall(r"`(tests/[\w/.*]+|test_\w+\.py)`", page.read_text("utf-8")):
+        place = ROOT if path.startswith("tests/") else ROOT / "tests"
+        assert any(place.glob(path if place == ROOT else f"**/{path}")), path
+
+
+def test_the_sessions_are_all_told_of() -> None:
+    page = (ROOT / "docs/testing.md").read_text("utf-8").partition("\n## ")[0]
+    tree = ast.parse((ROOT / "noxfile.py").read_text("utf-8"))
+    known = [name for node in tree.body if (name := session_of(node))]
+    assert known
+    assert sorted(known) == sorted(re.findall(r"^\| `([a-z-]+)` \| ", page, re.MULTILINE))
+
+
+def session_of(node: ast.stmt) -> str:
+    """Return the name of the nox session that a statement defines, if it does."""
+    if not isinstance(node, ast.FunctionDef):
+        return ""
+    for decorator in map(ast.unparse, node.decorator_list):
+        if decorator.startswith("nox.session"):
+            named = re.search(r"name='([^']+)'", decorator)
+            return named[1] if named else node.name
+    return ""
+
+
+@every_page
 def test_commands_that_a_page_shows_exist(page: Path) -> None:
     text = page.read_text("utf-8")
     typed = [line for line in "\n".join(fenced(page, "console")).splitlines() if line[:2] == "$ "]
