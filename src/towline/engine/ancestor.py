@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import groupby, islice
@@ -305,7 +305,7 @@ def _opened(file: Path | str) -> sqlite3.Connection:
 
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
+def _told(what: str) -> Generator[None]:
     """Raise what SQLite, or a row that makes no sense, has to say as a `StoreError`."""
     try:
         yield
