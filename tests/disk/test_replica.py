@@ -122,13 +122,13 @@ def test_what_happens_during_a_scan_is_in_the_tree_after_it(tmp_path: Path) -> N
 def test_reading_gives_the_expected_content_or_none(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(OLD)
     replica = replica_of(tmp_path)
-    assert replica.read("x", OLD_FILE) == OLD
-    assert replica.read("x", NEW_FILE) is None
-    assert replica.read("y", OLD_FILE) is None
-    assert run_to_end(replica.part_steps("x", OLD_FILE, 4, 3)) == OLD[4:7]
-    assert run_to_end(replica.part_steps("x", OLD_FILE, len(OLD), 3)) == b""
+    assert replica.outgoing.read("x", OLD_FILE) == OLD
+    assert replica.outgoing.read("x", NEW_FILE) is None
+    assert replica.outgoing.read("y", OLD_FILE) is None
+    assert run_to_end(replica.outgoing.part_steps("x", OLD_FILE, 4, 3)) == OLD[4:7]
+    assert run_to_end(replica.outgoing.part_steps("x", OLD_FILE, len(OLD), 3)) == b""
     (tmp_path / "x").write_bytes(EDIT)
-    assert run_to_end(replica.part_steps("x", OLD_FILE, 4, 3)) is None
+    assert run_to_end(replica.outgoing.part_steps("x", OLD_FILE, 4, 3)) is None
 
 
 def test_a_link_in_a_parents_place_leads_nowhere(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_a_link_in_a_parents_place_leads_nowhere(tmp_path: Path) -> None:
         [Change("pkg/x", OLD_FILE, NEW_FILE), Change("pkg/y", None, NEW_FILE)], contents_of(NEW)
     )
     assert [result.outcome for result in results] == [Outcome.REFUSED] * 2
-    assert replica.read("pkg/x", OLD_FILE) is None
+    assert replica.outgoing.read("pkg/x", OLD_FILE) is None
     assert {path.name: path.read_bytes() for path in (tmp_path / "outside").iterdir()} == {"x": OLD}
 
 

@@ -200,5 +200,8 @@ def test_one_that_has_settled_when_an_earlier_version_is_asked_for_is_told_all_t
         side.stamp("a.pt")
         assert side.look()["a.pt"] == UNSETTLED
         side.clock.now_ns += round(SETTLE_S * SECOND)
-        assert run_to_end(side.replica.part_steps("a.pt", entry_of(b"before\n"), 0, 7)) is None
+        assert (
+            run_to_end(side.replica.outgoing.part_steps("a.pt", entry_of(b"before\n"), 0, 7))
+            is None
+        )
         assert side.look() == {"a.pt": entry_of(b"weights\n")}

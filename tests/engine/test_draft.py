@@ -72,7 +72,7 @@ class World:
         self._remote = cast(Any, self.machine)
 
     async def _read(self, path: str, offset: int, size: int) -> bytes:
-        return self.laptop.read_unread(path, offset, size)
+        return self.laptop.outgoing.read_unread(path, offset, size)
 
     async def read(self, *, steps: int = 1 << 30) -> None:
         """Read so many steps of what has changed; let the draft follow each time."""

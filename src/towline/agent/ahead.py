@@ -66,7 +66,9 @@ class Vanguard:
 
     def _as_draft(self) -> Steps:
         while self._file is None and self._replica.reading.path == self.path:
-            data = self._replica.read_unread(self.path, self.at, min(PART_SIZE, self._room))
+            data = self._replica.outgoing.read_unread(
+                self.path, self.at, min(PART_SIZE, self._room)
+            )
             yield Ahead(self.path, self._draft, self.at, data) if data else None
             self.at += len(data)
 
@@ -79,7 +81,7 @@ class Vanguard:
     def _by_digest(self) -> Steps:
         file = self._file
         while file is not None and self.want is None and (size := min(PART_SIZE, self._room)):
-            data = yield from self._replica.part_steps(self.path, file, self.at, size)
+            data = yield from self._replica.outgoing.part_steps(self.path, file, self.at, size)
             if not data:
                 return
             yield Part(file.digest, file.size, self.at, data)

@@ -468,7 +468,7 @@ class Mirror:
         if piece.source is not None and want.basis is not None:
             at = piece.offset, piece.size
             return Copy(file.digest, file.size, *at, path, want.basis, piece.source)
-        data = yield from root.replica.part_steps(path, file, piece.offset, piece.size)
+        data = yield from root.replica.outgoing.part_steps(path, file, piece.offset, piece.size)
         if data is None or len(data) < piece.size:
             return None
         return Part(file.digest, file.size, piece.offset, data)

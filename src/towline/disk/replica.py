@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from towline.core.change import Change, Outcome, Result, moved_contents
-from towline.core.entry import Directory, Entry, File, Unsynced, digest_of, directories_in, shallow
+from towline.core.entry import Directory, Entry, File, Unsynced, directories_in, shallow
 from towline.core.ignore import NO_CHECKPOINTS
 from towline.core.path import (
     BadPathError,
@@ -31,7 +31,7 @@ from towline.core.steps import Steps, run_to_end
 from towline.core.summary import digest_of_directory
 from towline.core.tree import Tree
 from towline.disk.apply import Apply
-from towline.disk.cache import Cache, Stamp, inode_in, load_cache, packed_stamp_of, stamp_of
+from towline.disk.cache import Cache, inode_in, load_cache, packed_stamp_of
 from towline.disk.displaced import Displaced, Kept
 from towline.disk.folder import STAGE, Folder, is_own_path
 from towline.disk.graft import Grafts, MoveIn
@@ -39,6 +39,7 @@ from towline.disk.ignored import ignored_among
 from towline.disk.incarnation import RootState, root_state
 from towline.disk.look import UNSETTLED, Look
 from towline.disk.observation import Observation, differences, uppermost
+from towline.disk.outgoing import Outgoing
 from towline.disk.reading import Progress, Reading
 from towline.disk.scan import LeftOut, Rules, Scan
 from towline.disk.signatures import Signatures
@@ -48,7 +49,6 @@ from towline.disk.versions import Versions
 __all__ = ["Kept", "Replica"]
 
 SCANNED_MAX = 24 << 20  # Bytes of contents kept from a scan; the rest is read again to be sent.
-READ_MAX = 64 << 20  # Bytes that `read` returns at most; larger files are read in parts.
 
 
 class Replica:
@@ -86,6 +86,7 @@ class Replica:
         self._settles = settles
         self.settling = self._look.settling
         self.reading = Reading(self._look)
+        self.outgoing = Outgoing(folder, self._cache, self._look)
         self.versions = Versions(folder, self._cache, self._signatures, self.stage)
         self._just_read: dict[str, Entry | None] = {}
         self._displaced = Displaced(folder, host, now_ns)
@@ -94,7 +95,6 @@ class Replica:
         self._to_observe: set[str] = set()  # Looked at with the next `observe`, event or not.
         self._noted: set[str] | None = None  # Seen or done while a scan runs.
         self._linked: set[bytes] = set()  # Inodes with other names, that were found changed.
-        self._read_last: tuple[str, Stamp, bytes] | None = None
         self.set_rules(rules)
 
     @property
@@ -199,17 +199,6 @@ class Replica:
     def forget_ahead(self) -> None:
         self._look.forget_ahead()
 
-    def read_all(self, wanted: Iterable[tuple[str, File]]) -> list[bytes | None]:
-        """Read several files, as `read` does."""
-        read: list[bytes | None] = []
-        try:
-            for path, expected in wanted:
-                self._hold_parent(path)
-                read.append(self.read(path, expected))
-        finally:
-            self.folder.release()
-        return read
-
     def read_on(self) -> tuple[list[Observation], Progress | None]:
         """Read a bit of what `observe` left to be read; return as it does, and how far that is.
 
@@ -238,44 +227,12 @@ class Replica:
         """How long until a checkpoint may have settled; None: none is being written."""
         return self.settling.delay_s(self._now_ns())
 
-    def read(self, path: str, expected: File) -> bytes | None:
-        """Return the content of a file of at most READ_MAX; None if it is not `expected` now."""
-        try:
-            content = self._read(check_path(path), expected.size)
-        except OSError:
-            return None
-        return content if digest_of(content) == expected.digest else None
-
-    def part_steps(self, path: str, expected: File, offset: int, size: int) -> Steps[bytes | None]:
-        """Return up to `size` bytes from `offset`; None if the file is not `expected` now.
-
-        Yield while it has to be read for that: it was written to, or another took its place.
-        """
-        try:
-            return (yield from self._part_steps(check_path(path), expected, offset, size))
-        except OSError:
-            return None
-
     def new_checkpoint(self) -> str | None:
         """Return the checkpoint that is being read, if it was just closed and its name is new."""
         path = self.reading.path
         if path is None or not self.settling.was_closed(path):
             return None
         return None if self._cache.last_digest(path) else path
-
-    def read_unread(self, path: str, offset: int, size: int) -> bytes:
-        """Return up to `size` bytes of a file of which nothing is known yet; none if it fails."""
-        try:
-            descriptor = self.folder.open(check_path(path))
-        except OSError:
-            return b""
-        try:
-            self.folder.seek(descriptor, offset)
-            return self._read_exactly(descriptor, size)
-        except OSError:
-            return b""
-        finally:
-            self.folder.close_file(descriptor)
 
     def apply(self, changes: Sequence[Change], contents: Mapping[bytes, bytes]) -> list[Result]:
         """Carry out a group of changes; see `disk.apply`. The tree follows what was done.
@@ -361,7 +318,7 @@ class Replica:
     ) -> Iterator[tuple[bytes, bytes]]:
         """Yield the contents that are not given and can be had here."""
         for digest, (path, file) in moved_contents(changes).items():
-            if digest not in given and (content := self.read(path, file)) is not None:
+            if digest not in given and (content := self.outgoing.read(path, file)) is not None:
                 yield digest, content
 
     def review_due(self, now: float) -> float | None:
@@ -537,59 +494,6 @@ class Replica:
         self.problems.pop(path, None)
         for known in [known for known in self.problems if below and is_below(known, path)]:
             del self.problems[known]
-
-    # Reading.
-
-    def _read(self, path: str, size: int) -> bytes:
-        """Read a file that is expected to be so large; one that is not is another."""
-        if size > READ_MAX:
-            raise OSError(errno.EFBIG, "too large to be read whole", path)
-        descriptor = self.folder.open(path)
-        try:
-            content = self.folder.read(descriptor, size + 1)
-            if len(content) < size:
-                content += self._read_exactly(descriptor, size - len(content))
-            return content
-        finally:
-            self.folder.close_file(descriptor)
-
-    def _part_steps(self, path: str, expected: File, offset: int, size: int) -> Steps[bytes | None]:
-        descriptor = self.folder.open(path)
-        try:
-            stamp = stamp_of(self.folder.fstat(descriptor))
-            digest = yield from self._digest_steps(path, stamp)
-            if digest != expected.digest:
-                return None
-            self.folder.seek(descriptor, offset)
-            content = self._read_exactly(descriptor, size)
-            return content if stamp_of(self.folder.fstat(descriptor)) == stamp else None
-        finally:
-            self.folder.close_file(descriptor)
-
-    def _digest_steps(self, path: str, stamp: Stamp) -> Steps[bytes | None]:
-        """Return the file's digest while it has this stamp.
-
-        One just written has no settled stamp; its last digest serves nevertheless, since whoever
-        receives the parts checks the whole.
-        """
-        digest = self._cache.digest(path, stamp)
-        if digest is None and self._read_last and self._read_last[:2] == (path, stamp):
-            digest = self._read_last[2]
-        if digest is None:
-            status = self.folder.lstat(path)
-            entry = yield from self._look.entry_steps(path, status)
-            if isinstance(entry, File) and stamp_of(status) == stamp:
-                digest = entry.digest
-                self._read_last = (path, stamp, digest)
-        return digest
-
-    def _read_exactly(self, descriptor: int, size: int) -> bytes:
-        """Read `size` bytes, or what there is until the end."""
-        pieces: list[bytes] = []
-        while size > 0 and (piece := self.folder.read(descriptor, size)):
-            pieces.append(piece)
-            size -= len(piece)
-        return b"".join(pieces)
 
 
 def _signatures_file(cache_file: Path) -> Path:

@@ -161,17 +161,17 @@ class Local:
         lacking = [one for one, content in zip(wanted, found, strict=True) if content is None]
         if lacking:
             async with self._turn:
-                read = iter(await self._run(lambda: self._replica.read_all(lacking)))
+                read = iter(await self._run(lambda: self._replica.outgoing.read_all(lacking)))
             found = [next(read) if content is None else content for content in found]
         return found
 
     async def read_part(self, path: str, file: File, offset: int, size: int) -> bytes | None:
-        return await self._run_steps(self._replica.part_steps(path, file, offset, size))
+        return await self._run_steps(self._replica.outgoing.part_steps(path, file, offset, size))
 
     async def read_unread(self, path: str, offset: int, size: int) -> bytes:
         """Return what is at a place of a file of which nothing is known yet; none if it fails."""
         async with self._turn:
-            return await self._run(lambda: self._replica.read_unread(path, offset, size))
+            return await self._run(lambda: self._replica.outgoing.read_unread(path, offset, size))
 
     async def stage(self, digest: bytes, offset: int, data: bytes, size: int) -> bool:
         """Keep a part of a content; False if it cannot be: what needs it will lack it."""
