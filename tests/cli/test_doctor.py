@@ -14,6 +14,7 @@ import pytest
 from towline import doctor, machines
 from towline.doctor import Verdict
 from towline.errors import ExitCode
+from towline.line.options import SshOptions
 from towline.places import Workspaces
 from towline.request import NO_SSH_OPTIONS
 
@@ -194,3 +195,13 @@ def test_what_login_files_print_is_not_taken_for_an_answer(shell, programs):
     script = f'shift $(($# - 1)); echo "Welcome"; exec {shell} -c "$1"'
     verdicts = [check.verdict for check in machine(programs, script)]
     assert verdicts == [Verdict.OK, Verdict.OK, Verdict.OK]
+
+
+def test_the_machine_that_is_configured_is_tried_before_it_was_ever_linked(
+    run, project, monkeypatch
+):
+    tried = []
+    monkeypatch.setattr(doctor, "check_machine", lambda *way: tried.append(way) or ())
+    (project / "towline.toml").write_text('machine = "me@box:/data"\nssh.port = 2200\n')
+    run("doctor")
+    assert tried == [("me@box", SshOptions(port=2200))]

@@ -16,6 +16,7 @@ from towline.cli.output import data, json_line
 from towline.errors import ExitCode, UserError
 
 if TYPE_CHECKING:
+    from towline.config import Options
     from towline.doctor import Check
     from towline.line.options import SshOptions
     from towline.places import Binding
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 def doctor(destination: str | None, project: Path | None, as_json: bool) -> None:
     """Check what towline needs, here and on the machine; say what to do where it is missing.
 
-    DEST is the machine to try, by default the one this project was linked to. Exits with 1 if a
-    check fails.
+    DEST is the machine to try, by default the one this project was linked to, else the one that is
+    configured. Exits with 1 if a check fails.
     """
     from towline.doctor import Verdict
 
@@ -66,25 +67,31 @@ def _checks(destination: str | None, project: Path | None) -> Iterator[Check]:
     known = Workspaces().of_project(root)
     root = known[0].project if known else root
     yield from doctor.check_laptop(root)
-    linked = meant_of(known)
-    meant = linked.destination if linked and destination is None else destination
-    if meant is not None:
+    options, linked = _options_of(root), meant_of(known)
+    meant = destination or (linked.destination if linked else options and options.machine)
+    if meant:
         host, _ = split_destination(meant)
-        yield from doctor.check_machine(host, _way_to(host, known, root))
+        given = _given_for(host, known)
+        yield from doctor.check_machine(host, options.ssh.below(given) if options else given)
     for binding in known:
         yield doctor.check_control(binding)
 
 
-def _way_to(host: str, known: list[Binding], project: Path) -> SshOptions:
-    """Return what `link` would tell ssh of this host, be it one that came by a ticket or not."""
+def _options_of(project: Path) -> Options | None:
+    """Return what is configured; what is wrong with it is another check's to say."""
     from towline.config import load
+
+    with suppress(UserError):
+        return load(project, os.environ)
+    return None
+
+
+def _given_for(host: str, known: list[Binding]) -> SshOptions:
+    """Return what `link` was given for ssh, or what the machine's ticket has left."""
     from towline.machines import machine_named
     from towline.request import NO_SSH_OPTIONS
 
-    given = next((binding.ssh for binding in known if binding.destination == host), None)
-    if given is None and (machine := machine_named(host)) is not None:
-        given = machine.ssh_options()
-    given = given or NO_SSH_OPTIONS
-    with suppress(UserError):  # What is wrong with the configuration is another check's to say.
-        given = load(project, os.environ).ssh.below(given)
-    return given
+    if (given := next((b.ssh for b in known if b.destination == host), None)) is not None:
+        return given
+    machine = machine_named(host)
+    return machine.ssh_options() if machine else NO_SSH_OPTIONS
