@@ -188,8 +188,8 @@ def settings_of(project: Path, options: Options) -> Settings:
     )
 
 
-def chosen(snapshots: Sequence[Snapshot], text: str) -> Snapshot:
-    """Return the snapshot that is meant: by the start of its id, or the latest.
+def chosen(snapshots: Sequence[Snapshot], text: str, project: Path) -> Snapshot:
+    """Return the snapshot that is meant: by the start of its id, or the latest of this project.
 
     Raises UserError.
     """
@@ -198,12 +198,25 @@ def chosen(snapshots: Sequence[Snapshot], text: str) -> Snapshot:
             "there is no snapshot yet", "`towline snapshot now` makes one", ExitCode.UNAVAILABLE
         )
     if text == LATEST:
-        return snapshots[-1]
+        return _of_project(snapshots, project)[-1]
     found = [snapshot for snapshot in snapshots if snapshot.id.startswith(text)]
     if len(text) < ID_MIN or len(found) != 1:
         why = "there is no snapshot" if not found else "there are several snapshots"
         raise UserError(f"{why} {text}", "`towline snapshots` lists them", ExitCode.USAGE)
     return found[0]
+
+
+def is_of_another(snapshot: Snapshot, project: Path) -> bool:
+    """Whether a laptop made it of another folder: one of the same name, or this one elsewhere."""
+    by_laptop = f"ws:{snapshot.host}" in snapshot.tags  # A machine puts its own name there.
+    return by_laptop and os.path.realpath(snapshot.folder) != os.path.realpath(project)
+
+
+def _of_project(snapshots: Sequence[Snapshot], project: Path) -> list[Snapshot]:
+    """Leave out those of other folders; all there are where this one has none, as on a laptop
+    that is new."""
+    own = [snapshot for snapshot in snapshots if not is_of_another(snapshot, project)]
+    return own or [*snapshots]
 
 
 def _put_back(stage: Stage, paths: Sequence[str], spoilt: Mapping[str, str]) -> Restored:

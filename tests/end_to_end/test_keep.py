@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -217,3 +218,22 @@ def test_what_a_repository_holds_damaged_is_named_and_the_rest_comes_back(laptop
     assert not (laptop.project / "model").exists()
     asked = laptop.run("restore", "model", timeout_s=LONG_S)
     assert (asked.returncode, "not in the snapshot" in asked.stderr) == (1, False)
+
+
+def test_two_folders_of_one_name_do_not_forget_each_other_s_snapshots(laptop: Laptop) -> None:
+    place = laptop.directory / "repo"
+    few = "retention = { last = 1, hourly = 0, daily = 0, weekly = 0 }"
+    configure(laptop, str(place), few)
+    other = laptop.directory / "elsewhere" / laptop.project.name
+    shutil.copytree(laptop.project, other)
+    (laptop.project / "a").write_text("mine")
+    laptop.tell("snapshot", "now")
+    for text in ("the other's", "the other's, later"):
+        (other / "a").write_text(text)
+        laptop.tell("snapshot", "now", "--project", str(other))
+    mine, *others = laptop.tell("snapshots")
+    assert mine["folder"] == str(laptop.project)
+    assert {each["folder"] for each in others} == {str(other)}
+    (laptop.project / "a").unlink()
+    assert laptop.run("restore").returncode == 0
+    assert (laptop.project / "a").read_text() == "mine"

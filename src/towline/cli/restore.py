@@ -57,7 +57,7 @@ def restore(words: tuple[str, ...], to: Path | None, project: Path | None, as_js
 async def _restore(
     keep: Keep, which: str, paths: list[str], to: Path | None, as_json: bool
 ) -> tuple[Snapshot, Restored]:
-    snapshot = chosen(await (await keep.open()).snapshots(), which)
+    snapshot = chosen(await (await keep.open()).snapshots(), which, keep.project)
     return snapshot, await keep.restore(snapshot.id, paths, to, progress_shown(as_json))
 
 

@@ -15,7 +15,7 @@ from towline.cli.output import columns, json_line, say
 from towline.cli.past import relative_path
 from towline.cli.project import project_root
 from towline.errors import ExitCode, UserError
-from towline.keep import Keep, chosen, keep_of
+from towline.keep import Keep, chosen, is_of_another, keep_of
 from towline.snapshots.report import Node, Snapshot
 from towline.ui.words import shown, size_text
 
@@ -37,7 +37,8 @@ def snapshots(
 ) -> None:
     """List the project's snapshots; what one holds, at PATH if that is given; or how two differ.
 
-    SNAPSHOT is the beginning of its id, or `latest`.
+    SNAPSHOT is the beginning of its id, or `latest`. Those of another folder of the same name have
+    that folder beside them; `latest` is none of them, unless there are no others.
     """
     if pair and which:
         raise UserError("--diff names both snapshots itself", exit_code=ExitCode.USAGE)
@@ -48,7 +49,7 @@ def snapshots(
     elif which:
         rows = anyio.run(_contents, keep, which, relative_path(path, root) if path else "")
     else:
-        rows = [_listed(each) for each in anyio.run(_all, keep)]
+        rows = [_listed(each, root) for each in anyio.run(_all, keep)]
     if as_json:
         for plain, _ in rows:
             json_line(plain)
@@ -67,7 +68,7 @@ async def _all(keep: Keep) -> list[Snapshot]:
 
 async def _contents(keep: Keep, which: str, path: str) -> list[Row]:
     repository = await keep.open()
-    snapshot = chosen(await repository.snapshots(), which)
+    snapshot = chosen(await repository.snapshots(), which, keep.project)
     nodes = await repository.nodes(snapshot.id, path)
     if path and not nodes:
         raise UserError(f"{path} is not in snapshot {snapshot.short}", exit_code=ExitCode.FAILED)
@@ -77,14 +78,21 @@ async def _contents(keep: Keep, which: str, path: str) -> list[Row]:
 async def _differences(keep: Keep, old: str, new: str) -> list[Row]:
     repository = await keep.open()
     known = await repository.snapshots()
-    found = await repository.differences(chosen(known, old).id, chosen(known, new).id)
+    first, last = (chosen(known, which, keep.project).id for which in (old, new))
+    found = await repository.differences(first, last)
     return [(dataclasses.asdict(each), [each.change, shown(each.path)]) for each in found]
 
 
-def _listed(snapshot: Snapshot) -> Row:
+def _listed(snapshot: Snapshot, project: Path) -> Row:
     when = time.strftime("%F %T", time.localtime(snapshot.at))
-    plain: dict[str, object] = {"snapshot": snapshot.id, "at": snapshot.at, "host": snapshot.host}
-    return plain, [snapshot.short, when]
+    plain: dict[str, object] = {
+        "snapshot": snapshot.id,
+        "at": snapshot.at,
+        "host": snapshot.host,
+        "folder": snapshot.folder,
+    }
+    folder = shown(snapshot.folder) if is_of_another(snapshot, project) else ""
+    return plain, [snapshot.short, when, folder]
 
 
 def _held(node: Node) -> Row:

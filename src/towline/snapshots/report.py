@@ -133,6 +133,7 @@ class Snapshot:
     host: str
     tags: tuple[str, ...]
     tree: str
+    folder: str = ""  # Of which it was made, on the computer that made it.
 
     @property
     def short(self) -> str:
@@ -237,6 +238,7 @@ def _snapshot(told: Json) -> Snapshot:
         host=str(told.get("hostname", "")),
         tags=tuple(told.get("tags") or ()),
         tree=str(told.get("tree", "")),
+        folder=str(next(iter(told.get("paths") or ()), "")),
     )
 
 

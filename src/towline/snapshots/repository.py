@@ -137,9 +137,12 @@ class Repository:
         await self._run("forget", snapshot)
 
     async def forget(self, retention: Retention, *, prune: bool) -> None:
-        """Forget this project's old snapshots; with `prune`, what no snapshot holds goes, too."""
+        """Forget this project's old snapshots; with `prune`, what no snapshot holds goes, too.
+
+        Folders of one name may share the repository: those of each are counted by themselves.
+        """
         await self._run(
-            *("forget", "--tag", self._tags, "--group-by", "tags", *retention.arguments()),
+            *("forget", "--tag", self._tags, "--group-by", "tags,paths", *retention.arguments()),
             *(["--prune"] if prune else []),
         )
 
@@ -307,7 +310,8 @@ def _file_of(lines: Sequence[str]) -> Generator[str]:
 
 def environment_for(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
     """Return restic's environment: the person's, with this repository and its password."""
-    kept = {key: value for key, value in environment.items() if key not in (*NAMES, *ELSEWHERE)}
+    left_out = (*NAMES, *ELSEWHERE, "PWD")  # By that a folder could have two names.
+    kept = {key: value for key, value in environment.items() if key not in left_out}
     location = settings.location
     text = location.text
     if location.scheme == FOLDER:
