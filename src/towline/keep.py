@@ -9,8 +9,8 @@ import dataclasses
 import json
 import os
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -53,12 +53,17 @@ class Keep:
         """Return the repository; nothing is asked of it yet. Raises UserError."""
         settings = settings_of(self.project, self._options)
         program = restic.program()
-        version = await restic.version(program)
+        with _told():
+            version = await restic.version(program)
         return Repository(settings, program, version, gentle=gentle)
 
     async def take(self, *, gentle: bool = False, on_progress: OnProgress = nothing) -> Summary:
         """Make a snapshot; it has no name if the last one holds the same. Raises UserError."""
         repository = await self.open(gentle=gentle)
+        with _told():
+            return await self._take(repository, on_progress)
+
+    async def _take(self, repository: Repository, on_progress: OnProgress) -> Summary:
         async with self._alone():
             exclude = await anyio.to_thread.run_sync(self._exclude)
             began = time.time()
@@ -80,7 +85,8 @@ class Keep:
             return
         repository = await self.open(gentle=gentle)
         prune = due is Upkeep.PRUNE
-        await repository.forget(self._options.keep.retention, prune=prune)
+        with _told():
+            await repository.forget(self._options.keep.retention, prune=prune)
         pruned = now if prune else self.record.pruned
         self._remember(forgotten=now, since_forgotten=0, pruned=pruned)
 
@@ -157,6 +163,19 @@ class Keep:
     def _remember(self, **changes: object) -> None:
         self.record = dataclasses.replace(self.record, **changes)  # type: ignore[arg-type]
         write_private(self._file, json.dumps(dataclasses.asdict(self.record)) + "\n")
+
+
+@contextmanager
+def _told() -> Generator[None]:
+    """Say what the system refuses as a UserError: a full disk, one process too many."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or 'restic'}: {error.strerror or error}",
+            "`towline doctor` shows disk space and permissions",
+            ExitCode.CANNOT_WRITE,
+        ) from None
 
 
 def keep_of(project: Path) -> Keep:
