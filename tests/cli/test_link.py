@@ -193,6 +193,15 @@ def test_who_stops_reading_is_no_error(command, start, finish):
     assert (process.returncode, err) == (ExitCode.OK, "")
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_a_full_disk_under_its_output_ends_nothing(start, run):
+    with open("/dev/full", "w") as full:
+        process = start("link", "once", "--once", "--json", stdout=full)
+        _, err = process.communicate(timeout=60)
+    assert "Traceback" not in err
+    assert events(run("log", "--json").out) == ["ready", "revision", "stopped"]
+
+
 def test_what_is_asked_travels_whole_to_the_background(project):
     from towline.request import LinkRequest
 

@@ -239,17 +239,22 @@ async def _run(request: LinkRequest, binding: Binding, display: Callable[[], Dis
 
 
 def _telling(binding: Binding, display: Report) -> Report:
-    """Return what takes all that happens to whoever wants to know it."""
+    """Return what takes all that happens to whoever wants to know it.
+
+    Nothing ends because it cannot be written down: a full disk, say, under where it is sent.
+    """
     from towline.logfile import Log
 
     tellers: list[Report] = [Log(binding.places.log), _remembering(binding), display]
 
     def report(item: Event | Status) -> None:
-        try:
-            for tell in tellers:
+        for tell in tellers:
+            try:
                 tell(item)
-        except BrokenPipeError as error:
-            raise ReaderGoneError from error
+            except BrokenPipeError as error:
+                raise ReaderGoneError from error
+            except OSError:
+                continue
 
     return report
 
