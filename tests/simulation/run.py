@@ -26,13 +26,14 @@ from tests.simulation.clock import Idle
 from tests.simulation.folder import SimulatedFolder
 from tests.simulation.power import UNSYNCED_S
 from tests.simulation.world import SMALL_LIMITS, CountingMirror, Report, World
+from towline.agent import ahead as agent_ahead
 from towline.agent import mirror, roots, serve
 from towline.core import delta, digest
 from towline.core.wire import line as wire_line
 from towline.core.wire import telling
 from towline.disk import displaced, look, reading, signatures, sources, stage, versions
 from towline.disk.replica import Replica
-from towline.engine import ancestor, draft, plan, pull, push
+from towline.engine import ahead, ancestor, draft, plan, pull, push
 
 _SMALL: tuple[tuple[Any, str, Any], ...] = (
     (plan, "RETRY_SIZE", 4096),
@@ -48,6 +49,10 @@ _SMALL: tuple[tuple[Any, str, Any], ...] = (
     *((module, "PART_SIZE", 1024) for module in (mirror, draft)),
     (draft, "SENT_MAX", 4096),
     (draft, "TAIL_MAX", 2048),
+    (agent_ahead, "PART_SIZE", 1024),
+    (agent_ahead, "BLOCK", 256),
+    *((module, "AHEAD_MAX", 30_000) for module in (agent_ahead, ahead)),
+    (ahead, "PART_SIZE", 1024),
     (draft, "TAIL_STEP", 512),
     (mirror, "OBSERVED_ROWS", 4),
     (telling, "ROWS_MAX", 5),
