@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import anyio
+
+from tests.engine.two_sided import Machine, SmallDisk, run_linked, until
 from towline.core.change import Change
 from towline.core.entry import File
 from towline.core.problem import Problem, ProblemKind
 from towline.engine.flights import Flights, Way
+from towline.engine.live import Live
 from towline.engine.plan import Stuck
 from towline.engine.safe import Safe, Safety, together
 
@@ -22,13 +27,13 @@ class Folder:
         self.flights = Flights()
         self.planner = SimpleNamespace(stuck={}, held="", is_done=lambda _: True)
         self.puller = SimpleNamespace(left=0, waiting=[], received=0)
-        self.notices = SimpleNamespace(unsettled={})
+        self.notices = SimpleNamespace(unsettled={}, problems={})
         self.is_known = True
         self.now = 100.0
         parts = (self.flights, self.planner, self.puller, self.notices)
         self.blocked: list[tuple[str, int]] = []
         self.safe = Safe(
-            *cast(Any, parts), lambda: self.is_known, lambda: self.now, lambda: self.blocked
+            *cast(Any, parts), lambda: self.is_known, lambda: self.now, lambda _: self.blocked
         )
 
     def tells(self, path: str) -> None:
@@ -103,6 +108,39 @@ def test_nothing_is_said_while_a_plan_is_held() -> None:
     folder.planner.held = "the folder is empty"
     folder.now = 160.0
     assert folder.safe.now().at == 100.0
+
+
+def test_what_is_said_after_a_gap_may_be_old_until_a_question_is_answered() -> None:
+    folder = Folder()
+    folder.safe.doubt()
+    earlier = folder.safe.question.token
+    folder.now = 160.0  # It is heard again, and tells what it could not meanwhile.
+    folder.tells("a.pt")
+    assert folder.safe.now().at == 100.0
+    folder.flights.take_free()
+    folder.safe.doubt()
+    folder.safe.trust(earlier)
+    assert folder.safe.now().at == 100.0
+    folder.safe.trust(folder.safe.question.token)
+    assert folder.safe.now().at == 160.0
+    folder.safe.doubt()
+    folder.safe.begin_life()
+    folder.now = 170.0
+    assert folder.safe.now().at == 170.0
+
+
+def test_the_machine_is_asked_once_it_is_heard_again(tmp_path: Path) -> None:
+    async def scenario(live: Live, _machine: Machine, _disk: SmallDisk) -> None:
+        await until(lambda: live.safe.now().at is not None, 10)
+        live.line_changed(connected=False)
+        before = live.safe.now().at
+        await anyio.sleep(1)
+        assert live.safe.now().at == before
+        live.line_changed(connected=True)
+        assert live.safe.now().at == before
+        await until(lambda: live.safe.now().at != before, 10)
+
+    run_linked(tmp_path, scenario)
 
 
 def test_several_folders_are_as_safe_as_the_least() -> None:

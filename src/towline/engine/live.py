@@ -38,6 +38,7 @@ from towline.core.wire.messages import (
     Refusal,
     Rescan,
     SetRules,
+    Settled,
     TreeEnd,
     TreePart,
 )
@@ -142,7 +143,7 @@ class Live:
             *parts, direction_of=folder.direction_of, hosts=self._hosts, wall_clock=wall_clock
         )
         on_its_way = (self.flights, self.planner, self.puller, self._notices)
-        self.safe = Safe(*on_its_way, lambda: self._is_known, heard_at, self._blocked_here)
+        self.safe = Safe(*on_its_way, lambda: self._is_known, heard_at, self.trees.blocked_here)
         self._landing = Landing(
             self.trees, self.flights, self.planner, self._notices, self._known.ignores
         )
@@ -241,9 +242,6 @@ class Live:
     def _blocked_there(self) -> Iterator[str]:
         known = (*self.problems, *self._notices.unsettled)
         return self.trees.blocked_there(path for side, path in known if side == "machine")
-
-    def _blocked_here(self) -> Iterator[tuple[str, int]]:
-        return self.trees.blocked_here(path for side, path in self.problems if side == "laptop")
 
     @property
     def _told(self) -> bool:
@@ -345,6 +343,12 @@ class Live:
         finally:
             self._end_life()
 
+    def line_changed(self, *, connected: bool) -> None:
+        """The Line has lost its connection, or has another."""
+        self.safe.doubt()
+        if connected and self.machine and self._remote and self._life.tasks:
+            self._life.tasks.start_soon(self._remote.send, self.safe.question)
+
     async def _begin(self, remote: Remote) -> None:
         while self._known.rules is None:
             await self._changed.wait()
@@ -400,6 +404,8 @@ class Live:
                 self.safe.note()
                 self._report(events.Note(f"looking at the whole machine folder again: {reason}"))
                 self._life.trees_awaited += 1
+            case Settled(token):
+                self.safe.trust(token)
             case Flush():
                 if self._life.tasks is not None:
                     self._questions.take(message, remote, self._life.tasks)
@@ -422,6 +428,7 @@ class Live:
         if self._known.rules is None or self.machine is not None:
             raise ProtocolError("Begun was not asked for")
         self.machine = begun
+        self.safe.begin_life()
         if begun.zstd and self._remote is not None:
             self._remote.use_zstd()
         self.pusher.begin_life(begun.partials)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from towline.core.wire.messages import Settle
 from towline.engine.flights import Flights
 from towline.engine.notices import Notices
 from towline.engine.plan import Planner
@@ -26,8 +27,11 @@ class Safety:
 
 class Safe:
     """`is_known` says whether both trees are known. `heard_at` is when the machine said what it
-    last said, in Unix time. `blocked` returns what cannot come for what stands there on the laptop,
-    with its size.
+    last said, in Unix time. `blocked` returns what cannot come for what is not synced at these
+    paths of the laptop, and its size.
+
+    After a gap in the connection what is heard first may have been said long before. Nothing is
+    believed to be as it was until the machine has answered a `question` that was asked since.
     """
 
     def __init__(
@@ -38,7 +42,7 @@ class Safe:
         notices: Notices,
         is_known: Callable[[], bool],
         heard_at: Callable[[], float],
-        blocked: Callable[[], Iterable[tuple[str, int]]],
+        blocked: Callable[[Iterable[str]], Iterable[tuple[str, int]]],
     ) -> None:
         self._flights = flights
         self._planner = planner
@@ -49,11 +53,30 @@ class Safe:
         self._blocked = blocked
         self._at: float | None = None
         self._moment = 0  # Of the last that the machine told.
+        self._asked = self._answered = 0
 
     def note(self) -> None:
         """To be called before anything is taken in that may make it untrue."""
-        if self._is_all_here():
+        if self._asked == self._answered and self._is_all_here():
             self._at = max(self._heard_at(), self._at or 0.0)
+
+    def begin_life(self) -> None:
+        """The machine is about to tell all it has."""
+        self._answered = self._asked
+
+    def doubt(self) -> None:
+        """There is a gap: what is said before it has answered the next question may be old."""
+        self.note()
+        self._asked += 1
+
+    @property
+    def question(self) -> Settle:
+        """What the machine answers behind all that it has said, and noticed, before."""
+        return Settle(self._asked)
+
+    def trust(self, answered: int) -> None:
+        """The machine has answered a question; only the last one counts."""
+        self._answered = answered
 
     def note_told(self) -> None:
         """The machine has told something, which is noted as dirty."""
@@ -85,7 +108,8 @@ class Safe:
         for stuck in self._planner.stuck.values():
             if stuck.side == "laptop":
                 yield stuck.change.path, stuck.change.content_size
-        yield from self._blocked()
+        problems = self._notices.problems
+        yield from self._blocked(path for side, path in problems if side == "laptop")
 
     def _being_written(self) -> Iterator[str]:
         return (path for side, path in self._notices.unsettled if side == "machine")

@@ -65,6 +65,7 @@ class Link:
         self._fail = fail
         self._was_connected = False
         self._is_new_life = False
+        self._lives: Sequence[Live] = ()
 
     @property
     def rtt_s(self) -> float | None:
@@ -90,6 +91,7 @@ class Link:
 
     async def run(self, lives: Sequence[Live]) -> None:
         """Keep the folders linked, life after life, until that fails for good."""
+        self._lives = lives
         while True:
             began = anyio.current_time()
             try:
@@ -141,6 +143,8 @@ class Link:
                 self._try_other_way()
         elif state.error is not None and not self._was_connected:
             self._fail(self._as_user_error(state.error))
+        for live in self._lives:
+            live.line_changed(connected=self._is_connected())
         self._touched.ring()
 
     def _note_connected(self) -> None:
