@@ -93,6 +93,17 @@ def test_what_failed_on_the_laptop_is_missing() -> None:
     assert folder.safe.missing() == ["a.pt", "c.pt"]
 
 
+def test_what_could_not_be_kept_beside_a_save_on_the_machine_is_missing() -> None:
+    folder = Folder()
+    folder.safe.note()
+    problem = Problem("a.py", ProblemKind.DISK_FULL)
+    change = Change("a.py", A, File(b"b", False, 7), keep="a.conflict.py")
+    folder.planner.stuck["a.py"] = Stuck(change, problem, "machine", 0)
+    folder.now = 160.0
+    assert folder.safe.now() == Safety(100.0, 500, 0)
+    assert folder.safe.missing() == ["a.py"]
+
+
 def test_what_has_no_place_on_the_laptop_is_missing() -> None:
     folder = Folder()
     folder.safe.note()

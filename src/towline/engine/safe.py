@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from towline.core.entry import File
 from towline.core.wire.messages import Settle
 from towline.engine.flights import Flights
 from towline.engine.notices import Notices
@@ -104,10 +105,13 @@ class Safe:
         return is_planned and is_done and not any(self._missing())
 
     def _missing(self) -> Iterator[tuple[str, int]]:
-        """Yield what is not on its way: it failed on the laptop, or has no place there."""
+        """Yield what is not on its way: something failed, or it has no place on the laptop."""
         for stuck in self._planner.stuck.values():
+            change, old = stuck.change, stuck.change.old
             if stuck.side == "laptop":
-                yield stuck.change.path, stuck.change.content_size
+                yield change.path, change.content_size
+            elif change.keep is not None:  # It comes once it has another name there.
+                yield change.path, old.size if isinstance(old, File) else 0
         problems = self._notices.problems
         yield from self._blocked(path for side, path in problems if side == "laptop")
 
