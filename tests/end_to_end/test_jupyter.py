@@ -108,7 +108,9 @@ def test_kernels_load_the_extension_if_asked(laptop: Laptop) -> None:
         assert Path(argv[0]).parent == Path(sys.executable).parent, "the environment's own Python"
         kernel = post(f"{base}/api/kernels", token, {"name": "python3"})
         source = "import model; print(model.value, get_ipython().find_line_magic('towline'))"
-        assert run_in_kernel(base, token, kernel["id"], source).startswith("42 <bound method")
+        printed = run_in_kernel(base, token, kernel["id"], source)
+        assert printed.startswith("towline: revision"), "the first cell says where it stands"
+        assert "\n42 <bound method" in printed
         assert not list(laptop.machine.home.glob(".ipython/profile_default/startup/*.py"))
         laptop.run("jupyter", "stop", timeout_s=START_S)
 

@@ -118,6 +118,23 @@ def test_loading_waits_for_the_first_sync_and_says_so(laptop: Laptop) -> None:
         assert link.end() == 0
 
 
+def test_a_kernel_that_loads_it_at_its_start_starts_during_the_first_sync(laptop: Laptop) -> None:
+    laptop.configure('bandwidth = "1 Mbit/s"\n')
+    save(laptop.project / "data.bin", os.urandom(30_000_000))  # Four minutes.
+    save(laptop.project / "zz.py", "VALUE = 1\n")
+    link = laptop.start()
+    wait_until((laptop.there / "zz.py").exists, "the first sync has begun")
+    loads = [f"--IPKernelApp.code_to_run={LOAD}"]  # As `towline jupyter` with autoload says it.
+    with kernel_in(laptop.machine.home, home_of(laptop), arguments=loads) as kernel:
+        waiting = kernel.send("import zz; zz.VALUE")
+        wait_until(lambda: "waiting for the first sync" in kernel.heard(), "it says that it waits")
+        (laptop.project / "data.bin").unlink()
+        ran = kernel.collect(waiting)
+        assert ran.result == "1", ran
+        assert "towline: revision" in ran.stdout
+    assert link.end() == 0
+
+
 def test_a_package_under_another_name_is_importable_at_once(laptop: Laptop) -> None:
     for name in ("__init__", "one", "two"):
         save(laptop.project / f"old/{name}.py", f"VALUE = {name!r}\n")

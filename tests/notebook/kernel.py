@@ -11,7 +11,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,13 +144,16 @@ class Kernel:
 
 @contextmanager
 def kernel_in(
-    directory: Path, environment: Mapping[str, str], python: str = sys.executable
+    directory: Path,
+    environment: Mapping[str, str],
+    python: str = sys.executable,
+    arguments: Sequence[str] = (),
 ) -> Generator[Kernel]:
     """A kernel that runs in `directory`, of an interpreter that has ipykernel."""
     config = directory / ".ipython"
     place = directory / f".k{os.urandom(3).hex()}"
     manager = KernelManager(connection_file=f"{place}.json", transport="ipc", ip=str(place))
-    argv = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    argv = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}", *arguments]
     manager.kernel_spec.argv = argv  # type: ignore[union-attr]
     known = {**environment, "IPYTHONDIR": str(config), "PYTHONWARNINGS": "default"}
     manager.start_kernel(cwd=str(directory), env={**known, "JUPYTER_RUNTIME_DIR": str(config)})

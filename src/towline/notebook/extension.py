@@ -30,7 +30,8 @@ class Extension:
         self.shell = shell
         self.barrier = Barrier(shell.user_ns)
         self.gate = Gate(shell, self.barrier, self.look_for_projects)
-        self.is_seeking = False  # Nothing was to be found yet.
+        self.is_seeking = False  # Nothing was to be found yet, or it was no time to wait for it.
+        self._wanted = os.environ.get("TOWLINE_WORKSPACE", "")
 
     def open(self) -> None:
         self.gate.open()
@@ -41,10 +42,18 @@ class Extension:
         self.barrier.close()
         self.shell.magics_manager.magics["line"].pop("towline", None)
 
+    def use_wanted(self) -> None:
+        """Keep a workspace in step: now, or from the first cell on where no cell runs yet. A kernel
+        that waits for a first sync before it has started counts as dead."""
+        if self.gate.is_before_first_cell():
+            self.is_seeking = True
+        else:
+            self.use(self._wanted)
+
     def look_for_projects(self) -> None:
         """Take up the workspace that was not there when it was looked for first."""
         if self.is_seeking and not self.barrier.projects and find():
-            self.use("")
+            self.use(self._wanted)
 
     def use(self, name: str) -> None:
         """Keep one more workspace in step, and wait for its first sync."""
@@ -105,7 +114,7 @@ def load(shell: Any) -> Extension:
     shell.towline = extension
     extension.open()
     if not extension.barrier.projects:
-        extension.use(os.environ.get("TOWLINE_WORKSPACE", ""))
+        extension.use_wanted()
     return extension
 
 

@@ -71,6 +71,10 @@ class Gate:
         if self._finish_metadata is not None:
             self._shell.kernel.finish_metadata = self._finish_metadata
 
+    def is_before_first_cell(self) -> bool:
+        """Whether this is a kernel that is just starting: its settings load the extension."""
+        return getattr(self._shell, "kernel", None) is not None and not self._request()
+
     def visit(self, tree: ast.AST) -> ast.AST:
         """Reject the cell that is about to run, if its verdict says so."""
         reason, self._here.why_not = getattr(self._here, "why_not", ""), ""
@@ -94,6 +98,7 @@ class Gate:
         waiting = Waiting("what was saved on the laptop")
         try:
             self._find_projects()
+            waiting.begin()  # What that took, and said, is over.
             verdict = self._barrier.before_cell(waiting)
         except KeyboardInterrupt:
             waiting.end()

@@ -20,8 +20,12 @@ class Waiting:
 
     def __init__(self, what: str) -> None:
         self._what = what
-        self._began = time.monotonic()
         self._is_shown = False
+        self.begin()
+
+    def begin(self) -> None:
+        """Count from now on."""
+        self._began = time.monotonic()
 
     def __call__(self) -> None:
         if not self._is_shown and time.monotonic() - self._began > SHOWN_AFTER_S:
