@@ -94,6 +94,33 @@ def test_a_module_of_the_project_follows_however_it_was_found(
     kernel.run("sys.meta_path[:] = hooks; del sys.modules['module']\nsys.path.remove('lib')")
 
 
+STRANGE = """
+import importlib.util, sys
+class Strange:
+    def __getattr__(self, name):
+        raise RuntimeError(name)
+sys.modules["strange"] = Strange()
+spec = importlib.util.find_spec("this")
+spec.loader = importlib.util.LazyLoader(spec.loader)
+sys.modules["lazy"] = lazy = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(lazy)
+"""
+
+
+def test_modules_that_do_something_when_they_are_asked_are_not(
+    kernel: Kernel, project: Path
+) -> None:
+    save(project / "module.py", "VALUE = 1\n")
+    assert kernel.run(STRANGE).said == ""
+    assert kernel.value("import module; module.VALUE") == "1"
+    for value in range(2, 5):
+        save(project / "module.py", f"VALUE = {value}\n")
+        ran = kernel.run("module.VALUE")
+        assert (ran.result, ran.said) == (str(value), "")
+    assert kernel.value("object.__getattribute__(lazy, '__dict__').get('s')") == "", "not loaded"
+    kernel.run("del sys.modules['strange'], sys.modules['lazy']")
+
+
 def test_what_does_not_load_is_said_with_file_line_and_caret(kernel: Kernel, project: Path) -> None:
     save(project / "module.py", "def f():\n    return 1\n")
     kernel.run("import module")

@@ -178,6 +178,28 @@ def test_what_a_watch_had_read_when_it_was_interrupted_is_told_later(
         watched.close()
 
 
+def test_a_change_is_not_forgotten_over_a_fault(
+    agent: Agent, linked: Linked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_: object) -> None:
+        raise RuntimeError("a fault of ours")
+
+    barrier = Barrier({})
+    project = barrier.add(linked)
+    looks: list[bool] = []
+    monkeypatch.setattr(project.reloader, "note_all", lambda: looks.append(True))
+    agent.will({**GOOD, "changes": [f"{ROOT}/a.py"]}, GOOD, GOOD)
+    with monkeypatch.context() as patch:
+        patch.setattr(project.reloader, "note", fails)
+        with pytest.raises(RuntimeError):
+            barrier.before_cell(lambda: None)
+    barrier.before_cell(lambda: None)
+    assert looks == [True], "anything may have changed"
+    barrier.before_cell(lambda: None)
+    assert looks == [True]
+    barrier.close()
+
+
 def test_a_link_that_is_being_made_is_asked_again(agent: Agent, linked: Linked) -> None:
     making = {**GOOD, "error": "the link is being made", "beginning": True, "connected": True}
     agent.will(making, making, GOOD)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from towline.notebook import words
 from towline.notebook.callbacks import Callbacks
 from towline.notebook.policy import Kind, Trouble
 from towline.notebook.reload import Failure, Reloader, Report
+from towline.notebook.reload.peek import file_of
 from towline.notebook.source import Answer, Source, Waiting
 
 Stamp = tuple[int, ...]
@@ -35,6 +36,7 @@ class Project:
         self.source = source
         self.revision: int | None = None  # Whose code is loaded; what is here may be later.
         self._here: int | None = None
+        self._is_noting = False
         self.paths: tuple[str, ...] = ()
         self._make_importable()
         self.reloader = Reloader(self.paths, namespace)
@@ -106,6 +108,13 @@ class Project:
         return answer
 
     def _note(self, answer: Answer) -> None:
+        if self._is_noting:  # A fault, or Ctrl-C, while the last one was: it is not told again.
+            answer = replace(answer, changed=None)
+        self._is_noting = True
+        self._take_note(answer)
+        self._is_noting = False
+
+    def _take_note(self, answer: Answer) -> None:
         self._here = answer.revision
         self._look_at_unwatched()
         if answer.changed != () and self._make_importable():  # The source folder, just synced.
@@ -133,8 +142,7 @@ class Project:
 
     def _files(self) -> set[str]:
         """Return the files of all modules; of ours also without the links that led there."""
-        files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
-        found = {file for file in files if isinstance(file, str)}
+        found = {file_of(module) for module in list(sys.modules.values())}
         return found | {os.path.realpath(file) for file in self.reloader.files}
 
     def _look_at_unwatched(self) -> None:

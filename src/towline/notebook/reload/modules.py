@@ -11,7 +11,7 @@ from types import CodeType, ModuleType
 
 from towline.notebook.reload.early import keep_text, text_of
 from towline.notebook.reload.finder import Finder, is_ours
-from towline.notebook.reload.peek import attributes_of
+from towline.notebook.reload.peek import attributes_of, file_of
 from towline.notebook.reload.reach import functions_of
 from towline.notebook.reload.source import Codes, Source, index_codes
 
@@ -87,8 +87,7 @@ class Modules:
         if not path.endswith((".so", ".pyd")):
             return None
         for name, module in list(sys.modules.items()):  # Rare: only for such a file.
-            file = getattr(module, "__file__", None)
-            if isinstance(file, str) and real(file) == real(path):
+            if real(file_of(module)) == real(path):
                 return name
         return None
 
@@ -108,10 +107,10 @@ class Modules:
         """Take up a module that the hook has not seen, with the text that it runs; with an empty
         one, and no stamp, where that is lost."""
         module = sys.modules.get(name)
-        path = getattr(module, "__file__", None)
-        if module is not None and path is None and hasattr(module, "__path__"):
+        path = file_of(module)
+        if module is not None and not path and hasattr(module, "__path__"):
             return self._adopt_namespace(module)
-        if module is None or not isinstance(path, str) or not path.endswith(".py"):
+        if module is None or not path.endswith(".py"):
             return None
         if name == "__main__" or not is_ours(path, self.roots):
             return None
@@ -135,7 +134,7 @@ class Modules:
             self._looked_at[name] = id(module)
             known = self._records.get(name)
             is_known = known is not None and known.imported is module
-            if not is_known and getattr(module, "__file__", None) and (new := self.adopt(name)):
+            if not is_known and file_of(module) and (new := self.adopt(name)):
                 found.append(new)
         return found
 

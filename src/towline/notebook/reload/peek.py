@@ -26,6 +26,16 @@ def is_tuple(value: object) -> TypeGuard[tuple[Any, ...]]:
     return isinstance(value, tuple)
 
 
+def file_of(module: object) -> str:
+    """Return where a module is from, "" if that is not known. It is not asked: what loads itself
+    when it is used, and what raises then, stays as it is."""
+    try:
+        found: object = object.__getattribute__(module, "__dict__").get("__file__")
+    except AttributeError:
+        return ""
+    return found if isinstance(found, str) else ""
+
+
 def attributes_of(value: Any) -> dict[str, Any]:
     """Return what an object's attributes lie in; of a class or an object without them, a copy."""
     found: Any = getattr(value, "__dict__", None)
