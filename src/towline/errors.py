@@ -15,7 +15,7 @@ class ExitCode(enum.IntEnum):
     OK = 0
     FAILED = 1  # The command ran and the answer is no: a check failed, nothing was found.
     USAGE = 2  # The command line makes no sense. (click uses the same number.)
-    HELD = 3  # Nothing was done, since a question stands open: `accept` or `refuse`.
+    HELD = 3  # Nothing was done, since a question stands open, such as `accept` or `refuse`.
     BAD_DATA = 65  # The other side, or a file, does not speak the format.
     UNAVAILABLE = 69  # Nothing is linked here, or the machine cannot be reached.
     CANNOT_WRITE = 73  # A file or directory that towline needs cannot be made.
