@@ -130,7 +130,12 @@ def test_configuration_that_a_page_shows_is_accepted(page: Path, tmp_path: Path)
 
 @every_page
 def test_options_in_the_configuration_that_a_page_names_exist(page: Path) -> None:
-    known = {option.variable for option in OPTIONS} | {"TOWLINE_SSH", "TOWLINE_HOME"}
+    known = {option.variable for option in OPTIONS} | {
+        "TOWLINE_SSH",
+        "TOWLINE_HOME",
+        "TOWLINE_RESTIC",
+        "TOWLINE_WORKSPACE",
+    }
     known |= {access.HOST, access.ID, access.SECRET}
     known |= {setting.variable for route in routes() for setting in route.about.settings}
     known |= {*own_variables(Request("key", ("true",), "/"), 1, "/end"), RESUME, CHECKPOINT}
