@@ -193,7 +193,8 @@ by its tables' names. `env capture` also `file`, `written` (whether the file cha
 | `demo` | one object for each step: `step`, `ms`, `ok`, `detail`; at the end `done`, `steps`, \
 `seconds` |
 | `forward` | one object for each: `direction` (`local`, `socks`, `reverse`), \
-`listen`, `target`, `open`, `failure` |
+`listen`, `target`, `open`, `failure`; one that was opened also `taken` (why it is not at the port \
+of its target, or empty) |
 | `ports` | one object for each port: `port`, `addresses`, `program`, `pid`, `listen` (where it is \
 forwarded to, or null), `command` |
 | `config` | one object for each option: `key`, `value`, `origin` |
