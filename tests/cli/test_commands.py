@@ -234,3 +234,14 @@ def test_a_broken_record_ends_no_command_about_another_project(run, linked, proj
     elsewhere = run("status", "--project", str(project.parent))
     assert elsewhere.code == ExitCode.CONFIG
     assert "hint: remove the file and link that project again" in elsewhere.err
+
+
+def test_cp_names_the_folder_as_the_machine_has_it(run, linked, monkeypatch):
+    """The home of the shells there need not be the one in which sftp begins."""
+    told = []
+    status = {"machine_path": "/home/ana/demo"}
+    monkeypatch.delenv("TOWLINE_SSH")
+    monkeypatch.setattr("towline.cli.cp.ask", lambda *_: status)
+    monkeypatch.setattr("towline.cli.cp.run_in_place", lambda argv: told.extend(argv) or 0)
+    assert run("cp", "a", ":b").code == ExitCode.OK
+    assert told[-1] == "live:/home/ana/demo/b"

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 
 import click
 
 from towline.cli.options import Command
 from towline.cli.ssh import run_in_place
+from towline.control import ask
 from towline.errors import ExitCode, UserError
-from towline.there import There, linked_here, there_of
+from towline.places import Binding
+from towline.there import linked_here, there_of
 
 
 @click.command(cls=Command, short_help="Copy files to or from the machine.")
@@ -33,9 +36,11 @@ def cp(recursive: bool, preserve: bool, paths: tuple[str, ...]) -> None:
             "one side must be a machine, and only one: NAME:PATH, or :PATH in this project",
             exit_code=ExitCode.USAGE,
         )
-    there = there_of(names.pop() or None, linked_here())
+    named, here = names.pop(), linked_here()
+    there = there_of(named or None, here)
+    folder = there.folder if named or here is None else _folder(here) or there.folder
     flags = [flag for flag, is_set in (("-r", recursive), ("-p", preserve)) if is_set]
-    words = [_as_scp(path, there) for path in paths]
+    words = [_as_scp(path, there.host, folder) for path in paths]
     options = there.options
     number = options.port if options.port is not None else _port_in(there.host)
     port = [] if number is None else ["-P", str(number)]
@@ -61,14 +66,24 @@ def _name_in(path: str) -> str | None:
     return name if colon and "/" not in name else None
 
 
-def _as_scp(path: str, there: There) -> str:
+def _folder(binding: Binding) -> str:
+    """Return the folder there by its whole path, where an engine runs that knows it.
+
+    The home of a shell there is not always the one in which sftp begins.
+    """
+    with suppress(UserError):
+        return str(ask(binding, "status")["machine_path"])
+    return ""
+
+
+def _as_scp(path: str, host: str, folder: str) -> str:
     name = _name_in(path)
     if name is None:
         return path if path.startswith("/") else f"./{path}"
     rest = path.partition(":")[2]
-    if not name and there.folder and not rest.startswith(("/", "~")):
-        rest = f"{there.folder.removeprefix('~/')}/{rest}"
-    return f"{_host_for_scp(there.host)}:{rest}"
+    if not name and folder and not rest.startswith(("/", "~")):
+        rest = f"{folder.removeprefix('~/')}/{rest}"
+    return f"{_host_for_scp(host)}:{rest}"
 
 
 _URL = re.compile(r"ssh://((?:[^@]*@)?)(\[[^\]]+\]|[^:]+)(?::(\d+))?")
