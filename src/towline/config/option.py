@@ -219,7 +219,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "keep.exclude", PATTERNS, [],
         "Patterns as in `.gitignore` of what snapshots leave out, beside what is not synced "
-        "anyway.",
+        "anyway. In the variable: one on a line.",
     ),
     Option(
         "keep.bandwidth", BANDWIDTH, "",
