@@ -20,7 +20,7 @@ from towline.config import OPTIONS, load
 from towline.core.wire.messages import Message
 from towline.demo.steps import STEPS
 from towline.engine.events import EVENT_NAMES
-from towline.jobs.kept import CHECKPOINT, RESUME
+from towline.jobs.kept import RESUME
 from towline.routes.catalog import routes
 
 ROOT = Path(__file__).parents[1]
@@ -138,7 +138,7 @@ def test_options_in_the_configuration_that_a_page_names_exist(page: Path) -> Non
     }
     known |= {access.HOST, access.ID, access.SECRET}
     known |= {setting.variable for route in routes() for setting in route.about.settings}
-    known |= {*own_variables(Request("key", ("true",), "/"), 1, "/end"), RESUME, CHECKPOINT}
+    known |= {*own_variables(Request("key", ("true",), "/"), 1, "/end"), RESUME}
     for variable in re.findall(r"\bTOWLINE_[A-Z_]+\b", page.read_text("utf-8")):
         assert variable in known, variable
 

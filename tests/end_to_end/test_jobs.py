@@ -323,7 +323,7 @@ def test_the_end_of_the_machine_is_told_to_those_who_listen(laptop: Laptop) -> N
 def test_a_job_is_begun_again_on_a_new_machine(
     laptop: Laptop, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    line = "echo resume=$TOWLINE_RESUME ckpt=$TOWLINE_CKPT; exec sleep 99"
+    line = "echo resume=$TOWLINE_RESUME; exec sleep 99"
     laptop.configure("environment = {restore = false}\n")  # Else the engine is the first to ask.
     with laptop.linked():
         laptop.run("run", "--detach", "--resume-on-new-machine", "--name", "train", "--", line)
@@ -338,12 +338,12 @@ def test_a_job_is_begun_again_on_a_new_machine(
     with laptop.linked():
         (kept,) = jobs.to_resume(binding)
         assert kept.asked.name == "train"
-        job = jobs.resume(binding, kept, laptop.flush()["revision"], "checkpoints/3.pt")
+        job = jobs.resume(binding, kept, laptop.flush()["revision"])
         again = jobs.resume(binding, kept, 0)  # Asked for twice, begun once.
         assert again.number == job.number == 1
         assert jobs.to_resume(binding) == []
         wait_until(
-            lambda: laptop.run("logs", "train").stdout == "resume=1 ckpt=checkpoints/3.pt\n",
+            lambda: laptop.run("logs", "train").stdout == "resume=1\n",
             "begun",
         )
         laptop.run("cancel", "--now", "train")

@@ -3,7 +3,7 @@
 `towline run --resume-on-new-machine` keeps its request here before it begins. It is let go when
 anybody on the laptop sees the job over, or cancels it. Whoever sets up the next machine asks
 `to_resume` and calls `resume` for each; a job that ended unseen on a machine that is gone is among
-them, and finds its last checkpoint.
+them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from towline.jobs.call import Job, all_jobs, start
 from towline.places import Binding, state_dir, write_private
 
 KEPT_MAX = 100  # Requests of one workspace. More are no jobs but a loop.
-RESUME, CHECKPOINT = "TOWLINE_RESUME", "TOWLINE_CKPT"
+RESUME = "TOWLINE_RESUME"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +80,14 @@ def to_resume(binding: Binding) -> list[Kept]:
     return [kept for kept in all_kept(binding) if kept.key_there not in there]
 
 
-def resume(binding: Binding, kept: Kept, revision: int, checkpoint: str | None = None) -> Job:
-    """Begin it again, told so by TOWLINE_RESUME=1 and, where there is one, by TOWLINE_CKPT.
+def resume(binding: Binding, kept: Kept, revision: int) -> Job:
+    """Begin it again, told so by TOWLINE_RESUME=1; its last checkpoint is its own to find.
 
     What is asked for twice is begun once: a job that was begun and not noted here is found again.
     Raises UserError.
     """
     again = dataclasses.replace(kept, attempts=kept.attempts + 1)
-    env = {**kept.asked.env, RESUME: "1", **({CHECKPOINT: checkpoint} if checkpoint else {})}
+    env = {**kept.asked.env, RESUME: "1"}
     job = start(binding, dataclasses.replace(kept.asked, env=env, key=again.key_there), revision)
     _save(binding, again)
     return job
