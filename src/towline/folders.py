@@ -39,6 +39,7 @@ from towline.engine.push import HOT_SIZE_MAX
 from towline.errors import ExitCode, UserError
 from towline.places import places_of
 from towline.request import LinkRequest
+from towline.unasked import Unasked
 
 
 def pairs_of(request: LinkRequest, options: Options) -> tuple[Pair, ...]:
@@ -93,19 +94,26 @@ def open_folder(
     def make_local(absorb: Callable[[News], None]) -> Local:
         return Local(follower, absorb)
 
+    direction_of = _direction_of(pair, directions)
     return Live(
         Folder(
             mirror=number,
             machine_path=pair.destination,
             host=_host(),
             local_life=incarnation.id,
-            direction_of=_direction_of(pair, directions),
+            direction_of=direction_of,
             direction=directions.only,
             compress=compress,
             name=request.name,
             bandwidth=options.bandwidth,
             checkpoints=options.checkpoints,
             lives_s=round(options.lives_s or 0),
+            guard=Unasked(
+                request.project,
+                root,
+                lambda: _read_rules(root, partial, options),
+                lambda path: direction_of(path) is not Direction.PULL,
+            ),
         ),
         make_local,
         store,

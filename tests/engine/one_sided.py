@@ -17,7 +17,7 @@ from towline.disk.replica import Replica
 from towline.disk.watch import open_watch
 from towline.engine import events
 from towline.engine.ancestor import Store
-from towline.engine.folder import Folder
+from towline.engine.folder import Folder, Guard
 from towline.engine.live import Live
 from towline.engine.local import Local
 from towline.engine.remote import Channel, Lanes
@@ -87,6 +87,7 @@ def live_over(
     replica: Replica,
     report: Callable[[events.Event], None] = lambda event: None,
     checkpoints: Checkpoints = NO_CHECKPOINTS,
+    guard: Guard | None = None,
 ) -> Live:
     watch = open_watch(replica.folder.root, lambda path: RULES.ignores(path, True))
     watch.start()
@@ -106,6 +107,7 @@ def live_over(
             lambda _: Direction.BOTH,
             lambda: False,
             checkpoints=checkpoints,
+            guard=guard,
         ),
         make_local,
         Store(":memory:"),

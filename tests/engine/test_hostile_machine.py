@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import anyio
@@ -10,6 +11,7 @@ import pytest
 from tests.engine.one_sided import BEGUN, RULES, live_over, run_until_quiet
 from towline.core.change import Change, Outcome
 from towline.core.entry import DIRECTORY, File, digest_of
+from towline.core.problem import ProblemKind
 from towline.core.wire import messages
 from towline.core.wire.frames import ProtocolError
 from towline.core.wire.messages import Message, encode
@@ -111,3 +113,24 @@ def test_a_sentence_from_the_machine_holds_nothing_a_terminal_would_obey() -> No
     begun = messages.decode(encode(messages.Begun("/srv/\x1b[31mx\n", "gpu", "ab", new=False)))
     assert isinstance(begun, messages.Begun)
     assert begun.root == "/srv/\ufffd[31mx\ufffd"
+
+
+class Refusing:
+    """A guard that does not let a path through."""
+
+    def concerns(self, path: str) -> bool:
+        return path != "a.py"
+
+    def refusals(
+        self, changes: Sequence[Change], contents: Mapping[bytes, bytes]
+    ) -> dict[str, str]:
+        return {change.path: "ours" for change in changes if change.path == "own.toml"}
+
+
+def test_what_the_guard_refuses_is_a_problem_and_the_rest_is_taken(replica: Replica) -> None:
+    laptop = live_over(replica, guard=Refusing())
+    empty = File(digest_of(b""), False, 0)
+    tree = messages.TreePart(tuple((name, empty) for name in ("a.py", "other.toml", "own.toml")))
+    anyio.run(hear, laptop, [BEGUN, tree, messages.TreeEnd()])
+    assert sorted(path.name for path in replica.folder.root.glob("[!.]*")) == ["a.py", "other.toml"]
+    assert laptop.problems["laptop", "own.toml"].kind is ProblemKind.UNASKED

@@ -41,10 +41,14 @@ __all__ = [
     "load",
     "options_of",
     "read_settings",
+    "settings_in",
 ]
 
 PYPROJECT = "pyproject.toml"
 TOWLINE_TOML = "towline.toml"
+PREFIXES: dict[str, tuple[str, ...]] = {PYPROJECT: ("tool", "towline"), TOWLINE_TOML: ()}
+"""The files that may hold settings, and the table of each that they are in."""
+
 FILE_SIZE_MAX = 4 << 20  # Bytes. A configuration is written by hand.
 
 
@@ -180,6 +184,17 @@ def read_settings(
     return settings
 
 
+def settings_in(name: str, content: bytes) -> dict[str, object]:
+    """Return the settings as they are written in a file of this name; none in what is no TOML."""
+    try:
+        value: object = tomllib.loads(content.decode("utf-8").replace("\r\n", "\n"))
+    except (RecursionError, ValueError):  # Not UTF-8 and not TOML are ValueErrors, too.
+        return {}
+    for key in PREFIXES[name]:
+        value = cast("dict[str, object]", value).get(key) if isinstance(value, dict) else None
+    return cast("dict[str, object]", value) if isinstance(value, dict) else {}
+
+
 def options_of(settings: Mapping[str, Setting]) -> Options:
     values = {key: setting.value for key, setting in settings.items()}
     for table, make in _TABLE_OF.items():
@@ -244,10 +259,7 @@ def _from_flags(flags: Mapping[str, object]) -> Iterator[Setting]:
 
 
 def _from_file(project: Path) -> list[Setting]:
-    files = [
-        _File(PYPROJECT, project / PYPROJECT, ("tool", "towline")),
-        _File(TOWLINE_TOML, project / TOWLINE_TOML, ()),
-    ]
+    files = [_File(name, project / name, prefix) for name, prefix in PREFIXES.items()]
     used = [file for file in files if file.table]
     if len(used) > 1:
         raise _wrong(

@@ -47,6 +47,7 @@ __all__ = [
     "SourceKind",
     "Verdict",
     "lines_of",
+    "opens",
 ]
 
 SIZE_MAX = 4 << 20  # Bytes of all sources together: some 100,000 patterns, ten times Chromium's.
@@ -122,13 +123,13 @@ class DirectoryRules:
     def spares(self, names: Sequence[str]) -> bool:
         """Whether it is plain that no file of these names is ignored; if not, ask for each."""
         is_top = not self._view.path
-        if is_top and any(_opens(name, OWN_DIRECTORY) for name in names):
+        if is_top and any(opens(name, OWN_DIRECTORY) for name in names):
             return False
         return self._view.spares(names)
 
     def last(self, name: str, is_directory: bool) -> Rule | None:
         """Return the rule that decides about a name in this directory, None if none matches."""
-        if not self._view.path and _opens(name, OWN_DIRECTORY):
+        if not self._view.path and opens(name, OWN_DIRECTORY):
             return _OWN_RULE
         return self._view.last(name, is_directory)
 
@@ -311,10 +312,10 @@ def _repository_rule(name: str) -> Rule | None:
     """Return the rule for a name that some file system takes for `.git`."""
     if name.isascii() and name[:1] not in (".", "g", "G"):
         return None
-    return _REPOSITORY_RULE if _opens(name, _REPOSITORY) or _opens(name, "git~1") else None
+    return _REPOSITORY_RULE if opens(name, _REPOSITORY) or opens(name, "git~1") else None
 
 
-def _opens(name: str, special: str) -> bool:
+def opens(name: str, special: str) -> bool:
     """Whether macOS or Windows may open `special` when asked for `name`.
 
     They fold case; HFS+ skips some characters, Windows final dots and spaces and what follows a

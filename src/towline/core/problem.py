@@ -16,6 +16,7 @@ class ProblemKind(enum.Enum):
     NAME = "has a name the other side cannot hold"
     LINK = "is a link that leads out of the project"
     TOO_LARGE = "is larger than the limit"
+    UNASKED = "is not taken from the machine unasked"
     CHANGING = "changes faster than it can be read"
     UNSETTLED = "is being written"  # A checkpoint: it is carried once it is settled. No trouble.
 

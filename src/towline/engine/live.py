@@ -131,13 +131,13 @@ class Live:
             changed=self._rules_changed,
             scanned=self._scanned,
         )
-        self.flights = Flights()
+        self.flights = flights = Flights()
         self._drafts = Drafts(self._is_wanted_there, self._local.read_unread)
         self.pusher = Pusher(self._local, self.trees, self.flights, self._drafts, past.keep)
-        coming = Coming(
-            folder.checkpoints, self.trees, self.flights, self._notices, self._stuck_here
+        coming = Coming(folder.checkpoints, self.trees, flights, self._notices, self._stuck_here)
+        self.puller = Puller(
+            self._local, self.flights, self._landed_here, coming, self._comes_here, folder.guard
         )
-        self.puller = Puller(self._local, self.flights, self._landed_here, coming, self._comes_here)
         parts = (self.trees, self.flights, self.pusher, self.puller, store)
         self.planner = Planner(
             *parts, direction_of=folder.direction_of, hosts=self._hosts, wall_clock=wall_clock

@@ -15,6 +15,7 @@ import anyio
 from towline.core.change import Change, Outcome, Result
 from towline.core.delta import Stretch
 from towline.core.entry import File, digest_of
+from towline.core.problem import Problem, ProblemKind
 from towline.core.tree import Tree
 from towline.core.wire.frames import ProtocolError
 from towline.core.wire.messages import (
@@ -34,6 +35,7 @@ from towline.engine.ahead import Vanguard
 from towline.engine.bell import Bell
 from towline.engine.coming import Coming
 from towline.engine.flights import Flights, Way
+from towline.engine.folder import Guard
 from towline.engine.local import Local
 from towline.engine.remote import Remote
 from towline.engine.turns import Turns
@@ -46,7 +48,8 @@ Landed = Callable[[Sequence[tuple[Change, Result]]], None]
 
 class Puller:
     """`landed` is called in the loop with each batch of changes and what became of them;
-    `is_wanted` is for what comes before it is asked for (`engine/ahead.py`).
+    `is_wanted` is for what comes before it is asked for (`engine/ahead.py`); what `guard` refuses
+    fails, as what the disk refuses does.
     """
 
     def __init__(
@@ -56,10 +59,12 @@ class Puller:
         landed: Landed,
         coming: Coming,
         is_wanted: Callable[[str], bool],
+        guard: Guard | None = None,
     ) -> None:
         self._local = local
         self._flights = flights
         self._landed = landed
+        self._guard = guard
         self._vanguard = Vanguard(local, is_wanted)
         self._turns = Turns(coming.checkpoints, coming.below, PART_SIZE)
         self._under_way: dict[str, Change] = {}
@@ -265,17 +270,33 @@ class Puller:
                 await self._local.sync_staged(digest)
         contents = {digest: self._contents.pop(digest, b"") for digest in wanted}
         held = {digest: content for digest, content in contents.items() if content}
+        refused = await self._refused(batch, held)
+        able = [change for change in batch if change.path not in refused]
 
         def landed(results: Sequence[Result]) -> None:
             for change in batch:
                 self._under_way.pop(change.path, None)
             for digest in wanted:
                 self._received.pop(digest, None)
-            self._landed(list(zip(batch, results, strict=True)))
+            done = {result.path: result for result in (*results, *refused.values())}
+            self._landed([(change, done[change.path]) for change in batch])
 
         with anyio.CancelScope(shield=True):  # What is done on the disk must become known.
-            await self._local.apply(batch, held, landed)
+            await self._local.apply(able, held, landed)
         self._queued.ring()  # A mark may have waited for it.
+
+    async def _refused(
+        self, batch: Sequence[Change], contents: Mapping[bytes, bytes]
+    ) -> dict[str, Result]:
+        """Return what becomes of those changes that are not to be carried out here."""
+        guard = self._guard
+        if guard is None or not (judged := [c for c in batch if guard.concerns(c.path)]):
+            return {}
+        why = await self._local.run_blocking(lambda: guard.refusals(judged, contents))
+        return {
+            path: Result(path, Outcome.FAILED, problem=Problem(path, ProblemKind.UNASKED, detail))
+            for path, detail in why.items()
+        }
 
     async def _fetch(self, remote: Remote, wanted: Mapping[bytes, Change]) -> None:
         """Return once each content is here, or known not to come."""
