@@ -383,3 +383,17 @@ def test_the_end_of_the_machine_counts_down():
 def test_what_is_said_before_the_end_and_at_it(event, text):
     at = time.strftime("%H:%M:%S", time.localtime(SAFE.safe_at))
     assert event_text(event) == text.format(at)
+
+
+EVIL = "gone\x1b]0;x\x07"
+
+
+@pytest.mark.parametrize("event", [Disconnected(EVIL), Held(EVIL), Note(EVIL), Stopped(EVIL)])
+def test_a_sentence_of_an_event_holds_nothing_that_a_terminal_would_obey(event):
+    assert r"gone\x1b]0;x\x07" in event_text(event)
+
+
+def test_the_reason_of_a_state_holds_nothing_that_a_terminal_would_obey():
+    status = dataclasses.replace(LIVE, state=State.DISCONNECTED, reason=EVIL)
+    assert r"gone\x1b]0;x\x07" in "\n".join(status_lines(status))
+    assert r"gone\x1b]0;x\x07" in drawn(status)

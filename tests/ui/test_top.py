@@ -62,3 +62,9 @@ def test_a_long_command_is_cut_and_one_word_is_not_quoted() -> None:
     assert command_text(["echo a; echo b"]) == "echo a; echo b"
     assert command_text(["echo", "a b"]) == "echo 'a b'"
     assert len(command_text(["x" * 100])) == COMMAND_MAX
+
+
+def test_a_job_tells_a_terminal_nothing_to_obey() -> None:
+    job = {"job": 1, "name": "a", "state": "done\x1b[2J", "age_s": 1.0, "code": None}
+    lines = top_lines({**READING, "jobs": [{**job, "revision": 1, "argv": ["ls"]}]}, lambda: 100.0)
+    assert r"done\x1b[2J" in lines[-1]

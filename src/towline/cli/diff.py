@@ -10,9 +10,10 @@ import click
 
 from towline.cli.choose import chosen
 from towline.cli.options import Command, json_option, which_workspace
-from towline.cli.output import data, json_line
+from towline.cli.output import content, json_line
 from towline.cli.past import check_revision, past_of, relative_path
 from towline.engine.history import Past, Version
+from towline.ui.words import shown
 
 
 @click.command(cls=Command, short_help="What changed from one revision to another.")
@@ -50,12 +51,13 @@ def _tell(past: Past, mirror: int, path: str, old: int, new: int, as_json: bool)
         json_line({"path": path, "change": change, "diff": "\n".join(lines)})
         return
     for line in lines:
-        data(line)
+        content(line)
 
 
 def _lines(
     past: Past, path: str, before: Version | None, after: Version | None, old: int, new: int
 ) -> Iterator[str]:
+    path = shown(path)
     texts = [_text(past, version) for version in (before, after)]
     if texts[0] is None or texts[1] is None:
         yield f"{path}: differs, as bytes or too large to be kept"

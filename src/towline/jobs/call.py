@@ -51,9 +51,13 @@ class Job:
         """Raises UserError if this is no job."""
         try:
             fields = (plain["job"], plain["key"], plain["name"], plain["state"], plain["reason"])
-            return cls(*fields, plain["code"], plain)
-        except KeyError:
+            job = cls(*fields, plain["code"], plain)
+        except (KeyError, TypeError):
             raise not_understood() from None
+        is_text = all(type(text) is str for text in (job.key, job.name, job.state, job.reason))
+        if not is_text or type(job.number) is not int or type(job.code) not in (int, type(None)):
+            raise not_understood()
+        return job
 
 
 def start(binding: Binding, asked: Asked, revision: int) -> Job:

@@ -15,7 +15,7 @@ def job_row(job: dict[str, Any]) -> list[str]:
     return [
         str(job["job"]),
         shown(job["name"]) or "-",
-        job["state"],
+        shown(str(job["state"])),
         time_text(job["age_s"]),
         "-" if job["code"] is None else str(job["code"]),
         str(job["revision"]),

@@ -98,7 +98,7 @@ class Live:
     def __call__(self, item: Event | Status) -> None:
         if isinstance(item, Status):
             if self._status is None and item.state is State.CONNECTING:
-                self._print(f"connecting to {item.destination} …", "dim")
+                self._print(f"connecting to {shown(item.destination)} …", "dim")
             self._status = item
             if item.progress is not None:
                 self._rate.add(self._clock(), item.progress.size)
@@ -213,7 +213,7 @@ def _progress_row(progress: Progress, rate: Rate, width: int) -> Table:
 
 
 def _line(text: str, style: str = "") -> Text:
-    return _one_line(Text(text, style=style))
+    return _one_line(Text(shown(text), style=style))
 
 
 def _one_line(text: Text) -> Text:

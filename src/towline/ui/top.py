@@ -70,7 +70,11 @@ def _gauges(reading: dict[str, Any]) -> list[tuple[str, float | None, str]]:
         if gpu["power_w"] is not None:
             parts.append(f"{gpu['power_w']:.0f} W")
         rows.append(
-            (f"GPU {gpu['index']}", gpu["percent"], "  ".join([*parts, shown(gpu["name"])]))
+            (
+                f"GPU {shown(str(gpu['index']))}",
+                gpu["percent"],
+                "  ".join([*parts, shown(gpu["name"])]),
+            )
         )
     cpu, memory, disk = reading["cpu"], reading["memory"], reading["disk"]
     load = "" if cpu["load"] is None else f"  load {cpu['load']:.1f}"

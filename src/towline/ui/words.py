@@ -79,6 +79,10 @@ def place_text(status: Status) -> str:
 
 def event_text(event: Event) -> str:
     """One line for one event."""
+    return shown(_event_text(event))
+
+
+def _event_text(event: Event) -> str:
     match event:
         case Ready():
             machine = ", a new machine" if event.new_machine else ""
@@ -224,7 +228,7 @@ def status_lines(status: Status, now: float | None = None) -> list[str]:
         "conflicts": _with_command(status.conflicts, "towline conflicts"),
         "problems": _with_command(status.problems, "towline problems"),
     }
-    return [f"{name:<10} {fact}" for name, fact in facts.items() if fact]
+    return [f"{name:<10} {shown(fact)}" for name, fact in facts.items() if fact]
 
 
 def _kept_fact(status: Status, now: float | None) -> str:
