@@ -202,3 +202,22 @@ def test_a_compressed_bomb_is_refused_at_the_limit() -> None:
 def test_a_message_too_large_to_be_received_is_not_sent() -> None:
     with pytest.raises(ValueError, match="exceeds"):
         encode(messages.Part(FILE.digest, PLAIN_MAX, 0, bytes(PLAIN_MAX)))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        messages.Observed((), (("l", Symlink("\ud800")),)),
+        messages.Begun("/srv", "gpu", "\ud800", new=True),
+        messages.Begun("/srv", "gpu", "ab", new=True, boot="\udc80"),
+        messages.Begun("/srv", "gpu", "ab", new=True, boot="\x1b"),
+    ],
+)
+def test_what_no_disk_could_hold_is_a_protocol_error(message: Message) -> None:
+    with pytest.raises(ProtocolError):
+        decode(encode(message))
+
+
+def test_the_text_of_a_link_may_be_any_bytes() -> None:
+    told = messages.TreePart((("l", Symlink("d/\udcff")),))
+    assert decode(encode(told)) == told

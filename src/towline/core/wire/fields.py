@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, TypeGuard, TypeVar
 
 from towline.core.entry import DIGEST_SIZE, DIRECTORY, Entry, File, Symlink, Unsynced
-from towline.core.path import BadPathError, check_path
+from towline.core.path import BadPathError, check_path, encode_path
 from towline.core.problem import Problem, ProblemKind
 
 T = TypeVar("T")
@@ -44,6 +44,14 @@ def text(value: Any, longest: int = TEXT_MAX) -> str:
     if type(value) is not str or len(value) > longest:
         raise FieldError(f"expected a text of at most {longest} characters, got {value!r:.80}")
     return value
+
+
+def token(value: Any, longest: int) -> str:
+    """Return what names something to programs: nothing that a file or a database could not hold."""
+    word = text(value, longest)
+    if not (word.isascii() and word.isprintable()):
+        raise FieldError(f"expected a word of ASCII, got {value!r:.80}")
+    return word
 
 
 def sentence(value: Any) -> str:
@@ -124,9 +132,16 @@ def entry(value: Any) -> Entry:
 
 def _link_target(value: Any) -> str:
     target = text(value, TARGET_MAX)
-    if not target or "\0" in target:
+    if not target or "\0" in target or not _can_be_encoded(target):
         raise FieldError(f"expected the text of a link, got {value!r:.80}")
     return target
+
+
+def _can_be_encoded(target: str) -> bool:
+    try:
+        return target.isascii() or bool(encode_path(target))
+    except BadPathError:
+        return False
 
 
 def problem_kind(value: Any) -> ProblemKind:

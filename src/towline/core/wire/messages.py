@@ -90,12 +90,12 @@ class Begun:
         return cls(
             fields.sentence(root),
             fields.sentence(host),
-            fields.text(incarnation, 64),
+            fields.token(incarnation, 64),
             fields.boolean(new),
             fields.sequence(partials, records.partial),
             fields.sentence(watching),
             fields.sentence(notebook),
-            fields.text(boot, 64),
+            fields.token(boot, 64),
             fields.boolean(zstd),
         )
 
