@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 import shlex
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,8 @@ from towline.machine.public_key import public_line
 from towline.places import RECORD_MAX, ensure_private, state_dir, write_private
 
 KEY_NAME = "laptop_key"
+INCLUDES_MAX = 16  # Levels, as in OpenSSH.
+INCLUDED_MAX = 1000  # Files by one word; a person has some ten.
 SERVERS_MAX = 64  # Of a machine; the oldest is forgotten.
 LISTS = ("addresses", "servers")  # Of a record.
 
@@ -173,18 +177,37 @@ def check_name_is_free(name: str, config: Path) -> None:
 
     Whoever makes a ticket chooses the name in it; it must not become what `ssh prod` means.
     """
+    for file, keyword, words in _keywords(config, config.parent):
+        if keyword == "host" and name in map(str.lower, words):
+            raise UserError(
+                f"the ticket calls its machine {name}, and your {file} has a Host of that name",
+                "give the machine another: `towline down`, then `towline up --name OTHER` there",
+                ExitCode.REFUSED,
+            )
+
+
+def _keywords(
+    config: Path, base: Path, depth: int = 0
+) -> Iterator[tuple[Path, str, Sequence[str]]]:
+    """Yield each line of an ssh configuration and of what it includes: file, keyword, words.
+
+    Our own files are left out: what stands there is no Host of the person's.
+    """
     try:
         lines = config.read_text(errors="replace").splitlines()
     except OSError:
         return
     for line in lines:
-        keyword, *patterns = line.replace("=", " ", 1).split() or [""]
-        if keyword.lower() == "host" and name in (word.strip('"').lower() for word in patterns):
-            raise UserError(
-                f"the ticket calls its machine {name}, and your {config} has a Host of that name",
-                "give the machine another: `towline down`, then `towline up --name OTHER` there",
-                ExitCode.REFUSED,
-            )
+        keyword, *words = line.replace("=", " ", 1).split() or [""]
+        words = [word.strip('"') for word in words]
+        yield config, keyword.lower(), words
+        if keyword.lower() != "include" or depth >= INCLUDES_MAX:
+            continue
+        for word in words:
+            pattern = os.path.join(base, os.path.expanduser(word))
+            for name in sorted(glob(pattern))[:INCLUDED_MAX]:
+                if not Path(name).is_relative_to(machines_dir()):
+                    yield from _keywords(Path(name), base, depth + 1)
 
 
 def host_block(machine: Machine, *more: str, key: Path | None = None) -> str:
