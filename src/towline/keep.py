@@ -8,8 +8,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import threading
 import time
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import IO
@@ -96,10 +98,12 @@ class Keep:
         paths: Sequence[str],
         to: Path | None = None,
         on_progress: OnProgress = nothing,
+        restored: Restored | None = None,
     ) -> Restored:
         """Bring back a snapshot, or paths of it, into the project or into a folder.
 
-        What stands in a place and differs is kept beside it. Raises UserError.
+        What stands in a place and differs is kept beside it. Cancelled, it ends between two files;
+        `restored` tells what was done. Raises UserError.
         """
         repository = await self.open()
         root = to or self.project
@@ -107,7 +111,7 @@ class Keep:
             stage = await anyio.to_thread.run_sync(open_stage, root)
             try:
                 spoilt = await repository.restore(snapshot, paths, stage.directory, on_progress)
-                return await anyio.to_thread.run_sync(_put_back, stage, paths, spoilt)
+                return await _put_back(stage, paths, spoilt, restored or Restored())
             finally:
                 close_stage(stage)
         except OSError as error:
@@ -238,15 +242,36 @@ def _of_project(snapshots: Sequence[Snapshot], project: Path) -> list[Snapshot]:
     return own or [*snapshots]
 
 
-def _put_back(stage: Stage, paths: Sequence[str], spoilt: Mapping[str, str]) -> Restored:
+async def _put_back(
+    stage: Stage, paths: Sequence[str], spoilt: Mapping[str, str], restored: Restored
+) -> Restored:
     """Put back what was restored of these paths; what is missing of them is not in the snapshot,
-    unless what would know could not be read."""
-    missing = [path for path in paths if not os.path.lexists(stage.directory / path)]
-    restored = put_back(stage, spoilt=spoilt)
+    unless what would know could not be read.
+
+    It is done in a thread, whose end is waited for in any case: its stage is removed next.
+    """
+    missing = _missing(stage, paths)
+    unwanted = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        placing = pool.submit(
+            put_back,
+            stage,
+            spoilt=spoilt,
+            is_wanted=lambda: not unwanted.is_set(),
+            restored=restored,
+        )
+        try:
+            await anyio.to_thread.run_sync(placing.result)
+        finally:
+            unwanted.set()
     for path in missing:
         if not any(path == known or is_below(path, known) for known in spoilt):
             restored.failed[path] = "it is not in the snapshot"
     return restored
+
+
+def _missing(stage: Stage, paths: Sequence[str]) -> list[str]:
+    return [path for path in paths if not os.path.lexists(stage.directory / path)]
 
 
 def _is_inside(location: Location, project: Path) -> bool:

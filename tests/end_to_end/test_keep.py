@@ -99,6 +99,37 @@ def test_a_restore_into_a_live_project_reaches_the_machine_and_keeps_what_was_ed
         laptop.wait_equal()
 
 
+def test_a_restore_that_is_interrupted_ends_between_two_files_and_says_what_it_kept(
+    laptop: Laptop,
+) -> None:
+    configure(laptop, str(laptop.directory / "repo"))
+    names = [f"{number:04}.txt" for number in range(1500)]
+    for name in names:
+        (laptop.project / name).write_text("as it was")
+    laptop.run("snapshot", "now", timeout_s=60)
+    for name in names:
+        (laptop.project / name).write_text("edited")
+    argv = laptop.argv("restore")
+    restore = subprocess.Popen(
+        argv, cwd=laptop.project, env=laptop.environment, stderr=subprocess.PIPE, text=True
+    )
+    wait_until(lambda: bool(kept_in(laptop.project)), "it has begun")
+    restore.send_signal(signal.SIGINT)
+    _, told = restore.communicate()
+    kept = kept_in(laptop.project)
+    assert restore.returncode == 130
+    assert "interrupted; " in told
+    assert f"kept: {min(kept)[:4]}.txt as it was, as {min(kept)}" in told
+    assert 0 < len(kept) < len(names)
+    assert {(laptop.project / name).read_text() for name in kept} == {"edited"}
+    assert {(laptop.project / name).read_text() for name in names} == {"edited", "as it was"}
+    assert not list(laptop.project.glob(".towline/restore-*"))
+
+
+def kept_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.glob("*.conflict-before-restore-*")]
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("victim", ["restic", "the engine", "both"])
 def test_after_a_kill_in_the_middle_of_a_snapshot_the_next_link_goes_on(

@@ -242,7 +242,7 @@ def test_what_is_spoilt_is_left_out_and_what_stands_in_its_place_stays(short_pat
         os.utime(stage.directory / "fixed", ns=(0, 1_500_000_000_000_000_000))
         (stage.directory / "fixed").chmod(0o555)
         spoilt = {"model": "bad", "fixed/half": "bad", "fixed": "no mode", "gone/x": "bad"}
-        done = put_back(stage, lambda: NOW, spoilt)
+        done = put_back(stage, lambda: NOW, spoilt=spoilt)
         close_stage(stage)
         assert (done.failed, done.kept) == (spoilt, {})
         assert (short_path / "model").read_text() == "of today"

@@ -47,18 +47,25 @@ def restore(words: tuple[str, ...], to: Path | None, project: Path | None, as_js
     inside = [relative_path(Path(path), root) for path in paths]
     if "." in inside:  # All of it.
         inside = []
-    snapshot, done = anyio.run(
-        _restore, keep_of(root), which, inside, to.absolute() if to else None, as_json
-    )
+    done = Restored()
+    into = to.absolute() if to else None
+    try:
+        snapshot = anyio.run(_restore, keep_of(root), which, inside, into, as_json, done)
+    except KeyboardInterrupt:
+        if done.placed or done.kept:
+            say(f"interrupted; {count_text(done.placed, 'file')} put in place before")
+            _tell_kept(done)
+        raise
     _tell(snapshot, done, as_json)
     raise click.exceptions.Exit(ExitCode.FAILED if done.failed else ExitCode.OK)
 
 
 async def _restore(
-    keep: Keep, which: str, paths: list[str], to: Path | None, as_json: bool
-) -> tuple[Snapshot, Restored]:
+    keep: Keep, which: str, paths: list[str], to: Path | None, as_json: bool, done: Restored
+) -> Snapshot:
     snapshot = chosen(await (await keep.open()).snapshots(), which, keep.project)
-    return snapshot, await keep.restore(snapshot.id, paths, to, progress_shown(as_json))
+    await keep.restore(snapshot.id, paths, to, progress_shown(as_json), done)
+    return snapshot
 
 
 def _split(words: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
@@ -77,9 +84,13 @@ def _tell(snapshot: Snapshot, done: Restored, as_json: bool) -> None:
         return
     same = f"; the same already: {count_text(done.same, 'file')}" if done.same else ""
     say(f"snapshot {snapshot.short}: {count_text(done.placed, 'file')} put in place{same}")
+    _tell_kept(done)
+    for path, reason in sorted(done.failed.items())[:SHOWN]:
+        say(f"not restored: {shown(path)}: {reason}")
+
+
+def _tell_kept(done: Restored) -> None:
     for path, copy in sorted(done.kept.items())[:SHOWN]:
         say(f"kept: {shown(path)} as it was, as {shown(copy)}")
     if (more := len(done.kept) - SHOWN) > 0:
         say(f"kept: {more:,} more, under such names")
-    for path, reason in sorted(done.failed.items())[:SHOWN]:
-        say(f"not restored: {shown(path)}: {reason}")

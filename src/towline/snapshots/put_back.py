@@ -95,14 +95,18 @@ def _make_writable(_: Callable[..., object], path: str, __: object) -> None:
 def put_back(
     stage: Stage,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    *,
     spoilt: Mapping[str, str] = MappingProxyType({}),
+    is_wanted: Callable[[], bool] = lambda: True,
+    restored: Restored | None = None,
 ) -> Restored:
-    """Move all that was restored into its place, but for files that are spoilt, and why."""
+    """Move all that was restored into its place, as long as it `is_wanted`, but for files that are
+    `spoilt`, and why. `restored` tells at any time what became of it."""
     if hasattr(os, "sync"):
         os.sync()  # What is in place is on the disk: a power cut leaves old or new.
     folder = Folder(stage.root)
     try:
-        placing = _Placing(folder, stage, now)
+        placing = _Placing(folder, stage, now, is_wanted, restored or Restored())
         placing.leave_out(spoilt)
         placing.directory("")
         for directory in sorted(placing.touched):
@@ -113,11 +117,19 @@ def put_back(
 
 
 class _Placing:
-    def __init__(self, folder: Folder, stage: Stage, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        folder: Folder,
+        stage: Stage,
+        now: Callable[[], datetime],
+        is_wanted: Callable[[], bool],
+        restored: Restored,
+    ) -> None:
         self._folder = folder
         self._from = stage.directory.relative_to(stage.root).as_posix()
         self._now = now
-        self.restored = Restored()
+        self._is_wanted = is_wanted
+        self.restored = restored
         self.touched: set[str] = set()
 
     def leave_out(self, spoilt: Mapping[str, str]) -> None:
@@ -134,6 +146,8 @@ class _Placing:
     def directory(self, path: str) -> None:
         """Place what is in a directory that exists in both."""
         for name, status in self._folder.scan_directory(join(self._from, path)):
+            if not self._is_wanted():
+                return
             if is_own_name(name, at_top=not path):
                 continue
             at = join(path, name)
