@@ -20,6 +20,7 @@ from towline.errors import ExitCode, UserError
 from towline.places import Binding
 
 CONTENT_MAX = 1 << 20  # Bytes of one record; the agent sends parts of 64 KiB.
+SAID_MAX = 64 << 20  # Bytes that a program may say to its end: `git status` of a million files.
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +114,15 @@ class Program:
 def run(binding: Binding, call: Call, given: bytes = b"", *, bulk: bool = False) -> Finished:
     """Run a program to its end with `given` to read. Raises UserError, as `Program.records`."""
     output = {"o": bytearray(), "e": bytearray()}
+    left = SAID_MAX
     with Program(binding, call, bulk=bulk) as program:
         # Beside: a program that writes while it reads must find a reader.
         feeding = threading.Thread(target=_feed, args=(program, given), daemon=True)
         feeding.start()
         for kind, content in program.records():
+            left -= len(content)
+            if left < 0 or kind not in output:
+                raise not_understood()
             output[kind] += content
     feeding.join()
     assert program.code is not None
@@ -140,13 +145,26 @@ def ask_once(binding: Binding, greeting: Json, question: Json, *, bulk: bool = F
             line += part
     if not line:
         raise _lost("it was asked")
-    try:
-        answer = json.loads(line)
-    except (ValueError, RecursionError):
-        answer = None
-    if not isinstance(answer, dict):
+    return object_in(bytes(line))
+
+
+def lines_of(rest: bytes, content: bytes, longest: int = CONTENT_MAX) -> tuple[list[bytes], bytes]:
+    """Return the lines that are whole by now, and the rest. Raises UserError for an endless one."""
+    *whole, rest = (rest + content).split(b"\n")
+    if len(rest) > longest:
         raise not_understood()
-    return cast("Json", answer)
+    return whole, rest
+
+
+def object_in(line: bytes) -> Json:
+    """Return the object that a line of JSON is. Raises UserError if it is none."""
+    try:
+        plain: object = json.loads(line)
+    except (ValueError, RecursionError):
+        plain = None
+    if not isinstance(plain, dict):
+        raise not_understood()
+    return cast("Json", plain)
 
 
 def not_understood() -> UserError:
@@ -163,7 +181,7 @@ def _exit_code(name: str, content: bytes) -> int:
     try:
         last = json.loads(content)
         error, code = last.get("error"), last.get("code")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         error, code = None, None
     if isinstance(error, str):
         raise UserError(f"{name} cannot be started on the machine: {error}")

@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from towline.across import Call, Program
+from towline.across import Call, Program, lines_of, object_in
 from towline.agent.courier import CALL_MAX
 from towline.config import Keep, Options
 from towline.errors import ExitCode, UserError
@@ -75,9 +75,9 @@ def told_by(program: Program, line: bytes) -> Iterator[Json]:
         if kind == "e":
             stderr = (stderr + content)[-1000:]
             continue
-        *whole, rest = (rest + content).split(b"\n")
+        whole, rest = lines_of(rest, content)
         for each in whole:
-            last = json.loads(each)
+            last = object_in(each)
             yield last
     if program.code:
         reason = str(last.get("error") or stderr.decode("utf-8", "replace").strip())

@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-from towline.across import Call, run
+from towline.across import Call, not_understood, object_in, run
 from towline.control import Json
 from towline.errors import UserError
 from towline.places import Binding, ensure_private, state_dir, write_private
 from towline.services.base import Service
+
+FILE_MAX = 1 << 20  # Characters of a file that is kept, as on the machine.
 
 
 def ask_agent(
@@ -29,15 +31,38 @@ def ask_agent(
     call = Call(["service", f"{name}-{binding.id}"], agent=True)
     done = run(binding, call, given, bulk=behind)
     try:
-        said: Any = json.loads(done.stdout)
-        error = said.get("error")
-    except (ValueError, AttributeError):
+        said = object_in(done.stdout)
+    except UserError:
         told = done.stderr.decode(errors="replace").strip()[-500:]
         raise UserError(f"the machine cannot say how {title} is: {told}") from None
-    if error is not None:
+    if (error := said.get("error")) is not None:
         log = f"\n{said['log']}" if said.get("log") else ""
         raise UserError(f"{title}: {error}{log}")
-    return cast("Json", said)
+    return said if request["do"] == "find" else _state(said, request["want"])
+
+
+def _state(said: Json, want: Sequence[str]) -> Json:
+    """Return how it is, with no files but those that were asked for. Raises UserError."""
+    files, secrets = said.get("files"), said.get("secrets")
+    if not (isinstance(files, dict) and isinstance(secrets, dict)):
+        raise not_understood()
+    texts = {name: cast("Json", files).get(name) for name in want}
+    is_sound = (
+        all(text is None or _is_text(text) for text in texts.values())
+        and all(map(_is_text, cast("Json", secrets).values()))
+        and isinstance(said.get("running"), bool)
+        and _is_text(said.get("socket"))
+    )
+    if not is_sound:
+        raise not_understood()
+    return {**said, "files": texts}
+
+
+def _is_text(value: object) -> bool:
+    """Whether a file can hold it, and is to."""
+    if not isinstance(value, str) or len(value) > FILE_MAX:
+        return False
+    return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 # Settings

@@ -12,9 +12,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
-from towline.across import Call, Program, ask_once, not_understood
+from towline.across import Call, Program, ask_once, lines_of, not_understood, object_in
 from towline.config import Options
-from towline.environment.lock import Json, from_machine
+from towline.environment.lock import SIZE_MAX, Json, from_machine
 from towline.errors import ExitCode, UserError
 from towline.places import Binding
 
@@ -123,7 +123,7 @@ def _answers(program: Program) -> Iterator[Json]:
         if kind == "e":
             said = (said + content)[-4000:]
             continue
-        *lines, rest = (rest + content).split(b"\n")
+        lines, rest = lines_of(rest, content, SIZE_MAX)
         for line in lines:
             yield _answer(line)
     if program.code:
@@ -137,13 +137,7 @@ def _answers(program: Program) -> Iterator[Json]:
 
 def _answer(line: bytes) -> Json:
     """Raises UserError if it is none, or tells of an error."""
-    try:
-        plain: object = json.loads(line)
-    except (ValueError, RecursionError):
-        plain = None
-    if not isinstance(plain, dict):
-        raise not_understood()
-    answer = cast("Json", plain)
+    answer = object_in(line)
     if "error" in answer:
         raise UserError(f"the machine's environment: {answer['error']}")
     return answer

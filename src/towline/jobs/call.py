@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from towline.across import Call, run
+from towline.across import Call, not_understood, object_in, run
 from towline.config import load
 from towline.control import ask
 from towline.errors import ExitCode, UserError
@@ -123,10 +123,7 @@ def verb(binding: Binding, words: list[str], given: bytes = b"") -> list[dict[st
     finished = run(binding, Call(argv, agent=True), given)
     if finished.code != 0:
         raise failure(finished.stderr)
-    try:
-        return [json.loads(line) for line in finished.stdout.splitlines()]
-    except ValueError:
-        raise not_understood() from None
+    return [object_in(line) for line in finished.stdout.splitlines()]
 
 
 def failure(stderr: bytes) -> UserError:
@@ -134,12 +131,8 @@ def failure(stderr: bytes) -> UserError:
     last = stderr.decode(errors="replace").strip().rpartition("\n")[2]
     try:
         return UserError(str(json.loads(last)["error"]))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return UserError(f"the machine could not do that: {last}", "", ExitCode.BAD_DATA)
-
-
-def not_understood() -> UserError:
-    return UserError("the machine's answer is not understood", "", ExitCode.BAD_DATA)
 
 
 def _one(binding: Binding, words: list[str], given: bytes = b"") -> dict[str, Any]:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from towline.across import Call, Program
+from towline.across import CONTENT_MAX, Call, Program, not_understood
 from towline.control import is_running
 from towline.errors import ExitCode, UserError
 from towline.jobs.call import AGAIN_S, Job, failure
@@ -99,6 +99,8 @@ class Follower:
                     self._take(content)
                 else:
                     said += content
+                    if len(said) > CONTENT_MAX:
+                        raise not_understood()
                     job = self._hear(said) or job
             self._program = None
         if program.code is not None and program.code > 0:  # Else it was killed: asked again.
@@ -128,7 +130,7 @@ class Follower:
             line, _, rest = said.partition(b"\n")
             try:
                 plain: dict[str, Any] = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 return None  # A traceback, say: it is told when the program has ended.
             said[:] = rest
             if "begins" in plain:
