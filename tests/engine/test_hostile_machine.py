@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from pathlib import Path
 
 import anyio
@@ -11,7 +11,7 @@ import pytest
 from tests.engine.one_sided import BEGUN, RULES, live_over, run_until_quiet
 from towline.core.change import Change, Outcome
 from towline.core.entry import DIRECTORY, File, digest_of
-from towline.core.problem import ProblemKind
+from towline.core.problem import Problem, ProblemKind
 from towline.core.wire import messages
 from towline.core.wire.frames import ProtocolError
 from towline.core.wire.messages import Message, encode
@@ -19,6 +19,7 @@ from towline.disk.folder import Folder
 from towline.disk.replica import Replica
 from towline.engine import trees
 from towline.engine.live import Live
+from towline.engine.remote import Lanes
 
 EVIL = b"#!/bin/sh\necho evil\n"
 HOOK = File(digest_of(EVIL), True, len(EVIL))
@@ -45,6 +46,11 @@ class Silent:
 def replica(tmp_path: Path) -> Replica:
     (tmp_path / "root").mkdir()
     return Replica(Folder(tmp_path / "root"), RULES, host="laptop")
+
+
+def sizes_of(keeper: object) -> dict[str, int]:
+    """Return how much stands in each of its collections."""
+    return {name: len(held) for name, held in vars(keeper).items() if isinstance(held, Sized)}
 
 
 async def hear(laptop: Live, said: list[Message]) -> None:
@@ -101,6 +107,34 @@ def test_observations_without_end_are_a_protocol_error(
     with pytest.raises(BaseExceptionGroup) as caught:
         anyio.run(hear, live_over(replica), [BEGUN, messages.TreeEnd(), *[part] * 6])
     assert caught.group_contains(ProtocolError, match="more than 10 entries")
+
+
+def test_problems_without_end_are_a_protocol_error(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trees, "ENTRIES_MAX", 10)
+    problem = Problem("f", ProblemKind.UNREADABLE)
+    part = messages.Observed((), (), (problem,) * 4, more=True)
+    with pytest.raises(BaseExceptionGroup) as caught:
+        anyio.run(hear, live_over(replica), [BEGUN, messages.TreeEnd(), *[part] * 3])
+    assert caught.group_contains(ProtocolError, match="more than 10 entries")
+
+
+def test_of_contents_that_nobody_asked_for_and_are_gone_nothing_is_kept(replica: Replica) -> None:
+    laptop = live_over(replica)
+    gone = [messages.Gone("f", digest_of(bytes([number]))) for number in range(100)]
+    before = sizes_of(laptop.puller)
+
+    async def main() -> None:
+        async with anyio.create_task_group() as tasks:
+            lanes = Lanes(Silent([BEGUN, messages.TreeEnd(), *gone]), Silent([]))
+            tasks.start_soon(laptop.follow_folder)
+            tasks.start_soon(laptop.run_life, lanes)
+            await anyio.wait_all_tasks_blocked()
+            assert sizes_of(laptop.puller) == before
+            tasks.cancel_scope.cancel()
+
+    anyio.run(main)
 
 
 def test_a_tree_by_a_name_that_was_not_given_is_a_protocol_error(replica: Replica) -> None:

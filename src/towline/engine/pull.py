@@ -77,7 +77,9 @@ class Puller:
         self._asked: dict[bytes, bool] = {}  # Large contents; whether they were asked for before.
         self._arrived = Bell()
         self.received = 0  # Bytes of content, in all.
-        self._given_up: list[bytes] = []  # Contents that are gone there.
+        self._given_up: set[bytes] = (
+            set()
+        )  # Large contents that were asked for, and are gone there.
 
     @property
     def left(self) -> int:
@@ -195,7 +197,8 @@ class Puller:
 
     def give_up(self, digest: bytes) -> None:
         """The machine has this content no more."""
-        self._given_up.append(digest)
+        if digest in self._asked:  # Of any other nothing was received.
+            self._given_up.add(digest)
         self._vanguard.give_up(digest)
         self._is_here(digest)
 
@@ -257,8 +260,8 @@ class Puller:
 
     async def _drop_given_up(self) -> None:
         """Free what was received of contents that are gone there, and come from nowhere else."""
-        given_up, self._given_up = self._given_up, []
-        for digest in set(given_up).difference(self.wanted()):
+        given_up, self._given_up = self._given_up, set()
+        for digest in given_up.difference(self.wanted()):
             await self._local.drop_staged(digest)
 
     async def _pull(self, remote: Remote, batch: Sequence[Change]) -> None:

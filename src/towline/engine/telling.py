@@ -19,7 +19,7 @@ class Telling:
     def __init__(self) -> None:
         self._tree = Tree()
         self._observed: list[Observed] = []
-        self._observed_size = 0  # Paths and rows in these, and one for each.
+        self._observed_size = 0  # Paths, rows and problems in these, and one for each.
 
     def add_to_tree(self, part: TreePart) -> None:
         """Raises `ProtocolError` for more than any folder holds, as does `observed`."""
@@ -35,7 +35,7 @@ class Telling:
     def observed(self, part: Observed) -> Sequence[Observed]:
         """Take a part of what happened; return all parts if it is the last one, else none."""
         self._observed.append(part)
-        self._observed_size += 1 + len(part.replaced) + len(part.rows)
+        self._observed_size += 1 + len(part.replaced) + len(part.rows) + len(part.problems)
         check_size(self._observed_size)
         if part.more:
             return ()
