@@ -77,9 +77,7 @@ class Puller:
         self._asked: dict[bytes, bool] = {}  # Large contents; whether they were asked for before.
         self._arrived = Bell()
         self.received = 0  # Bytes of content, in all.
-        self._given_up: set[bytes] = (
-            set()
-        )  # Large contents that were asked for, and are gone there.
+        self._given_up = set[bytes]()  # Large contents that were asked for, and are gone there.
 
     @property
     def left(self) -> int:

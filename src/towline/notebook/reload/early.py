@@ -18,9 +18,8 @@ from towline.notebook.reload.source import index_codes
 _PYC_HEAD = 16  # Bytes: a magic number, flags, the source's mtime and size.
 _WORD = 0xFFFFFFFF
 
-_known: WeakKeyDictionary[ModuleType, bytes] = (
-    WeakKeyDictionary()
-)  # Of reloaders that were closed, too.
+_known: WeakKeyDictionary[ModuleType, bytes] = WeakKeyDictionary()
+"""What modules run, by reloaders that were closed, too."""
 
 
 def keep_text(module: ModuleType, text: bytes) -> None:
