@@ -162,6 +162,24 @@ def test_what_could_not_be_kept_says_why_for_as_long_as_it_is_not_sent_again(
     assert stage.trouble(digest) is None
 
 
+def test_what_could_not_be_kept_goes_on_from_a_draft_that_became_its_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by the simulation (seed 11500683): it was refused for ever, also with room again."""
+    stage, digest, draft = stage_of(tmp_path), digest_of(LARGE), digest_of(b"a draft")
+    stage.write(draft, 0, LARGE[:HALF], 1 << 50)
+
+    def refuse(self: Folder, path: str, mode: int = 0o600) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Folder, "create", refuse)
+        assert not stage.write(digest, 0, LARGE[:HALF], len(LARGE))
+    stage.rename(draft, digest, HALF)
+    assert stage.trouble(digest) is None
+    assert stage.write(digest, HALF, LARGE[HALF:], len(LARGE))
+
+
 def test_a_part_that_could_not_be_removed_is_no_obstacle_for_the_next_one(tmp_path: Path) -> None:
     stage, digest = stage_of(tmp_path), digest_of(LARGE)
     stage.ensure_directory()

@@ -60,6 +60,7 @@ FOUND = (
     10000741,
     10205823,
     10305951,
+    11500683,
 )
 SOAK_SEEDS = int(os.environ.get("TOWLINE_SOAK_SEEDS", "20000"))
 SOAK_FIRST = int(os.environ.get("TOWLINE_SOAK_FIRST", "100000"))

@@ -179,6 +179,7 @@ class Stage:
             return self.discard(draft)
         del self._parts[draft]
         self._parts[digest] = part if keep == part.held else part.cut(keep)
+        self._trouble.pop(digest, None)  # It has a start again, from which it goes on.
         return None
 
     def trouble(self, digest: bytes) -> OSError | None:
