@@ -258,7 +258,7 @@ class Puller:
 
     async def _drop_given_up(self) -> None:
         """Free what was received of contents that are gone there, and come from nowhere else."""
-        given_up, self._given_up = self._given_up, set()
+        given_up, self._given_up = self._given_up, set[bytes]()
         for digest in given_up.difference(self.wanted()):
             await self._local.drop_staged(digest)
 
