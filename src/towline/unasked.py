@@ -16,8 +16,7 @@ from towline.config import PYPROJECT, TOWLINE_TOML, settings_in
 from towline.core.change import Change
 from towline.core.entry import File, Symlink
 from towline.core.ignore import (
-    GIT_IGNORE,
-    TOWLINE_IGNORE,
+    IGNORE_FILES,
     DirectoryRules,
     Rules,
     Source,
@@ -30,8 +29,6 @@ from towline.errors import UserError
 
 KEYS_SHOWN = 3
 UNKNOWN = "its content is not known here, or too large to be judged"
-
-_KINDS = {GIT_IGNORE: SourceKind.GIT_IGNORE, TOWLINE_IGNORE: SourceKind.TOWLINE_IGNORE}
 
 
 class Unasked:
@@ -147,7 +144,7 @@ def _settings_files(project: Path, root: Path) -> Iterator[tuple[str, Path]]:
 def _kind_of(path: str) -> SourceKind | None:
     """Return which ignore file is opened where this path is written, if one is."""
     name = name_of(path)
-    return next((kind for known, kind in _KINDS.items() if opens(name, known)), None)
+    return next((kind for known, kind in IGNORE_FILES.items() if opens(name, known)), None)
 
 
 def _content(change: Change, contents: Mapping[bytes, bytes]) -> bytes | None:

@@ -81,7 +81,7 @@ def test_what_cannot_be_read_holds_up_nothing_else(
     assert list(courier(short_path).fetch()) == []
 
 
-@pytest.mark.skipif(shutil.which("rsync") is None, reason="rsync: not here")
+@pytest.mark.skipif(shutil.which("rsync") is None, reason="needs rsync")
 def test_the_rsync_that_is_here_says_which_of_both_it_was(short_path: Path, programs: Path) -> None:
     put(programs / "ssh", SSH)
     there = short_path / "there"

@@ -15,7 +15,7 @@ import pytest
 from tests.end_to_end.laptop import Laptop, wait_content, wait_until
 from tests.end_to_end.sshd import Machine, machine_in
 
-pytestmark = pytest.mark.skipif(shutil.which("rsync") is None, reason="rsync: not here")
+pytestmark = pytest.mark.skipif(shutil.which("rsync") is None, reason="needs rsync")
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from towline.core.path import OWN_DIRECTORY, encode_path, name_of, parent_of, pa
 from towline.core.pattern import Pattern
 from towline.core.rule import (
     GIT_IGNORE,
-    TOWLINE_IGNORE,
+    IGNORE_FILES,
     Rule,
     Source,
     SourceKind,
@@ -39,7 +39,7 @@ __all__ = [
     "DEFAULTS",
     "DEFAULT_SOURCE",
     "GIT_IGNORE",
-    "TOWLINE_IGNORE",
+    "IGNORE_FILES",
     "DirectoryRules",
     "Rule",
     "Rules",

@@ -13,7 +13,6 @@ from towline.core.path import check_path
 from towline.core.pattern import Pattern, parse, text_of
 
 GIT_IGNORE = ".gitignore"
-TOWLINE_IGNORE = ".towlineignore"
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -28,6 +27,10 @@ class SourceKind(IntEnum):
     CONFIGURATION = 4
     TOWLINE_IGNORE = 5
     ALWAYS = 6  # Not to be overridden, and in no file.
+
+
+IGNORE_FILES = {GIT_IGNORE: SourceKind.GIT_IGNORE, ".towlineignore": SourceKind.TOWLINE_IGNORE}
+"""The names that ignore files have in a project."""
 
 
 @dataclass(frozen=True, slots=True)

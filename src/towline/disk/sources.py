@@ -17,7 +17,7 @@ from pathlib import Path
 from towline.core.ignore import (
     DEFAULT_SOURCE,
     GIT_IGNORE,
-    TOWLINE_IGNORE,
+    IGNORE_FILES,
     DirectoryRules,
     Rules,
     Source,
@@ -33,12 +33,10 @@ GIT_TIMEOUT_S = 5.0  # Asking git for one setting takes some milliseconds.
 
 Report = Callable[[Problem], object]
 
-_KINDS = {GIT_IGNORE: SourceKind.GIT_IGNORE, TOWLINE_IGNORE: SourceKind.TOWLINE_IGNORE}
-
 
 def is_rule_file(path: str) -> bool:
     """Whether a change to `path` changes what is ignored, so that sources are to be read anew."""
-    return name_of(path) in _KINDS
+    return name_of(path) in IGNORE_FILES
 
 
 def read_sources(
@@ -118,7 +116,7 @@ class _Reader:
         """Return what may be ignore files in a directory, and the directories in it; in order."""
         with os.scandir(os.path.join(self._root, directory)) as entries:
             found = list(entries)
-        files = sorted((one for one in found if one.name in _KINDS), key=lambda one: one.name)
+        files = sorted((one for one in found if one.name in IGNORE_FILES), key=lambda one: one.name)
         return files, sorted(one.name for one in found if _is_directory(one))
 
     def _source(self, directory: str, entry: os.DirEntry[str]) -> Source | None:
@@ -129,7 +127,7 @@ class _Reader:
         if not content:
             return None
         try:
-            return Source(_KINDS[entry.name], directory, origin, lines_of(content))
+            return Source(IGNORE_FILES[entry.name], directory, origin, lines_of(content))
         except BadPathError as error:  # Nothing beside it is synced.
             self._report(Problem(origin, ProblemKind.NAME, str(error)))
             return None

@@ -45,7 +45,7 @@ def _is_bytecode_older(path: str) -> bool:
         with open(cached, "rb") as file:
             head = file.read(_PYC_HEAD)
         status = os.stat(path)
-    except (OSError, NotImplementedError):
+    except (OSError, NotImplementedError):  # Not there, or of a Python that keeps none.
         return False
     words = [int.from_bytes(head[at : at + 4], "little") for at in range(4, _PYC_HEAD, 4)]
     if head[:4] != MAGIC_NUMBER or words[0] or not os.access(os.path.dirname(cached), os.W_OK):
